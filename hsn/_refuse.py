@@ -1,0 +1,53 @@
+"""Refusals: one sentence that says what is wrong, what was expected, what came, and what to do."""
+
+import numpy as np
+
+
+class Refusal(ValueError):
+    """An input that hsn cannot use; its message is one sentence that a user can act on."""
+
+
+def refuse(what, *, expected, received, remedy):
+    """Raise a `Refusal` of the house's one form.
+
+    Parameters
+    ----------
+    what : str
+        What is wrong, as the start of a sentence: "`image` must be 8-bit RGB".
+    expected, received : object
+        What would have been right, and what came.
+    remedy : str
+        What the user can do about it.
+
+    Raises
+    ------
+    Refusal
+        Always.
+
+    Examples
+    --------
+    >>> refuse("`sigma_px` must be positive", expected="a number above 0", received=-1, remedy="give a width in pixels")
+    Traceback (most recent call last):
+        ...
+    hsn._refuse.Refusal: `sigma_px` must be positive; expected a number above 0, received -1; give a width in pixels.
+    """
+    raise Refusal(f"{what}; expected {expected}, received {received}; {remedy}.")
+
+
+def as_image(image, name="image"):
+    """Return `image` as it is if it is uint8 (H, W, 3) with at least one pixel; refuse it otherwise.
+
+    Examples
+    --------
+    >>> as_image(np.zeros((2, 3, 3), np.uint8)).shape
+    (2, 3, 3)
+    """
+    image = np.asarray(image)
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
+        refuse(
+            f"`{name}` must be an 8-bit RGB image",
+            expected="uint8 (height, width, 3) with at least one pixel",
+            received=f"{image.dtype} {image.shape}",
+            remedy="read files with hsn.images.read, which converts what can be converted",
+        )
+    return image
