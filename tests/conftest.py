@@ -1,0 +1,47 @@
+"""Strict surroundings: warnings are errors (pyproject), no network, no screen, fixed seeds, one backend."""
+
+import os
+import socket
+from pathlib import Path
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["MPLBACKEND"] = "agg"
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch):
+    def refused(self, address):
+        if self.family == socket.AF_UNIX or address[0] in ("127.0.0.1", "::1", "localhost"):
+            return connect(self, address)
+        raise AssertionError(f"a test tried to reach {address}")
+
+    connect = socket.socket.connect
+    monkeypatch.setattr(socket.socket, "connect", refused)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20191027)
+
+
+@pytest.fixture(scope="session")
+def data():
+    """Folder of real tissue with truth; the tests that need it skip where it is absent."""
+    folder = Path(os.environ.get("HSN_DATA", ROOT.parent / "shared" / "data"))
+    if not (folder / "glas" / "images").is_dir():
+        pytest.skip(f"no real tissue at {folder}; set HSN_DATA to a folder that has it")
+    return folder
+
+
+@pytest.fixture
+def ihc():
+    """The real histology image inside scikit-image's wheel: uint8 (512, 512, 3)."""
+    from skimage import data as samples
+
+    return samples.immunohistochemistry()
