@@ -1,0 +1,1 @@
+"""Images: files, slides and tiles, as uint8 RGB arrays."""
