@@ -1,8 +1,9 @@
 """Image files to arrays and back, and arrays to another size.
 
 What a net sees is 8-bit RGB. A file that says the same in another form (a colour palette, an opaque alpha
-channel, a turned camera) is converted; one that says something else (grey, 16 bits, printing inks, transparency)
-is refused, because every silent conversion of it would be a guess about colour, and stain is colour.
+channel, a turned camera) is converted; one that says something else (grey, 16 bits, printing inks,
+transparency) is refused, because every silent conversion of it would be a guess about colour, and stain is
+colour.
 
 Files come from outside: the format is told by the first bytes, never by the name, and the size is read from
 the header before any pixel is decoded.
