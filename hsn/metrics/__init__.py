@@ -1,0 +1,1 @@
+"""Metrics: counts first, scores after."""
