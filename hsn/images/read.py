@@ -88,7 +88,7 @@ def read(path, *, max_pixels=MAX_PIXELS):
         raise
     except Exception as error:  # a decoder given damaged bytes may raise anything
         refuse(f"{path} cannot be decoded", expected="a whole image file",
-               received=f"a damaged or cut off one ({str(error).rstrip('.')})",
+               received=f"one that is damaged, cut off or oddly compressed ({str(error).rstrip('.')})",
                remedy="copy or export it again")  # fmt: skip
     if not opaque:
         refuse(f"{path} is partly transparent", expected="an opaque image", received="alpha below 255",

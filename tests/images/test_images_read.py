@@ -158,7 +158,9 @@ def test_what_is_no_image_is_refused(tmp_path, start):
 def test_a_cut_off_file_is_refused(tmp_path, ihc, suffix, part):
     path = saved(tmp_path / f"a{suffix}", ihc[:64, :64])
     path.write_bytes(path.read_bytes()[: max(9, int(part * path.stat().st_size))])
-    with pytest.raises(Refusal, match=r"cannot be decoded.*damaged or cut off.*copy or export it again"):
+    with pytest.raises(
+        Refusal, match=r"cannot be decoded.*damaged, cut off or oddly compressed.*copy or export it again"
+    ):
         read(path)
 
 
@@ -198,7 +200,10 @@ def bomb(width, height):
 
 def test_a_huge_image_is_refused_before_it_is_decoded(tmp_path):
     (tmp_path / "a.png").write_bytes(bomb(20_000, 20_000))
-    with pytest.raises(Refusal, match=r"at most 100,000,000 pixels, received 20000 x 20000 = 400,000,000"):
+    with pytest.raises(
+        Refusal,
+        match=r"^\S*a.png is too large.* at most 100,000,000 pixels, received 20000 x 20000 = 400,000,000",
+    ):
         read(tmp_path / "a.png")
 
 
