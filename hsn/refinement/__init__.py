@@ -1,0 +1,1 @@
+"""From evidence to borders: the dense CRF and the filter under it."""
