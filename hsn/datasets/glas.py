@@ -64,7 +64,7 @@ def images(folder, split="train", *, truth="objects"):
     Traceback (most recent call last):
         ...
     hsn._refuse.Refusal: nowhere holds no GlaS images of split 'train'; expected names like train_1 or \
-testA_1, received none; name the folder that holds img/02_glas_full, images, or the images themselves.
+testA_1, received none; name the folder that holds img/02_glas_full, images or the pictures.
     """
     folder = Path(folder)
     for name, value, values in (("split", split, SPLITS), ("kind of truth", truth, ("objects", "colors"))):
@@ -76,9 +76,9 @@ testA_1, received none; name the folder that holds img/02_glas_full, images, or 
         paths = [path for path in image_paths(folder / pictures) if _in_split(path.stem, split)]
         if paths:
             return [_sample(path, folder, layout, truth, about) for path in paths]
-    refuse(f"{folder} holds no GlaS images of split '{split}'", expected="names like train_1 or testA_1",
-           received="none",
-           remedy="name the folder that holds img/02_glas_full, images, or the images themselves")  # fmt: skip
+    refuse(f"{folder} holds no GlaS images of split '{split}'",
+           expected="names like train_1 or testA_1", received="none",
+           remedy="name the folder that holds img/02_glas_full, images or the pictures")  # fmt: skip
 
 
 def _sample(path, folder, layout, truth, about):

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import taxonomies
 from .._refuse import refuse
-from ..images.read import read
+from ..images.read import SUFFIXES, read
 from ..labels.colors import from_colors
 from ..labels.files import read_color_mask, read_labels
 
@@ -96,8 +96,7 @@ def image_paths(folder):
     """Image files directly in `folder`, in natural order (2 before 10); none if the folder is absent."""
     folder = Path(folder)
     found = folder.iterdir() if folder.is_dir() else ()
-    suffixes = (".png", ".bmp", ".tif", ".tiff", ".jpg", ".jpeg")
-    return sorted((p for p in found if p.suffix.lower() in suffixes and p.name[0] != "."), key=natural)
+    return sorted((p for p in found if p.suffix.lower() in SUFFIXES and p.name[0] != "."), key=natural)
 
 
 def natural(path):

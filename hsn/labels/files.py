@@ -71,8 +71,9 @@ def read_color_mask(path):
     Examples
     --------
     >>> import tempfile
+    >>> from hsn.images.read import write
     >>> path = Path(tempfile.mkdtemp()) / "mask.png"
-    >>> write_color_mask(path, np.array([[[0, 0, 128]]], np.uint8))
+    >>> write(path, np.array([[[0, 0, 128]]], np.uint8))
     >>> read_color_mask(path).tolist()
     [[[0, 0, 128]]]
     """
@@ -126,31 +127,11 @@ def write_labels(path, labels):
         remedy = "write a .png" if smallest == 0 and largest <= 65535 else remedy
         refuse(f"{path} cannot hold these labels", expected=f"0 to {limit}",
                received=f"{smallest} to {largest}", remedy=remedy)  # fmt: skip
-    _encode(path, labels.astype(np.uint8 if largest <= 255 else np.uint16))
-
-
-def write_color_mask(path, rgb):
-    """Write a colour mask as PNG or BMP.
-
-    Parameters
-    ----------
-    path : path
-        `.png` or `.bmp`.
-    rgb : uint8 array, shape (H, W, 3)
-
-    Raises
-    ------
-    Refusal
-        If the format would change colours, or `rgb` is not 8-bit RGB.
-    """
-    path, rgb = Path(path), np.asarray(rgb)
-    if path.suffix.lower() not in (".png", ".bmp"):
-        refuse(f"{path} names no format that keeps colours", expected=".png or .bmp",
-               received=path.suffix or "no suffix", remedy="write a .png")  # fmt: skip
-    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
-        refuse("only 8-bit RGB can be written as a colour mask", expected="uint8 (height, width, 3)",
-               received=f"{rgb.dtype} {rgb.shape}", remedy="paint labels with to_colors")  # fmt: skip
-    _encode(path, np.ascontiguousarray(rgb[..., ::-1]))
+    written, content = cv2.imencode(suffix, labels.astype(np.uint8 if largest <= 255 else np.uint16))
+    if not written:
+        raise OSError(f"OpenCV could not encode {suffix}")
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.tobytes())
 
 
 def _decoded(path):
@@ -170,11 +151,3 @@ def _decoded(path):
                received=f"{len(content)} bytes that do not decode",
                remedy="export it again as PNG")  # fmt: skip
     return stored
-
-
-def _encode(path, stored):
-    written, content = cv2.imencode(path.suffix.lower(), stored)
-    if not written:
-        raise OSError(f"OpenCV could not encode {path.suffix}")
-    with replacing(path) as temporary:
-        temporary.write_bytes(content.tobytes())

@@ -1,7 +1,7 @@
 """Objects: connected parts of a mask, numbered.
 
-HistoSegNet exported its gland masks so for the GlaS challenge's scoring script: the mask itself, and one
-number a gland (smoothed by a Gaussian of 0.5 px, thresholded at its mean, connected parts numbered).
+Release hsn_v1 of HistoSegNet (Chan et al., ICCV 2019) exported gland masks so for the scoring script of the
+GlaS challenge, after smoothing them a little.
 """
 
 import numpy as np
@@ -9,34 +9,31 @@ from scipy import ndimage
 
 from .._refuse import refuse
 
-# What the mask is smoothed with before its parts are told apart: cuts bridges of one pixel. Sigma, in pixels.
-SMOOTHING_PX = 0.5
+_RELEASE_SIGMA_PX = 0.5
 
 
-def objects_of(mask, *, threshold="half", smoothing_px=SMOOTHING_PX):
-    """Number the connected parts of a mask, after a slight smoothing.
+def objects_of(mask, *, rule="exact"):
+    """Number the connected parts of a mask.
 
     Parameters
     ----------
     mask : bool array, shape (H, W)
         Where the objects are.
-    threshold : {"half", "mean"}
-        Where the smoothed mask is cut. "half" keeps its size. "mean" reproduces HistoSegNet's release, which
-        cuts at the mean of the smoothed mask and so grows objects in empty images and shrinks them in full
-        ones; a mask that is true everywhere is one object in both.
-    smoothing_px : float
-        Sigma of the Gaussian, in pixels.
+    rule : {"exact", "release"}
+        "exact" numbers the parts as they are. "release" reproduces HistoSegNet's: the mask is smoothed by a
+        Gaussian of 0.5 px and cut at its own mean, which lets objects grow by a pixel where they are few and
+        join neighbours. A mask that is true everywhere is one object by either rule.
 
     Returns
     -------
     int32 array, shape (H, W)
-        0 background, 1..n objects, numbered in reading order of their first pixels; parts that touch only by
-        corners are different objects.
+        0 background, 1..n objects without gaps, however many there are. Parts that touch only by corners are
+        different objects.
 
     Raises
     ------
     Refusal
-        If `mask` is not boolean, or `threshold` is neither word.
+        If `mask` is not boolean, or there is no such rule.
 
     Examples
     --------
@@ -49,11 +46,11 @@ def objects_of(mask, *, threshold="half", smoothing_px=SMOOTHING_PX):
         refuse("objects are found in a mask", expected="bool (height, width)",
                received=f"{mask.dtype} {mask.shape}",
                remedy="compare labels with the class, as in labels == 1")  # fmt: skip
-    if threshold not in ("half", "mean"):
-        refuse("there is no such threshold", expected="'half' or 'mean'", received=repr(threshold),
-               remedy="use 'half', or 'mean' to reproduce HistoSegNet's release")  # fmt: skip
-    if mask.all() or not mask.any():
-        return mask.astype(np.int32)
-    smooth = ndimage.gaussian_filter(mask.astype(np.float64), smoothing_px)  # (H, W)
-    cut = 0.5 if threshold == "half" else smooth.mean()
-    return ndimage.label(smooth > cut)[0].astype(np.int32)
+    if rule not in ("exact", "release"):
+        refuse("there is no such rule", expected="'exact' or 'release'", received=repr(rule),
+               remedy="use 'exact' unless you reproduce HistoSegNet's release")  # fmt: skip
+    # The mean of a full mask is its own value, above which nothing lies.
+    if rule == "release" and not mask.all():
+        smooth = ndimage.gaussian_filter(mask.astype(np.float64), _RELEASE_SIGMA_PX)  # (H, W)
+        mask = smooth > smooth.mean()
+    return ndimage.label(mask)[0].astype(np.int32)
