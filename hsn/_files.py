@@ -12,8 +12,8 @@ from ._refuse import refuse
 def replacing(path):
     """Give a temporary path beside `path`; on success it is moved to `path`, on failure it is removed.
 
-    The folder is made if it is missing. The temporary name keeps the suffix, because writers choose their
-    format by it.
+    The folder is made if it is missing. The temporary name ends like `path`, because writers choose their
+    format by the ending.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def replacing(path):
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=f".{path.name}")
     except OSError as error:
         refuse(f"{path} cannot be written", expected="a folder that may be written to",
                received=error.strerror, remedy="choose another place")  # fmt: skip

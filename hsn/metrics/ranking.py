@@ -1,0 +1,34 @@
+"""Ranking: how well scores order patches that hold a class before those that do not."""
+
+import numpy as np
+from scipy.stats import rankdata
+
+
+def roc_auc(tags, scores):
+    """Area under the ROC curve, per class: the chance that a positive patch scores above a negative one.
+
+    Parameters
+    ----------
+    tags : bool array, shape (N, C)
+    scores : float array, shape (N, C)
+
+    Returns
+    -------
+    float array, shape (C,)
+        NaN for a class without both kinds of patch; ties count half.
+
+    References
+    ----------
+    .. [1] Hanley and McNeil, "The meaning and use of the area under a ROC curve", Radiology 1982.
+
+    Examples
+    --------
+    >>> roc_auc([[1], [1], [0], [0]], [[0.9], [0.4], [0.6], [0.1]]).tolist()
+    [0.75]
+    """
+    tags = np.asarray(tags, bool)
+    ranks = rankdata(scores, axis=0)
+    positives, negatives = tags.sum(axis=0), (~tags).sum(axis=0)
+    above = (ranks * tags).sum(axis=0) - positives * (positives + 1) / 2
+    pairs = (positives * negatives).astype(float)
+    return np.divide(above, pairs, out=np.full(pairs.shape, np.nan), where=pairs > 0)

@@ -1,0 +1,203 @@
+"""Fit: a patch classifier learns from tags, and its thresholds are set on patches that it did not learn from.
+
+The result is a folder that explains itself and that `hsn.segment` takes by path: `net.keras`, `card.json`,
+`recipe.json`; beside them what a killed run needs to go on.
+"""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from ... import weights
+from ..._refuse import as_image, refuse
+from ...evidence.scores import fit_thresholds
+from ...images.read import read, resample
+from ...metrics.ranking import roc_auc
+from ...training.augment import draw
+from ...training.learner import Plan, learn
+from ...training.rates import triangular
+from .loss import loss
+from .targets import targets
+
+PREDICT_BATCH = 64  # patches a forward pass, without gradients
+
+
+def fit(net, images, annotations, recipe, *, out):
+    """Train a patch classifier from tags, and write it as a trained folder.
+
+    Parameters
+    ----------
+    net : keras.Model
+        A classifier, for instance of `hsn.nets.histonet`; trained in place.
+    images : sequence of uint8 arrays (H, W, 3), or of paths
+        Patches; each is resized to `recipe.learning.patch_px` where it differs. Paths are read when needed, so
+        that memory stays bounded.
+    annotations : array, shape (N, C)
+        Tags: per patch and class of the recipe 1 (present), 0 (absent) or NaN (not said).
+    recipe : Recipe
+    out : path
+        The folder. A run that was killed goes on from its last epoch when it is started again.
+
+    Returns
+    -------
+    History
+        Per epoch `rate`, `loss`, `validation_loss`, `validation_auc` (mean over classes with both kinds of patch).
+
+    Raises
+    ------
+    Refusal
+        If images and tags do not belong together, nothing is left to learn or validate on, or `out` holds
+        another run.
+    """
+    out = Path(out)
+    patches = Patches(images, recipe.learning.patch_px or recipe.window_px)
+    truth = _truths(patches, annotations, recipe)
+    learned, held_out = split(len(patches), recipe.learning)
+    of = loss(recipe)
+
+    def validate():
+        target, weight = (x[held_out] for x in truth)
+        scores = predict(net, patches, held_out, recipe)
+        auc = roc_auc(target > 0, scores)
+        return {
+            "validation_loss": float(of(target, scores, weight, None)),
+            "validation_auc": np.nanmean(auc) if np.isfinite(auc).any() else np.nan,
+        }
+
+    history = learn(
+        net,
+        of,
+        _plan(patches, truth, learned, recipe, validate),
+        optimizer=keras.optimizers.SGD(momentum=recipe.learning.momentum, nesterov=True),
+        out=out / "training",
+    )
+    fitted = fit_thresholds(truth[0][held_out] > 0, predict(net, patches, held_out, recipe))
+    finished = recipe.changed(thresholds=tuple(float(t) for t in fitted))
+    weights.save(out, net, card(finished, history, name=out.name), finished.as_dict())
+    return history
+
+
+def card(recipe, history, *, name):
+    """A card with what is known after training; who shares the net adds source, data and licence."""
+    kept = history.epochs[history.best]
+    return weights.Card(
+        name=name,
+        supervision="tags",
+        classes=recipe.classes,
+        thresholds=recipe.thresholds,
+        mpp=recipe.mpp,
+        taxonomies=tuple(t.name for t in recipe.taxonomies),
+        normalisation=weights.Normalisation(mean=recipe.mean, std=recipe.std),
+        scores={k: v for k, v in kept.items() if k.startswith("validation") and np.isfinite(v)},
+        notes=f"epoch {kept['epoch']} of {len(history.epochs)} was kept: the lowest validation loss",
+    )
+
+
+class Patches:
+    """Patches of one size from arrays or paths, read when they are asked for."""
+
+    def __init__(self, images, side_px):
+        self._images, self._shape = images, (side_px, side_px)
+
+    def __len__(self):
+        return len(self._images)
+
+    def __getitem__(self, k):
+        image = self._images[k]
+        image = as_image(image) if isinstance(image, np.ndarray) else read(image)
+        return image if image.shape[:2] == self._shape else resample(image, self._shape)
+
+
+def _truths(patches, annotations, recipe):
+    """Targets and weights of all patches: two arrays (N, C)."""
+    if len(patches) != len(annotations):
+        refuse("images and tags must belong together", expected=f"tags for {len(patches)} images",
+               received=len(annotations), remedy="give one row of tags per image, in the same order")  # fmt: skip
+    # A blank stands in for the patch: tags alone decide the target, and no file need be read for that.
+    blank = np.zeros((1, 1, 3), np.uint8)
+    each = [targets(blank, tags, recipe) for tags in annotations]
+    return np.array([t.target for t in each]), np.array([t.weight for t in each])
+
+
+def split(count, learning):
+    """Indices to learn from and to validate on.
+
+    Parameters
+    ----------
+    count : int
+        Number of patches.
+    learning : Learning
+        `validation` is a share, drawn by the seed, or the indices themselves. Patches of one slide belong on one
+        side: give indices where that matters.
+
+    Returns
+    -------
+    learned, held_out : int arrays
+
+    Examples
+    --------
+    >>> from hsn.supervision.tags.recipe import Learning
+    >>> [x.tolist() for x in split(4, Learning(validation=(1,)))]
+    [[0, 2, 3], [1]]
+    """
+    wanted = learning.validation
+    if isinstance(wanted, (int, float)):
+        order = np.random.default_rng(learning.seed).permutation(count)
+        wanted = order[: max(1, round(wanted * count))]
+    held_out = np.unique(np.asarray(wanted, int))
+    learned = np.setdiff1d(np.arange(count), held_out)
+    if not len(learned) or not len(held_out) or held_out.max() >= count or held_out.min() < 0:
+        refuse("patches must remain to learn from and to validate on",
+               expected=f"some of {count} patches on each side",
+               received=f"{len(learned)} to learn from, {len(held_out)} to validate on",
+               remedy="give more patches, or another `validation` in the recipe")  # fmt: skip
+    return learned, held_out
+
+
+def _plan(patches, truth, learned, recipe, validate):
+    numbers = recipe.learning
+    target, weight = truth
+
+    def batch(epoch, step):
+        order = np.random.default_rng((numbers.seed, epoch)).permutation(learned)
+        rng = np.random.default_rng((numbers.seed, epoch, step))
+        # The last batch of an epoch is filled up from its beginning: every batch has one shape.
+        chosen = order[(step * numbers.batch + np.arange(numbers.batch)) % len(order)]
+        pixels = np.stack([_draw(rng, numbers).paint(patches[k]) for k in chosen])  # (B, px, px, 3)
+        return (pixels - recipe.mean) / recipe.std, target[chosen], weight[chosen]
+
+    return Plan(
+        epochs=numbers.epochs,
+        steps=-(-len(learned) // numbers.batch),
+        batch=batch,
+        rate=lambda epoch: triangular(
+            epoch,
+            lowest=numbers.lowest_rate,
+            highest=numbers.highest_rate,
+            half_cycle=numbers.half_cycle,
+            halve_every=numbers.halve_every,
+        ),
+        validate=validate,
+        monitor="validation_loss",
+    )
+
+
+def _draw(rng, numbers):
+    return draw(
+        rng,
+        flips=numbers.flips,
+        quarter_turns=numbers.quarter_turns,
+        shift_px=numbers.shift_px,
+        gain=numbers.gain,
+        offset=numbers.offset,
+    )
+
+
+def predict(net, patches, chosen, recipe):
+    """Scores of some patches: float32 (n, C)."""
+    scores = []
+    for k in range(0, len(chosen), PREDICT_BATCH):
+        pixels = np.stack([patches[i] for i in chosen[k : k + PREDICT_BATCH]]).astype(np.float32)
+        scores.append(keras.ops.convert_to_numpy(net((pixels - recipe.mean) / recipe.std, training=False)))
+    return np.concatenate(scores)

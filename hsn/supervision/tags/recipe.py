@@ -1,0 +1,181 @@
+"""The recipe of learning from tags: every number of HistoSegNet's pipeline, with its unit and source.
+
+A recipe is a value. It travels with the weights as `recipe.json`, and whoever has both can repeat what was done.
+"""
+
+from dataclasses import asdict, dataclass, field, fields, replace
+
+from ... import taxonomies
+from ..._refuse import refuse
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """Dense-CRF numbers: (sigma px, weight), (sigma px, sigma grey levels, weight), mean-field steps.
+
+    The defaults are the release's for ADP's functional types and GlaS.
+    """
+
+    gaussian: tuple[float, float] = (3, 40)
+    bilateral: tuple[float, float, float] = (10, 4, 25)
+    iterations: int = 5
+
+
+@dataclass(frozen=True)
+class Learning:
+    """How a patch classifier is trained; HistoSegNet's successor study and the classifier code of ADP.
+
+    Attributes
+    ----------
+    epochs, batch : int
+    lowest_rate, highest_rate : float
+        Bounds of the triangular cyclical learning rate.
+    half_cycle : int
+        Epochs from the lowest rate to the highest.
+    halve_every : int
+        Epochs after which both bounds are halved.
+    momentum : float
+        Of stochastic gradient descent, Nesterov's.
+    flips, quarter_turns : bool
+        Augmentation: tissue has no upright.
+    gain, offset : float
+        Augmentation of colour: each channel is multiplied by 1 +- gain and shifted by +- offset grey levels.
+    shift_px : int
+        Augmentation: shift, the border mirrored.
+    patch_px : int or None
+        Side that patches are resized to; None is the recipe's `window_px`.
+    validation : float or tuple of int
+        Share of the patches to validate on, drawn by the seed, or their indices.
+    seed : int
+    """
+
+    epochs: int = 80
+    batch: int = 16
+    lowest_rate: float = 1e-3
+    highest_rate: float = 2e-2
+    half_cycle: int = 5
+    halve_every: int = 20
+    momentum: float = 0.9
+    flips: bool = True
+    quarter_turns: bool = True
+    gain: float = 0.1
+    offset: float = 15.0
+    shift_px: int = 0
+    patch_px: int | None = None
+    validation: float | tuple[int, ...] = 0.2
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What turns an image into a segmentation, and how the net for it learns.
+
+    Attributes
+    ----------
+    classes : tuple of str
+        The net's outputs, in order.
+    thresholds : tuple of float
+        From which score each class counts as present.
+    taxonomies : tuple of Taxonomy
+        What can be segmented; the first is the default.
+    mpp, image_mpp : float
+        Micrometres per pixel of the net's input, and of images that come without their own.
+    refine_mpp : float or None
+        Scale at which evidence is adjusted and refined; None is the image's own.
+    window_px : int
+        Side of the net's input.
+    mean, std : float
+        Normalisation, for pixels 0..255.
+    features, logits : str or None
+        Layers for Grad-CAM; None for a segmentation net.
+    cam_norm : {"per_class", "per_image"}
+    subtraction : {"order_free", "sequential"}
+    windows : {"cover", "overlapped"}
+        The fewest windows, stitched before the classes compete; or windows overlapping by a quarter, each
+        adjusted alone and averaged with its neighbours.
+    refinement : dict
+        Dense-CRF numbers per taxonomy name.
+    learning : Learning
+
+    Examples
+    --------
+    >>> recipe = Recipe(classes=("G.O",), thresholds=(0.5,), taxonomies=(taxonomies.GLAS,))
+    >>> Recipe.from_dict(recipe.as_dict()) == recipe
+    True
+    """
+
+    classes: tuple[str, ...]
+    thresholds: tuple[float, ...]
+    taxonomies: tuple[taxonomies.Taxonomy, ...]
+    mpp: float = 0.25 * 1088 / 224  # um/px: ADP patches of 1088 px at 0.25 um/px, shrunk to 224 px
+    image_mpp: float = 0.25 * 1088 / 224
+    refine_mpp: float | None = None
+    window_px: int = 224
+    mean: float = 193.09203  # of ADP's training patches
+    std: float = 56.450138 + 1e-7
+    features: str | None = "activation_7"
+    logits: str | None = "dense_1"
+    cam_norm: str = "per_class"
+    subtraction: str = "order_free"
+    windows: str = "cover"
+    refinement: dict[str, Refinement] = field(default_factory=dict)
+    learning: Learning = Learning()
+
+    def __post_init__(self):
+        if len(self.classes) != len(self.thresholds):
+            refuse("a recipe needs a threshold per class", expected=f"{len(self.classes)} thresholds",
+                   received=len(self.thresholds), remedy="give one per output of the net")  # fmt: skip
+        sizes = {"mpp": self.mpp, "image_mpp": self.image_mpp, "window_px": self.window_px, "std": self.std}
+        sizes |= {} if self.refine_mpp is None else {"refine_mpp": self.refine_mpp}
+        for name, value in sizes.items():
+            if not value > 0:
+                refuse(f"a recipe's `{name}` must be positive", expected="a number above 0",
+                       received=value, remedy="mend recipe.json")  # fmt: skip
+        if self.windows not in ("cover", "overlapped"):
+            refuse("this way to lay windows does not exist", expected="'cover' or 'overlapped'",
+                   received=repr(self.windows), remedy="mend recipe.json")  # fmt: skip
+        for taxonomy in self.taxonomies:
+            unseen = [n for n in taxonomy.names if n not in self.classes and n not in taxonomy.inferred]
+            if unseen:
+                refuse(f"the net has no output for some classes of taxonomy '{taxonomy.name}'",
+                       expected=f"an output or a rule for {', '.join(taxonomy.names)}", received=f"none for {unseen}",
+                       remedy="use a taxonomy of the net's classes, or train a net for it")  # fmt: skip
+
+    def taxonomy(self, name=None):
+        """The taxonomy of this name, or the default."""
+        found = [t for t in self.taxonomies if name in (None, t.name)]
+        if not found:
+            refuse("this net does not segment this taxonomy", received=repr(name), remedy="choose one of these",
+                   expected=f"one of {', '.join(t.name for t in self.taxonomies)}")  # fmt: skip
+        return found[0]
+
+    def changed(self, **changes):
+        """A copy with some fields changed."""
+        return replace(self, **changes)
+
+    def as_dict(self):
+        """Plain data, as it stands in `recipe.json`."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data):
+        """Parse what `as_dict` gave, or a file that claims to be; anything odd is refused."""
+        try:
+            known = {f.name for f in fields(cls)}
+            if not isinstance(data, dict) or set(data) - known:
+                raise TypeError(f"unknown fields {sorted(set(data) - known)}")
+            values = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+            values["taxonomies"] = tuple(
+                taxonomies.get(t) if isinstance(t, str) else taxonomies.parse(t) for t in data["taxonomies"]
+            )
+            values["refinement"] = {
+                name: Refinement(tuple(r["gaussian"]), tuple(r["bilateral"]), r["iterations"])
+                for name, r in data.get("refinement", {}).items()
+            }
+            values["learning"] = Learning(
+                **{k: tuple(v) if isinstance(v, list) else v for k, v in data.get("learning", {}).items()}
+            )
+            return cls(**values)
+        except (KeyError, TypeError, AttributeError) as error:
+            refuse("this is no recipe of learning from tags", expected="the fields of hsn.tags.Recipe",
+                   received=str(error), remedy="take recipe.json from a trained folder, unchanged")  # fmt: skip

@@ -1,0 +1,113 @@
+"""Segment with a net that learned from tags: evidence, adjustment, dense CRF, the four stages of HistoSegNet.
+
+`stages` keeps what each stage made, for those who want to see or score them; `segment` returns the end.
+"""
+
+import numpy as np
+
+from ..._refuse import as_image, refuse
+from ...evidence.maps import cover, stitched
+from ...images.read import resample
+from ...images.tiles import enlarge
+from ...types import Segmentation
+from .look import Seen, Stages, always, refined, seer_of, wanted_outputs, with_inferred
+from .overlap import overlapped
+
+LEAST_PX = 16  # a smaller image holds no tissue that could be told
+SAME_SCALE = 0.01  # scales that differ by less need no resampling
+MAX_VALUES = 2_000_000_000  # pixels times classes: 8 GB for each of the stages' maps
+
+
+def segment(net, image, recipe, *, taxonomy=None, mpp=None):
+    """Segment an image of any size with a net that learned from tags.
+
+    Parameters
+    ----------
+    net : keras.Model
+    image : uint8 array, shape (H, W, 3)
+    recipe : Recipe
+    taxonomy : str, optional
+        Which of the recipe's taxonomies; the first by default.
+    mpp : float, optional
+        Micrometres per pixel of the image; by default that of the images which the net was made for.
+
+    Returns
+    -------
+    Segmentation
+        `labels` at the size of the image; `evidence` after adjustment, in [0, 1].
+
+    Raises
+    ------
+    Refusal
+        If the image is none, or too small to tell anything.
+
+    References
+    ----------
+    .. [1] Chan et al., "HistoSegNet", ICCV 2019.
+    """
+    made = stages(net, image, recipe, taxonomy=taxonomy, mpp=mpp)
+    shape = image.shape[:2]
+    # Marginals are enlarged before the classes are compared, so that borders stay smooth.
+    labels = enlarge(made.refined, shape).argmax(axis=2).astype(np.int32)
+    return Segmentation(labels, None, enlarge(made.adjusted, shape), made.scores, made.taxonomy)
+
+
+def stages(net, image, recipe, *, taxonomy=None, mpp=None):
+    """All stages of one image; parameters as for `segment`.
+
+    Returns
+    -------
+    Stages
+    """
+    return next(iter(all_stages(net, image, recipe, taxonomies=[recipe.taxonomy(taxonomy)], mpp=mpp)))
+
+
+def all_stages(net, image, recipe, *, taxonomies=None, mpp=None):
+    """Stages of one image for several taxonomies, from one look at it; parameters as for `segment`.
+
+    Yields
+    ------
+    Stages
+        One per taxonomy, in order.
+    """
+    image = as_image(image)
+    if min(image.shape[:2]) < LEAST_PX:
+        refuse("the image is too small to tell tissues", expected=f"{LEAST_PX} x {LEAST_PX} pixels or more",
+               received=f"{image.shape[0]} x {image.shape[1]}", remedy="give a larger piece of the slide")  # fmt: skip
+    taxonomies = recipe.taxonomies if taxonomies is None else taxonomies
+    values = image.shape[0] * image.shape[1] * max(map(len, taxonomies))
+    if values > MAX_VALUES:
+        refuse("the image is too large to be segmented at once",
+               expected=f"at most {MAX_VALUES // max(map(len, taxonomies)):,} pixels for this net",
+               received=f"{image.shape[0]} x {image.shape[1]}",
+               remedy="cut it into pieces, or shrink it and say its new `mpp`")  # fmt: skip
+    image_mpp = recipe.image_mpp if mpp is None else mpp
+    if not image_mpp > 0:
+        refuse("`mpp` must be positive", expected="micrometres per pixel", received=mpp,
+               remedy="read it from the slide's properties")  # fmt: skip
+    # Overlapping windows are refined one by one, so at the net's scale; else where the recipe says.
+    work_mpp = recipe.mpp if recipe.windows == "overlapped" else max(recipe.refine_mpp or 0, image_mpp)
+    if abs(work_mpp / image_mpp - 1) > SAME_SCALE:
+        image = resample(image, tuple(max(1, round(side * image_mpp / work_mpp)) for side in image.shape[:2]))
+        image_mpp = work_mpp
+    look = overlapped if recipe.windows == "overlapped" else at_once
+    yield from look(net, image, recipe, taxonomies, scale=recipe.mpp / image_mpp)
+
+
+def at_once(net, image, recipe, taxonomies, *, scale):
+    """Stages of an image whose windows are stitched before the classes compete."""
+    keep = wanted_outputs(recipe, taxonomies)
+    windows = cover(image, window_px=recipe.window_px, scale=scale)
+    maps, scores = stitched(seer_of(net, recipe), windows, always=always(recipe, taxonomies), keep=keep)
+    seen = Seen(maps, scores.max(axis=0), keep, image, recipe)
+    for taxonomy in taxonomies:
+        adjusted = seen.adjusted(taxonomy).clip(0, 1)
+        cam, scores = seen.in_order(taxonomy)
+        yield Stages(
+            image,
+            cam,
+            adjusted,
+            refined(adjusted, image, recipe, taxonomy),
+            with_inferred(scores, adjusted, taxonomy),
+            taxonomy,
+        )

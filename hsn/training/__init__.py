@@ -1,0 +1,1 @@
+"""Training: batches, augmentation, learning rates, and the loop that survives being killed."""

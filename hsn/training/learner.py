@@ -1,0 +1,159 @@
+"""The loop: it learns, keeps the best, can be killed at any moment and goes on where the last epoch ended.
+
+What is on disk after each epoch is one state (weights, optimiser, dropout seeds) and the history that names it; both
+are moved into place whole. Order and augmentation are drawn from the seed and the epoch's number, so that a run that
+was killed and resumed sees the same batches as one that was not.
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from .._files import replacing
+from .._refuse import refuse
+from ..types import History
+
+HISTORY = "history.json"
+
+
+class Learner(keras.Model):
+    """A net together with a loss that may look at the image: ``loss(target, prediction, weight, image)``.
+
+    Only the plain net inside is ever saved as a model.
+    """
+
+    def __init__(self, net, loss):
+        super().__init__()
+        self.net = net
+        self._loss = loss
+
+    def call(self, x, training=False):
+        """The net's own output."""
+        return self.net(x, training=training)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """The loss and the net's own penalties (weight decay)."""
+        value = self._loss(y, y_pred, sample_weight, x)
+        return value + sum(self.net.losses) if self.net.losses else value
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run does: `epochs` epochs of `steps` batches.
+
+    Attributes
+    ----------
+    epochs, steps : int
+    batch : callable
+        ``(epoch, step) -> (x, target, weight)``: arrays for one step; must depend on nothing else.
+    rate : callable
+        Learning rate at a time in epochs.
+    validate : callable
+        ``() -> dict`` of numbers after an epoch.
+    monitor : str
+        Which of these numbers decides which epoch is best; the lowest, or with a leading "-" the highest.
+    """
+
+    epochs: int
+    steps: int
+    batch: callable
+    rate: callable
+    validate: callable
+    monitor: str
+
+
+def learn(net, loss, plan, *, optimizer, out, show=True):
+    """Train `net` in place by `plan`; afterwards it holds the best epoch's weights.
+
+    Parameters
+    ----------
+    net : keras.Model
+    loss : callable
+        ``(target, prediction, weight, image) -> scalar``.
+    plan : Plan
+    optimizer : keras.optimizers.Optimizer
+    out : path
+        Folder for `history.json` and the state; a run that finds its own state there goes on from it.
+    show : bool
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    History
+        Per epoch: `epoch`, `rate`, `loss`, and what `validate` gave.
+
+    Raises
+    ------
+    Refusal
+        If the state in `out` belongs to another net, or the loss is no number any more.
+    """
+    out = Path(out)
+    learner = Learner(net, loss)
+    learner.compile(optimizer=optimizer)
+    rows, best = _resume(learner, plan, out)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, disable=not show) as progress:
+        task = progress.add_task("learning", total=plan.epochs * plan.steps, completed=len(rows) * plan.steps)
+        for epoch in range(len(rows), plan.epochs):
+            losses = []
+            for step in range(plan.steps):
+                optimizer.learning_rate = plan.rate(epoch + step / plan.steps)
+                x, target, weight = plan.batch(epoch, step)
+                losses.append(learner.train_on_batch(x, target, sample_weight=weight))
+                progress.advance(task)
+            row = {"epoch": epoch + 1, "rate": float(plan.rate(epoch)), "loss": float(np.mean(losses))}
+            if not np.isfinite(row["loss"]):
+                refuse("learning has failed: the loss is no number any more", expected="a finite loss",
+                       received=row["loss"], remedy="lower the learning rate and start from the last epoch")  # fmt: skip
+            rows.append(row | {k: float(v) for k, v in plan.validate().items()})
+            best = _best(rows, plan.monitor)
+            _keep(learner, rows, best, out)
+            progress.update(task, description=_line(rows[-1], plan.monitor.lstrip("-")))
+    if best is not None:
+        net.load_weights(out / "best.weights.h5")
+    return History(tuple(rows), best)
+
+
+def _line(row, monitor):
+    return f"epoch {row['epoch']}: loss {row['loss']:.3f}, {monitor} {row[monitor]:.3f}"
+
+
+def _best(rows, monitor):
+    sign, name = (-1, monitor[1:]) if monitor.startswith("-") else (1, monitor)
+    return min(range(len(rows)), key=lambda k: sign * rows[k][name])
+
+
+def _keep(learner, rows, best, out):
+    """Write the state under a name of its own, then the history that points to it, then drop older states."""
+    state = out / f"state-{len(rows):04d}.weights.h5"
+    with replacing(state) as temporary:
+        learner.save_weights(temporary)
+    if best == len(rows) - 1:
+        with replacing(out / "best.weights.h5") as temporary:
+            learner.net.save_weights(temporary)
+    with replacing(out / HISTORY) as temporary:
+        temporary.write_text(json.dumps({"epochs": rows, "best": best, "state": state.name}, indent=1))
+    for old in out.glob("state-*.weights.h5"):
+        if old != state:
+            os.remove(old)
+
+
+def _resume(learner, plan, out):
+    """Take up the state in `out`, if there is one: rows so far and the best of them."""
+    path = out / HISTORY
+    if not path.exists():
+        return [], None
+    try:
+        history = json.loads(path.read_text())
+        rows, state = history["epochs"], out / Path(history["state"]).name
+        learner.optimizer.build(learner.trainable_variables)
+        learner.load_weights(state)
+    except (ValueError, KeyError, OSError, TypeError) as error:
+        refuse(f"{out} holds a run that cannot be taken up", expected="the state of this same net",
+               received=str(error).splitlines()[0], remedy="choose an empty folder to start anew")  # fmt: skip
+    return rows, _best(rows, plan.monitor) if rows else None
