@@ -1,0 +1,14 @@
+"""Trained nets: folders that explain themselves, checked before they are opened.
+
+A trained folder holds ``net.keras`` (the net), ``card.json`` (what it is) and ``recipe.json`` (the numbers
+of the supervision that made it). Such folders come from strangers, and so does the original release: every
+file is hostile until it is parsed. Nothing here unpickles, evaluates, or writes outside the folder that it
+was given.
+"""
+
+from .card import Card, Normalisation
+from .download import fetch
+from .folders import Model, available, home, load, save
+from .release import import_release
+
+__all__ = ["Card", "Model", "Normalisation", "available", "fetch", "home", "import_release", "load", "save"]

@@ -1,0 +1,113 @@
+"""The card of a trained net: where it comes from, what it expects, what it says, and on which terms."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from .._files import replacing
+from .._refuse import refuse
+from .bounded import read_text
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Normalisation(_Strict):
+    """How pixels become the net's input: ``(x - mean) / std``, for x in 0..255, alike for R, G and B."""
+
+    mean: float
+    std: Annotated[float, Field(gt=0)]
+
+
+class Card(_Strict):
+    """What a trained net says of itself.
+
+    Attributes
+    ----------
+    name : str
+    supervision : {"tags", "points", "selected", "masks"}
+        The kind of annotation that it learned from, and so the code that runs it.
+    classes : tuple of str
+        Names of the net's outputs, in order.
+    thresholds : tuple of float in [0, 1], same length
+        From which score a class counts as present; fitted on validation data.
+    mpp : float
+        Micrometres per pixel of the net's input.
+    taxonomies : tuple of str
+        Names of the label spaces that it can segment into.
+    normalisation : Normalisation
+    parameters : int
+        Number of parameters; filled in when the net is saved.
+    sha256 : str
+        Checksum of `net.keras` in hex; filled in when the net is saved.
+    source, licence, data, stain, notes : str
+        Where the net comes from; the terms of its training data; what it learned from; which stain it
+        expects; and what else a user should know.
+    scores : dict of str to float
+        Measured results, by the name of the measure and the data.
+
+    Examples
+    --------
+    >>> card = Card(name="mine", supervision="tags", classes=("gland",), thresholds=(0.5,), mpp=0.62,
+    ...             taxonomies=("glas",), normalisation=Normalisation(mean=193, std=56))
+    >>> Card.parse(card.model_dump_json()) == card
+    True
+    """
+
+    name: Annotated[str, Field(pattern=r"^\w[\w.+-]*$")]
+    supervision: Literal["tags", "points", "selected", "masks"]
+    classes: Annotated[tuple[str, ...], Field(min_length=1)]
+    thresholds: tuple[Fraction, ...]
+    mpp: Annotated[float, Field(gt=0)]
+    taxonomies: tuple[str, ...]
+    normalisation: Normalisation
+    parameters: Annotated[int, Field(ge=0)] = 0
+    sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+    source: str = ""
+    licence: str = ""
+    data: str = ""
+    scores: dict[str, float] = {}
+    stain: str = "H&E"
+    notes: str = ""
+
+    @model_validator(mode="after")
+    def _one_threshold_a_class(self):
+        if len(self.thresholds) != len(self.classes):
+            raise ValueError(f"{len(self.thresholds)} thresholds for {len(self.classes)} classes")
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError("a class is named twice")
+        return self
+
+    @classmethod
+    def parse(cls, text, origin="the card"):
+        """A card from its JSON text; refuses what is missing, unknown or of another type.
+
+        Examples
+        --------
+        >>> Card.parse("{}")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+            ...
+        hsn._refuse.Refusal: the card is no card of a trained net; ... received name: Field required; ...
+        """
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"])) or "the whole"
+            refuse(f"{origin} is no card of a trained net", expected="the fields of hsn.weights.Card",
+                   received=f"{where}: {first['msg']}", remedy="mend or replace it")  # fmt: skip
+
+    @classmethod
+    def read(cls, folder):
+        """The card of a trained folder."""
+        path = Path(folder) / "card.json"
+        return cls.parse(read_text(path), origin=path)
+
+    def write(self, folder):
+        """Write `card.json` into `folder`; a crash leaves the old card or the new one."""
+        with replacing(Path(folder) / "card.json") as temporary:
+            temporary.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
