@@ -1,0 +1,167 @@
+import struct
+import warnings
+import zipfile
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hsn.labels import imagej
+
+POLYGON, RECTANGLE, OVAL, LINE, FREEHAND, TRACED, POINT = 0, 1, 2, 3, 7, 8, 10
+
+
+def roi(kind, corners=(), box=None, *, floats=None, version=228, count=None, composite=0, cut=0):
+    """One region as ImageJ writes it; corners are (x, y) of the image, box is top, left, bottom, right."""
+    x, y = (np.array(corners, int).reshape(-1, 2)).T
+    if box is None:
+        box = (y.min(), x.min(), y.max(), x.max())
+    data = bytearray(64)
+    struct.pack_into(">4sHBx", data, 0, b"Iout", version, kind)
+    struct.pack_into(">4H", data, 8, *(int(v) & 0xFFFF for v in box))
+    struct.pack_into(">H", data, 16, (len(x) if count is None else count) & 0xFFFF)
+    struct.pack_into(">i", data, 36, composite)
+    data += np.concatenate([x - box[1], y - box[0]]).astype(">i2").tobytes()
+    if floats is not None:
+        struct.pack_into(">H", data, 50, 128)
+        if kind in (RECTANGLE, OVAL):
+            struct.pack_into(">4f", data, 18, *floats)
+        else:
+            data += np.array(floats, ">f4").T.tobytes()
+    return bytes(data[: len(data) - cut])
+
+
+def read(data, tmp_path, shape=(6, 8)):
+    path = tmp_path / "a.roi"
+    path.write_bytes(data)
+    return imagej.instances(path, shape)
+
+
+def scan(corners, shape):
+    """ImageJ's filler: a centre right of the left edge, up to and with the right one, upper end of an edge in."""
+    mask = np.zeros(shape, int)
+    for row, col in np.ndindex(shape):
+        for (x1, y1), (x2, y2) in zip(corners, corners[1:] + corners[:1], strict=True):
+            if (y1 <= row + 0.5) != (y2 <= row + 0.5):
+                mask[row, col] ^= x1 + (row + 0.5 - y1) * (x2 - x1) / (y2 - y1) < col + 0.5
+    return mask
+
+
+@given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 6)), min_size=3, max_size=6))
+def test_polygons_are_filled_as_imagej_does_ties_included(tmp_path_factory, corners):
+    found = read(roi(POLYGON, corners), tmp_path_factory.mktemp("roi"))
+    np.testing.assert_array_equal(found, scan(corners, (6, 8)))
+
+
+@pytest.mark.parametrize("kind", [POLYGON, FREEHAND, TRACED])
+def test_whole_numbers_count_from_the_box_and_floats_from_the_image(tmp_path, kind):
+    corners = [(3, 1), (6, 1), (6, 4), (3, 4)]
+    expected = np.zeros((6, 8), int)
+    expected[1:4, 3:6] = 1
+    np.testing.assert_array_equal(read(roi(kind, corners), tmp_path), expected)
+    moved = np.add(corners, [0.75, 0.0])
+    np.testing.assert_array_equal(
+        read(roi(kind, corners, floats=moved), tmp_path), np.roll(expected, 1, axis=1)
+    )
+    old = roi(kind, corners, floats=moved, version=221)
+    np.testing.assert_array_equal(read(old, tmp_path), expected)
+
+
+def test_rectangles_and_ovals(tmp_path):
+    expected = np.zeros((6, 8), int)
+    expected[1:4, 2:7] = 1
+    np.testing.assert_array_equal(read(roi(RECTANGLE, box=(1, 2, 4, 7)), tmp_path), expected)
+    finer = roi(RECTANGLE, box=(1, 2, 4, 7), floats=(2.6, 1.0, 4.4, 3.0))
+    expected[:, 2] = 0
+    np.testing.assert_array_equal(read(finer, tmp_path), expected)
+    disc = read(roi(OVAL, box=(0, 0, 60, 80)), tmp_path, (60, 80))
+    r, c = np.mgrid[:60, :80] + 0.5
+    np.testing.assert_array_equal(disc, ((r - 30) / 30) ** 2 + ((c - 40) / 40) ** 2 < 1)
+
+
+def test_places_above_15_bits_and_left_of_the_image(tmp_path):
+    corners = [(40000, 0), (40002, 0), (40002, 3), (40000, 3)]
+    assert np.argwhere(read(roi(POLYGON, corners), tmp_path, (2, 40010)))[:, 1].tolist() == [40000, 40001] * 2
+    corners = [(-3, -2), (2, -2), (2, 1), (-3, 1)]
+    assert np.argwhere(read(roi(POLYGON, corners), tmp_path)).tolist() == [[0, 0], [0, 1]]
+
+
+def test_more_corners_than_the_header_can_say(tmp_path):
+    corners = [(k % 7, 0 if k < 70000 else 5) for k in range(70001)]
+    data = bytearray(roi(FREEHAND, corners, count=0))
+    struct.pack_into(">i", data, 18, len(corners))
+    path = tmp_path / "long.roi"
+    path.write_bytes(data)
+    assert len(imagej.outlines(path)[0].points) == 70001
+
+
+def zipped(path, entries):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # names may repeat
+        for name, data in entries:
+            archive.writestr(name, data)
+    return path
+
+
+def test_a_zip_is_read_in_its_order_and_the_later_region_wins(tmp_path):
+    entries = [
+        ("0002.roi", roi(RECTANGLE, box=(0, 0, 2, 4))),
+        ("__MACOSX/note.txt", b"other"),
+        ("../../0001.ROI", roi(RECTANGLE, box=(1, 2, 3, 4))),  # a name is never a place
+    ]
+    found = imagej.instances(zipped(tmp_path / "all.zip", entries), (3, 4))
+    assert found.tolist() == [[1, 1, 1, 1], [1, 1, 2, 2], [0, 0, 2, 2]]
+    assert [p.name for p in tmp_path.iterdir()] == ["all.zip"]
+
+
+SQUARE = [(0, 0), (2, 0), (2, 2)]
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", r"no region of ImageJ.*received 0 bytes"),
+        (b"Iout" + bytes(20), r"no region of ImageJ.*received 24 bytes"),
+        (b"P" * 80, r"no region of ImageJ.*b'PPPP'"),
+        (roi(LINE, SQUARE), r"a\.roi is no single area.*received line; split it or draw it again"),
+        (roi(POINT, SQUARE), r"no single area.*received point"),
+        (roi(55, SQUARE), r"no single area.*received type 55"),
+        (roi(RECTANGLE, box=(0, 0, 2, 2), composite=8), r"no single area.*received a composite region"),
+        (roi(POLYGON, SQUARE, cut=1), r"is cut short; expected 3 corners, received 75 bytes"),
+        (roi(POLYGON, SQUARE, floats=SQUARE, cut=1), r"is cut short"),
+    ],
+)
+def test_broken_regions_are_refused(tmp_path, data, words):
+    with pytest.raises(ValueError, match=words):
+        read(data, tmp_path)
+    with pytest.raises(ValueError, match=words.replace(r"a\.roi", r"b\.zip: a\.roi")):
+        imagej.outlines(zipped(tmp_path / "b.zip", [("a.roi", data)]))
+
+
+def test_a_negative_count_is_refused(tmp_path):
+    data = bytearray(roi(POLYGON, SQUARE, count=0))
+    struct.pack_into(">i", data, 18, -5)
+    with pytest.raises(ValueError, match="cut short; expected -5 corners"):
+        read(data, tmp_path)
+
+
+def test_broken_and_hostile_zips_are_refused(tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match=r"holds no region.*1 other entries.*ROI manager"):
+        imagej.outlines(zipped(tmp_path / "none.zip", [("a.txt", b"")]))
+    with pytest.raises(ValueError, match=r"nowhere\.zip cannot be read"):
+        imagej.outlines(tmp_path / "nowhere.zip")
+    whole = zipped(tmp_path / "whole.zip", [("a.roi", roi(POLYGON, SQUARE))]).read_bytes()
+    (tmp_path / "bad.zip").write_bytes(whole[:40] + b"\xff" * 6 + whole[46:])
+    with pytest.raises(ValueError, match=r"bad\.zip cannot be read.*again from ImageJ's ROI manager"):
+        imagej.outlines(tmp_path / "bad.zip")
+    monkeypatch.setattr(imagej, "_MOST_ROI_BYTES", 1000)
+    bomb = zipped(tmp_path / "bomb.zip", [("a.roi", bytes(2000))])
+    with pytest.raises(
+        ValueError, match=r"too large for regions drawn by hand.*2000 bytes the largest.*split it"
+    ):
+        imagej.outlines(bomb)
+    monkeypatch.setattr(imagej, "_MOST_ROIS", 1)
+    many = zipped(tmp_path / "many.zip", [("a.roi", b"1"), ("b.roi", b"1")])
+    with pytest.raises(ValueError, match="received 2 regions"):
+        imagej.outlines(many)
