@@ -33,6 +33,10 @@ def test_each_class_may_have_its_own_share():
     assert tags.tolist() == [False, True]
 
 
+def test_exactly_the_share_is_enough():
+    assert tags_from_labels(np.array([[0, 0, 0, 1]]), 2, least_fraction=0.25).tolist() == [True, True]
+
+
 def test_nothing_known_nothing_tagged():
     tags = tags_from_labels(np.zeros((2, 2), int), 2, least_fraction=0, known=np.zeros((2, 2), bool))
     assert not tags.any()
