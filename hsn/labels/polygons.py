@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from skimage.draw import polygon
 
+from .._instances import renumber
 from .._refuse import refuse
 
 # Beyond any slide, in pixels; what is farther out is no coordinate.
@@ -68,5 +69,4 @@ def fill(outlines, shape):
                    remedy="export the annotation again, in pixels")  # fmt: skip
         if len(points) > 2:
             instances[polygon(*points.T, shape)] = 0 if outline.hole else number
-    seen, numbers = np.unique(np.append(0, instances), return_inverse=True)
-    return np.arange(len(seen), dtype=np.int32)[numbers[1:]].reshape(shape)
+    return renumber(instances)[0]

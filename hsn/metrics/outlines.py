@@ -9,8 +9,9 @@ measured inside the smallest box around the two objects, so their cost follows t
 import numpy as np
 from scipy.ndimage import distance_transform_edt, find_objects
 
+from .._instances import renumber
 from .pairing import best_pairs
-from .table import overlaps, renumber
+from .table import overlaps
 
 
 def object_dice(table):

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.optimize import linear_sum_assignment
 
+from hsn._instances import renumber
 from hsn.metrics.classes import confusion, dice, iou, pixel_accuracy, precision, recall
 from hsn.metrics.objects import (
     Jaccard,
@@ -19,7 +20,7 @@ from hsn.metrics.objects import (
     match_paper,
 )
 from hsn.metrics.pairing import assigned_pairs, best_pairs, greedy_pairs
-from hsn.metrics.table import overlaps, renumber
+from hsn.metrics.table import overlaps
 
 maps = arrays(np.int32, (7, 8), elements=st.integers(0, 5))
 
