@@ -14,15 +14,13 @@ import zlib
 from collections import Counter
 
 import numpy as np
-import scipy.io
 
 from .._refuse import refuse
-from . import hdf5
+from . import hdf5, matlab
 from .bounded import in_short, read_bytes
 
 # Several times the sizes of the real files: 20 kB, 7 MB, 1 to 2 MB, 152 bytes.
 JSON_BYTES, H5_BYTES, MAT_BYTES, NPY_BYTES = 2**20, 64 * 2**20, 8 * 2**20, 4096
-MAT_UNPACKED_BYTES = 64 * 2**20
 
 _AGAIN = "get the original release again"
 
@@ -134,55 +132,18 @@ def read_thresholds(path, count):
     tuple of float in [0, 1]
     """
     name, content = "optimalScoreThresh", read_bytes(path, max_bytes=MAT_BYTES)
-    plain = io.BytesIO(_inflated(content, path))
     try:
-        kinds = {found: (shape, kind) for found, shape, kind in scipy.io.whosmat(plain)}
-        if kinds.get(name) == ((1, count), "double"):
-            plain.seek(0)
-            values = scipy.io.loadmat(plain, variable_names=[name])[name]
-    except Exception as error:  # SciPy raises whatever damaged bytes lead it to
-        _refuse_damaged(path, error)
-    if kinds.get(name) != ((1, count), "double"):
-        refuse(f"{path} does not hold the thresholds", expected=f"`{name}`, 1 x {count} of type double",
-               received=kinds.get(name, "no such table"), remedy=_AGAIN)  # fmt: skip
-    values = np.asarray(values)
-    if values.dtype != np.float64 or values.shape != (1, count) or not ((values >= 0) & (values <= 1)).all():
-        refuse(f"{path} holds no thresholds", expected=f"{count} numbers from 0 to 1",
-               received=f"{values.dtype} {values.shape}", remedy=_AGAIN)  # fmt: skip
+        values = matlab.table(content, name)
+    except (ValueError, struct.error, zlib.error) as error:
+        refuse(f"{path} does not hold the thresholds", expected=f"`{name}` in a whole MATLAB 5 file",
+               received=in_short(error), remedy=_AGAIN)  # fmt: skip
+    if values.shape != (1, count):
+        refuse(f"{path} does not hold the thresholds", expected=f"`{name}` of shape (1, {count})",
+               received=values.shape, remedy=_AGAIN)  # fmt: skip
+    if not ((values >= 0) & (values <= 1)).all():
+        refuse(f"{path} does not hold the thresholds", expected="numbers from 0 to 1",
+               received=f"{values.min()} to {values.max()}", remedy=_AGAIN)  # fmt: skip
     return tuple(values[0].tolist())
-
-
-def _inflated(content, path):
-    """The same MATLAB file with its elements unpacked, so that their size is known before they are read."""
-    if not content.startswith(b"MATLAB 5.0 MAT-file") or len(content) < 128:
-        refuse(f"{path} is no MATLAB 5 file", expected="a file that starts with 'MATLAB 5.0 MAT-file'",
-               received=repr(content[:19]), remedy=_AGAIN)  # fmt: skip
-    order = "<" if content[126:128] == b"IM" else ">"
-    matrix = struct.pack(order + "I", 14)
-    parts, at, unpacked = [content[:128]], 128, 0
-    while at + 8 <= len(content):
-        kind, size = struct.unpack(order + "II", content[at : at + 8])
-        element = content[at : at + 8 + size]
-        if kind == 15:  # miCOMPRESSED
-            inflater = zlib.decompressobj()
-            try:
-                element = inflater.decompress(element[8:], MAT_UNPACKED_BYTES - unpacked + 1)
-            except zlib.error as error:
-                _refuse_damaged(path, error)
-        if element[: len(matrix)] != matrix:  # such as something compressed twice, which could grow again
-            _refuse_damaged(path, f"an element at byte {at} is no table")
-        unpacked += len(element)
-        if unpacked > MAT_UNPACKED_BYTES:
-            refuse(f"{path} unpacks to too much", expected=f"at most {MAT_UNPACKED_BYTES:,} bytes",
-                   received="more", remedy=_AGAIN)  # fmt: skip
-        parts.append(element)
-        at += 8 + size
-    return b"".join(parts)
-
-
-def _refuse_damaged(path, error):
-    refuse(f"{path} cannot be read as a MATLAB file", expected="a whole MATLAB 5 file",
-           received=in_short(error), remedy=_AGAIN)  # fmt: skip
 
 
 def read_crf(path):

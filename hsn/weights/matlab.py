@@ -1,0 +1,85 @@
+"""MATLAB 5 files: one table of numbers, by its name.
+
+SciPy's reader is not used: on a file with a single damaged byte it can end the whole program. This one reads
+the little that is needed, and every length that the file claims is checked against what is there.
+
+Source: the MAT-file format as MathWorks describes it (level 5).
+"""
+
+import struct
+import zlib
+from itertools import islice
+
+import numpy as np
+
+# What one table may unpack to; the largest of the HistoSegNet release, its ROC curves, takes some 3 MB.
+TABLE_BYTES = 16 * 2**20
+
+# Codes of the format: how numbers are stored, and two kinds of element.
+_STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
+_TABLE, _COMPRESSED = 14, 15
+_DOUBLE, _COMPLEX = 6, 0x0800
+
+
+def table(content, name):
+    """The table of real numbers called `name`.
+
+    Parameters
+    ----------
+    content : bytes
+        A whole MATLAB 5 file.
+    name : str
+
+    Returns
+    -------
+    float64 array
+
+    Raises
+    ------
+    ValueError, struct.error, zlib.error
+        If the file is another, damaged or a bomb, has no such table, or holds something else than real numbers
+        in it; the message says which.
+
+    Examples
+    --------
+    >>> import io, scipy.io
+    >>> file = io.BytesIO()
+    >>> scipy.io.savemat(file, {"t": [[0.5, 2.0]]})
+    >>> table(file.getvalue(), "t").tolist()
+    [[0.5, 2.0]]
+    """
+    if len(content) < 128 or not content.startswith(b"MATLAB 5.0 MAT-file"):
+        raise ValueError(f"a file that starts with {content[:19]!r}")
+    order = "<" if content[126:128] == b"IM" else ">"
+    for kind, body in _elements(content[128:], order):
+        if kind == _COMPRESSED:
+            inflated = zlib.decompressobj().decompress(body, TABLE_BYTES)
+            kind, body = next(_elements(inflated, order), (None, b""))
+        if kind != _TABLE:
+            raise ValueError(f"an element of kind {kind} where a table should be")
+        parts = list(islice(_elements(body, order), 4))  # flags, shape, name, numbers
+        if len(parts) < 3 or bytes(parts[2][1]) != name.encode():
+            continue
+        (flags,) = struct.unpack_from(order + "I", parts[0][1])
+        if flags & 0xFF != _DOUBLE or flags & _COMPLEX or len(parts) < 4 or parts[3][0] not in _STORED:
+            raise ValueError(f"`{name}` holds no real numbers of type double")
+        shape = np.frombuffer(parts[1][1], order + "i4")
+        numbers = np.frombuffer(parts[3][1], order + _STORED[parts[3][0]])
+        if np.prod(shape.astype(float)) != len(numbers):
+            raise ValueError(f"`{name}` holds {len(numbers)} numbers for the shape {tuple(shape.tolist())}")
+        return numbers.astype(np.float64).reshape(tuple(shape), order="F")
+    raise ValueError(f"no table `{name}`")
+
+
+def _elements(content, order):
+    """Kind and body of one element after another; what reaches beyond the end is refused."""
+    at = 0
+    while at < len(content):
+        kind, size = struct.unpack_from(order + "II", content, at)
+        start, end = at + 8, at + 8 + size
+        if kind >> 16:  # up to four bytes are stored in the head itself
+            kind, start, end = kind & 0xFFFF, at + 4, at + 4 + (kind >> 16)
+        if end > len(content) or (start == at + 4 and end > at + 8):
+            raise ValueError(f"an element of {end - start:,} bytes where {len(content) - start:,} are left")
+        yield kind, content[start:end]
+        at = end if kind == _COMPRESSED else end + -end % 8
