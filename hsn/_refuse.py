@@ -4,7 +4,16 @@ import numpy as np
 
 
 class Refusal(ValueError):
-    """An input that hsn cannot use; its message is one sentence that a user can act on."""
+    """An input that hsn cannot use; its message is one sentence that a user can act on.
+
+    Examples
+    --------
+    >>> try:
+    ...     refuse("the scale is no number", expected="micrometres per pixel", received="20x", remedy="write 0.5")
+    ... except Refusal as refusal:
+    ...     print(refusal)
+    the scale is no number; expected micrometres per pixel, received 20x; write 0.5.
+    """
 
 
 def refuse(what, *, expected, received, remedy):

@@ -39,6 +39,12 @@ class Segmentation:
         How surely each class is somewhere in the image.
     taxonomy : Taxonomy
         Names and colours of the classes.
+
+    Examples
+    --------
+    >>> from hsn.taxonomies import GLAS
+    >>> Segmentation(np.array([[0, 1]]), None, np.eye(2)[None], np.ones(2), GLAS)
+    Segmentation(1 x 2, Other, G.O)
     """
 
     labels: np.ndarray

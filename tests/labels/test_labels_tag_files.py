@@ -35,6 +35,11 @@ def test_folders_in_a_table_tell_equal_names_apart(tmp_path):
     assert from_table(["d/y/a.png", "d/x/a.png"], rows).tags.tolist() == [[0], [1]]
 
 
+def test_the_row_that_writes_more_folders_wins(tmp_path):
+    rows = table(tmp_path, "name,c\na.png,1\nx/a.png,0\n")
+    assert from_table(["x/a.png", "y/a.png"], rows).tags.tolist() == [[0], [1]]
+
+
 @pytest.mark.parametrize(
     "text", ["name;c;d\na;1;0\n", "name\tc\td\na\t1\t0\n", "name,c,d\r\n\r\na,1.0,FALSE\r\n"]
 )

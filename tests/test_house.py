@@ -1,0 +1,211 @@
+"""The house: arrows go down, siblings have one shape, the front door is light, every public name has an example."""
+
+import ast
+import importlib
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import hsn
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "hsn"
+FILES = sorted(path for path in PACKAGE.rglob("*.py"))
+
+FLOORS = (
+    ("_refuse", "_files", "_instances", "types", "taxonomies"),
+    ("images", "stains", "labels", "refinement", "metrics"),
+    ("nets", "losses", "evidence", "training"),
+    ("weights", "datasets"),
+    ("supervision",),
+    ("views", "scale"),
+    ("cli", "app"),
+)
+FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+KERAS_FLOOR = FLOOR["nets"]
+COMPILED = "_native"  # compiled twins of the refinement room; it imports nothing
+
+SIBLING_SHAPE = {
+    "targets": "image, annotation, recipe",
+    "loss": "recipe",
+    "fit": "net, images, annotations, recipe, *, out",
+    "segment": "net, image, recipe, *, taxonomy=None, mpp=None",
+}
+LONGEST_FUNCTION = 60  # lines of code, docstring not counted
+
+
+def room_of(path):
+    """The room that a file belongs to: its folder or file in `hsn`, and for the siblings their own folder."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    sibling = parts[0] == "supervision" and len(parts) > 2
+    return ".".join(parts[:2]) if sibling else parts[0]
+
+
+def imports_of(path):
+    """Modules that a file imports, anywhere in it, as full names."""
+    package = ("hsn", *path.relative_to(PACKAGE).parent.parts)
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join((*base, *([node.module] if node.module else [])))
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def rooms_imported(path):
+    for name in imports_of(path):
+        parts = name.split(".")
+        if parts[0] == "hsn" and len(parts) > 1 and (parts[1] in FLOOR or (PACKAGE / parts[1]).exists()):
+            sibling = parts[1] == "supervision" and (PACKAGE / parts[1] / parts[2]).is_dir()
+            yield ".".join(parts[1:3]) if sibling else parts[1]
+
+
+def inner_files():
+    return [path for path in FILES if path != PACKAGE / "__init__.py"]
+
+
+def id_of(path):
+    return path.relative_to(PACKAGE).as_posix()
+
+
+@pytest.mark.parametrize("path", inner_files(), ids=id_of)
+def test_arrows_go_down_and_rooms_on_a_floor_do_not_know_each_other(path):
+    room = room_of(path)
+    floor = FLOOR[room.split(".")[0]]
+    others = {other for other in rooms_imported(path) if other not in (room, COMPILED)}
+    # Floor 0 is one room of single files.
+    upwards = sorted(other for other in others if FLOOR[other.split(".")[0]] >= max(floor, 1))
+    assert not upwards, f"{id_of(path)} on floor {floor} imports {upwards}"
+
+
+@pytest.mark.parametrize("path", inner_files(), ids=id_of)
+def test_keras_lives_on_its_floor_and_above(path):
+    if FLOOR[room_of(path).split(".")[0]] < KERAS_FLOOR:
+        assert not {name.split(".")[0] for name in imports_of(path)} & {"keras", "tensorflow", "jax", "torch"}
+
+
+@pytest.mark.parametrize("path", inner_files(), ids=id_of)
+def test_keras_is_asked_only_through_its_public_interface(path):
+    backends = {"tensorflow", "jax", "torch", "tf_keras"}
+    found = {
+        name for name in imports_of(path) if name.split(".")[0] in backends or name.startswith("keras.src")
+    }
+    # The gradient of a net is the one thing that Keras offers no backend-neutral call for.
+    assert not found or path.name == "gradients.py", f"{id_of(path)} imports {sorted(found)}"
+
+
+SIBLINGS = sorted(path for path in (PACKAGE / "supervision").iterdir() if (path / "__init__.py").exists())
+
+
+@pytest.mark.parametrize("folder", SIBLINGS, ids=lambda path: path.name)
+def test_siblings_have_one_shape(folder):
+    for name, arguments in SIBLING_SHAPE.items():
+        tree = ast.parse((folder / f"{name}.py").read_text(encoding="utf-8"))
+        signatures = [
+            ast.unparse(n.args) for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == name
+        ]
+        assert signatures == [arguments]
+    recipe = ast.parse((folder / "recipe.py").read_text(encoding="utf-8"))
+    (found,) = [n for n in recipe.body if isinstance(n, ast.ClassDef) and n.name == "Recipe"]
+    assert "frozen=True" in [ast.unparse(k) for d in found.decorator_list for k in getattr(d, "keywords", [])]
+
+
+def test_every_sibling_is_known_at_the_door():
+    from hsn.supervision import SIBLINGS as KNOWN
+
+    assert sorted(KNOWN) == [path.name for path in SIBLINGS]
+
+
+def test_no_room_is_named_like_a_public_function():
+    rooms = {path.stem for path in PACKAGE.iterdir() if path.is_dir() or path.suffix == ".py"}
+    doors = {name for name, place in hsn._DOORS.items() if ":" in place}
+    assert not rooms & doors
+
+
+def run(code):
+    """What a fresh Python prints, as JSON."""
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return json.loads(done.stdout)
+
+
+def test_the_front_door_is_light():
+    loaded = run("import hsn, sys, json; print(json.dumps(sorted(sys.modules)))")
+    heavy = {
+        "keras",
+        "numpy",
+        "tensorflow",
+        "jax",
+        "torch",
+        "matplotlib",
+        "scipy",
+        "cv2",
+        "pydantic",
+        "socket",
+    }
+    assert not heavy & set(loaded)
+
+
+def test_importing_changes_nothing_in_the_world():
+    before_and_after = run(
+        "import json, logging, os, sys, warnings\n"
+        "state = lambda: [len(logging.getLogger().handlers), logging.getLogger().level, sorted(os.environ),"
+        " [str(f) for f in warnings.filters], sys.getrecursionlimit()]\n"
+        "before = state()\n"
+        "import hsn, hsn.cli\n"
+        "print(json.dumps([before, state()]))"
+    )
+    assert before_and_after[0] == before_and_after[1]
+
+
+def test_the_front_door_tells_what_there_is():
+    assert set(dir(hsn)) == set(hsn.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'sgement'; it has segment"):
+        hsn.sgement  # noqa: B018
+
+
+@pytest.mark.parametrize("name", [name for name, place in hsn._DOORS.items() if ":" in place])
+def test_every_public_name_has_a_running_example(name):
+    assert ">>>" in (getattr(hsn, name).__doc__ or "")
+
+
+def test_every_door_leads_somewhere():
+    for name, place in hsn._DOORS.items():
+        room, _, inner = place.partition(":")
+        module = importlib.import_module(room)
+        assert getattr(hsn, name) is (getattr(module, inner) if inner else module)
+
+
+def lines_of_code(node):
+    """Lines of a function without its docstring."""
+    first = node.body[0]
+    told = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+    return node.end_lineno - node.lineno + 1 - (told and first.end_lineno - first.lineno + 1)
+
+
+@pytest.mark.parametrize("path", FILES, ids=id_of)
+def test_functions_fit_on_a_page(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    assert [node.name for node in functions if lines_of_code(node) > LONGEST_FUNCTION] == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=id_of)
+def test_every_file_and_public_name_says_what_it_is(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree), f"{id_of(path)} has no docstring"
+    public = [n for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef) and n.name[0] != "_"]
+    assert [node.name for node in public if not ast.get_docstring(node)] == []
+
+
+def test_the_changelog_names_the_version():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert settings["project"]["version"] == hsn.__version__
+    assert f"## {hsn.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
