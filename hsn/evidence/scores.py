@@ -66,7 +66,7 @@ def fit_thresholds(tags, scores):
     tags, scores = np.asarray(tags, bool), np.asarray(scores, np.float32)
     if tags.shape != scores.shape or tags.ndim != 2:
         refuse("`tags` and `scores` must belong together", expected="two arrays of one shape (N, C)",
-               received=f"{tags.shape} and {scores.shape}", remedy="give a row per patch, a column per class")  # fmt: skip
+               received=f"{tags.shape} and {scores.shape}", remedy="give one row per patch")  # fmt: skip
     return np.array([_equal_error(t, s) for t, s in zip(tags.T, scores.T, strict=True)], np.float32)
 
 

@@ -109,7 +109,7 @@ def learn(net, loss, plan, *, optimizer, out, show=True):
             row = {"epoch": epoch + 1, "rate": float(plan.rate(epoch)), "loss": float(np.mean(losses))}
             if not np.isfinite(row["loss"]):
                 refuse("learning has failed: the loss is no number any more", expected="a finite loss",
-                       received=row["loss"], remedy="lower the learning rate and start from the last epoch")  # fmt: skip
+                       received=row["loss"], remedy="lower the learning rate and start again")  # fmt: skip
             rows.append(row | {k: float(v) for k, v in plan.validate().items()})
             best = _best(rows, plan.monitor)
             _keep(learner, rows, best, out)

@@ -8,7 +8,7 @@ was given.
 
 from .card import Card, Normalisation
 from .download import fetch
-from .folders import Model, available, home, load, save
+from .folders import Model, available, find, home, load, save
 from .release import import_release
 
-__all__ = ["Card", "Model", "Normalisation", "available", "fetch", "home", "import_release", "load", "save"]
+__all__ = ["Card", "Model", "Normalisation", "available", "fetch", "find", "home", "import_release", "load", "save"]

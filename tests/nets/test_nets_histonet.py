@@ -1,0 +1,71 @@
+"""HistoNet: the published sizes, wiring and order of layers."""
+
+import keras
+import numpy as np
+import pytest
+
+from hsn import Refusal
+from hsn.nets import histonet
+
+
+def test_the_released_net_has_its_published_size():
+    net = histonet.x1_7()
+    assert net.count_params() == 1_753_203
+    assert sum(int(np.prod(w.shape)) for w in net.trainable_weights) == 1_750_899
+    assert net.output_shape == (None, 51)
+
+
+def test_the_released_net_is_wired_as_published():
+    net = histonet.x1_7()
+    kinds = [type(layer).__name__ for layer in net.layers[1:]]
+    unit = ["Conv2D", "Activation", "BatchNormalization"]
+    drop, pool = ["Dropout"], ["MaxPooling2D"]
+    assert kinds == (
+        unit + drop + unit + pool + unit + drop + unit + pool
+        + unit + drop + unit + drop + unit + pool + ["GlobalMaxPooling2D", "Dense", "Activation"]
+    )  # fmt: skip
+    assert [layer.rate for layer in net.layers if isinstance(layer, keras.layers.Dropout)] == [0.3, 0.4, 0.4, 0.4]
+    assert {layer.epsilon for layer in net.layers if isinstance(layer, keras.layers.BatchNormalization)} == {1e-3}
+    assert histonet.features_of(net).output.shape == (None, 56, 56, 256)
+    assert histonet.features_of(net).name == "activation_7"
+    assert histonet.logits_of(net).name == "dense_1"
+
+
+def convolutions(net):
+    return sum(isinstance(layer, keras.layers.Conv2D) for layer in net.layers)
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "maps"),
+    [("x1.7", 7, 56), ("m1", 13, 14), ("m2", 10, 28), ("m3", 7, 56), ("m4", 4, 112), ("m5", 7, 56), ("m6", 7, 56),
+     ("m7", 7, 56), ("vgg16", 15, 28)],
+)  # fmt: skip
+def test_each_of_the_family_has_its_convolutions_and_maps(name, count, maps):
+    net = histonet.FAMILY[name](31, width=0.05, input_px=224)
+    assert convolutions(net) == count
+    assert histonet.features_of(net).output.shape[1] == maps
+    assert net.output_shape == (None, 31)
+
+
+@pytest.mark.parametrize("name", [n for n in histonet.FAMILY if n != "m6"])
+def test_a_net_with_an_open_input_takes_any_size(name, rng):
+    net = histonet.FAMILY[name](3, width=0.05, input_px=None)
+    scores = keras.ops.convert_to_numpy(net(rng.normal(size=(2, 64, 48, 3)).astype("float32"), training=False))
+    assert scores.shape == (2, 3)
+    assert ((scores > 0) & (scores < 1)).all()
+
+
+def test_a_seed_repeats_the_initial_weights():
+    one, two, other = (histonet.m4(2, width=0.1, seed=s).get_weights() for s in (3, 3, 4))
+    assert all((a == b).all() for a, b in zip(one, two, strict=True))
+    assert (one[0] != other[0]).any()
+
+
+@pytest.mark.parametrize("options", [{"vectoriser": "middle"}, {"vectoriser": "flatten", "input_px": None}])
+def test_an_unknown_vectoriser_is_refused(options):
+    with pytest.raises(Refusal, match="this vectoriser cannot be built"):
+        histonet.build(((4,),), 2, **options)
+
+
+def test_normalisation_is_one_scalar_for_all_channels():
+    assert histonet.normalise(np.full((1, 1, 3), 193.09203 + 56.450138)).round(5).tolist() == [[[1.0, 1.0, 1.0]]]
