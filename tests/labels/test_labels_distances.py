@@ -29,6 +29,14 @@ def test_distances_are_those_to_all_pixels_outside(instances):
         np.testing.assert_allclose(relative[own], expected[own] / expected[own].max(), rtol=1e-6)
 
 
+@pytest.mark.parametrize("turns", range(4))
+def test_a_block_beside_another_is_as_deep_on_every_side(turns):
+    blocks = np.zeros((7, 9), int)
+    blocks[1:6, 1:4], blocks[1:6, 4:8] = 5, 2
+    expected = np.rot90(naive(blocks), turns)
+    np.testing.assert_allclose(distance_map(np.rot90(blocks, turns), relative_to=None), expected)
+
+
 def test_empty_and_full_images_are_defined():
     assert not distance_map(np.zeros((3, 4), int)).any()
     full = distance_map(np.ones((3, 4), int), relative_to=None)
