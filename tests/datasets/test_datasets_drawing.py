@@ -63,6 +63,11 @@ def test_an_ellipse_has_its_area_and_its_direction():
     assert drawn[50, 30] == 0
 
 
+def test_an_ellipse_lies_where_it_was_put():
+    drawn = ellipses((20, 40), np.array([[5.0, 30.0]]), np.array([[2.0, 2.0]]), np.zeros(1))
+    np.testing.assert_allclose(np.argwhere(drawn).mean(axis=0), [5, 30], atol=0.5)
+
+
 def test_later_ellipses_lie_over_earlier_ones():
     drawn = ellipses((9, 9), np.full((2, 2), 4.0), np.array([[4.0, 4], [1, 1]]), np.zeros(2))
     assert drawn[4, 4] == 2

@@ -1,0 +1,1 @@
+"""Views: what people see - overlays, summary pages, charts, tables."""
