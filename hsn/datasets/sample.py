@@ -60,6 +60,14 @@ class Sample:
                    remedy="check the folder, or use truth()")  # fmt: skip
         return read_labels(self.instances_path)
 
+    def has_truth(self, taxonomy):
+        """Whether there is truth in a taxonomy (by name or as it is); its files are not looked at."""
+        taxonomy = taxonomies.get(taxonomy)
+        # Objects of one class are a whole truth only where the sole other class is "everything else".
+        pair = {self.instances_of, taxonomy.other and taxonomy.other.name}
+        by_objects = self.instances_path is not None and pair == set(taxonomy.names)
+        return taxonomy.name in self.mask_paths or by_objects
+
     def truth(self, taxonomy):
         """Labels in a taxonomy, and where they are known.
 
@@ -81,9 +89,7 @@ class Sample:
         taxonomy = taxonomies.get(taxonomy)
         if taxonomy.name in self.mask_paths:
             return from_colors(read_color_mask(self.mask_paths[taxonomy.name]), taxonomy)
-        # Objects of one class are a whole truth only where the sole other class is "everything else".
-        pair = {self.instances_of, taxonomy.other and taxonomy.other.name}
-        if self.instances_path is not None and pair == set(taxonomy.names):
+        if self.has_truth(taxonomy):
             object_label, other_label = (taxonomy.index(n) for n in (self.instances_of, taxonomy.other.name))
             labels = np.where(self.instances() > 0, object_label, other_label).astype(np.int32)
             return labels, np.ones(labels.shape, bool)
