@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from .. import taxonomies
+from .._instances import renumber
 from .._refuse import refuse
 from .drawing import at, ellipses, noise, scatter, stained, streaks
 from .ground import CODE, MATERIALS, lay_out
@@ -97,7 +98,7 @@ def tissue(seed, shape=(512, 512), *, mpp=0.62):
     dyes = _dyes(rng, ground, mpp)
     dyes = _with_nuclei(rng, dyes, nuclei, darkness, mpp)
     image = stained(rng, *dyes, blur_px=_OPTICS_UM / mpp)
-    return Made(image, _labels(ground.material), _renumbered(nuclei), _renumbered(ground.glands), mpp)
+    return Made(image, _labels(ground.material), renumber(nuclei)[0], renumber(ground.glands)[0], mpp)
 
 
 def _labels(material):
@@ -108,13 +109,6 @@ def _labels(material):
         table = [taxonomy.index(_MATERIALS[m][column]) for m in MATERIALS]
         truth[name] = np.array(table, np.int32)[material]
     return truth
-
-
-def _renumbered(ids):
-    """The same objects, numbered 1..n without gaps."""
-    present = np.bincount(ids.ravel()) > 0
-    present[0] = False
-    return (np.cumsum(present) * present).astype(np.int32)[ids]
 
 
 def _nuclei(rng, ground, mpp):

@@ -24,9 +24,9 @@ def test_no_veil_is_the_image_and_a_full_one_the_mask(labels, grey):
 
 
 def test_the_overlay_of_the_release():
-    image = np.full((1, 1, 3), 100, np.uint8)
+    image = np.full((1, 1, 3), 103, np.uint8)
     mixed = overlay(image, np.array([[1]]), GLAS, opacity=RELEASE_OPACITY, outline_px=0)
-    assert mixed.tolist() == [[[25, 25, 121]]]
+    assert mixed.tolist() == [[[26, 26, 122]]]
 
 
 def test_lines_are_full_coloured_on_both_sides_and_as_wide_as_asked(rng):
