@@ -49,8 +49,7 @@ def split(mask, *, waist_px=0.5, sigma_px=1.0):
         refuse("Waists have some width", expected="`waist_px` above 0, `sigma_px` of 0 or more",
                received=f"{waist_px} and {sigma_px}", remedy="leave them out")  # fmt: skip
     parts = number_parts(mask)
-    # The end of the image is taken for background: a nucleus that it cuts has its summit inside all the same.
-    depth = distance_transform_edt(np.pad(parts > 0, 1))[1:-1, 1:-1]
+    depth = _depth(parts > 0)
     depth = gaussian_filter(depth, sigma_px) * (parts > 0) if sigma_px else depth
     return flood(_summits(depth, parts, waist_px), parts > 0, depth=depth)
 
@@ -83,12 +82,17 @@ def flood(markers, mask, *, depth=None):
     [[1, 1, 1, 0, 2, 2]]
     """
     markers, mask = renumber(markers)[0], number_parts(mask) > 0
-    depth = distance_transform_edt(mask) if depth is None else np.asarray(depth)
+    depth = _depth(mask) if depth is None else np.asarray(depth)
     if not markers.shape == mask.shape == depth.shape:
         refuse("Markers, mask and depth must be of one image", expected=f"three arrays of shape {mask.shape}",
                received=f"{markers.shape} and {depth.shape}",
                remedy="resize them to one another first")  # fmt: skip
     return renumber(watershed(-depth, markers, connectivity=2, mask=mask))[0]
+
+
+def _depth(mask):
+    # The end of the image is taken for background, so that a mask without any has a distance too.
+    return distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
 
 
 def _summits(depth, parts, waist_px):

@@ -41,6 +41,12 @@ def test_holes_up_to_the_area_close(mask, area):
     np.testing.assert_array_equal(fill_holes(mask, max_area_px=area), expected)
 
 
+def test_a_corner_does_not_open_a_hole():
+    mask = np.ones((5, 5), bool)
+    mask[2, 2] = mask[1, 1] = mask[0, 0] = False
+    assert (~fill_holes(mask)).sum() == 1
+
+
 def test_all_holes_close_by_default_but_not_the_ground():
     mask = np.zeros((9, 9), bool)
     mask[1:8, 1:8] = True

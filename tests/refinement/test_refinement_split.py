@@ -75,6 +75,16 @@ def test_depth_decides_where_markers_meet():
     np.testing.assert_array_equal(found, watershed(-depth, markers, connectivity=2, mask=mask))
 
 
+def test_an_object_may_touch_itself_by_corners_only():
+    assert split(np.eye(5, dtype=bool)).tolist() == np.eye(5, dtype=int).tolist()
+
+
+def test_a_mask_without_background_is_one_object():
+    assert (split(np.ones((9, 12), bool)) == 1).all()
+    halves = flood(np.array([[1, 0, 0, 0, 0, 2]]), np.ones((1, 6), bool))
+    assert halves.tolist() == [[1, 1, 1, 2, 2, 2]]
+
+
 def test_nothing_gives_nothing():
     assert not split(np.zeros((5, 6), bool)).any()
     assert not flood(np.zeros((5, 6), int), np.ones((5, 6), bool)).any()
