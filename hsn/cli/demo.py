@@ -1,0 +1,89 @@
+"""`hsn demo`: real tissue and drawn tissue, segmented by the net that ships with hsn."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .speech import AsJson, close, tell
+
+MODEL = "glas-tags"
+REAL_IMAGES = 4  # of GlaS's test images, where they are at hand: enough to see, too few to compare
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path("out"),
+    model: Annotated[str, typer.Option("--model", "-m", help="Name or folder of a trained net.")] = MODEL,
+    as_json: AsJson = False,
+):
+    """Segment the samples that come along, score those with truth, and draw one page of all."""
+    from ..views.report import report
+
+    reports = {name: report(model, samples, out=out / name) for name, samples in _sets(out).items()}
+    files = [path for made in reports.values() for path in made.files]
+    files.append(_sheet(out, reports))
+    data = {
+        "model": model,
+        "scores": {
+            n: {t.taxonomy.name: t.as_dict() for t in r.tallies.values() if t.images}
+            for n, r in reports.items()
+        },
+        "files": files,
+    }
+    tables = [f"== {name} ==\n{made}" for name, made in reports.items() if str(made)]
+    text = "\n\n".join([*tables, "\n".join(f"wrote {path}" for path in files), f"look at {files[-1]} first"])
+    tell(data, text, as_json=as_json)
+    close([failure for made in reports.values() for failure in made.failures])
+
+
+def _sets(out):
+    """Samples by the name of their set: drawn ones, the real one of scikit-image, and GlaS where it is."""
+    from .._refuse import refuse
+    from ..datasets import glas
+
+    root = Path(__file__).parents[2]
+    if not (root / "img").is_dir():
+        refuse("the demo needs the samples of a checkout", expected=f"the folder {root / 'img'}", received="none",
+               remedy="run it where hsn was cloned, or segment images of your own with `hsn segment`")  # fmt: skip
+    drawn = [sample for sample in glas.images(root, "all") if sample.name.startswith("made_")]
+    sets = {"drawn tissue": drawn, "immunohistochemistry": [_real(out)]}
+    real = Path(os.environ.get("HSN_DATA") or root.parent / "shared" / "data") / "glas"
+    if real.is_dir():
+        tested = glas.images(real, "testA")
+        each = [
+            [s for s in tested if s.grade == grade][: REAL_IMAGES // 2] for grade in ("benign", "malignant")
+        ]
+        sets["GlaS test images"] = [sample for few in each for sample in few] or tested[:REAL_IMAGES]
+    return sets
+
+
+def _real(out):
+    """The histology image inside scikit-image's wheel, as a sample without truth."""
+    from skimage.data import immunohistochemistry
+
+    from ..datasets.sample import Sample
+    from ..images.read import write
+
+    path = out / "immunohistochemistry" / "image" / "immunohistochemistry.png"
+    write(path, immunohistochemistry())
+    return Sample("immunohistochemistry", path)
+
+
+def _sheet(out, reports):
+    """One page: every overlay with its name."""
+    from ..images.read import read
+    from ..views import figures
+
+    pictures, captions = [], []
+    for name, made in reports.items():
+        for path in made.files:
+            if path.parent.name == "overlay":
+                pictures.append(read(path))
+                captions.append(f"{path.stem}\n{name}")
+    path = out / "summary.png"
+    sheet = figures.contact_sheet(
+        pictures, captions, columns=4, side_in=2.6, title="hsn demo: glands, as glas-tags sees them"
+    )
+    figures.write(sheet, path)
+    return path

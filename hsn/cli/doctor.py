@@ -1,0 +1,153 @@
+"""`hsn doctor`: what runs here, what is missing, and how to mend it."""
+
+import os
+import sys
+from typing import Annotated, NamedTuple
+
+import typer
+
+from .speech import FAILED, AsJson, table, tell
+
+_NEEDED = (
+    "keras", "numpy", "scipy", "scikit-image", "opencv-python-headless", "matplotlib", "h5py", "pydantic",
+)  # fmt: skip
+_BACKENDS = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}  # backend -> package
+
+
+class Check(NamedTuple):
+    """One thing looked at: whether it is well, what was found, and, if it is not, what to do."""
+
+    what: str
+    well: bool
+    found: str
+    remedy: str = ""
+
+
+def doctor(
+    as_json: AsJson = False,
+    quick: Annotated[bool, typer.Option(help="Leave out what starts the backend.")] = False,
+):
+    """Check this installation; exit code 0 if nothing that is needed is missing."""
+    checks = [_python(), *_packages(), _backend()]
+    if not quick and all(check.well for check in checks):
+        checks += [_devices(), _kernel()]
+    checks += [_cache(), _nets()]
+    well = all(check.well for check in checks)
+    rows = [
+        ("ok" if c.well else "MISSING", c.what, c.found + (f"; {c.remedy}" if c.remedy else ""))
+        for c in checks
+    ]
+    data = {"well": well, "checks": [check._asdict() for check in checks]}
+    tell(data, table(("", "what", "found"), rows), as_json=as_json)
+    if not well:
+        raise typer.Exit(FAILED)
+
+
+def _python():
+    version = sys.version.split()[0]
+    return Check(
+        "python", sys.version_info >= (3, 11), version, "" if sys.version_info >= (3, 11) else "install 3.11"
+    )
+
+
+def _version(package):
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _packages():
+    from .. import __version__
+
+    yield Check("hsn", True, __version__)
+    for package in _NEEDED:
+        found = _version(package)
+        if package.startswith("opencv") and not found:
+            found = _version("opencv-python")  # has the same module
+        yield Check(package, bool(found), found or "not installed", "" if found else f"pip install {package}")
+
+
+def _backend():
+    """The backend that Keras would take: by the environment, by its own settings file, or TensorFlow."""
+    name = os.environ.get("KERAS_BACKEND") or _configured() or "tensorflow"
+    version = _version(_BACKENDS.get(name, name))
+    if name == "tensorflow":
+        version = version or _version("tensorflow-cpu")
+    found = f"{name} {version or 'is not installed'}"
+    others = [f"KERAS_BACKEND={b}" for b, package in _BACKENDS.items() if b != name and _version(package)]
+    remedy = "" if version else f"pip install {_BACKENDS.get(name, 'tensorflow')}"
+    return Check(
+        "backend",
+        bool(version),
+        found,
+        " or set ".join(filter(None, [remedy, *others])) if not version else "",
+    )
+
+
+def _configured():
+    import json
+    from pathlib import Path
+
+    folder = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+    try:
+        return json.loads((folder / "keras.json").read_text(encoding="utf-8")).get("backend")
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def _devices():
+    """Processors that the backend computes on; a machine without a GPU is well, only slower."""
+    try:
+        import keras
+
+        devices = [device for device in keras.distribution.list_devices() if not device.startswith("cpu")]
+    except Exception as error:  # whatever a broken backend raises is what the user must be told
+        return Check("devices", False, f"the backend does not start: {error}", "install it anew")
+    cores = f"{os.cpu_count()} cores"
+    return Check(
+        "devices", True, ", ".join(devices) if devices else f"{cores}, no GPU (slower; nothing is missing)"
+    )
+
+
+def _kernel():
+    """Which of its twins computes the dense CRF."""
+    import numpy as np
+
+    from .._refuse import Refusal
+    from ..refinement.crf import refine
+
+    try:
+        refine(np.full((4, 4, 2), 0.5), np.zeros((4, 4, 3), np.uint8), engine="native")
+    except Refusal as refusal:
+        return Check("dense CRF", True, "SciPy (slower; nothing is missing)", str(refusal))
+    return Check("dense CRF", True, "compiled kernel")
+
+
+def _cache():
+    """Imported nets need a folder that can be written to."""
+    from .._files import replacing
+    from .._refuse import Refusal
+    from ..weights import home
+
+    probe = home() / ".doctor"
+    try:
+        with replacing(probe) as temporary:
+            temporary.write_text("")
+        probe.unlink()
+    except (Refusal, OSError) as error:
+        return Check(
+            "folder of imported nets", False, str(error), "set HSN_HOME to a folder that can be written to"
+        )
+    return Check("folder of imported nets", True, str(home()))
+
+
+def _nets():
+    from ..weights import available
+
+    names = ", ".join(name for name, _, _ in available())
+    return Check(
+        "trained nets", True, names or "none yet; train one (`hsn fit`) or import the release (`hsn weights`)"
+    )

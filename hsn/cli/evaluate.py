@@ -1,0 +1,115 @@
+"""`hsn evaluate`: how good are label images, or a net, where truth is at hand."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from .speech import AsJson, close, progress, tell
+
+_Predictions = Annotated[
+    Path, typer.Argument(help="Folder of label images or colour masks; with --model, of images.")
+]
+_Taxonomy = Annotated[
+    str | None, typer.Option(help="A file or a built-in name; with --model, the net's if not said.")
+]
+_Model = Annotated[
+    str | None, typer.Option("--model", "-m", help="Segment the images with this net, score each stage.")
+]
+_Size = Annotated[
+    Literal["image", "full"],
+    typer.Option(
+        help="Score at the size of the images (truth shrunk), or of the truth (prediction enlarged)."
+    ),
+]
+_Unlisted = Annotated[
+    Literal["ignore", "false_alarms"],
+    typer.Option(help="Pixels whose truth is no listed class: leave out, or count as the release does."),
+]
+
+
+def evaluate(
+    predictions: _Predictions,
+    truth: Annotated[Path, typer.Argument(help="Folder of label images or colour masks, of the same names.")],
+    taxonomy: _Taxonomy = None,
+    model: _Model = None,
+    suffix: Annotated[str, typer.Option(help="What names of truth files add, as '_anno'.")] = "",
+    objects: Annotated[str | None, typer.Option(help="Truth numbers the objects of this class.")] = None,
+    mpp: Annotated[
+        float | None, typer.Option(help="With --model: micrometres per pixel of the images.")
+    ] = None,
+    size: _Size = "image",
+    unlisted: _Unlisted = "ignore",
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for tables and pictures.")] = Path("out"),
+    as_json: AsJson = False,
+):
+    """Score predictions against truth: IoU of each class, mIoU, and the averages of HistoSegNet's release."""
+    from .._refuse import refuse
+    from .files import pairs
+
+    space = _space(taxonomy, model)
+    together, alone = pairs(predictions, truth, suffix=suffix)
+    if not together:
+        refuse("no file has a partner", expected=f"files of {predictions} and {truth} with the same names",
+               received=f"none among {len(alone)}", remedy="check the folders, or give --suffix")  # fmt: skip
+    failures = [(str(path), "has no partner of its name in the other folder") for path in alone]
+    scoring = {"size": size, "unlisted": unlisted}
+    run = _of_net if model else _of_files
+    tallies, files, failed = run(together, space, objects, model=model, mpp=mpp, out=out, **scoring)
+    data = {"taxonomies": {t.taxonomy.name: t.as_dict() for t in tallies}, "files": files}
+    tables = [
+        f"{t.taxonomy.name}, {stage}, {t.images} images\n{s}"
+        for t in tallies
+        for stage, s in t.scores().items()
+    ]
+    text = "\n\n".join([*tables, "\n".join(f"wrote {path}" for path in files)])
+    tell(data | {"failures": dict([*failures, *failed])}, text, as_json=as_json)
+    close([*failures, *failed])
+
+
+def _space(taxonomy, model):
+    """The taxonomy by name or file, or else the net's first."""
+    from .. import taxonomies
+    from .._refuse import refuse
+
+    if taxonomy is None and model is None:
+        refuse("labels mean nothing without their taxonomy", expected="--taxonomy, a file or one of "
+               + ", ".join(taxonomies.BUILT_IN), received="none", remedy="name it")  # fmt: skip
+    if model is None:
+        return taxonomies.get(taxonomy)
+    from ..supervision import open_model, sibling_of
+
+    _, recipe = sibling_of(open_model(model))
+    return recipe.taxonomy(taxonomy)
+
+
+def _truth(files, space, objects):
+    from ..views.compare import Truth, kind_of
+
+    return Truth(space, "objects", objects) if objects else Truth(space, kind_of(files, space))
+
+
+def _of_files(together, space, objects, *, out, model, mpp, **scoring):
+    """Score files of predictions."""
+    from ..views import tally
+    from ..views.compare import Truth, compare, kind_of
+
+    predicted = Truth(space, kind_of([first for first, _ in together], space))
+    with progress() as bar:
+        counted, failures = compare(
+            bar.track(together, description="counting"),
+            predicted,
+            _truth([second for _, second in together], space, objects),
+            **scoring,
+        )
+    return [counted], tally.write(out, [counted]), failures
+
+
+def _of_net(together, space, objects, *, out, model, mpp, **scoring):
+    """Segment images and score every stage."""
+    from ..views.compare import samples
+    from ..views.report import report
+
+    truth = _truth([second for _, second in together], space, objects)
+    made = report(model, samples(together, truth, mpp=mpp), out=out, taxonomies=[space.name], **scoring)
+    return list(made.tallies.values()), made.files, list(made.failures)

@@ -1,0 +1,98 @@
+"""`hsn segment`: images in; labels, overlays and areas out."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .speech import AsJson, close, progress, tell
+
+
+def segment(
+    images: Annotated[list[Path], typer.Argument(help="Images, and folders of images.", show_default=False)],
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="Name or folder of a trained net.")
+    ] = "glas-tags",
+    taxonomy: Annotated[
+        str | None, typer.Option(help="Which of the net's label spaces; its first if not said.")
+    ] = None,
+    mpp: Annotated[
+        float | None, typer.Option(help="Micrometres per pixel of the images, if not the net's own.")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path("out"),
+    as_json: AsJson = False,
+):
+    """Segment images: for each a label image, an overlay, and a JSON file of areas and scores."""
+    from .._refuse import Refusal
+    from .files import distinct_names, images_of
+
+    found, failures = images_of(images)
+    results = []
+    if found:
+        from ..supervision import open_model, sibling_of
+
+        opened = open_model(model)
+        sibling_of(opened)[1].taxonomy(taxonomy)  # refused once, not once an image
+        with progress() as bar:
+            for path, name in bar.track(
+                list(zip(found, distinct_names(found), strict=True)), description="segmenting"
+            ):
+                try:
+                    results.append(_one(path, out, name, opened, taxonomy=taxonomy, mpp=mpp))
+                except Refusal as refusal:
+                    failures.append((str(path), str(refusal)))
+    tell(results, "\n".join(map(_line, results)), as_json=as_json)
+    close(failures)
+
+
+def _one(path, out, name, model, *, taxonomy, mpp):
+    """Segment one image, write its three files, and return what the third says."""
+    import json
+
+    from .._files import replacing
+    from ..images.read import read, write
+    from ..labels.files import write_labels
+    from ..supervision import segment
+    from ..views.overlay import overlay
+    from .speech import plain
+
+    image = read(path)
+    result = segment(image, model, taxonomy=taxonomy, mpp=mpp)
+    files = {kind: out / kind / f"{name}{suffix}" for kind, suffix in _KINDS.items()}
+    about = {
+        "image": path,
+        "model": model.card.name,
+        "taxonomy": result.taxonomy.name,
+        "height": image.shape[0],
+        "width": image.shape[1],
+        "mpp": mpp,
+        "classes": _classes(result, mpp),
+        "files": files,
+    }
+    write_labels(files["labels"], result.labels)
+    write(files["overlay"], overlay(image, result.labels, result.taxonomy, leave=result.taxonomy.inferred))
+    with replacing(files["areas"]) as temporary:
+        temporary.write_text(json.dumps(plain(about), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return about
+
+
+_KINDS = {"labels": ".png", "overlay": ".png", "areas": ".json"}  # folder of the results, and their suffix
+
+
+def _classes(result, mpp):
+    """Area and score of each class; square millimetres only where the user said the scale."""
+    import numpy as np
+
+    pixels = np.bincount(result.labels.ravel(), minlength=len(result.taxonomy)).tolist()
+    rows = []
+    for tissue, count, score in zip(result.taxonomy.classes, pixels, result.scores.tolist(), strict=True):
+        area = {} if mpp is None else {"area_mm2": count * (mpp / 1000) ** 2}
+        share = {"pixels": count, "fraction": count / result.labels.size}
+        rows.append({"name": tissue.name, "color": tissue.color, "score": score} | share | area)
+    return rows
+
+
+def _line(about):
+    shares = sorted(about["classes"], key=lambda c: -c["pixels"])
+    told = ", ".join(f"{c['name']} {100 * c['fraction']:.1f} %" for c in shares[:4] if c["pixels"])
+    return f"{about['image']}: {told} -> {about['files']['overlay']}"

@@ -1,0 +1,192 @@
+"""Report: a trained net over the images of a data set, scored after each stage, with everything written down.
+
+The stages are those of HistoSegNet's ablation (Chan et al., ICCV 2019): the raw Grad-CAM, after inter-class
+adjustment, after the dense CRF. Files have the names of its release.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+
+from .._refuse import Refusal
+from ..images.read import write as write_image
+from ..images.tiles import enlarge
+from ..labels.colors import to_colors
+from ..labels.files import write_labels
+from ..labels.instances import objects_of
+from ..supervision import open_model, sibling_of
+from . import figures
+from . import tally as tallies_of
+from .overlay import overlay
+from .page import summary
+from .tally import Tally
+
+# The release's name of each stage, and ours.
+STAGES = {"GradCAM": "cam", "Adjust": "adjusted", "CRF": "refined"}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of a run.
+
+    Attributes
+    ----------
+    tallies : dict of str to Tally
+        Counts by name of taxonomy; empty for one that no image had truth in.
+    files : tuple of pathlib.Path
+        Everything that was written.
+    pages : tuple of pathlib.Path
+        Those of `files` that are one-page summaries.
+    failures : tuple of (str, str)
+        Images that could not be used, and why.
+    """
+
+    tallies: dict[str, Tally]
+    files: tuple[Path, ...]
+    pages: tuple[Path, ...]
+    failures: tuple[tuple[str, str], ...]
+
+    def __str__(self):
+        scored = {name: tally for name, tally in self.tallies.items() if tally.images}
+        lines = [
+            f"{name}, {stage}, {tally.images} images\n{scores}"
+            for name, tally in scored.items()
+            for stage, scores in tally.scores().items()
+        ]
+        return "\n\n".join(lines)
+
+
+def report(model, samples, *, out, taxonomies=None, size="image", unlisted="ignore", show=True):
+    """Segment images, score every stage where there is truth, and write tables and pictures.
+
+    Parameters
+    ----------
+    model : str, path or hsn.weights.Model
+        As for `hsn.segment`.
+    samples : sequence of hsn.datasets.sample.Sample
+        With truth or without.
+    out : path
+        A folder; see Notes.
+    taxonomies : sequence of str, optional
+        Which of the net's label spaces. By default those that the samples have truth in, or the net's first.
+    size : {"image", "full"}
+    unlisted : {"ignore", "false_alarms"}
+        See `Tally`.
+    show : bool
+        Whether to show a progress bar, on stderr.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    Refusal
+        If there is no such net or taxonomy. An image that cannot be used stops nothing: `failures` names it.
+
+    Notes
+    -----
+    In `out`: the tables and confusion pictures of `hsn.views.tally.write`. In `out/<taxonomy>`, a file per image:
+    `ablative_<stage>` and `patch` (colour masks; the latter is the final one), `overlay`, `summary` (one page),
+    and, where the samples number the objects of a class, `single_<class>` and `multi_<class>` (label images).
+    """
+    model = open_model(model)
+    sibling, recipe = sibling_of(model)
+    chosen = [recipe.taxonomy(name) for name in taxonomies or _in_truth(samples, recipe) or [None]]
+    tallies = {taxonomy.name: Tally(taxonomy, size, unlisted) for taxonomy in chosen}
+    out, pages, files, failures = Path(out), [], [], []
+    console = Console(stderr=True)
+    for sample in track(samples, "segmenting", console=console, disable=not (show and console.is_terminal)):
+        try:
+            image = sample.image()
+            truths = {t.name: sample.truth(t) for t in chosen if sample.has_truth(t)}
+            for stages in sibling.all_stages(model.net, image, recipe, taxonomies=chosen, mpp=sample.mpp):
+                taxonomy = stages.taxonomy
+                labels = {stage: labels_at(stages, inner, image.shape[:2]) for stage, inner in STAGES.items()}
+                truth, known = truths.get(taxonomy.name, (None, None))
+                if truth is not None:
+                    tallies[taxonomy.name].add(truth, labels, known=known)
+                pictures = _Pictures(sample, image, stages, labels, truth, known)
+                files += pictures.masks(out / taxonomy.name)
+                files += pictures.objects(out / taxonomy.name, object_class(samples, taxonomy))
+                pages.append(pictures.summary(out / taxonomy.name, recipe.image_mpp))
+        except Refusal as refusal:
+            failures.append((sample.name, str(refusal)))
+    tables = tallies_of.write(out, tallies.values())
+    return Report(tallies, (*tables, *pages, *files), tuple(pages), tuple(failures))
+
+
+def _in_truth(samples, recipe):
+    """Names of the net's taxonomies in which some sample has truth."""
+    return [t.name for t in recipe.taxonomies if any(sample.has_truth(t) for sample in samples)]
+
+
+def labels_at(stages, stage, shape):
+    """Labels of a stage at the size of the image: maps are enlarged before the classes are compared."""
+    return replace(stages, **{stage: enlarge(getattr(stages, stage), shape)}).labels(stage)
+
+
+def object_class(samples, taxonomy):
+    """The class whose objects the samples number, or None: it is worth numbering in the prediction too."""
+    return next((s.instances_of for s in samples if s.instances_of in taxonomy.names), None)
+
+
+@dataclass(frozen=True)
+class _Pictures:
+    """One image with all that is known of it, and how it is written."""
+
+    sample: object
+    image: object
+    stages: object
+    labels: dict
+    truth: object = None
+    known: object = None
+
+    @property
+    def _name(self):
+        return self.sample.image_path.stem
+
+    def masks(self, folder):
+        """Colour masks of each stage and of the last, and an overlay of the last."""
+        taxonomy, final = self.stages.taxonomy, list(self.labels.values())[-1]
+        pictures = {f"ablative_{stage}": to_colors(labels, taxonomy) for stage, labels in self.labels.items()}
+        pictures["patch"] = to_colors(final, taxonomy)
+        pictures["overlay"] = overlay(self.image, final, taxonomy, leave=taxonomy.inferred)
+        for kind, picture in pictures.items():
+            path = folder / kind / f"{self._name}.png"
+            write_image(path, picture)
+            yield path
+
+    def objects(self, folder, name):
+        """Label images of one class, whole and in numbered objects; nothing if `name` is None."""
+        if name is None:
+            return
+        taxonomy, final = self.stages.taxonomy, list(self.labels.values())[-1]
+        tissue = taxonomy.classes[taxonomy.index(name)]
+        word = (tissue.meaning or tissue.name).replace(" ", "_")
+        mask = final == taxonomy.index(name)
+        numbered = objects_of(mask)
+        for kind, labels in (("single", mask), ("multi", numbered)):
+            # The release writes 8-bit BMP, in which no number above 255 survives.
+            suffix = ".bmp" if labels.max() <= 255 else ".png"
+            path = folder / f"{kind}_{word}" / f"{self._name}{suffix}"
+            write_labels(path, labels)
+            yield path
+
+    def summary(self, folder, mpp):
+        """One page: image, truth, evidence, and the labels of every stage."""
+        path = folder / "summary" / f"{self._name}.png"
+        figure = summary(
+            self.image,
+            self.labels,
+            self.stages.taxonomy,
+            truth=self.truth,
+            known=self.known,
+            evidence=enlarge(self.stages.adjusted, self.image.shape[:2]),
+            mpp=self.sample.mpp or mpp,
+            title=self.sample.name,
+        )
+        figures.write(figure, path)
+        return path

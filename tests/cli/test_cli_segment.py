@@ -1,0 +1,123 @@
+"""`hsn segment`: every good image is done, every bad one is named, and nothing is said but what was asked."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from hsn.cli.files import distinct_names
+from hsn.images.read import read, write
+from hsn.labels.files import read_labels
+
+
+def test_a_folder_gives_labels_overlays_and_areas(run, model, images):
+    result = run("segment", images, "--model", model, "--out", "o", "--json", "--mpp", 0.62)
+    assert result.exit_code == 0
+    assert [Path(one["image"]).name for one in result.said] == ["a.png", "b.png", "c.png"]
+    one = result.said[0]
+    assert json.loads(Path("o/areas/a.json").read_text()) == one
+    labels = read_labels("o/labels/a.png")
+    assert labels.shape == (40, 56)
+    assert read("o/overlay/a.png").shape == (40, 56, 3)
+    assert [c["name"] for c in one["classes"]] == ["Other", "G.O"]
+    pixels = [int((labels == k).sum()) for k in range(2)]
+    assert [c["pixels"] for c in one["classes"]] == pixels
+    assert one["classes"][1]["area_mm2"] == pytest.approx(pixels[1] * 0.00062**2)
+    assert sum(c["fraction"] for c in one["classes"]) == pytest.approx(1)
+
+
+def test_people_get_a_line_an_image_and_no_area_without_a_scale(run, model, images):
+    result = run("segment", images / "a.png", images / "b.png", "--model", model, "--out", "o")
+    assert result.exit_code == 0
+    assert [line.split(":")[0] for line in result.stdout.splitlines()] == [f"{images}/a.png", f"{images}/b.png"]
+    assert "area_mm2" not in Path("o/areas/a.json").read_text()
+
+
+def bad_images(folder, rng):
+    """The bad input that people really have, with words that its refusal must say."""
+    pixels = rng.integers(0, 256, (40, 56, 3), np.uint8)
+    (folder / "text.png").write_text("not an image")
+    (folder / "empty.png").touch()
+    cv2.imwrite(str(folder / "deep.png"), pixels.astype(np.uint16) * 257)
+    cv2.imwrite(str(folder / "grey.png"), pixels[..., 0])
+    cv2.imwrite(str(folder / "clear.png"), np.dstack([pixels, pixels[..., :1]]))
+    Image.fromarray(np.dstack([pixels, pixels[..., :1]]), "CMYK").save(folder / "ink.jpg")
+    write(folder / "dot.png", pixels[:1, :1])
+    Image.fromarray(np.zeros((20000, 20000), np.uint8)).convert("P").save(folder / "huge.png")
+    return {
+        "text.png": "is not an image that can be read",
+        "empty.png": "is empty",
+        "deep.png": "is not an 8-bit image",
+        "grey.png": "is not an RGB image; expected 8-bit RGB, received grey",
+        "clear.png": "is partly transparent",
+        "ink.jpg": "received CMYK",
+        "dot.png": "too small to tell tissues; expected 16 x 16 pixels or more, received 1 x 1",
+        "huge.png": "20000 x 20000 = 400,000,000",
+    }
+
+
+def test_bad_images_stop_nothing_and_are_each_named_in_a_sentence(run, model, images, rng):
+    bad = bad_images(images, rng)
+    result = run("segment", images, "nowhere", "--model", model, "--out", "o", "--json")
+    assert result.exit_code == 1
+    assert [Path(one["image"]).name for one in result.said] == ["a.png", "b.png", "c.png"]
+    said = result.stderr.splitlines()
+    assert said[-1] == "hsn: 9 failed, named above"
+    assert len(said) == 10
+    for name, words in bad.items():
+        (line,) = [line for line in said if f"/{name}" in line]
+        assert words in line
+    assert any(line.startswith("hsn: nowhere is missing") for line in said)
+
+
+def test_an_opaque_alpha_channel_is_no_fault(run, model, tmp_path, rng):
+    pixels = np.dstack([rng.integers(0, 256, (40, 56, 3), np.uint8), np.full((40, 56), 255, np.uint8)])
+    cv2.imwrite(str(tmp_path / "a.png"), pixels)
+    assert run("segment", tmp_path / "a.png", "--model", model).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--model", "glass-tags"], "there is no such trained net; expected a folder or one of the names"),
+        (["--taxonomy", "adp-func"], "does not segment this taxonomy; expected one of glas, received 'adp-func'"),
+        (["--mpp", "-1"], "`mpp` must be positive"),
+    ],
+)
+def test_what_fits_no_image_is_one_sentence_without_a_traceback(run, model, images, options, words):
+    options = options if "--model" in options else [*options, "--model", model]
+    result = run("segment", images / "a.png", *options)
+    assert result.exit_code in (1, 2)
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not Path("out").exists()
+
+
+def test_a_net_with_other_classes_than_its_card_is_refused(run, model, images, tmp_path):
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    for name in ("net.keras", "recipe.json"):
+        (folder / name).write_bytes((model / name).read_bytes())
+    card = json.loads((model / "card.json").read_text())
+    card |= {"classes": ["G.O", "T"], "thresholds": [0.5, 0.5]}
+    (folder / "card.json").write_text(json.dumps(card))
+    result = run("segment", images / "a.png", "--model", folder)
+    assert result.exit_code == 2
+    assert "does not fit its card; expected 2 classes as on the card, received 1 outputs" in result.stderr
+
+
+def test_results_of_equal_names_do_not_overwrite_each_other(run, model, images, tmp_path):
+    other = tmp_path / "more"
+    write(other / "a.png", read(images / "a.png"))
+    assert run("segment", images, other, "--model", model, "--out", "o").exit_code == 0
+    assert sorted(p.name for p in Path("o/labels").iterdir()) == ["b.png", "c.png", "images_a.png", "more_a.png"]
+
+
+def test_names_are_distinct_whatever_the_paths():
+    paths = [Path(p) for p in ("x/a.png", "x/a.jpg", "y/x/a.png", "x_a.png", "b.png", "x/a_3.png")]
+    names = distinct_names(paths)
+    assert len(set(names)) == len(paths)
+    assert names[4] == "b"
