@@ -10,8 +10,13 @@ os.environ["MPLBACKEND"] = "agg"
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).parents[1]
+
+# A deadline would measure how busy the machine is, not whether the code is right.
+settings.register_profile("hsn", deadline=None)
+settings.load_profile("hsn")
 
 
 @pytest.fixture(autouse=True)
