@@ -11,7 +11,8 @@ from .speech import FAILED, AsJson, table, tell
 _NEEDED = (
     "keras", "numpy", "scipy", "scikit-image", "opencv-python-headless", "matplotlib", "h5py", "pydantic",
 )  # fmt: skip
-_BACKENDS = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}  # backend -> package
+# Backend -> the packages that may hold it.
+_BACKENDS = {"tensorflow": ("tensorflow", "tensorflow-cpu"), "jax": ("jax",), "torch": ("torch",)}
 
 
 class Check(NamedTuple):
@@ -73,18 +74,16 @@ def _packages():
 def _backend():
     """The backend that Keras would take: by the environment, by its own settings file, or TensorFlow."""
     name = os.environ.get("KERAS_BACKEND") or _configured() or "tensorflow"
-    version = _version(_BACKENDS.get(name, name))
-    if name == "tensorflow":
-        version = version or _version("tensorflow-cpu")
-    found = f"{name} {version or 'is not installed'}"
-    others = [f"KERAS_BACKEND={b}" for b, package in _BACKENDS.items() if b != name and _version(package)]
-    remedy = "" if version else f"pip install {_BACKENDS.get(name, 'tensorflow')}"
-    return Check(
-        "backend",
-        bool(version),
-        found,
-        " or set ".join(filter(None, [remedy, *others])) if not version else "",
-    )
+    there = {backend: version for backend in _BACKENDS if (version := _backend_version(backend))}
+    if name in there:
+        return Check("backend", True, f"{name} {there[name]}")
+    remedies = [f"pip install {name if name in _BACKENDS else 'tensorflow'}"]
+    remedies += [f"KERAS_BACKEND={other}" for other in there]
+    return Check("backend", False, f"{name} is not installed", " or set ".join(remedies))
+
+
+def _backend_version(name):
+    return next(filter(None, map(_version, _BACKENDS[name])), None)
 
 
 def _configured():

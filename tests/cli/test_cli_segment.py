@@ -32,7 +32,10 @@ def test_a_folder_gives_labels_overlays_and_areas(run, model, images):
 def test_people_get_a_line_an_image_and_no_area_without_a_scale(run, model, images):
     result = run("segment", images / "a.png", images / "b.png", "--model", model, "--out", "o")
     assert result.exit_code == 0
-    assert [line.split(":")[0] for line in result.stdout.splitlines()] == [f"{images}/a.png", f"{images}/b.png"]
+    assert [line.split(":")[0] for line in result.stdout.splitlines()] == [
+        f"{images}/a.png",
+        f"{images}/b.png",
+    ]
     assert "area_mm2" not in Path("o/areas/a.json").read_text()
 
 
@@ -83,7 +86,10 @@ def test_an_opaque_alpha_channel_is_no_fault(run, model, tmp_path, rng):
     ("options", "words"),
     [
         (["--model", "glass-tags"], "there is no such trained net; expected a folder or one of the names"),
-        (["--taxonomy", "adp-func"], "does not segment this taxonomy; expected one of glas, received 'adp-func'"),
+        (
+            ["--taxonomy", "adp-func"],
+            "does not segment this taxonomy; expected one of glas, received 'adp-func'",
+        ),
         (["--mpp", "-1"], "`mpp` must be positive"),
     ],
 )
@@ -113,7 +119,12 @@ def test_results_of_equal_names_do_not_overwrite_each_other(run, model, images, 
     other = tmp_path / "more"
     write(other / "a.png", read(images / "a.png"))
     assert run("segment", images, other, "--model", model, "--out", "o").exit_code == 0
-    assert sorted(p.name for p in Path("o/labels").iterdir()) == ["b.png", "c.png", "images_a.png", "more_a.png"]
+    assert sorted(p.name for p in Path("o/labels").iterdir()) == [
+        "b.png",
+        "c.png",
+        "images_a.png",
+        "more_a.png",
+    ]
 
 
 def test_names_are_distinct_whatever_the_paths():

@@ -1,0 +1,93 @@
+"""The entry: light, quiet, and honest about what failed."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import hsn
+
+ROOT = Path(__file__).parents[2]
+HEAVY = {"keras", "numpy", "tensorflow", "jax", "torch", "matplotlib", "scipy", "cv2", "skimage"}
+HELP = """
+import json, sys
+sys.argv = ["hsn", *{arguments}]
+from hsn.cli import main
+try:
+    main()
+except SystemExit as end:
+    print(json.dumps([end.code, sorted(sys.modules)]), file=sys.stderr)
+"""
+
+
+def start(*arguments):
+    """Run `hsn` in a Python of its own: exit code, stdout, and which modules it loaded."""
+    code = HELP.format(arguments=list(arguments))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+    *said, last = done.stderr.splitlines()
+    code, modules = json.loads(last)
+    return code, done.stdout, said, set(modules)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["fit", "--help"], ["weights", "--help"], ["weights", "import", "-h"], ["--version"]],
+)
+def test_help_loads_neither_keras_nor_numpy(arguments):
+    code, stdout, said, modules = start(*arguments)
+    assert code == 0
+    assert not said
+    assert not HEAVY & modules
+    assert stdout.strip() == f"hsn {hsn.__version__}" if arguments == ["--version"] else "Usage" in stdout
+
+
+def test_help_is_there_at_once():
+    def seconds():
+        before = time.perf_counter()
+        start("--help")
+        return time.perf_counter() - before
+
+    # A promise of 0.3 s on a quiet machine; the best of a few runs, generously, on a busy one.
+    assert min(seconds() for _ in range(4)) < 1.0
+
+
+def test_help_names_every_command():
+    _, stdout, _, _ = start("--help")
+    for command in ("segment", "fit", "evaluate", "weights", "demo", "doctor"):
+        assert f" {command} " in stdout
+    _, stdout, _, _ = start("weights", "--help")
+    for command in ("list", "import", "show", "fetch"):
+        assert f" {command} " in stdout
+
+
+def test_a_wrong_word_is_usage_not_a_traceback():
+    code, stdout, said, _ = start("sgement")
+    assert code == 2
+    assert not stdout
+    assert "No such command" in "".join(said)
+    assert "Traceback" not in "".join(said)
+
+
+def test_a_refusal_is_one_sentence_and_exit_code_2():
+    code, stdout, said, _ = start("weights", "show", "nowhere")
+    assert code == 2
+    assert not stdout
+    assert len(said) == 1
+    assert said[0].startswith("hsn: there is no such trained net; expected a folder or one of the names")
+
+
+def test_what_is_no_refusal_is_not_hidden(monkeypatch):
+    from typer.testing import CliRunner
+
+    from hsn import weights
+    from hsn.cli import app
+
+    def broken():
+        raise ValueError("a fault of hsn itself")
+
+    monkeypatch.setattr(weights, "available", broken)
+    result = CliRunner().invoke(app, ["weights", "list"])
+    assert isinstance(result.exception, ValueError)
