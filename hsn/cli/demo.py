@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .speech import AsJson, close, tell
+from .speech import AsJson, close, start_keras, tell
 
 MODEL = "glas-tags"
 REAL_IMAGES = 4  # of GlaS's test images, where they are at hand: enough to see, too few to compare
@@ -18,6 +18,7 @@ def demo(
     as_json: AsJson = False,
 ):
     """Segment the samples that come along, score those with truth, and draw one page of all."""
+    start_keras()
     from ..views.report import report
 
     reports = {name: report(model, samples, out=out / name) for name, samples in _sets(out).items()}

@@ -6,7 +6,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from .speech import FAILED, AsJson, table, tell
+from .speech import FAILED, AsJson, start_keras, table, tell
 
 _NEEDED = (
     "keras", "numpy", "scipy", "scikit-image", "opencv-python-headless", "matplotlib", "h5py", "pydantic",
@@ -100,6 +100,7 @@ def _configured():
 def _devices():
     """Processors that the backend computes on; a machine without a GPU is well, only slower."""
     try:
+        start_keras()
         import keras
 
         devices = [device for device in keras.distribution.list_devices() if not device.startswith("cpu")]

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from .speech import AsJson, close, progress, tell
+from .speech import AsJson, close, progress, start_keras, tell
 
 _Predictions = Annotated[
     Path, typer.Argument(help="Folder of label images or colour masks; with --model, of images.")
@@ -77,6 +77,7 @@ def _space(taxonomy, model):
                + ", ".join(taxonomies.BUILT_IN), received="none", remedy="name it")  # fmt: skip
     if model is None:
         return taxonomies.get(taxonomy)
+    start_keras()
     from ..supervision import open_model, sibling_of
 
     _, recipe = sibling_of(open_model(model))

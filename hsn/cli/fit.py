@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .speech import AsJson, close, complain, display_on_stderr, progress, tell
+from .speech import AsJson, close, complain, display_on_stderr, progress, start_keras, tell
 
 _Images = Annotated[list[Path], typer.Argument(help="Patches, and folders of them.", show_default=False)]
 _Tags = Annotated[
@@ -50,6 +50,7 @@ def fit(
     as_json: AsJson = False,
 ):
     """Train a net from tags: which tissues are in each patch. No outlines are needed."""
+    start_keras()
     from ..nets import histonet
     from ..supervision.tags import Learning
     from ..supervision.tags import fit as fit_net

@@ -61,7 +61,7 @@ def taxonomy_of(classes, name):
     Examples
     --------
     >>> taxonomy_of(["tumour", "stroma"], "mine").colors
-    ((217, 65, 65), (43, 145, 145))
+    ((217, 65, 65), (44, 145, 145))
     """
     hues = [(k / len(classes), (0.85, 0.57)[k % 2]) for k in range(len(classes))]
     colors = (colorsys.hsv_to_rgb(hue, 0.7, value) for hue, value in hues)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .speech import AsJson, close, progress, tell
+from .speech import AsJson, close, progress, start_keras, tell
 
 
 def segment(
@@ -29,6 +29,7 @@ def segment(
     found, failures = images_of(images)
     results = []
     if found:
+        start_keras()
         from ..supervision import open_model, sibling_of
 
         opened = open_model(model)

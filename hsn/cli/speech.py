@@ -2,7 +2,9 @@
 
 import json
 import math
+import os
 import sys
+import tempfile
 from contextlib import contextmanager
 from typing import Annotated
 
@@ -10,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 FAILED, REFUSED = 1, 2  # exit codes: some of it failed; none of it could be done
+_GREETINGS = (b"WARNING: All log messages before absl::InitializeLog()", b"I0000 ")  # of TensorFlow
 
 AsJson = Annotated[bool, typer.Option("--json", help="Write results to stdout as JSON.")]
 
@@ -110,3 +113,26 @@ def table(heading, rows):
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     padded = ("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in rows)
     return "\n".join(line.rstrip() for line in padded)
+
+
+def start_keras():
+    """Import Keras and its backend without TensorFlow's greeting.
+
+    TensorFlow 2.21 writes two lines to stderr while it is imported, whatever its own settings say. They are taken out
+    of what it writes there; the rest, which may be the reason why it does not start, comes through.
+    """
+    if "keras" in sys.modules:
+        return
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as caught:
+        stderr = os.dup(2)
+        os.dup2(caught.fileno(), 2)
+        try:
+            import keras  # noqa: F401
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            caught.seek(0)
+            for line in caught:
+                if not line.startswith(_GREETINGS):
+                    sys.stderr.write(line.decode(errors="replace"))

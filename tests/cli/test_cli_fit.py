@@ -1,0 +1,160 @@
+"""`hsn fit`: tags in three habits become a trained folder that `hsn segment` takes; a killed run goes on."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hsn import taxonomies
+from hsn.cli.patches import Gathered, taxonomy_of
+from hsn.images.read import read, write
+
+SIDE_PX = 32
+QUICK = [
+    "--net",
+    "m4",
+    "--width",
+    "0.05",
+    "--epochs",
+    "2",
+    "--batch",
+    "4",
+    "--mpp",
+    "0.5",
+    "--validation",
+    "0.25",
+]
+
+
+@pytest.fixture
+def patches(rng):
+    """Folder of dark patches and bright ones, sixteen in all."""
+    for k in range(16):
+        level = 60 if k % 2 else 200
+        write(
+            Path(f"patches/{k}.png"),
+            rng.integers(level - 40, level + 40, (SIDE_PX, SIDE_PX, 3), dtype=np.uint8),
+        )
+    rows = "".join(f"{k}.png,{k % 2},{1 - k % 2}\n" for k in range(16))
+    Path("tags.csv").write_text("Patch Names,dark,bright\n" + rows)
+    return Path("patches")
+
+
+def test_a_table_becomes_a_net_that_segments(run, patches):
+    result = run("fit", patches, "--tags", "tags.csv", "--out", "mine", "--json", *QUICK)
+    assert result.exit_code == 0
+    assert result.said["patches"] == 16
+    assert len(result.said["epochs"]) == 2
+    assert all(Path(f).is_file() for f in result.said["files"])
+    assert read("mine/learning.png").ndim == 3
+    recipe = json.loads(Path("mine/recipe.json").read_text())
+    assert recipe["classes"] == ["dark", "bright"]
+    assert recipe["window_px"] == SIDE_PX
+    assert recipe["image_mpp"] == recipe["mpp"] == 0.5
+    assert recipe["mean"] == pytest.approx(130, abs=3)
+    assert recipe["std"] == pytest.approx(np.hypot(70, 80 / 12**0.5), abs=3)
+    again = run("segment", patches / "1.png", "--model", "mine", "--json")
+    assert again.exit_code == 0
+    assert again.said[0]["taxonomy"] == "mine"
+    assert [c["name"] for c in again.said[0]["classes"]] == ["dark", "bright"]
+
+
+def test_called_again_it_goes_on_where_it_was(run, patches):
+    options = ["fit", patches, "--tags", "tags.csv", "--out", "mine", "--json", *QUICK]
+    first = run(*options).said["epochs"]
+    more = run(*options, "--epochs", "3").said["epochs"]
+    assert more[:2] == first
+    assert len(more) == 3
+
+
+def test_tags_in_names_with_a_taxonomy_file(run, patches):
+    for k, path in enumerate(sorted(patches.iterdir())):
+        path.rename(path.with_name(f"{path.stem}-[{k % 2} {1 - k % 2}].png"))
+    classes = [{"name": "fat", "color": [200, 200, 0]}, {"name": "glass", "color": [255, 255, 255]}]
+    classes.append({"name": "stroma", "color": [200, 0, 100]})
+    lab = {"name": "lab", "classes": classes, "background": {"name": "glass"}}
+    Path("lab.json").write_text(json.dumps(lab))
+    result = run(
+        "fit", patches, "--tags", "names", "--taxonomy", "lab.json", "--out", "mine", "--json", *QUICK
+    )
+    assert result.exit_code == 0
+    recipe = json.loads(Path("mine/recipe.json").read_text())
+    assert recipe["classes"] == ["fat", "stroma"]
+    assert recipe["taxonomies"][0]["name"] == "lab"
+
+
+def test_tags_in_folders_and_a_smaller_window(run, patches):
+    for path in list(patches.iterdir()):
+        place = patches / ("dark" if int(path.stem) % 2 else "bright") / path.name
+        place.parent.mkdir(exist_ok=True)
+        path.rename(place)
+    result = run("fit", patches, "--tags", "folders", "--window", "16", "--out", "mine", "--json", *QUICK)
+    assert result.exit_code == 0
+    recipe = json.loads(Path("mine/recipe.json").read_text())
+    assert recipe["classes"] == ["bright", "dark"]
+    assert recipe["window_px"] == 16
+    assert recipe["mpp"] == 1.0
+    assert recipe["image_mpp"] == 0.5
+
+
+def test_bad_patches_are_left_out_and_named(run, patches, rng):
+    (patches / "3.png").write_text("no image")
+    write(patches / "4.png", rng.integers(0, 256, (SIDE_PX, SIDE_PX + 1, 3), np.uint8))
+    result = run("fit", patches, "--tags", "tags.csv", "--out", "mine", "--json", *QUICK)
+    assert result.exit_code == 1
+    assert result.said["patches"] == 14
+    assert "3.png is not an image that can be read" in result.stderr
+    assert (
+        "4.png is not a patch like the others; expected a square of 32 px, received 32 x 33" in result.stderr
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--tags", "tags.csv", "--net", "m9"], "there is no such net; expected one of x1.7, m1"),
+        (["--tags", "tags.csv", "--out", "my net"], "takes its name from its folder"),
+        (["--tags", "names"], "the digits in the names need their classes"),
+        (["--tags", "names", "--classes", "a,b"], "each file name must end in its tags"),
+        (["--tags", "folders"], "tags from folders need a folder per class"),
+        (["--tags", "nowhere.csv"], "cannot be read as a table of tags"),
+        (["--tags", "tags.csv", "--taxonomy", "glas"], "no output for some classes of taxonomy 'glas'"),
+        (["--tags", "tags.csv", "--validation", "1"], "patches must remain to learn from"),
+    ],
+)
+def test_what_cannot_be_learned_is_one_sentence_before_any_training(run, patches, options, words):
+    result = run("fit", patches, *QUICK, *(["--out", "mine"] if "--out" not in options else []), *options)
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not Path("mine").exists()
+
+
+def test_a_folder_of_nothing_but_bad_patches_is_refused(run, patches):
+    for path in patches.iterdir():
+        path.write_text("no image")
+    result = run("fit", patches, "--tags", "tags.csv", "--out", "mine", *QUICK)
+    assert result.exit_code == 2
+    assert "there is no patch to learn from" in result.stderr
+
+
+def test_brightness_is_that_of_all_pixels_together(rng):
+    images = [rng.integers(0, 256, (8, 8, 3), np.uint8) for _ in range(3)]
+    gathered = Gathered()
+    for k, image in enumerate(images):
+        gathered.add(k, f"{k}.png", image)
+    assert gathered.mean == pytest.approx(np.mean(images))
+    assert gathered.std == pytest.approx(np.std(images))
+
+
+def test_flat_patches_do_not_divide_by_nothing():
+    gathered = Gathered()
+    gathered.add(0, "a.png", np.full((4, 4, 3), 9, np.uint8))
+    assert gathered.std == 1
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 10, 40])
+def test_classes_without_colours_get_distinct_ones(count):
+    assert len(set(taxonomy_of([f"c{k}" for k in range(count)], "mine").colors)) == count
+    assert isinstance(taxonomy_of(["c"], "mine"), taxonomies.Taxonomy)
