@@ -21,9 +21,16 @@ def demo(
     start_keras()
     from ..views.report import report
 
-    reports = {name: report(model, samples, out=out / name) for name, samples in _sets(out).items()}
-    files = [path for made in reports.values() for path in made.files]
-    files.append(_sheet(out, reports))
+    sets = _sets(out)
+    reports = {name: report(model, samples, out=out / name) for name, samples in sets.items()}
+    inputs = [
+        sample.image_path
+        for samples in sets.values()
+        for sample in samples
+        if out in sample.image_path.parents
+    ]
+    files = [*inputs, *(path for made in reports.values() for path in made.files)]
+    files.append(_sheet(out, reports, model))
     data = {
         "model": model,
         "scores": {
@@ -48,14 +55,14 @@ def _sets(out):
         refuse("the demo needs the samples of a checkout", expected=f"the folder {root / 'img'}", received="none",
                remedy="run it where hsn was cloned, or segment images of your own with `hsn segment`")  # fmt: skip
     drawn = [sample for sample in glas.images(root, "all") if sample.name.startswith("made_")]
-    sets = {"drawn tissue": drawn, "immunohistochemistry": [_real(out)]}
+    sets = {"drawn": drawn, "immunohistochemistry": [_real(out)]}
     real = Path(os.environ.get("HSN_DATA") or root.parent / "shared" / "data") / "glas"
     if real.is_dir():
         tested = glas.images(real, "testA")
         each = [
             [s for s in tested if s.grade == grade][: REAL_IMAGES // 2] for grade in ("benign", "malignant")
         ]
-        sets["GlaS test images"] = [sample for few in each for sample in few] or tested[:REAL_IMAGES]
+        sets["glas_test"] = [sample for few in each for sample in few] or tested[:REAL_IMAGES]
     return sets
 
 
@@ -71,7 +78,7 @@ def _real(out):
     return Sample("immunohistochemistry", path)
 
 
-def _sheet(out, reports):
+def _sheet(out, reports, model):
     """One page: every overlay with its name."""
     from ..images.read import read
     from ..views import figures
@@ -81,10 +88,8 @@ def _sheet(out, reports):
         for path in made.files:
             if path.parent.name == "overlay":
                 pictures.append(read(path))
-                captions.append(f"{path.stem}\n{name}")
+                captions.append(path.stem if path.stem == name else f"{path.stem} ({name})")
     path = out / "summary.png"
-    sheet = figures.contact_sheet(
-        pictures, captions, columns=4, side_in=2.6, title="hsn demo: glands, as glas-tags sees them"
-    )
-    figures.write(sheet, path)
+    title = f"hsn demo: overlays of {Path(model).name}"
+    figures.write(figures.contact_sheet(pictures, captions, columns=4, side_in=2.6, title=title), path)
     return path

@@ -1,0 +1,29 @@
+"""`hsn demo`: what a stranger sees first."""
+
+from pathlib import Path
+
+from hsn.images.read import read
+
+
+def test_the_demo_scores_what_has_truth_and_names_every_file(run, model, monkeypatch):
+    monkeypatch.setenv("HSN_DATA", "nowhere")
+    result = run("demo", "--model", model, "--out", "o")
+    assert result.exit_code == 0
+    assert "== drawn ==" in result.stdout
+    assert "glas, CRF, 3 images" in result.stdout
+    assert "mIoU" in result.stdout
+    named = {line.removeprefix("wrote ") for line in result.stdout.splitlines() if line.startswith("wrote ")}
+    written = {str(path) for path in Path("o").rglob("*") if path.is_file()}
+    assert named == written
+    assert "o/summary.png" in named
+    assert read("o/immunohistochemistry/glas/overlay/immunohistochemistry.png").shape == (512, 512, 3)
+    assert result.stdout.endswith("look at o/summary.png first\n")
+
+
+def test_without_a_checkout_the_demo_says_so(run, model, monkeypatch, tmp_path):
+    from hsn.cli import demo
+
+    monkeypatch.setattr(demo, "__file__", str(tmp_path / "a" / "b" / "c.py"))
+    result = run("demo", "--model", model)
+    assert result.exit_code == 2
+    assert "the demo needs the samples of a checkout" in result.stderr
