@@ -49,12 +49,9 @@ class Matching:
     def __add__(self, other):
         return Matching(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
 
-    @property
-    def _nothing(self):
-        return not (self.true_positives or self.false_positives or self.false_negatives)
-
     def _share(self, part, whole):
-        return 1.0 if self._nothing else float(part / whole) if whole else 0.0
+        nothing = not (self.true_positives or self.false_positives or self.false_negatives)
+        return 1.0 if nothing else float(part / whole) if whole else 0.0
 
     @property
     def precision(self):
@@ -224,7 +221,7 @@ def aji(table, *, rule="standard"):
     Raises
     ------
     Refusal
-        If the rule is none of these.
+        If `rule` is none of these.
 
     Examples
     --------

@@ -98,7 +98,7 @@ def _npy(path, file, size):
         shape, by_column, dtype = read_header[version](file)
     except (ValueError, KeyError) as error:
         _refuse(path, f"an entry that is no array ({in_short(error)})")
-    if dtype.hasobject or dtype.kind not in "fiub" or min(shape, default=0) < 0:
+    if dtype.kind not in "fiub" or min(shape, default=0) < 0:
         _refuse(path, f"an array of {dtype}, {shape}")
     data = file.read(size)
     if len(data) != math.prod(shape) * dtype.itemsize:
