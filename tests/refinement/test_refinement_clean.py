@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from skimage.io import imread
 from skimage.measure import label
 from skimage.morphology import remove_small_holes
 
@@ -62,6 +63,13 @@ def test_images_without_anything_are_defined():
         assert not drop_small_parts(empty, min_area_px=3).any()
         assert not fill_holes(empty).any()
     assert fill_holes(np.ones((4, 5), bool)).all()
+
+
+def test_parts_of_real_masks_are_as_many_as_published(data):
+    masks = [imread(path) > 0 for path in sorted((data / "cryonuseg" / "mask_binary").glob("*.png"))]
+    assert len(masks) == 28
+    assert sum(number_parts(mask, connectivity=4).max() for mask in masks) == 4_904
+    assert sum(number_parts(mask).max() for mask in masks) == 4_702
 
 
 def test_refusals():
