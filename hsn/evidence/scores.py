@@ -36,11 +36,11 @@ def passing(scores, thresholds, *, always=()):
     return passed
 
 
-def fit_thresholds(tags, scores):
+def fit_thresholds(tags, scores, *, place="halfway"):
     """Per class the threshold at which misses and false alarms are equally frequent.
 
-    It is the point of the ROC curve with the smallest ``|TPR - (1 - FPR)|``, clipped to [1/3, 1]; of equal points
-    the highest threshold.
+    It is the point of the ROC curve with the smallest ``|TPR - (1 - FPR)|``, of equal points the highest, clipped
+    to [1/3, 1].
 
     Parameters
     ----------
@@ -48,11 +48,19 @@ def fit_thresholds(tags, scores):
         Truth: which classes are in each validation patch.
     scores : float array, shape (N, C)
         What the net said.
+    place : {"halfway", "score"}
+        Half-way to the next lower score, so that a well-separated class does not lose patches that score just
+        below the worst of validation; or at the score itself, as published.
 
     Returns
     -------
     float32 array, shape (C,)
         0.5 for a class without both a positive and a negative patch.
+
+    Raises
+    ------
+    Refusal
+        If tags and scores do not belong together, or `place` is unknown.
 
     References
     ----------
@@ -60,24 +68,31 @@ def fit_thresholds(tags, scores):
 
     Examples
     --------
-    >>> fit_thresholds([[1], [1], [0], [0]], [[0.9], [0.6], [0.4], [0.1]]).tolist()
-    [0.6000000238418579]
+    >>> tags, scores = [[1], [1], [0], [0]], [[0.9], [0.625], [0.375], [0.1]]
+    >>> [fit_thresholds(tags, scores, place=p).tolist() for p in ("halfway", "score")]
+    [[0.5], [0.625]]
     """
     tags, scores = np.asarray(tags, bool), np.asarray(scores, np.float32)
     if tags.shape != scores.shape or tags.ndim != 2:
         refuse("`tags` and `scores` must belong together", expected="two arrays of one shape (N, C)",
                received=f"{tags.shape} and {scores.shape}", remedy="give one row per patch")  # fmt: skip
-    return np.array([_equal_error(t, s) for t, s in zip(tags.T, scores.T, strict=True)], np.float32)
+    if place not in ("halfway", "score"):
+        refuse("a threshold cannot be placed so", expected="'halfway' or 'score'", received=repr(place),
+               remedy="choose one of the two")  # fmt: skip
+    return np.array([_equal_error(t, s, place) for t, s in zip(tags.T, scores.T, strict=True)], np.float32)
 
 
-def _equal_error(tags, scores):
+def _equal_error(tags, scores, place):
     if tags.all() or not tags.any():
         return UNSEEN
-    thresholds = np.unique(-scores)
     order = np.argsort(-scores, kind="stable")
-    # Counting from the highest score down: at each distinct threshold, how many of each kind reach it.
-    hits, false_alarms = np.cumsum(tags[order]), np.cumsum(~tags[order])
-    last = np.searchsorted(-scores[order], thresholds, side="right") - 1
-    true_rate, false_rate = hits[last] / tags.sum(), false_alarms[last] / (~tags).sum()
+    distinct = np.unique(scores)[::-1]
+    # Counting from the highest score down: at each distinct score, how many of each kind reach it.
+    last = np.searchsorted(-scores[order], -distinct, side="right") - 1
+    true_rate = np.cumsum(tags[order])[last] / tags.sum()
+    false_rate = np.cumsum(~tags[order])[last] / (~tags).sum()
     best = np.argmin(np.abs(true_rate - (1 - false_rate)))
-    return np.clip(-thresholds[best], LOWEST, HIGHEST)
+    threshold = distinct[best]
+    if place == "halfway" and best + 1 < len(distinct):
+        threshold = (threshold + distinct[best + 1]) / 2
+    return np.clip(threshold, LOWEST, HIGHEST)

@@ -54,6 +54,7 @@ def build(
     last_dropout=0.5,
     pooled_blocks=None,
     batch_norm=True,
+    momentum=0.99,
     width=1.0,
     input_px=INPUT_PX,
     seed=None,
@@ -79,6 +80,9 @@ def build(
         How many of the blocks, from the first, are followed by a 2x2 max pooling; all by default.
     batch_norm : bool
         Whether each ReLU is followed by batch normalisation.
+    momentum : float
+        Of batch normalisation's running statistics: 0.99 as released needs hundreds of steps to forget the
+        initial ones; a lab with a few hundred patches takes 0.9.
     width : float
         Factor on all channels, to fit the machine.
     input_px : int or None
@@ -112,7 +116,7 @@ def build(
     for b, block in enumerate(blocks):
         for channels in block:
             count += 1
-            x = _convolution(x, max(1, round(channels * width)), count, batch_norm, next(seeds))
+            x = _convolution(x, max(1, round(channels * width)), count, batch_norm and momentum, next(seeds))
             rate = inner_dropout.pop(0) if inner_dropout else 0
             if rate:
                 x = layers.Dropout(rate, seed=next(seeds), name=f"dropout_{count}")(x)
@@ -143,7 +147,7 @@ def _normal(seed):
     return keras.initializers.RandomNormal(stddev=0.05, seed=seed)
 
 
-def _convolution(x, channels, number, batch_norm, seed):
+def _convolution(x, channels, number, momentum, seed):
     """3x3 convolution, ReLU, batch normalisation: in this order, which the release has and others reverse."""
     x = layers.Conv2D(
         channels,
@@ -154,8 +158,10 @@ def _convolution(x, channels, number, batch_norm, seed):
         name=f"conv2d_{number}",
     )(x)
     x = layers.Activation("relu", name=f"activation_{number}")(x)
-    if batch_norm:
-        x = layers.BatchNormalization(momentum=0.99, epsilon=EPSILON, name=f"batch_normalization_{number}")(x)
+    if momentum:
+        x = layers.BatchNormalization(
+            momentum=momentum, epsilon=EPSILON, name=f"batch_normalization_{number}"
+        )(x)
     return x
 
 
@@ -224,6 +230,48 @@ def vgg16(outputs=31, *, input_px=321, **options):
 
 
 FAMILY = {"x1.7": x1_7, "m1": m1, "m2": m2, "m3": m3, "m4": m4, "m5": m5, "m6": m6, "m7": m7, "vgg16": vgg16}
+
+
+def over_cells(net, *, cell_px, stride_px):
+    """The same net, scoring every cell of a grid instead of the whole patch: for tags of crops that lie side by side.
+
+    A cell is scored by the average over its own maps, but those maps have looked around it: unlike a crop cut
+    out, a cell has no border of zeros. Both nets share their weights.
+
+    Parameters
+    ----------
+    net : keras.Model
+        Of this family, with the vectoriser "average" and no hidden layer.
+    cell_px, stride_px : int
+        Side of a cell, and from one cell to the next; multiples of how far the net shrinks its maps.
+
+    Returns
+    -------
+    keras.Model
+        (N, H, W, 3) -> (N, R, S, outputs), ``R = (H - cell_px) // stride_px + 1``.
+
+    Raises
+    ------
+    Refusal
+        If the net has another head, or a size does not divide.
+
+    Examples
+    --------
+    >>> over_cells(m4(2, width=0.1, input_px=64), cell_px=32, stride_px=16).output_shape
+    (None, 3, 3, 2)
+    """
+    shrink = 2 ** sum(isinstance(layer, layers.MaxPooling2D) for layer in net.layers)
+    names = [layer.name for layer in net.layers]
+    if "average" not in names or "dense_hidden" in names:
+        refuse("this net cannot score cells", expected="the vectoriser 'average' and no hidden layer",
+               received=net.name, remedy="use m1 to m4, or x1_7 with vectoriser='average'")  # fmt: skip
+    if cell_px < shrink or stride_px < shrink or cell_px % shrink or stride_px % shrink:
+        refuse("cells must fit the net's maps", expected=f"multiples of {shrink} px",
+               received=f"cells of {cell_px} px every {stride_px} px", remedy="choose other sizes")  # fmt: skip
+    pooling = layers.AveragePooling2D(cell_px // shrink, strides=stride_px // shrink, name="cells")
+    x = pooling(net.get_layer("average").input)  # (N, R, S, channels)
+    x = layers.Activation("sigmoid", dtype="float32")(logits_of(net)(x))
+    return keras.Model(net.input, x, name=f"{net.name}_cells")
 
 
 def logits_of(net):

@@ -34,7 +34,7 @@ def normalise(image, *, mean=MEAN, std=STD):
     return ((pixels - mean) / std).astype("float32")
 
 
-def build(outputs=1, *, depth=3, width=64, seed=None, name="unet"):
+def build(outputs=1, *, depth=3, width=64, batch_norm=False, dropout=0.0, seed=None, name="unet"):
     """Build a U-Net of any depth and width.
 
     Parameters
@@ -45,8 +45,12 @@ def build(outputs=1, *, depth=3, width=64, seed=None, name="unet"):
         How often the sides are halved: 3 is the small net, 4 the full one. They must divide by 2 to this power.
     width : int
         Channels of the first level; each level below has twice as many.
+    batch_norm : bool
+        Normalise before each ReLU: not published, but learns faster where images are few.
+    dropout : float
+        Share of the deepest maps that is dropped while learning, whole maps at a time.
     seed : int, optional
-        Seed of the initial weights.
+        Seed of the initial weights and of dropout.
 
     Returns
     -------
@@ -72,14 +76,16 @@ def build(outputs=1, *, depth=3, width=64, seed=None, name="unet"):
     x = inputs = layers.Input((None, None, 3), name="image")
     skipped = []
     for level in range(depth):
-        x = _double(x, width * 2**level, seeds)  # (N, H / 2^level, W / 2^level, width 2^level)
+        x = _double(x, width * 2**level, batch_norm, seeds)  # (N, H / 2^level, W / 2^level, width 2^level)
         skipped.append(x)
         x = layers.MaxPooling2D(2)(x)
-    x = _double(x, width * 2**depth, seeds)
+    x = _double(x, width * 2**depth, batch_norm, seeds)
+    if dropout:
+        x = layers.SpatialDropout2D(dropout, seed=next(seeds))(x)
     for level in reversed(range(depth)):
         x = layers.UpSampling2D(2, interpolation="bilinear")(x)
         x = layers.Concatenate()([x, skipped.pop()])
-        x = _double(x, width * 2**level, seeds)
+        x = _double(x, width * 2**level, batch_norm, seeds)
     x = _convolution(x, outputs, 1, seeds, name="logits")
     activation = "sigmoid" if outputs == 1 else "softmax"
     x = layers.Activation(activation, dtype="float32", name="probabilities")(x)
@@ -108,9 +114,11 @@ def full(outputs=1, *, width=64, seed=None):
     return build(outputs, depth=4, width=width, seed=seed, name="unet_full")
 
 
-def _double(x, channels, seeds):
+def _double(x, channels, batch_norm, seeds):
     for _ in range(2):
-        x = _convolution(x, channels, 3, seeds, activation="relu")
+        x = _convolution(x, channels, 3, seeds, activation=None if batch_norm else "relu")
+        if batch_norm:
+            x = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
     return x
 
 

@@ -48,6 +48,17 @@ class Draw:
             array = padded[first[0] : first[0] + array.shape[0], first[1] : first[1] + array.shape[1]]
         return array
 
+    def back(self, array):
+        """Undo `move` for turns and flips: array (H, W, ...).
+
+        Examples
+        --------
+        >>> draw = Draw(turns=3, flip=True)
+        >>> draw.back(draw.move(np.array([[1, 2], [3, 4]]))).tolist()
+        [[1, 2], [3, 4]]
+        """
+        return np.rot90(array[:, ::-1] if self.flip else array, -self.turns)
+
     def paint(self, image):
         """Move and recolour an image: uint8 (H, W, 3) -> float32 (H, W, 3), 0..255."""
         return np.clip(self.move(image) * np.float32(self.gain) + np.float32(self.offset), 0, 255)

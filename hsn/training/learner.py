@@ -1,12 +1,13 @@
 """The loop: it learns, keeps the best, can be killed at any moment and goes on where the last epoch ended.
 
-What is on disk after each epoch is one state (weights, optimiser, dropout seeds) and the history that names it; both
-are moved into place whole. Order and augmentation are drawn from the seed and the epoch's number, so that a run that
-was killed and resumed sees the same batches as one that was not.
+What is on disk after each epoch is one state (weights, optimiser) and the history that names it; both are moved into
+place whole. All that is random (order, augmentation, dropout) is drawn from the seed and the epoch's number, so that a
+run that was killed and resumed ends like one that was not.
 """
 
 import json
 import os
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from .._refuse import refuse
 from ..types import History
 
 HISTORY = "history.json"
+EPOCH_DRAWS = 100_000  # room for the draws of one epoch: a layer counts one per step
 
 
 class Learner(keras.Model):
@@ -31,6 +33,7 @@ class Learner(keras.Model):
         super().__init__()
         self.net = net
         self._loss = loss
+        self.built = True  # as the net inside is: a state can be loaded before the first batch
 
     def call(self, x, training=False):
         """The net's own output."""
@@ -101,6 +104,7 @@ def learn(net, loss, plan, *, optimizer, out, show=True):
         task = progress.add_task("learning", total=plan.epochs * plan.steps, completed=len(rows) * plan.steps)
         for epoch in range(len(rows), plan.epochs):
             losses = []
+            _seed_dropout(net, epoch)
             for step in range(plan.steps):
                 optimizer.learning_rate = plan.rate(epoch + step / plan.steps)
                 x, target, weight = plan.batch(epoch, step)
@@ -117,6 +121,12 @@ def learn(net, loss, plan, *, optimizer, out, show=True):
     if best is not None:
         net.load_weights(out / "best.weights.h5")
     return History(tuple(rows), best)
+
+
+def _seed_dropout(net, epoch):
+    """Begin each epoch from a state of its own: Keras does not save the state of random layers."""
+    for k, layer in enumerate(layer for layer in net.layers if hasattr(layer, "seed_generator")):
+        layer.seed_generator.state.assign(np.array([k, epoch * EPOCH_DRAWS], "uint32"))
 
 
 def _line(row, monitor):
@@ -152,8 +162,10 @@ def _resume(learner, plan, out):
         history = json.loads(path.read_text())
         rows, state = history["epochs"], out / Path(history["state"]).name
         learner.optimizer.build(learner.trainable_variables)
-        learner.load_weights(state)
-    except (ValueError, KeyError, OSError, TypeError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # Keras only warns where a file does not fit
+            learner.load_weights(state)
+    except (ValueError, KeyError, OSError, TypeError, UserWarning) as error:
         refuse(f"{out} holds a run that cannot be taken up", expected="the state of this same net",
                received=str(error).splitlines()[0], remedy="choose an empty folder to start anew")  # fmt: skip
     return rows, _best(rows, plan.monitor) if rows else None

@@ -14,6 +14,7 @@ from ..._refuse import as_image, refuse
 from ...evidence.scores import fit_thresholds
 from ...images.read import read, resample
 from ...metrics.ranking import roc_auc
+from ...nets import histonet
 from ...training.augment import draw
 from ...training.learner import Plan, learn
 from ...training.rates import triangular
@@ -33,8 +34,10 @@ def fit(net, images, annotations, recipe, *, out):
     images : sequence of uint8 arrays (H, W, 3), or of paths
         Patches; each is resized to `recipe.learning.patch_px` where it differs. Paths are read when needed, so
         that memory stays bounded.
-    annotations : array, shape (N, C)
-        Tags: per patch and class of the recipe 1 (present), 0 (absent) or NaN (not said).
+    annotations : array, shape (N, C), or (N, R, S, C)
+        Tags: per patch and class of the recipe 1 (present), 0 (absent) or NaN (not said). With four axes, tags of
+        a grid of cells in each patch (`cell_px` and `cell_stride_px` of the recipe): a cell is learned with what
+        lies around it.
     recipe : Recipe
     out : path
         The folder. A run that was killed goes on from its last epoch when it is started again.
@@ -54,28 +57,52 @@ def fit(net, images, annotations, recipe, *, out):
     patches = Patches(images, recipe.learning.patch_px or recipe.window_px)
     truth = _truths(patches, annotations, recipe)
     learned, held_out = split(len(patches), recipe.learning)
+    learner = _over_what_is_tagged(net, truth[0], recipe)
     of = loss(recipe)
 
     def validate():
         target, weight = (x[held_out] for x in truth)
-        scores = predict(net, patches, held_out, recipe)
-        auc = roc_auc(target > 0, scores)
+        scores = predict(learner, patches, held_out, recipe)
+        auc = roc_auc(*(x.reshape(-1, len(recipe.classes)) for x in (target > 0, scores)))
         return {
             "validation_loss": float(of(target, scores, weight, None)),
             "validation_auc": np.nanmean(auc) if np.isfinite(auc).any() else np.nan,
         }
 
     history = learn(
-        net,
+        learner,
         of,
         _plan(patches, truth, learned, recipe, validate),
         optimizer=keras.optimizers.SGD(momentum=recipe.learning.momentum, nesterov=True),
         out=out / "training",
     )
-    fitted = fit_thresholds(truth[0][held_out] > 0, predict(net, patches, held_out, recipe))
+    scores = predict(learner, patches, held_out, recipe)
+    known = truth[1][held_out].reshape(scores.shape)
+    fitted = [
+        fit_thresholds(*(x[..., k : k + 1][known[..., k] > 0] for x in (truth[0][held_out] > 0, scores)))[0]
+        for k in range(len(recipe.classes))
+    ]
     finished = recipe.changed(thresholds=tuple(float(t) for t in fitted))
     weights.save(out, net, card(finished, history, name=out.name), finished.as_dict())
     return history
+
+
+def _over_what_is_tagged(net, target, recipe):
+    """The net as it learns: scoring whole patches, or the cells of a grid."""
+    if target.ndim == 2:
+        return net
+    side, numbers = recipe.learning.patch_px or recipe.window_px, recipe.learning
+    if not (numbers.cell_px and numbers.cell_stride_px):
+        refuse("a grid of tags needs its sizes", expected="`cell_px` and `cell_stride_px` in the recipe",
+               received=f"tags of shape {target.shape[1:]}", remedy="say how large a tagged cell is")  # fmt: skip
+    cells = (side - numbers.cell_px) // numbers.cell_stride_px + 1
+    if target.shape[1:3] != (cells, cells):
+        refuse("the grid of tags does not cover the patch", received=target.shape[1:3],
+               expected=f"{cells} x {cells} cells for {side} px", remedy="give a tag for each cell")  # fmt: skip
+    if numbers.shift_px:
+        refuse("a grid of tags cannot be shifted", expected="`shift_px` of 0", received=numbers.shift_px,
+               remedy="leave it out of the recipe")  # fmt: skip
+    return histonet.over_cells(net, cell_px=numbers.cell_px, stride_px=numbers.cell_stride_px)
 
 
 def card(recipe, history, *, name):
@@ -164,8 +191,10 @@ def _plan(patches, truth, learned, recipe, validate):
         rng = np.random.default_rng((numbers.seed, epoch, step))
         # The last batch of an epoch is filled up from its beginning: every batch has one shape.
         chosen = order[(step * numbers.batch + np.arange(numbers.batch)) % len(order)]
-        pixels = np.stack([_draw(rng, numbers).paint(patches[k]) for k in chosen])  # (B, px, px, 3)
-        return (pixels - recipe.mean) / recipe.std, target[chosen], weight[chosen]
+        draws = [_draw(rng, numbers) for _ in chosen]
+        pixels = np.stack([d.paint(patches[k]) for d, k in zip(draws, chosen, strict=True)])  # (B, px, px, 3)
+        tags = (_moved(draws, of[chosen]) for of in (target, weight))
+        return (pixels - recipe.mean) / recipe.std, *tags
 
     return Plan(
         epochs=numbers.epochs,
@@ -183,6 +212,11 @@ def _plan(patches, truth, learned, recipe, validate):
     )
 
 
+def _moved(draws, tags):
+    """A grid of tags moves with its patch; the tags of a whole patch stay."""
+    return tags if tags.ndim == 2 else np.stack([d.move(t) for d, t in zip(draws, tags, strict=True)])
+
+
 def _draw(rng, numbers):
     return draw(
         rng,
@@ -195,7 +229,7 @@ def _draw(rng, numbers):
 
 
 def predict(net, patches, chosen, recipe):
-    """Scores of some patches: float32 (n, C)."""
+    """Scores of some patches: float32 (n, C), or (n, R, S, C) for a grid of cells."""
     scores = []
     for k in range(0, len(chosen), PREDICT_BATCH):
         pixels = np.stack([patches[i] for i in chosen[k : k + PREDICT_BATCH]]).astype(np.float32)

@@ -135,7 +135,12 @@ def seer_of(net, recipe):
 
 
 def refined(adjusted, image, recipe, taxonomy):
-    """Marginals of the dense CRF, float32 (h, w, C), with the recipe's numbers for this taxonomy."""
+    """Marginals of the dense CRF, float32 (h, w, C), with the recipe's numbers for this taxonomy.
+
+    Where no class has any evidence there is nothing to refine.
+    """
+    if not adjusted.any():
+        return adjusted.copy()
     numbers = recipe.refinement.get(taxonomy.name, Refinement())
     return refine(
         adjusted,

@@ -44,6 +44,8 @@ class Learning:
         Augmentation: shift, the border mirrored.
     patch_px : int or None
         Side that patches are resized to; None is the recipe's `window_px`.
+    cell_px, cell_stride_px : int or None
+        Side of the cells where each patch comes with a grid of tags, and from one cell to the next.
     validation : float or tuple of int
         Share of the patches to validate on, drawn by the seed, or their indices.
     seed : int
@@ -62,6 +64,8 @@ class Learning:
     offset: float = 15.0
     shift_px: int = 0
     patch_px: int | None = None
+    cell_px: int | None = None
+    cell_stride_px: int | None = None
     validation: float | tuple[int, ...] = 0.2
     seed: int = 0
 

@@ -3,6 +3,8 @@
 `stages` keeps what each stage made, for those who want to see or score them; `segment` returns the end.
 """
 
+from itertools import groupby
+
 import numpy as np
 
 from ..._refuse import as_image, refuse
@@ -70,15 +72,31 @@ def all_stages(net, image, recipe, *, taxonomies=None, mpp=None):
     Stages
         One per taxonomy, in order.
     """
+    taxonomies = recipe.taxonomies if taxonomies is None else taxonomies
+    image, image_mpp = _at_work_scale(image, recipe, taxonomies, mpp)
+    look = overlapped if recipe.windows == "overlapped" else at_once
+    # Taxonomies that force no class differently share one look.
+    for _, alike in groupby(taxonomies, key=lambda taxonomy: taxonomy.forced):
+        yield from look(net, image, recipe, list(alike), scale=recipe.mpp / image_mpp)
+
+
+def evidence_of(net, image, recipe, *, taxonomy=None, mpp=None):
+    """Adjusted evidence of one image, float32 (H, W, C), without the dense CRF; parameters as for `segment`."""
+    wanted = recipe.taxonomy(taxonomy)
+    small, image_mpp = _at_work_scale(image, recipe, [wanted], mpp)
+    seen = _seen(net, small, recipe, [wanted], scale=recipe.mpp / image_mpp)
+    return enlarge(seen.adjusted(wanted).clip(0, 1), image.shape[:2])
+
+
+def _at_work_scale(image, recipe, taxonomies, mpp):
+    """The image at the scale of adjustment and refinement, and that scale in um/px; refuses what cannot be."""
     image = as_image(image)
     if min(image.shape[:2]) < LEAST_PX:
         refuse("the image is too small to tell tissues", expected=f"{LEAST_PX} x {LEAST_PX} pixels or more",
                received=f"{image.shape[0]} x {image.shape[1]}", remedy="give a larger piece of the slide")  # fmt: skip
-    taxonomies = recipe.taxonomies if taxonomies is None else taxonomies
-    values = image.shape[0] * image.shape[1] * max(map(len, taxonomies))
-    if values > MAX_VALUES:
-        refuse("the image is too large to be segmented at once",
-               expected=f"at most {MAX_VALUES // max(map(len, taxonomies)):,} pixels for this net",
+    most = MAX_VALUES // max(map(len, taxonomies))
+    if image.shape[0] * image.shape[1] > most:
+        refuse("the image is too large to be segmented at once", expected=f"at most {most:,} pixels for this net",
                received=f"{image.shape[0]} x {image.shape[1]}",
                remedy="cut it into pieces, or shrink it and say its new `mpp`")  # fmt: skip
     image_mpp = recipe.image_mpp if mpp is None else mpp
@@ -87,27 +105,25 @@ def all_stages(net, image, recipe, *, taxonomies=None, mpp=None):
                remedy="read it from the slide's properties")  # fmt: skip
     # Overlapping windows are refined one by one, so at the net's scale; else where the recipe says.
     work_mpp = recipe.mpp if recipe.windows == "overlapped" else max(recipe.refine_mpp or 0, image_mpp)
-    if abs(work_mpp / image_mpp - 1) > SAME_SCALE:
-        image = resample(image, tuple(max(1, round(side * image_mpp / work_mpp)) for side in image.shape[:2]))
-        image_mpp = work_mpp
-    look = overlapped if recipe.windows == "overlapped" else at_once
-    yield from look(net, image, recipe, taxonomies, scale=recipe.mpp / image_mpp)
+    if abs(work_mpp / image_mpp - 1) <= SAME_SCALE:
+        return image, image_mpp
+    shape = tuple(max(1, round(side * image_mpp / work_mpp)) for side in image.shape[:2])
+    return resample(image, shape), work_mpp
+
+
+def _seen(net, image, recipe, taxonomies, *, scale):
+    """What the net saw of an image, its windows stitched."""
+    keep = wanted_outputs(recipe, taxonomies)
+    windows = cover(image, window_px=recipe.window_px, scale=scale)
+    maps, scores = stitched(seer_of(net, recipe), windows, always=always(recipe, taxonomies), keep=keep)
+    return Seen(maps, scores.max(axis=0), keep, image, recipe)
 
 
 def at_once(net, image, recipe, taxonomies, *, scale):
     """Stages of an image whose windows are stitched before the classes compete."""
-    keep = wanted_outputs(recipe, taxonomies)
-    windows = cover(image, window_px=recipe.window_px, scale=scale)
-    maps, scores = stitched(seer_of(net, recipe), windows, always=always(recipe, taxonomies), keep=keep)
-    seen = Seen(maps, scores.max(axis=0), keep, image, recipe)
+    seen = _seen(net, image, recipe, taxonomies, scale=scale)
     for taxonomy in taxonomies:
         adjusted = seen.adjusted(taxonomy).clip(0, 1)
         cam, scores = seen.in_order(taxonomy)
-        yield Stages(
-            image,
-            cam,
-            adjusted,
-            refined(adjusted, image, recipe, taxonomy),
-            with_inferred(scores, adjusted, taxonomy),
-            taxonomy,
-        )
+        marginals = refined(adjusted, image, recipe, taxonomy)
+        yield Stages(image, cam, adjusted, marginals, with_inferred(scores, adjusted, taxonomy), taxonomy)

@@ -12,14 +12,14 @@ def targets(image, annotation, recipe):
     Parameters
     ----------
     image : uint8 array, shape (H, W, 3)
-    annotation : array, shape (C,)
+    annotation : array, shape (C,), or (R, S, C) for a grid of cells
         Per class of the recipe 1 (present), 0 (absent) or NaN (the annotator did not say).
     recipe : Recipe
 
     Returns
     -------
     Targets
-        `target`, float32 (C,), and `weight`, float32 (C,).
+        `target` and `weight`, float32, the shape of `annotation`.
 
     Raises
     ------
@@ -35,7 +35,7 @@ def targets(image, annotation, recipe):
     """
     as_image(image)
     tags = np.asarray(annotation, np.float32)
-    if tags.shape != (len(recipe.classes),):
+    if tags.ndim not in (1, 3) or tags.shape[-1] != len(recipe.classes):
         refuse("tags must be one per class", expected=f"{len(recipe.classes)} for {', '.join(recipe.classes)}",
                received=f"shape {tags.shape}", remedy="give a 0 or 1 for each class of the recipe")  # fmt: skip
     known = ~np.isnan(tags)

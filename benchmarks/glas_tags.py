@@ -1,0 +1,184 @@
+"""GlaS from tags only: train the shipped nets `glas-tags-cam` and `glas-tags`, and score them on test A.
+
+    python benchmarks/glas_tags.py train --out out/glas-tags       # both stages, then pretrained/ is written
+    python benchmarks/glas_tags.py score                           # the shipped nets on test A
+
+Annotation: whether a crop shows gland, and whether it shows anything else. Crops of 48 x 48 px at 1.24 um/px (60 um)
+every 32 px over the training images; a class counts as shown from a quarter of the crop's area on, which is derived
+from the training masks and is all that is ever learned from them. The masks of the 18 validation images (patients 3,
+5, 7, 14, 15 of the 85 training images) choose epochs and `STRENGTH`; test images are only scored.
+
+First stage: HistoNet M2 at a quarter of its width, twice (seeds 0 and 1). Second stage: a U-Net fitted to their
+pseudo-masks of the 67 learning images.
+"""
+
+import argparse
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from hsn import tags, taxonomies, weights
+from hsn.datasets import glas
+from hsn.images import tiles
+from hsn.images.read import resample
+from hsn.labels.colors import resize_labels
+from hsn.labels.tags import tags_from_labels
+from hsn.metrics.classes import class_scores, confusion
+from hsn.nets import histonet, unet
+from hsn.supervision import open_model, sibling_of
+
+DATA = Path(os.environ.get("HSN_DATA", Path(__file__).parents[2] / "shared" / "data")) / "glas"
+PRETRAINED = Path(__file__).parents[1] / "pretrained"
+
+MPP = 2 * glas.MPP  # um/px of the nets: half the images' resolution
+TILE_PX, CELL_PX, STRIDE_PX = 208, 48, 32  # 6 x 6 crops a tile
+LEAST_FRACTION = 0.25  # of a crop, from which a class counts as shown
+SEEDS = (0, 1)
+STRENGTHS = ((1.0, 1.0), (1.0, 1.2), (1.0, 1.4), (1.0, 1.7))  # tried on validation
+TAXONOMY = replace(taxonomies.GLAS, other=None, forced=())  # the net sees both classes
+
+LICENCE = "trained on GlaS (MICCAI 2015 challenge, Warwick-QU), which is for research only; so is this net"
+DATA_NOTE = (
+    "tags (gland shown, other tissue shown; from a quarter of the area on) of crops of 48 x 48 px at 1.24 um/px, every"
+    " 32 px, of 67 of the 85 GlaS training images; 18 others (patients 3, 5, 7, 14, 15) chose epochs and strength"
+)
+
+
+def samples(split):
+    """Images and labels of a split."""
+    return [(s.image(), s.truth(TAXONOMY)[0]) for s in glas.images(DATA, split)]
+
+
+def tagged_tiles(pairs):
+    """Tiles at the nets' scale and the tags of their crops: uint8 (N, px, px, 3), bool (N, R, R, 2)."""
+    images, grids = [], []
+    for image, labels in pairs:
+        shape = tuple(round(side * glas.MPP / MPP) for side in labels.shape)
+        image, labels = resample(image, shape), resize_labels(labels, shape)
+        rows, columns = (tiles.starts(side, TILE_PX) for side in shape)
+        images.extend(tiles.cut(image, rows, columns, TILE_PX))
+        places = range(0, TILE_PX - CELL_PX + 1, STRIDE_PX)
+        for tile in tiles.cut(labels, rows, columns, TILE_PX):
+            cells = tiles.cut(tile, places, places, CELL_PX)
+            shown = [tags_from_labels(cell, 2, least_fraction=LEAST_FRACTION) for cell in cells]
+            grids.append(np.reshape(shown, (len(places), len(places), 2)))
+    return np.stack(images), np.stack(grids)
+
+
+def first_stage(out, seed, learned, held_out):
+    """Train one classifier from tags, or take up where it ended; returns (net, recipe)."""
+    images, grids = tagged_tiles(learned + held_out)
+    count = len(tagged_tiles(held_out)[0])
+    learning = tags.Learning(
+        epochs=60, batch=8, patch_px=TILE_PX, cell_px=CELL_PX, cell_stride_px=STRIDE_PX, gain=0.15, offset=20.0,
+        validation=tuple(range(len(images) - count, len(images))), seed=seed,
+    )  # fmt: skip
+    recipe = tags.Recipe(
+        classes=TAXONOMY.names, thresholds=(0.5, 0.5), taxonomies=(TAXONOMY,), mpp=MPP, image_mpp=glas.MPP,
+        window_px=TILE_PX, mean=float(images.mean()), std=float(images.std()), features="activation_10",
+        learning=learning,
+    )  # fmt: skip
+    net = histonet.m2(2, width=0.25, input_px=None, last_dropout=0.3, momentum=0.9, seed=seed)
+    print(f"{len(images)} tiles, {grids.size // 2} crops; shown: {grids.mean(axis=(0, 1, 2)).round(3)}")
+    tags.fit(net, images, grids, recipe, out=out)
+    model = weights.load(out)
+    return model.net, sibling_of(model)[1]
+
+
+def strongest(evidence, held_out, recipe):
+    """The strength with the highest mean IoU of refined evidence on validation, and all of them."""
+    from hsn.supervision.tags.look import refined
+
+    found = {}
+    for strength in STRENGTHS:
+        counts = sum(
+            confusion(labels, refined(np.clip(e * np.float32(strength), 0, 1), image, recipe, TAXONOMY).argmax(2), 2)
+            for e, (image, labels) in zip(evidence, held_out, strict=True)
+        )
+        found[strength] = class_scores(counts, TAXONOMY.names).mean_iou
+    return max(found, key=found.get), found
+
+
+def train(out):
+    """Both stages; writes `pretrained/glas-tags-cam` and `pretrained/glas-tags`."""
+    from hsn.supervision.tags import distil
+
+    learned, held_out = samples("learn"), samples("validation")
+    teachers = [first_stage(out / f"first-{seed}", seed, learned, held_out) for seed in SEEDS]
+    for seed, (net, recipe) in zip(SEEDS, teachers, strict=True):
+        print(f"first stage, seed {seed}: validation mIoU {distil.score(net, recipe, held_out):.4f}")
+    evidence = [distil.mean_evidence(teachers, image) for image, _ in held_out]
+    strength, found = strongest(evidence, held_out, teachers[0][1])
+    print(f"both, eight symmetries, refined: validation mIoU by strength {found}")
+    pseudo = _kept(out / "pseudo.npz", lambda: [
+        distil.pseudo_labels(teachers, image, strength=strength) for image, _ in learned])  # fmt: skip
+    counts = sum(confusion(labels, p, 2) for (_, labels), p in zip(learned, pseudo, strict=True))
+    print(f"pseudo-masks of the learning images: mIoU {class_scores(counts, TAXONOMY.names).mean_iou:.4f}")
+    recipe = distil.student_recipe(teachers[0][1], window_px=256)
+    student = unet.build(2, depth=4, width=16, batch_norm=True, dropout=0.3, seed=0)
+    numbers = distil.Distillation(strength=strength)
+    history = distil.distil(student, [i for i, _ in learned], pseudo, recipe, numbers,
+                            validation=held_out, out=out / "second")  # fmt: skip
+    best = history.epochs[history.best]["validation_miou"]
+    print(f"second stage: validation mIoU {best:.4f}")
+    first = distil.score(*teachers[0], held_out)
+    _ship("glas-tags-cam", *teachers[0], {"GlaS validation mIoU": first}, "one first-stage classifier: Grad-CAM")
+    _ship("glas-tags", student, recipe, {"GlaS validation mIoU": best}, "the second stage: see glas-tags-cam")
+
+
+def _kept(path, make):
+    """What `make` gives, kept in a file for the next call."""
+    if not path.exists():
+        np.savez_compressed(path, *(m.astype(np.uint8) for m in make()))
+    with np.load(path) as archive:
+        return [archive[name].astype(np.int32) for name in archive.files]
+
+
+def _ship(name, net, recipe, scores, notes):
+    card = weights.Card(
+        name=name, supervision="tags", classes=recipe.classes, thresholds=recipe.thresholds, mpp=recipe.mpp,
+        taxonomies=tuple(t.name for t in recipe.taxonomies), scores=scores, licence=LICENCE, data=DATA_NOTE,
+        normalisation=weights.Normalisation(mean=recipe.mean, std=recipe.std), notes=notes,
+        source="benchmarks/glas_tags.py train",
+    )  # fmt: skip
+    weights.save(PRETRAINED / name, net, card, recipe.as_dict(), half=True)
+
+
+def score(split, names):
+    """Pooled and per-image scores of shipped nets, stage by stage."""
+    for name in names:
+        model = open_model(name)
+        recipe = sibling_of(model)[1]
+        counts = {"cam": [], "adjusted": [], "refined": []}
+        for image, labels in samples(split):
+            made = tags.stages(model.net, image, recipe)
+            for stage, of in counts.items():
+                of.append(confusion(labels, made.labels(stage), 2))
+        for stage, of in counts.items():
+            pooled = class_scores(sum(of), TAXONOMY.names)
+            each = [class_scores(c, TAXONOMY.names).mean_iou for c in of]
+            print(json.dumps({"net": name, "split": split, "images": len(of), "stage": stage,
+                              "mIoU": round(pooled.mean_iou, 4), "mIoU of an image": round(float(np.mean(each)), 4),
+                              "IoU": dict(zip(TAXONOMY.names, np.round(pooled.iou, 4).tolist(), strict=True)),
+                              "Dice": dict(zip(TAXONOMY.names, np.round(pooled.dice, 4).tolist(), strict=True))}))  # fmt: skip
+
+
+def main():
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("train", "score"))
+    parser.add_argument("--out", type=Path, default=Path("out/glas-tags"))
+    parser.add_argument("--split", default="testA")
+    parser.add_argument("--nets", nargs="+", default=("glas-tags-cam", "glas-tags"))
+    given = parser.parse_args()
+    if given.what == "train":
+        train(given.out)
+    else:
+        score(given.split, given.nets)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,217 @@
+"""A second stage: a segmentation net learns from the first stage's own pseudo-masks.
+
+A classifier's maps are blurred and lean towards what tells classes apart, the rim of a gland more than its lumen. A
+segmentation net that must reproduce them on all images at once learns what they have in common and drops their
+accidents. It needs no annotation beyond the tags.
+
+Pseudo-masks are the mean over several first-stage nets and over the eight symmetries of the square, refined by the
+dense CRF.
+
+Sources: Kolesnikov and Lampert, ECCV 2016 (seeds, then a net); Li et al., MICCAI 2022 (OEEM, the same for glands).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from ..._refuse import refuse
+from ...images.read import resample
+from ...images.tiles import mirror_pad
+from ...labels.colors import resize_labels
+from ...losses.known import cross_entropy
+from ...metrics.classes import confusion, mean_iou
+from ...training.augment import Draw, draw
+from ...training.learner import Plan, learn
+from .look import refined
+from .recipe import Recipe
+from .segment import evidence_of, segment
+
+SYMMETRIES = tuple(Draw(turns=t, flip=f) for t in range(4) for f in (False, True))
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """Numbers of the second stage.
+
+    Attributes
+    ----------
+    epochs, steps, batch : int
+        An epoch is `steps` batches.
+    tile_px : int
+        Side of the training tiles, at the net's scale.
+    highest_rate, lowest_rate : float
+        Adam's learning rate, down along a cosine.
+    softness : float
+        Share of each target that is spread over all classes: pseudo-masks are not sure of themselves.
+    strength : tuple of float
+        Factor on each class's evidence before classes compete; chosen on validation images.
+    zoom : float
+        Tiles are cut at 1 +- zoom of their size.
+    gain, offset : float
+        Augmentation of colour, as in `Learning`.
+    seed : int
+    """
+
+    epochs: int = 40
+    steps: int = 25
+    batch: int = 8
+    tile_px: int = 192
+    highest_rate: float = 1e-3
+    lowest_rate: float = 1e-5
+    softness: float = 0.1
+    strength: tuple[float, ...] = ()
+    zoom: float = 0.2
+    gain: float = 0.15
+    offset: float = 15.0
+    seed: int = 0
+
+
+def pseudo_labels(teachers, image, *, strength=(), taxonomy=None, mpp=None):
+    """Labels of an image by first-stage nets: mean evidence over nets and symmetries, refined.
+
+    Parameters
+    ----------
+    teachers : sequence of (keras.Model, Recipe)
+    image : uint8 array, shape (H, W, 3)
+    strength : sequence of float
+        Factor on each class of the taxonomy; 1 by default.
+    taxonomy : str, optional
+    mpp : float, optional
+
+    Returns
+    -------
+    int32 array, shape (H, W)
+    """
+    recipe = teachers[0][1]
+    wanted = recipe.taxonomy(taxonomy)
+    evidence = mean_evidence(teachers, image, taxonomy=taxonomy, mpp=mpp)
+    evidence = np.clip(evidence * np.float32(strength or (1,) * len(wanted)), 0, 1)
+    return refined(evidence, image, recipe, wanted).argmax(axis=2).astype(np.int32)
+
+
+def mean_evidence(teachers, image, *, taxonomy=None, mpp=None):
+    """Adjusted evidence, mean over nets and symmetries: float32 (H, W, C); parameters as for `pseudo_labels`."""
+    total = 0
+    for net, recipe in teachers:
+        for symmetry in SYMMETRIES:
+            moved = np.ascontiguousarray(symmetry.move(image))
+            total = total + symmetry.back(evidence_of(net, moved, recipe, taxonomy=taxonomy, mpp=mpp))
+    return total / (len(teachers) * len(SYMMETRIES))
+
+
+def distil(student, images, pseudo, recipe, numbers, *, validation, out):
+    """Fit a segmentation net to pseudo-masks.
+
+    Parameters
+    ----------
+    student : keras.Model
+        (N, H, W, 3) normalised pixels -> (N, H, W, C) that sum to 1, C classes of the recipe's taxonomy.
+    images : sequence of uint8 arrays (H, W, 3)
+    pseudo : sequence of int arrays (H, W)
+        From `pseudo_labels`.
+    recipe : Recipe
+        Of the student: see `student_recipe`.
+    numbers : Distillation
+    validation : sequence of (image, labels)
+        Images with truth, to choose the epoch by mean IoU.
+    out : path
+        Folder for the run's state; a killed run goes on from it.
+
+    Returns
+    -------
+    History
+        Per epoch `rate`, `loss` and `validation_miou`. `student` holds the best epoch's weights.
+
+    Raises
+    ------
+    Refusal
+        If there are no images, or images and pseudo-masks are not paired.
+    """
+    if not len(images) or len(images) != len(pseudo):
+        refuse("each image needs its pseudo-mask", expected="as many of one as of the other, and at least one",
+               received=f"{len(images)} and {len(pseudo)}", remedy="make one for each with pseudo_labels")  # fmt: skip
+    tiles = _Tiles(images, pseudo, recipe, numbers)
+
+    def validate():
+        return {"validation_miou": score(student, recipe, validation)}
+
+    plan = Plan(
+        epochs=numbers.epochs,
+        steps=numbers.steps,
+        batch=tiles.batch,
+        rate=lambda epoch: _cosine(epoch / numbers.epochs, numbers),
+        validate=validate,
+        monitor="-validation_miou",
+    )
+    optimizer = keras.optimizers.Adam()
+    return learn(student, lambda t, p, w, _: cross_entropy(t, p, w), plan, optimizer=optimizer, out=Path(out))
+
+
+def _cosine(part, numbers):
+    height = 0.5 * (1 + np.cos(np.pi * part))
+    return numbers.lowest_rate + (numbers.highest_rate - numbers.lowest_rate) * height
+
+
+def student_recipe(teacher, *, window_px):
+    """The recipe of a student: its teacher's scale, colours and taxonomy, with a class per output of its own."""
+    taxonomy = teacher.taxonomy()
+    return Recipe(
+        classes=taxonomy.names,
+        thresholds=(0.0,) * len(taxonomy),
+        taxonomies=(taxonomy,),
+        mpp=teacher.mpp,
+        image_mpp=teacher.image_mpp,
+        refine_mpp=teacher.refine_mpp,
+        window_px=window_px,
+        mean=teacher.mean,
+        std=teacher.std,
+        features=None,
+        logits=None,
+        refinement=teacher.refinement,
+        learning=teacher.learning,
+    )
+
+
+def score(net, recipe, truths):
+    """Mean IoU over (image, labels) pairs, all pixels counted together."""
+    classes = len(recipe.taxonomy())
+    return mean_iou(
+        sum(confusion(labels, segment(net, image, recipe).labels, classes) for image, labels in truths)
+    )
+
+
+class _Tiles:
+    """Random tiles of images at the net's scale with their pseudo-masks, drawn alike for both."""
+
+    def __init__(self, images, pseudo, recipe, numbers):
+        factor = recipe.image_mpp / recipe.mpp
+        self._pairs = [_at_scale(i, p, factor, numbers.tile_px) for i, p in zip(images, pseudo, strict=True)]
+        self._recipe, self._numbers = recipe, numbers
+
+    def batch(self, epoch, step):
+        """Tiles (B, px, px, 3), soft targets (B, px, px, C), weights (B, px, px)."""
+        rng = np.random.default_rng((self._numbers.seed, epoch, step))
+        drawn = [self._tile(rng) for _ in range(self._numbers.batch)]
+        pixels, labels = (np.stack(x) for x in zip(*drawn, strict=True))
+        classes = len(self._recipe.taxonomy())
+        soft = self._numbers.softness
+        target = np.eye(classes, dtype=np.float32)[labels] * (1 - soft) + soft / classes
+        return (pixels - self._recipe.mean) / self._recipe.std, target, np.ones(labels.shape, np.float32)
+
+    def _tile(self, rng):
+        numbers = self._numbers
+        image, labels = self._pairs[rng.integers(len(self._pairs))]
+        side = min(round(numbers.tile_px * rng.uniform(1 - numbers.zoom, 1 + numbers.zoom)), *image.shape[:2])
+        r, c = (rng.integers(length - side + 1) for length in image.shape[:2])
+        inside, shape = np.s_[r : r + side, c : c + side], (numbers.tile_px, numbers.tile_px)
+        moved = draw(rng, gain=numbers.gain, offset=numbers.offset)
+        return moved.paint(resample(image[inside], shape)), moved.move(resize_labels(labels[inside], shape))
+
+
+def _at_scale(image, labels, factor, least_px):
+    """An image and its labels at the net's scale, mirrored up to a tile where they are smaller."""
+    shape = tuple(round(side * factor) for side in image.shape[:2])
+    margins = [(0, max(0, least_px - side)) for side in shape]
+    return mirror_pad(resample(image, shape), margins), mirror_pad(resize_labels(labels, shape), margins)
