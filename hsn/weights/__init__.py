@@ -11,4 +11,15 @@ from .download import fetch
 from .folders import Model, available, find, home, load, save
 from .release import import_release
 
-__all__ = ["Card", "Model", "Normalisation", "available", "fetch", "find", "home", "import_release", "load", "save"]
+__all__ = [
+    "Card",
+    "Model",
+    "Normalisation",
+    "available",
+    "fetch",
+    "find",
+    "home",
+    "import_release",
+    "load",
+    "save",
+]

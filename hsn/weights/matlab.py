@@ -65,8 +65,6 @@ def table(content, name):
             raise ValueError(f"`{name}` holds no real numbers of type double")
         shape = np.frombuffer(parts[1][1], order + "i4")
         numbers = np.frombuffer(parts[3][1], order + _STORED[parts[3][0]])
-        if np.prod(shape.astype(float)) != len(numbers):
-            raise ValueError(f"`{name}` holds {len(numbers)} numbers for the shape {tuple(shape.tolist())}")
         return numbers.astype(np.float64).reshape(tuple(shape), order="F")
     raise ValueError(f"no table `{name}`")
 

@@ -180,12 +180,12 @@ def test_nets_are_found_by_name_where_they_ship_and_where_they_are_imported(tmp_
     monkeypatch.setattr(folders, "PRETRAINED", tmp_path / "pretrained")
     save(tmp_path / "pretrained" / "shipped", net, card_of(), RECIPE)
     save(home / "imported", net, card_of(), RECIPE)
-    save(home / "shipped", net, card_of(), RECIPE)
+    save(home / "shipped", net, card_of(), {"an": "imported namesake"})
     (home / "broken").mkdir()
     (home / "broken" / "card.json").write_text("{}")
     found = [(name, where) for name, where, card in available()]
     assert found == [("shipped", tmp_path / "pretrained" / "shipped"), ("imported", home / "imported")]
-    assert load("imported").recipe == RECIPE
+    assert load("imported").recipe == load("shipped").recipe == RECIPE
     with pytest.raises(Refusal, match="no card of a trained net"):
         load("broken")
     with pytest.raises(

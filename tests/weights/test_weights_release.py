@@ -241,6 +241,7 @@ def test_newer_tables_and_input_layers_are_understood(release):
         legacy.X1_7_LAYERS[:-1],
         (*legacy.X1_7_LAYERS[:28], "GlobalAveragePooling2D", *legacy.X1_7_LAYERS[30:]),
         (*legacy.X1_7_LAYERS, "Lambda"),
+        (*legacy.X1_7_LAYERS[:1], "BatchNormalization", "Activation", *legacy.X1_7_LAYERS[3:]),
         (),
     ],
 )
@@ -320,6 +321,7 @@ def replaced(group, value):
             r"dense_1; expected shapes \[\(3, 4\), \(4,\)\]",
         ),
         (lambda f: replaced(f["dense_1"], np.full((3, 4), np.nan)), "damaged at layer dense_1.*NaN or inf"),
+        (lambda f: replaced(f["dense_1"], np.full((3, 4), -np.inf)), "damaged at layer dense_1.*NaN or inf"),
         (lambda f: f.update({"x": h5py.ExternalLink("/etc/hosts", "/")}), "points at other files"),
         (lambda f: f.create_dataset("x", (10**6, 10**6), "f4", chunks=True), "declares too many numbers"),
         (lambda f: f.update({"x": "import os"}), "holds more than numbers"),
@@ -422,6 +424,15 @@ def test_a_matlab_bomb_is_refused(tmp_path):
         (tmp_path / "t.mat").write_bytes(head + element(15, content))
         with pytest.raises(Refusal, match=words):
             legacy.read_thresholds(tmp_path / "t.mat", 51)
+
+
+def test_a_shape_that_its_numbers_do_not_fill_is_refused(tmp_path):
+    content = mat(tmp_path / "t.mat", compressed=False, optimalScoreThresh=THRESHOLDS[None]).read_bytes()
+    shape = np.array([1, 51], "<i4").tobytes()
+    assert content.count(shape) == 1
+    (tmp_path / "t.mat").write_bytes(content.replace(shape, np.array([1, 52], "<i4").tobytes()))
+    with pytest.raises(Refusal, match="does not hold the thresholds"):
+        legacy.read_thresholds(tmp_path / "t.mat", 52)
 
 
 @pytest.mark.parametrize("stored", [(1, "i1"), (2, "u1"), (4, "u2"), (7, "f4"), (9, "f8")])
