@@ -39,7 +39,10 @@ RELEASE_PIXELS = {
 def main(data, weights, out):
     """Tell the story; returns the paths of all files written."""
     samples = adp.tuning(data)
-    print(f"{len(samples)} patches of {len({s.group for s in samples})} slides from {data}\n")
+    tags = sum(len(s.tags) for s in samples) / len(samples)
+    print(
+        f"{len(samples)} patches of {len({s.group for s in samples})} slides from {data}, {tags:.2f} tags each\n"
+    )
     files = [*truth(samples, out), *floors(samples, out), *net(samples, weights, out)]
     print("\n".join(f"wrote {path}" for path in files))
     return files

@@ -50,3 +50,36 @@ def ihc():
     from skimage import data as samples
 
     return samples.immunohistochemistry()
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory):
+    """Trained folder of a tiny net that has learned nothing: it sees glands, and everything else as other."""
+    from hsn import taxonomies, weights
+    from hsn.nets import histonet
+    from hsn.supervision.tags import Recipe
+
+    net = histonet.build(((4,), (8,)), 1, input_px=32, seed=1)
+    recipe = Recipe(
+        classes=("G.O",),
+        thresholds=(0.5,),
+        taxonomies=(taxonomies.GLAS,),
+        mpp=1.24,
+        image_mpp=0.62,
+        window_px=32,
+        features=histonet.features_of(net).name,
+        logits=histonet.logits_of(net).name,
+    )
+    card = weights.Card(
+        name="tiny",
+        supervision="tags",
+        classes=recipe.classes,
+        thresholds=recipe.thresholds,
+        mpp=recipe.mpp,
+        taxonomies=("glas",),
+        normalisation=weights.Normalisation(mean=recipe.mean, std=recipe.std),
+        source="a test",
+    )
+    folder = tmp_path_factory.mktemp("nets") / "tiny"
+    weights.save(folder, net, card, recipe.as_dict())
+    return folder

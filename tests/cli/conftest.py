@@ -1,4 +1,4 @@
-"""A tiny net that has learned nothing, saved as a trained folder: commands are tested, not skill."""
+"""Commands run in an empty folder, with a tiny net that has learned nothing: they are tested, not its skill."""
 
 import json
 
@@ -6,44 +6,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from hsn import taxonomies
 from hsn.images.read import write
 
-CLASSES = ("G.O",)
-WINDOW_PX = 32
 
-
-@pytest.fixture(scope="session")
-def model(tmp_path_factory):
+@pytest.fixture
+def model(tiny_model):
     """Folder of a net that sees glands, and everything else as other."""
-    from hsn import weights
-    from hsn.nets import histonet
-    from hsn.supervision.tags import Recipe
-
-    net = histonet.build(((4,), (8,)), 1, input_px=WINDOW_PX, seed=1)
-    recipe = Recipe(
-        classes=CLASSES,
-        thresholds=(0.5,),
-        taxonomies=(taxonomies.GLAS,),
-        mpp=1.24,
-        image_mpp=0.62,
-        window_px=WINDOW_PX,
-        features=histonet.features_of(net).name,
-        logits=histonet.logits_of(net).name,
-    )
-    card = weights.Card(
-        name="tiny",
-        supervision="tags",
-        classes=CLASSES,
-        thresholds=(0.5,),
-        mpp=1.24,
-        taxonomies=("glas",),
-        normalisation=weights.Normalisation(mean=recipe.mean, std=recipe.std),
-        source="a test",
-    )
-    folder = tmp_path_factory.mktemp("nets") / "tiny"
-    weights.save(folder, net, card, recipe.as_dict())
-    return folder
+    return tiny_model
 
 
 @pytest.fixture(autouse=True)
