@@ -63,9 +63,8 @@ class Sample:
     def has_truth(self, taxonomy):
         """Whether there is truth in a taxonomy (by name or as it is); its files are not looked at."""
         taxonomy = taxonomies.get(taxonomy)
-        # Objects of one class are a whole truth only where the sole other class is "everything else".
-        pair = {self.instances_of, taxonomy.other and taxonomy.other.name}
-        by_objects = self.instances_path is not None and pair == set(taxonomy.names)
+        # Objects of one class are a whole truth only where there is but one other class: everything else.
+        by_objects = self.instances_path is not None and len(taxonomy) == 2 and self.instances_of in taxonomy.names
         return taxonomy.name in self.mask_paths or by_objects
 
     def truth(self, taxonomy):
@@ -90,8 +89,8 @@ class Sample:
         if taxonomy.name in self.mask_paths:
             return from_colors(read_color_mask(self.mask_paths[taxonomy.name]), taxonomy)
         if self.has_truth(taxonomy):
-            object_label, other_label = (taxonomy.index(n) for n in (self.instances_of, taxonomy.other.name))
-            labels = np.where(self.instances() > 0, object_label, other_label).astype(np.int32)
+            object_label = taxonomy.index(self.instances_of)
+            labels = np.where(self.instances() > 0, object_label, 1 - object_label).astype(np.int32)
             return labels, np.ones(labels.shape, bool)
         refuse(f"{self.name} has no truth in taxonomy '{taxonomy.name}'",
                expected=", ".join(self.mask_paths) or "a mask", received="none",
