@@ -1,0 +1,95 @@
+"""Every example in a docstring, and every block of the documents that can be run, does what it says."""
+
+import doctest
+import importlib
+import json
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from hsn import taxonomies
+from hsn.weights.folders import PRETRAINED
+
+ROOT = Path(__file__).parents[1]
+MODULES = sorted(
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    for path in (ROOT / "hsn").rglob("*.py")
+)
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_of_a_module_run(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    module = importlib.import_module(name)
+    runner = doctest.DocTestRunner()
+    for example in doctest.DocTestFinder(exclude_empty=True).find(module, name):
+        if "glas-tags" in example.docstring and not (PRETRAINED / "glas-tags" / "card.json").exists():
+            pytest.skip("pretrained/glas-tags is not in this checkout")
+        runner.run(example)
+    failed, _ = runner.summarize(verbose=False)
+    assert not failed
+
+
+def blocks(language):
+    """Fenced blocks of the documents, with the document's name."""
+    for path in DOCUMENTS:
+        for block in re.findall(rf"^```{language}\n(.*?)^```", path.read_text(encoding="utf-8"), re.M | re.S):
+            yield path.name, block
+
+
+@pytest.mark.parametrize(("document", "block"), list(blocks("toml")))
+def test_taxonomy_files_in_the_documents_are_taxonomies(document, block, tmp_path):
+    (tmp_path / "lab.toml").write_text(block, encoding="utf-8")
+    taxonomy = taxonomies.read(tmp_path / "lab.toml")
+    assert len(taxonomy) == len(tomllib.loads(block)["classes"])
+
+
+@pytest.mark.parametrize(("document", "block"), list(blocks("json")))
+def test_json_in_the_documents_is_json(document, block):
+    assert json.loads(block)
+
+
+@pytest.mark.parametrize(("document", "block"), list(blocks("python")))
+def test_python_in_the_documents_compiles_and_its_imports_exist(document, block):
+    compile(block, document, "exec")
+    for line in re.findall(r"^(?:from hsn.*|import hsn.*)$", block, re.M):
+        exec(line, {})  # our own documents: whatever they import must be there
+
+
+def commands():
+    """Every `hsn ...` line of the documents' shell blocks."""
+    for document, block in blocks("sh"):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = shlex.split(line, comments=True)
+            if words[:1] == ["hsn"]:
+                yield document, words[1:]
+
+
+@pytest.mark.parametrize(("document", "words"), list(commands()), ids=lambda value: " ".join(value)[:60])
+def test_command_lines_in_the_documents_are_understood(document, words):
+    """Each command exists and knows every option that a document gives it."""
+    from typer.testing import CliRunner
+
+    from hsn.cli import app
+
+    command = words[: 2 if words[0] == "weights" else 1]
+    help_ = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "300"})
+    assert help_.exit_code == 0
+    for word in words[len(command) :]:
+        if word.startswith("-"):
+            assert re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", help_.output), f"no option {word}"
+
+
+def test_the_documents_show_a_taxonomy_and_commands():
+    assert list(blocks("toml"))
+    assert list(commands())
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_between_documents_lead_somewhere(path):
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text(encoding="utf-8")):
+        assert (path.parent / target).exists(), f"{path.name} links {target}"
