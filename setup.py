@@ -1,5 +1,72 @@
-"""The optional extension, and nothing else: every setting stands in pyproject.toml."""
+"""The optional extension, and nothing else: every setting stands in pyproject.toml.
+
+One source is compiled for any processor and, on x86-64, for two levels of vector instructions; `hsn/_native` takes
+what the processor at hand can run. Where nothing can be compiled, hsn installs without and uses SciPy.
+"""
+
+import platform
+import sys
 
 from setuptools import setup
+from setuptools.command.build_ext import build_ext
 
-setup()
+GCC = [
+    "-std=c++17",
+    "-O3",
+    "-fvisibility=hidden",
+    "-ffp-contract=off",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+]
+MSVC = ["/std:c++17", "/O2", "/EHsc", "/fp:precise"]
+LEVELS = {  # module: flags of GCC and Clang, flags of MSVC
+    "portable": ([], []),
+    "avx2": (["-mavx2", "-mfma"], ["/arch:AVX2"]),
+    "avx512": (
+        [
+            "-mavx2",
+            "-mfma",
+            "-mavx512f",
+            "-mavx512vl",
+            "-mavx512bw",
+            "-mavx512dq",
+            "-mprefer-vector-width=512",
+        ],
+        ["/arch:AVX512"],
+    ),
+}
+
+
+class BuildWhatCan(build_ext):
+    """Build each level; a level that does not compile is told in one line and left out."""
+
+    def build_extension(self, extension):
+        gcc, msvc = LEVELS[extension.name.rpartition(".")[2]]
+        unix = self.compiler.compiler_type != "msvc"
+        extension.extra_compile_args = GCC + gcc if unix else MSVC + msvc
+        extension.extra_link_args = ["-pthread"] if unix and sys.platform != "darwin" else []
+        try:
+            super().build_extension(extension)
+        except Exception as error:  # whatever a missing or old compiler raises
+            print(f"hsn: {extension.name} was not built ({error}); the CRF works without it, more slowly.")
+
+
+def extensions():
+    try:
+        from pybind11.setup_helpers import Pybind11Extension
+    except ImportError:
+        print("hsn: pybind11 is missing, so no extension is built; the CRF works without it, more slowly.")
+        return []
+    x86 = platform.machine().lower() in ("x86_64", "amd64")
+    return [
+        Pybind11Extension(
+            f"hsn._native.{level}",
+            ["hsn/_native/module.cpp"],
+            define_macros=[("HSN_MODULE", level)],
+            optional=True,
+        )
+        for level in (LEVELS if x86 else ["portable"])
+    ]
+
+
+setup(ext_modules=extensions(), cmdclass={"build_ext": BuildWhatCan})

@@ -168,49 +168,85 @@ def corners(features):
     --------
     >>> keys, steps, weights = corners(np.array([[0.0], [0.5]], np.float32))
     >>> keys.tolist(), steps, (100 * weights).round().tolist()
-    ([[4, 4], [5, 5]], [-1, 1], [[100.0, 42.0], [0.0, 58.0]])
+    ([[6, 6], [7, 7]], [-1, 1], [[100.0, 42.0], [0.0, 58.0]])
     """
     order = features.shape[1] + 1  # d + 1
     elevated = _elevate(features)  # (d + 1, N)
-    nearest = np.rint(elevated * np.float32(1 / order)) * np.float32(
-        order
-    )  # remainder-0 point of the lattice
+    nearest = np.rint(elevated * np.float32(1 / order)) * np.float32(order)  # remainder 0
     rank = _rank(elevated - nearest, nearest)
     weights = _barycentric(elevated - nearest, rank)
 
-    nearest = nearest[:-1].astype(np.int64)  # the last coordinate follows from the others
-    lowest, highest = nearest.min(1), nearest.max(1)
-    # A corner lies within d of the nearest point, and a corner's neighbour within d of the corner.
-    extents = [int(extent) for extent in highest - lowest + 4 * order]
-    radix = [int(np.prod(extents[:i], dtype=object)) for i in range(order)]  # as Python ints: no overflow
-    if radix[-1] >= 2**KEY_BITS:
-        refuse(
-            "`features` must span fewer cells of the lattice",
-            expected=f"less than 2^{KEY_BITS}",
-            received=f"2^{np.log2(float(radix[-1])):.0f}",
-            remedy="use larger standard deviations, fewer features or a smaller image",
-        )
-    radix[-1] = 0  # (d + 1,), the last coordinate carries no digit
-    digits = np.array(radix)
-    steps = [int(digits.sum()) - order * int(digit) for digit in digits]
-
-    keys = np.empty((order, features.shape[0]), np.int64)
-    keys[0] = digits[:-1] @ (nearest - lowest[:, None] + 2 * order)
+    digits, lowest = radix(features.min(0), features.max(0))
+    steps = [sum(digits) - order * digit for digit in digits]
+    keys = np.empty((order, len(features)), np.int64)
+    keys[0] = np.array(digits) @ (nearest.astype(np.int64) - np.array(lowest)[:, None])
     along = np.array(steps)[np.argsort(rank, axis=0)]  # (d + 1, N), by rank
     for r in range(order - 1):
-        # From one corner to the next: every coordinate grows by 1, the one ranked d - r falls back by d + 1.
+        # From one corner to the next, the coordinate ranked d - r falls back by d, the others grow by 1.
         keys[r + 1] = keys[r] + along[order - 1 - r]
     return keys, steps, weights
 
 
+def radix(lowest, highest):
+    """Return the mixed radix in which corners are counted, from the range of each feature.
+
+    Parameters
+    ----------
+    lowest, highest : float arrays, shape (d,)
+
+    Returns
+    -------
+    digits : list of d + 1 ints
+        What one unit of each coordinate adds to a key. The last coordinate follows from the others: 0.
+    origin : list of d + 1 ints
+        Coordinates that count as 0.
+
+    Raises
+    ------
+    Refusal
+        If keys would not fit 63 bits.
+
+    Examples
+    --------
+    >>> radix([0, 0], [9, 9])
+    ([1, 43, 0], [-9, -25, -27])
+    """
+    order = len(lowest) + 1
+    scale = _scale(order - 1)
+    parts = np.array([scale * lowest, scale * highest], np.float64)  # (2, d)
+    digits, origin, radix = [], [], 1
+    for i in range(order):
+        # Coordinate i is the sum of the later parts less i times its own.
+        own = i * parts[::-1, i - 1] if i else np.zeros(2)
+        low, high = parts[:, i:].sum(1) - own
+        # Corners lie within 1.5 (d + 1) of the point, and their neighbours within d of them.
+        origin.append(int(np.floor(low)) - 3 * order)
+        digits.append(radix)
+        radix *= int(np.ceil(high)) + 3 * order - origin[-1] if i < order - 1 else 1
+    if radix >= 2**KEY_BITS:
+        refuse(
+            "`features` must span fewer cells of the lattice",
+            expected=f"less than 2^{KEY_BITS}",
+            received=f"2^{np.log2(float(radix)):.0f}",
+            remedy="use larger standard deviations, fewer features or a smaller image",
+        )
+    return [*digits[:-1], 0], origin
+
+
+def _scale(dimension):
+    """Return the length of each feature's axis in the lattice, by which its blur has variance 1: (d,)."""
+    i = np.arange(1, dimension + 1)
+    return np.sqrt(2 / 3) * (dimension + 1) / np.sqrt(i * (i + 1))
+
+
 def _elevate(features):
-    """Map points to the plane Σ x = 0 in d + 1 dimensions, scaled so that the blur's variance is 1 ([1]_)."""
+    """Map points onto the plane Σ x = 0 of d + 1 dimensions: float32 (d + 1, N)."""
     dimension = features.shape[1]
+    scale = _scale(dimension).astype(np.float32)
     elevated = np.empty((dimension + 1, len(features)), np.float32)
     total = np.zeros(len(features), np.float32)
     for i in range(dimension, 0, -1):
-        scale = np.sqrt(2 / 3) * (dimension + 1) / np.sqrt(i * (i + 1))
-        part = features[:, i - 1] * np.float32(scale)
+        part = features[:, i - 1] * scale[i - 1]
         elevated[i] = total - np.float32(i) * part
         total += part
     elevated[0] = total
@@ -244,7 +280,7 @@ def _barycentric(rest, rank):
     np.put_along_axis(ordered, rank.astype(np.intp), share, axis=0)  # largest first
     weights = np.empty_like(share)
     weights[1:] = (ordered[:-1] - ordered[1:])[::-1]
-    weights[0] = 1 + ordered[-1] - ordered[0]
+    weights[0] = 1 + (ordered[-1] - ordered[0])
     return weights
 
 

@@ -1,0 +1,179 @@
+// The permutohedral lattice of an image's pixels: which rows a pixel touches, and which rows are neighbours.
+//
+// Rows belong to parts of the image. A part numbers the corners it meets from 0, so parts are built side by side
+// and a part's rows lie together. A corner that several parts meet has a row in each: the first part owns it, the
+// others hold ghosts, which are added to the owner after the splat and copied from it after the blur.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+#include "crew.h"
+#include "embed.h"
+#include "memory.h"
+#include "points.h"
+#include "sort.h"
+#include "table.h"
+#include "tiles.h"
+
+namespace hsn {
+
+struct Ghost {
+  std::uint32_t row, owner;
+};
+
+// Along one axis, neighbouring rows form chains. Items are 2 * row + (1 at the end of a chain). Rows without any
+// neighbour are in no chain: the blur leaves them as they are, and never touches them.
+struct Chains {
+  std::vector<std::uint32_t> items;
+  std::vector<std::size_t> cuts;  // a chain begins at each; between two cuts lies one job's work
+};
+
+// The simplexes met lately: neighbouring pixels of even tissue lie in the same few.
+template <int Order>
+class Simplexes {
+ public:
+  struct Simplex {
+    Key first = 0, turn = ~Key{0};  // no simplex has this turn
+    std::uint32_t rows[Embedding<Order>::room];
+    bool is(Key f, Key t) const { return first == f && turn == t; }
+  };
+  Simplexes() : simplexes_(std::size_t{1} << bits) {}
+  Simplex& at(Key first, Key turn) { return simplexes_[hash(first + turn) >> (64 - bits)]; }
+
+ private:
+  static constexpr int bits = 11;  // some hundred kilobytes: they stay in the second-level cache
+  std::vector<Simplex> simplexes_;
+};
+
+class Lattice {
+ public:
+  Lattice(const Points& points, const Radix& radix, const Tiles& tiles, Crew& crew)
+      : order(radix.order), local(points.size() * order), weights(points.size() * order), first(tiles.count() + 1) {
+    std::vector<std::vector<Key>> keys(tiles.count());
+    crew.each(tiles.count(), [&](std::size_t part, int) {
+      const std::size_t begin = tiles.parts[part], end = tiles.parts[part + 1];
+      if (order == 3) return meet<3>(points, radix, tiles, begin, end, keys[part]);
+      if (order == 6) return meet<6>(points, radix, tiles, begin, end, keys[part]);
+      meet<0>(points, radix, tiles, begin, end, keys[part]);
+    });
+    for (std::size_t part = 0; part < tiles.count(); ++part) first[part + 1] = first[part] + keys[part].size();
+    link(radix, keys, crew);
+  }
+
+  std::size_t rows() const { return first.back(); }
+
+  int order;                      // d + 1
+  Buffer<std::uint32_t> local;    // (N, order) row of each corner, counted from its part's first
+  Buffer<float> weights;          // (N, order) barycentric, in the pixels' order of `Tiles`
+  std::vector<std::size_t> first;  // first row of each part, and the end
+  std::vector<std::vector<Ghost>> ghosts;  // by the part that owns
+  std::vector<Chains> chains;              // by axis
+
+ private:
+  static constexpr std::size_t job_items = 1 << 14;
+
+  // Embed a part's pixels and number the corners they meet.
+  template <int Order>
+  void meet(const Points& points, const Radix& radix, const Tiles& tiles, std::size_t begin, std::size_t end,
+            std::vector<Key>& keys) {
+    Embedding<Order> embedding(points, radix);
+    Table table((end - begin) / 4);
+    Simplexes<Order> lately;
+    const std::size_t order = embedding.order();
+    const bool named = order <= 15;  // 15^15 < 2^64: `turn` tells all ranks apart
+    std::uint32_t pixels[lanes];
+    for (std::size_t place = begin; place < end; place += lanes) {
+      const std::size_t count = std::min<std::size_t>(lanes, end - place);
+      for (std::size_t l = 0; l < lanes; ++l) pixels[l] = tiles.pixels[place + std::min(l, count - 1)];
+      embedding(pixels);
+      for (std::size_t l = 0; l < count; ++l) {
+        std::uint32_t* rows = &local[(place + l) * order];
+        std::memcpy(&weights[(place + l) * order], embedding.weight[l], order * sizeof(float));
+        auto& simplex = lately.at(embedding.first[l], embedding.turn[l]);
+        if (!named || !simplex.is(embedding.first[l], embedding.turn[l])) {
+          simplex.first = embedding.first[l];
+          simplex.turn = embedding.turn[l];
+          number(embedding, static_cast<int>(l), table, keys, simplex.rows);
+        }
+        std::memcpy(rows, simplex.rows, order * sizeof *rows);
+      }
+    }
+  }
+
+  // The rows of one simplex; corners not met before get the next numbers.
+  template <int Order>
+  static void number(const Embedding<Order>& embedding, int lane, Table& table, std::vector<Key>& keys,
+                     std::uint32_t* rows) {
+    Key corner[Embedding<Order>::room];
+    embedding.corners(lane, corner);
+    for (int r = 0; r < embedding.order(); ++r) table.prefetch(corner[r]);
+    for (int r = 0; r < embedding.order(); ++r) {
+      const auto next = static_cast<std::uint32_t>(keys.size());
+      rows[r] = table.insert(corner[r], next);
+      if (rows[r] == next) keys.push_back(corner[r]);
+    }
+  }
+
+  // Find owners, ghosts and neighbours, all from the sorted keys: equal keys stand together, and the neighbours
+  // of ascending keys ascend too.
+  void link(const Radix& radix, const std::vector<std::vector<Key>>& keys, Crew& crew) {
+    Buffer<Entry> entries = sorted_entries(keys, first, crew);
+    ghosts.resize(keys.size());
+    std::size_t owners = 0;
+    for (const Entry& entry : entries) {
+      if (owners && entries[owners - 1].key == entry.key) {
+        const std::uint32_t owner = entries[owners - 1].row;
+        const auto part = std::upper_bound(first.begin(), first.end(), owner) - first.begin() - 1;
+        ghosts[part].push_back({entry.row, owner});
+      } else {
+        entries[owners++] = entry;
+      }
+    }
+    crew.each(ghosts.size(), [&](std::size_t part, int) {
+      std::sort(ghosts[part].begin(), ghosts[part].end(), [](const Ghost& a, const Ghost& b) { return a.row < b.row; });
+    });
+    chains.resize(order);
+    crew.each(order, [&](std::size_t axis, int) {
+      chains[axis] = follow(neighbours(entries.data(), entries.data() + owners, radix.step(static_cast<int>(axis))));
+    });
+  }
+
+  // next[row] = the row one step along an axis, or nobody.
+  Buffer<std::uint32_t> neighbours(const Entry* begin, const Entry* end, Key step) const {
+    Buffer<std::uint32_t> next(rows());
+    std::fill(next.begin(), next.end(), nobody);
+    // Steps may be negative, that is wrap around: start where the first key's neighbour would stand.
+    const Entry* there = begin;
+    for (const Entry* here = begin; here != end; ++here) {
+      const auto target = static_cast<std::int64_t>(here->key + step);
+      while (there != end && static_cast<std::int64_t>(there->key) < target) ++there;
+      if (there == end) break;
+      if (static_cast<std::int64_t>(there->key) == target) next[here->row] = there->row;
+    }
+    return next;
+  }
+
+  // Turn `next` into chains of two rows or more.
+  static Chains follow(const Buffer<std::uint32_t>& next) {
+    std::vector<bool> inner(next.size());
+    for (std::size_t row = 0; row < next.size(); ++row)
+      if (next[row] != nobody) inner[next[row]] = true;
+    Chains chains;
+    chains.cuts.push_back(0);
+    for (std::size_t row = 0; row < next.size(); ++row) {
+      if (inner[row] || next[row] == nobody) continue;
+      auto at = static_cast<std::uint32_t>(row);
+      for (; next[at] != nobody; at = next[at]) chains.items.push_back(2 * at);
+      chains.items.push_back(2 * at + 1);
+      if (chains.items.size() - chains.cuts.back() >= job_items) chains.cuts.push_back(chains.items.size());
+    }
+    if (chains.items.size() > chains.cuts.back()) chains.cuts.push_back(chains.items.size());
+    return chains;
+  }
+};
+
+}  // namespace hsn

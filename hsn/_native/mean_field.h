@@ -1,0 +1,248 @@
+// Mean-field inference in the dense CRF: Q <- softmax(-U + Σ_m w_m K̃_m Q), one pass over the pixels an iteration.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "crew.h"
+#include "filter.h"
+#include "lattice.h"
+#include "memory.h"
+#include "points.h"
+#include "softmax.h"
+#include "tiles.h"
+
+namespace hsn {
+
+enum class Normalisation { symmetric, before, after, none };
+
+struct Term {
+  Points points;
+  Radix radix;
+  float weight;
+};
+
+struct Problem {
+  const float* probabilities;          // (N, classes)
+  float* marginals;                    // (N, classes), 0 where a class is absent
+  std::size_t height, width, classes;
+  std::vector<std::size_t> present;    // the classes that take part
+  std::vector<Term> terms;
+  Normalisation normalisation;
+  std::vector<float> penalties;        // (present, present), or empty for Potts
+  float least;                         // probability below which a class is not believed to be more unlikely
+  int iterations;
+  float tolerance;                     // largest change of a marginal at which to stop; 0 never stops
+};
+
+// A lattice with the term's weight and normalisation folded into its barycentric weights, so that an iteration
+// is splat, blur and slice with nothing else.
+struct Kernel {
+  Lattice lattice;
+  Buffer<float> before;  // (N,) further factor of the splat, where the normalisation is not symmetric
+};
+
+// K 1, then the factors D of K̃ = D K D (or of K D, D K).
+inline void normalise(std::vector<Kernel>& kernels, const Problem& problem, const Tiles& tiles, Crew& crew) {
+  constexpr float tiny = 1e-20f;  // keeps a pixel without neighbours finite
+  std::vector<std::unique_ptr<Filter<1>>> owned;
+  std::vector<Filter<1>*> filters;
+  for (Kernel& kernel : kernels) {
+    owned.push_back(std::make_unique<Filter<1>>(kernel.lattice));
+    filters.push_back(owned.back().get());
+  }
+  const std::vector<float> ones(Tiles::chunk, 1.0f);
+  const auto chunks = [&](std::size_t part, auto&& work) {
+    for (std::size_t at = tiles.parts[part]; at < tiles.parts[part + 1]; at += Tiles::chunk)
+      work(at, std::min(at + Tiles::chunk, tiles.parts[part + 1]));
+  };
+  if (problem.normalisation != Normalisation::none) {
+    crew.each(tiles.count(), [&](std::size_t part, int) {
+      for (auto* filter : filters) {
+        filter->clear(part);
+        chunks(part, [&](std::size_t begin, std::size_t end) { filter->splat(part, begin, end, ones.data()); });
+      }
+    });
+    blur_all(filters, tiles, false, crew);
+  }
+  for (std::size_t k = 0; k < kernels.size(); ++k) {
+    Kernel& kernel = kernels[k];
+    const auto order = static_cast<std::size_t>(kernel.lattice.order);
+    const float scale = gain_of(kernel.lattice.order), root = std::sqrt(problem.terms[k].weight * scale);
+    const Normalisation kind = problem.normalisation;
+    if (kind == Normalisation::before || kind == Normalisation::after) kernel.before = Buffer<float>(tiles.pixels.size());
+    crew.each(tiles.count(), [&](std::size_t part, int) {
+      chunks(part, [&](std::size_t begin, std::size_t end) {
+        float mass[Tiles::chunk] = {};
+        if (kind != Normalisation::none) filters[k]->slice(part, begin, end, mass, mass);
+        for (std::size_t place = begin; place < end; ++place) {
+          const float sum = mass[place - begin] * scale + tiny;
+          const float after = kind == Normalisation::symmetric ? 1.0f / std::sqrt(sum)
+                              : kind == Normalisation::after   ? 1.0f / sum
+                                                               : 1.0f;
+          if (kind == Normalisation::before) kernel.before[place] = 1.0f / sum;
+          if (kind == Normalisation::after) kernel.before[place] = sum;
+          for (std::size_t r = 0; r < order; ++r) kernel.lattice.weights[place * order + r] *= root * after;
+        }
+      });
+    });
+  }
+}
+
+template <int W>
+class MeanField {
+ public:
+  MeanField(const Problem& problem, const std::vector<Kernel>& kernels, const Tiles& tiles, Crew& crew)
+      : problem_(problem), kernels_(kernels), tiles_(tiles), crew_(crew), with_reference_(problem.penalties.empty()),
+        evidence_(tiles.pixels.size() * W) {
+    for (const Kernel& kernel : kernels) {
+      owned_.push_back(std::make_unique<Filter<W>>(kernel.lattice));
+      filters_.push_back(owned_.back().get());
+    }
+    std::size_t largest_part = 0;
+    for (std::size_t part = 0; part < tiles.count(); ++part)
+      largest_part = std::max(largest_part, tiles.parts[part + 1] - tiles.parts[part]);
+    for (int worker = 0; worker < crew.size(); ++worker) marginals_.emplace_back(largest_part * W);
+    if (problem.tolerance > 0) {
+      previous_ = Buffer<float>(tiles.pixels.size() * W);
+      previous_reference_ = Buffer<float>(tiles.pixels.size());
+      std::fill(previous_.begin(), previous_.end(), 0.0f);
+      std::fill(previous_reference_.begin(), previous_reference_.end(), 0.0f);
+    }
+  }
+
+  void run() {
+    crew_.each(tiles_.count(), [&](std::size_t part, int) { read(part); });
+    float change = 1;
+    for (int iteration = 0; iteration <= problem_.iterations; ++iteration) {
+      const bool last = iteration == problem_.iterations || change < problem_.tolerance;
+      std::vector<float> changes(tiles_.count());
+      crew_.each(tiles_.count(), [&](std::size_t part, int worker) {
+        changes[part] = update(part, marginals_[worker].data(), iteration > 0, last);
+        if (!last) spread(part, marginals_[worker].data());
+      });
+      if (last) break;
+      change = iteration ? *std::max_element(changes.begin(), changes.end()) : 1;
+      blur_all(filters_, tiles_, false, crew_);
+    }
+  }
+
+ private:
+  static constexpr float nothing = -1e4f;  // logit of a lane that holds no class
+
+  // Evidence of each class: ln p, less that of the first class where that one is the reference.
+  void read(std::size_t part) {
+    const std::size_t skip = with_reference_, used = problem_.present.size() - skip;
+    for (std::size_t place = tiles_.parts[part]; place < tiles_.parts[part + 1]; ++place) {
+      const float* p = problem_.probabilities + problem_.classes * tiles_.pixels[place];
+      float* evidence = &evidence_[place * W];
+      for (std::size_t c = 0; c < W; ++c) evidence[c] = c < used ? p[problem_.present[c + skip]] : 1.0f;
+    }
+    for (std::size_t i = tiles_.parts[part] * W; i < tiles_.parts[part + 1] * W; ++i) {
+      const float p = evidence_[i] > problem_.least ? evidence_[i] : problem_.least;
+      evidence_[i] = log_of(p < 1.0f ? p : 1.0f);
+    }
+    for (std::size_t place = tiles_.parts[part]; place < tiles_.parts[part + 1]; ++place) {
+      const float first = problem_.probabilities[problem_.classes * tiles_.pixels[place] + problem_.present[0]];
+      const float reference = with_reference_ ? log_of(std::min(std::max(first, problem_.least), 1.0f)) : 0.0f;
+      for (std::size_t c = 0; c < W; ++c) {
+        float& evidence = evidence_[place * W + c];
+        evidence = c < used ? evidence - reference : nothing;
+      }
+    }
+  }
+
+  // Slice and softmax of a part's pixels. Returns the largest change.
+  float update(std::size_t part, float* marginals, bool with_messages, bool last) {
+    float change = 0, reference[Tiles::chunk];
+    for (std::size_t begin = tiles_.parts[part]; begin < tiles_.parts[part + 1]; begin += Tiles::chunk) {
+      const std::size_t end = std::min(begin + Tiles::chunk, tiles_.parts[part + 1]), count = end - begin;
+      float* q = marginals + (begin - tiles_.parts[part]) * W;
+      const float* evidence = &evidence_[begin * W];
+      if (with_messages) receive(part, begin, end, evidence, q);
+      if (!with_messages || filters_.empty()) std::memcpy(q, evidence, count * W * sizeof(float));
+      softmax<W>(q, count, with_reference_, reference);
+      if (problem_.tolerance > 0) change = std::max(change, remember(q, reference, begin, count));
+      if (last) {
+        write(q, reference, begin, count);
+        continue;
+      }
+      for (std::size_t pixel = 0; pixel < count; ++pixel)
+        for (std::size_t c = 0; c < W; ++c) q[pixel * W + c] -= reference[pixel];
+    }
+    return change;
+  }
+
+  // Logits: the evidence and what the other pixels say.
+  void receive(std::size_t part, std::size_t begin, std::size_t end, const float* evidence, float* logits) {
+    static const float zeros[Tiles::chunk * W] = {};
+    const float* start = with_reference_ ? evidence : zeros;
+    for (auto* filter : filters_) filter->slice(part, begin, end, std::exchange(start, logits), logits);
+    if (!with_reference_ && !filters_.empty()) penalise(logits, evidence, end - begin);
+  }
+
+  // The splat of the next iteration. A part's rows are its own, so they can be overwritten while others are read.
+  void spread(std::size_t part, const float* marginals) {
+    alignas(64) float scaled[Tiles::chunk * W];
+    for (std::size_t k = 0; k < filters_.size(); ++k) {
+      filters_[k]->clear(part);
+      const Buffer<float>& before = kernels_[k].before;
+      for (std::size_t begin = tiles_.parts[part]; begin < tiles_.parts[part + 1]; begin += Tiles::chunk) {
+        const std::size_t end = std::min(begin + Tiles::chunk, tiles_.parts[part + 1]);
+        const float* q = marginals + (begin - tiles_.parts[part]) * W;
+        for (std::size_t i = 0; before.size() && i < (end - begin) * W; ++i) scaled[i] = q[i] * before[begin + i / W];
+        filters_[k]->splat(part, begin, end, before.size() ? scaled : q);
+      }
+    }
+  }
+
+  // logits = evidence - penalties · messages.
+  void penalise(float* messages, const float* evidence, std::size_t count) const {
+    const std::size_t classes = problem_.present.size();
+    for (std::size_t pixel = 0; pixel < count; ++pixel) {
+      float logit[W];
+      std::memcpy(logit, evidence + pixel * W, sizeof logit);
+      for (std::size_t c = 0; c < classes; ++c)
+        for (std::size_t other = 0; other < classes; ++other)
+          logit[c] -= problem_.penalties[c * classes + other] * messages[pixel * W + other];
+      std::memcpy(messages + pixel * W, logit, sizeof logit);
+    }
+  }
+
+  // The largest change since the iteration before.
+  float remember(const float* q, const float* reference, std::size_t begin, std::size_t count) {
+    float change = 0;
+    const auto exchange = [&](float& previous, float now) { change = std::max(change, std::abs(now - std::exchange(previous, now))); };
+    for (std::size_t i = 0; i < count * W; ++i) exchange(previous_[begin * W + i], q[i]);
+    for (std::size_t i = 0; i < count; ++i) exchange(previous_reference_[begin + i], reference[i]);
+    return change;
+  }
+
+  void write(const float* q, const float* reference, std::size_t begin, std::size_t count) {
+    const std::size_t skip = with_reference_;
+    for (std::size_t pixel = 0; pixel < count; ++pixel) {
+      float* marginal = problem_.marginals + problem_.classes * tiles_.pixels[begin + pixel];
+      if (skip) marginal[problem_.present[0]] = reference[pixel];
+      for (std::size_t c = skip; c < problem_.present.size(); ++c)
+        marginal[problem_.present[c]] = q[pixel * W + c - skip];
+    }
+  }
+
+  const Problem& problem_;
+  const std::vector<Kernel>& kernels_;
+  const Tiles& tiles_;
+  Crew& crew_;
+  bool with_reference_;
+  Buffer<float> evidence_;  // (N, W)
+  Buffer<float> previous_, previous_reference_;  // (N, W) and (N), where a tolerance asks for them
+  std::vector<std::unique_ptr<Filter<W>>> owned_;
+  std::vector<Filter<W>*> filters_;
+  std::vector<Buffer<float>> marginals_;  // a part's, one a worker
+};
+
+}  // namespace hsn
