@@ -23,7 +23,7 @@ class Truth:
     kind : {"colors", "labels", "objects"}
         One colour a class, one class index a pixel, or one number an object.
     objects : str or None
-        The class of the objects; the rest is the taxonomy's "other".
+        The class of the objects; the rest is the taxonomy's one other class.
     """
 
     taxonomy: Taxonomy
@@ -31,11 +31,11 @@ class Truth:
     objects: str | None = None
 
     def __post_init__(self):
-        others = {self.objects, self.taxonomy.other and self.taxonomy.other.name}
-        if self.kind == "objects" and others != set(self.taxonomy.names):
-            refuse("numbered objects are a whole truth only beside an \"other\" class",
-                   expected="a taxonomy of the objects' class and its rule for other",
-                   received=f"{self.objects!r} in taxonomy '{self.taxonomy.name}' of {', '.join(self.taxonomy.names)}",
+        names = self.taxonomy.names
+        if self.kind == "objects" and (len(names) != 2 or self.objects not in names):
+            refuse("numbered objects are a whole truth only beside one other class",
+                   expected="a taxonomy of two classes, one of them the objects'",
+                   received=f"{self.objects!r} in taxonomy '{self.taxonomy.name}' of {', '.join(names)}",
                    remedy="name such a taxonomy, or give colour masks")  # fmt: skip
 
     def read(self, path):
@@ -48,10 +48,8 @@ class Truth:
             return labels, known
         stored = read_labels(path)
         if self.kind == "objects":
-            labels = np.array(
-                [self.taxonomy.index(self.taxonomy.other.name), self.taxonomy.index(self.objects)]
-            )
-            return labels[(stored > 0).astype(int)].astype(np.int32), np.ones(stored.shape, bool)
+            one = self.taxonomy.index(self.objects)
+            return np.where(stored > 0, one, 1 - one).astype(np.int32), np.ones(stored.shape, bool)
         return as_labels(stored, len(self.taxonomy), name=str(path)), np.ones(stored.shape, bool)
 
 

@@ -119,7 +119,7 @@ def test_a_damaged_file_stops_nothing(run):
         (["said", "true", "--taxonomy", "gals"], "there is no such taxonomy"),
         (["said", "empty", "--taxonomy", "glas"], "empty holds no image"),
         (["said", "other", "--taxonomy", "glas"], "no file has a partner"),
-        (["said", "true", "--taxonomy", "adp-func", "--objects", "T"], 'beside an "other" class'),
+        (["said", "true", "--taxonomy", "adp-func", "--objects", "T"], "beside one other class"),
     ],
 )
 def test_what_cannot_be_scored_is_one_sentence(run, options, words):
