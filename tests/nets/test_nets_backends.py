@@ -1,0 +1,62 @@
+"""One file, every backend: a `.keras` file predicts alike on TensorFlow, JAX and torch."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from hsn.nets import histonet, unet
+from hsn.weights.folders import PRETRAINED
+
+PREDICT = """
+import sys, keras, numpy as np
+assert keras.backend.backend() == sys.argv[3]
+with np.load(sys.argv[1]) as given:
+    results = {k: keras.ops.convert_to_numpy(keras.models.load_model(k)(given[k], training=False)) for k in given}
+np.savez(sys.argv[2], **results)
+"""
+
+
+@pytest.fixture(scope="module")
+def predictions(tmp_path_factory):
+    """Nets of each kind, an input for each, and what this backend says."""
+    folder = tmp_path_factory.mktemp("nets")
+    rng = np.random.default_rng(0)
+    made = {
+        "x1_7": histonet.x1_7(51, width=0.25, input_px=64, seed=0),
+        "m5": histonet.m5(7, width=0.1, input_px=64, seed=0),
+        "unet": unet.build(2, depth=3, width=8, batch_norm=True, seed=0),
+    }
+    paths = []
+    for name, net in made.items():
+        net.save(folder / f"{name}.keras")
+        paths.append(folder / f"{name}.keras")
+    paths += sorted(PRETRAINED.glob("*/net.keras"))
+    inputs = {str(p): rng.normal(size=(2, 64, 64, 3)).astype("float32") for p in paths}
+    outputs = {
+        k: keras.ops.convert_to_numpy(keras.models.load_model(k, compile=False)(x, training=False))
+        for k, x in inputs.items()
+    }
+    np.savez(folder / "inputs.npz", **inputs)
+    return folder, outputs
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_the_same_file_predicts_alike(backend, predictions):
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    folder, here = predictions
+    environment = os.environ | {"KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu"}
+    subprocess.run(
+        [sys.executable, "-c", PREDICT, folder / "inputs.npz", folder / f"{backend}.npz", backend],
+        env=environment, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    with np.load(folder / f"{backend}.npz") as there:
+        assert len(here) >= 3
+        for name, output in here.items():
+            assert np.abs(there[name] - output).max() < 1e-4, name
+            assert output.std() > 0, name

@@ -1,0 +1,70 @@
+"""The second stage: a student that reproduces pseudo-masks, on tissue drawn by program."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hsn import Refusal
+from hsn.nets import histonet, unet
+from hsn.supervision import tags
+from hsn.supervision.tags import distil
+from hsn.taxonomies import GLAS
+
+SEEN = replace(GLAS, other=None, forced=())
+
+
+def square(rng, shape=(64, 80)):
+    """A blue square on pink: as easy as tissue can be."""
+    image = np.full((*shape, 3), (230, 150, 180), np.uint8)
+    labels = np.zeros(shape, np.int32)
+    r, c = rng.integers(4, shape[0] - 30), rng.integers(4, shape[1] - 30)
+    image[r : r + 24, c : c + 24] = (80, 60, 140)
+    labels[r : r + 24, c : c + 24] = 1
+    return image + rng.integers(0, 9, image.shape, dtype=np.uint8), labels
+
+
+def teacher():
+    recipe = tags.Recipe(
+        classes=SEEN.names, thresholds=(0, 0), taxonomies=(SEEN,), window_px=32, features="activation_4", mean=150,
+        std=50, mpp=1.0, image_mpp=1.0,
+    )  # fmt: skip
+    return histonet.m4(2, width=0.1, input_px=None, seed=0), recipe
+
+
+def test_a_student_learns_what_the_masks_show(tmp_path, rng):
+    pairs = [square(rng) for _ in range(4)]
+    recipe = distil.student_recipe(teacher()[1], window_px=64)
+    student = unet.build(2, depth=2, width=6, batch_norm=True, seed=0)
+    numbers = distil.Distillation(epochs=4, steps=12, batch=4, tile_px=32, highest_rate=1e-2)
+    history = distil.distil(
+        student, [i for i, _ in pairs], [m for _, m in pairs], recipe, numbers, validation=pairs[:1], out=tmp_path
+    )
+    assert history.epochs[history.best]["validation_miou"] > 0.9
+    assert distil.score(student, recipe, [square(rng)]) > 0.9
+
+
+def test_pseudo_labels_do_not_depend_on_how_the_image_is_held(rng):
+    image, _ = square(rng, (64, 64))
+    net = teacher()
+    evidence = distil.mean_evidence([net], image)
+    turned = distil.mean_evidence([net], np.ascontiguousarray(np.rot90(image)))
+    np.testing.assert_allclose(np.rot90(evidence), turned, atol=1e-4)
+    labels = distil.pseudo_labels([net], image)
+    assert labels.shape == (64, 64)
+    assert set(np.unique(labels)) <= {0, 1}
+
+
+def test_strength_favours_a_class(ihc):
+    image = ihc[:64, :80]
+    evidence = distil.mean_evidence([teacher()], image)
+    both = (evidence > 0.01).all(axis=2)
+    assert both.mean() > 0.05
+    weak, strong = (distil.pseudo_labels([teacher()], image, strength=(1.0, s))[both].mean() for s in (1e-3, 1e3))
+    assert weak < 0.1
+    assert strong > 0.9
+
+
+def test_images_without_masks_are_refused(tmp_path):
+    with pytest.raises(Refusal, match="each image needs its pseudo-mask"):
+        distil.distil(None, [1, 2], [1], None, None, validation=[], out=tmp_path)

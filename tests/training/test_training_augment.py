@@ -1,0 +1,62 @@
+"""Augmentation: one draw moves everything alike, keeps its kind, and can be undone."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hsn.training.augment import Draw, draw
+
+draws = st.builds(
+    Draw, turns=st.integers(0, 3), flip=st.booleans(), shift=st.tuples(st.integers(-3, 3), st.integers(-3, 3))
+)
+
+
+@given(draws)
+def test_image_and_labels_cannot_drift_apart(drawn):
+    labels = np.arange(36).reshape(6, 6)
+    image = np.repeat(labels[..., None], 3, axis=2).astype(np.uint8)
+    np.testing.assert_array_equal(drawn.paint(image)[..., 0], drawn.move(labels))
+
+
+@given(st.integers(0, 3), st.booleans())
+def test_turns_and_flips_can_be_undone(turns, flip):
+    drawn = Draw(turns=turns, flip=flip)
+    array = np.arange(24).reshape(2, 4, 3)
+    np.testing.assert_array_equal(drawn.back(drawn.move(array)), array)
+
+
+def test_a_shift_brings_in_the_mirror():
+    row = np.arange(4)[None]
+    assert Draw(shift=(0, 1)).move(row).tolist() == [[0, 0, 1, 2]]
+    assert Draw(shift=(0, -2)).move(row).tolist() == [[2, 3, 3, 2]]
+
+
+def test_colours_stay_within_an_image(rng):
+    for _ in range(50):
+        painted = draw(rng, gain=0.5, offset=90).paint(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8))
+        assert painted.min() >= 0
+        assert painted.max() <= 255
+
+
+def test_all_that_is_allowed_is_drawn_and_nothing_else(rng):
+    drawn = [draw(rng, shift_px=1, gain=0.1, offset=5) for _ in range(300)]
+    assert {d.turns for d in drawn} == {0, 1, 2, 3}
+    assert {d.flip for d in drawn} == {True, False}
+    assert {s for d in drawn for s in d.shift} == {-1, 0, 1}
+    gains, offsets = np.array([d.gain for d in drawn]), np.array([d.offset for d in drawn])
+    assert gains.min() >= 0.9
+    assert gains.max() <= 1.1
+    assert np.abs(offsets).max() <= 5
+    assert gains.std() > 0.03
+    assert {draw(rng, flips=False, quarter_turns=False) for _ in range(9)} == {Draw()}
+
+
+def test_a_seed_repeats_the_draw():
+    one, two = (draw(np.random.default_rng(4), gain=0.1, offset=3, shift_px=5) for _ in range(2))
+    assert one == two
+
+
+def test_colour_is_painted_after_the_move():
+    image = np.full((2, 2, 3), 100, np.uint8)
+    assert Draw(gain=(1, 2, 1), offset=(0, 0, 7)).paint(image)[0, 0].tolist() == pytest.approx([100, 200, 107])
