@@ -27,6 +27,7 @@ from hsn.images.read import resample
 from hsn.labels.colors import resize_labels
 from hsn.labels.tags import tags_from_labels
 from hsn.metrics.classes import class_scores, confusion
+from hsn.metrics.intervals import interval
 from hsn.nets import histonet, unet
 from hsn.supervision import open_model, sibling_of
 
@@ -95,7 +96,9 @@ def strongest(evidence, held_out, recipe):
     found = {}
     for strength in STRENGTHS:
         counts = sum(
-            confusion(labels, refined(np.clip(e * np.float32(strength), 0, 1), image, recipe, TAXONOMY).argmax(2), 2)
+            confusion(
+                labels, refined(np.clip(e * np.float32(strength), 0, 1), image, recipe, TAXONOMY).argmax(2), 2
+            )
             for e, (image, labels) in zip(evidence, held_out, strict=True)
         )
         found[strength] = class_scores(counts, TAXONOMY.names).mean_iou
@@ -125,7 +128,9 @@ def train(out):
     best = history.epochs[history.best]["validation_miou"]
     print(f"second stage: validation mIoU {best:.4f}")
     first = distil.score(*teachers[0], held_out)
-    _ship("glas-tags-cam", *teachers[0], {"GlaS validation mIoU": first}, "one first-stage classifier: Grad-CAM")
+    _ship(
+        "glas-tags-cam", *teachers[0], {"GlaS validation mIoU": first}, "one first-stage classifier: Grad-CAM"
+    )
     _ship("glas-tags", student, recipe, {"GlaS validation mIoU": best}, "the second stage: see glas-tags-cam")
 
 
@@ -158,17 +163,32 @@ def score(split, names):
             for stage, of in counts.items():
                 of.append(confusion(labels, made.labels(stage), 2))
         for stage, of in counts.items():
-            pooled = class_scores(sum(of), TAXONOMY.names)
-            each = [class_scores(c, TAXONOMY.names).mean_iou for c in of]
-            print(json.dumps({"net": name, "split": split, "images": len(of), "stage": stage,
-                              "mIoU": round(pooled.mean_iou, 4), "mIoU of an image": round(float(np.mean(each)), 4),
-                              "IoU": dict(zip(TAXONOMY.names, np.round(pooled.iou, 4).tolist(), strict=True)),
-                              "Dice": dict(zip(TAXONOMY.names, np.round(pooled.dice, 4).tolist(), strict=True))}))  # fmt: skip
+            print(json.dumps({"net": name, "split": split, "images": len(of), "stage": stage} | _row(of)))
+
+
+def _row(counts):
+    """Scores of a list of confusion tables, one an image: pooled, and with its interval over images."""
+
+    def pooled(rows):
+        return class_scores(sum(rows), TAXONOMY.names).mean_iou
+
+    whole = class_scores(sum(counts), TAXONOMY.names)
+    between = interval(np.stack(counts), lambda rows: pooled(list(rows)))
+    each = [pooled([c]) for c in counts]
+    return {
+        "mIoU": round(whole.mean_iou, 4),
+        "95 % over images": [round(between.low, 4), round(between.high, 4)],
+        "mean of images' mIoU": round(float(np.mean(each)), 4),
+        "IoU": dict(zip(TAXONOMY.names, np.round(whole.iou, 4).tolist(), strict=True)),
+        "Dice": dict(zip(TAXONOMY.names, np.round(whole.dice, 4).tolist(), strict=True)),
+    }
 
 
 def main():
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("what", choices=("train", "score"))
     parser.add_argument("--out", type=Path, default=Path("out/glas-tags"))
     parser.add_argument("--split", default="testA")

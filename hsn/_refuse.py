@@ -3,7 +3,7 @@
 import numpy as np
 
 
-class Refusal(ValueError):
+class Refusal(ValueError):  # noqa: N818 - it says what it is
     """An input that hsn cannot use; its message is one sentence that a user can act on.
 
     Examples

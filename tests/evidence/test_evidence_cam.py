@@ -68,7 +68,9 @@ def test_a_hidden_layer_has_no_closed_form(rng):
 def branching():
     x = layers.Input((8, 8, 3))
     features = layers.Conv2D(4, 3, name="features")(x)
-    pooled = layers.Concatenate()([layers.GlobalMaxPooling2D()(features), layers.GlobalAveragePooling2D()(features)])
+    pooled = layers.Concatenate()(
+        [layers.GlobalMaxPooling2D()(features), layers.GlobalAveragePooling2D()(features)]
+    )
     return keras.Model(x, layers.Dense(2, name="logits")(pooled))
 
 

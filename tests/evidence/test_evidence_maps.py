@@ -77,7 +77,9 @@ def brightness():
 
 
 def test_evidence_of_a_pointwise_net_does_not_depend_on_the_windows(ihc):
-    look = Seer(brightness(), features=None, logits=None, thresholds=(0, 0), mean=128, std=50, cam_norm="per_class")
+    look = Seer(
+        brightness(), features=None, logits=None, thresholds=(0, 0), mean=128, std=50, cam_norm="per_class"
+    )
     maps = [stitched(look, cover(ihc, window_px=px, scale=1), keep=[0, 1])[0] for px in (64, 100, 512)]
     for one in maps[1:]:
         np.testing.assert_allclose(one, maps[0], atol=1e-5)

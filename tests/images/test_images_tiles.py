@@ -1,5 +1,7 @@
 """Tiles: the release's table, and that a map cut into windows and stitched is the map."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,11 +17,13 @@ def test_windows_reach_everywhere_and_stay_inside(size, window):
     begins = tiles.starts(size, window)
     assert begins[0] == 0
     assert begins[-1] + window == size
-    assert all(0 < b - a <= window for a, b in zip(begins, begins[1:], strict=False))
+    assert all(0 < b - a <= window for a, b in pairwise(begins))
 
 
 def test_a_window_longer_than_the_axis_is_refused():
-    with pytest.raises(Refusal, match="a window must fit into the image; expected at least 224 px, received 223 px"):
+    with pytest.raises(
+        Refusal, match="a window must fit into the image; expected at least 224 px, received 223 px"
+    ):
         tiles.starts(223, 224)
 
 

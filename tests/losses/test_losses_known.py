@@ -43,7 +43,8 @@ def test_exclusive_classes_are_keras_own(rng):
     target = np.eye(3, dtype="float32")[rng.integers(0, 3, (2, 4, 5))]
     weight = rng.uniform(0, 1, (2, 4, 5)).astype("float32")
     each = -np.log((prediction * target).sum(-1))
-    assert float(cross_entropy(target, prediction, weight)) == pytest.approx((each * weight).sum() / weight.sum(), rel=1e-5)
+    expected = (each * weight).sum() / weight.sum()
+    assert float(cross_entropy(target, prediction, weight)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_weighted_mean_divides_by_the_weights():

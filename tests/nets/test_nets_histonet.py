@@ -24,8 +24,15 @@ def test_the_released_net_is_wired_as_published():
         unit + drop + unit + pool + unit + drop + unit + pool
         + unit + drop + unit + drop + unit + pool + ["GlobalMaxPooling2D", "Dense", "Activation"]
     )  # fmt: skip
-    assert [layer.rate for layer in net.layers if isinstance(layer, keras.layers.Dropout)] == [0.3, 0.4, 0.4, 0.4]
-    assert {layer.epsilon for layer in net.layers if isinstance(layer, keras.layers.BatchNormalization)} == {1e-3}
+    assert [layer.rate for layer in net.layers if isinstance(layer, keras.layers.Dropout)] == [
+        0.3,
+        0.4,
+        0.4,
+        0.4,
+    ]
+    assert {layer.epsilon for layer in net.layers if isinstance(layer, keras.layers.BatchNormalization)} == {
+        1e-3
+    }
     assert histonet.features_of(net).output.shape == (None, 56, 56, 256)
     assert histonet.features_of(net).name == "activation_7"
     assert histonet.logits_of(net).name == "dense_1"
@@ -50,7 +57,9 @@ def test_each_of_the_family_has_its_convolutions_and_maps(name, count, maps):
 @pytest.mark.parametrize("name", [n for n in histonet.FAMILY if n != "m6"])
 def test_a_net_with_an_open_input_takes_any_size(name, rng):
     net = histonet.FAMILY[name](3, width=0.05, input_px=None)
-    scores = keras.ops.convert_to_numpy(net(rng.normal(size=(2, 64, 48, 3)).astype("float32"), training=False))
+    scores = keras.ops.convert_to_numpy(
+        net(rng.normal(size=(2, 64, 48, 3)).astype("float32"), training=False)
+    )
     assert scores.shape == (2, 3)
     assert ((scores > 0) & (scores < 1)).all()
 
@@ -68,4 +77,6 @@ def test_an_unknown_vectoriser_is_refused(options):
 
 
 def test_normalisation_is_one_scalar_for_all_channels():
-    assert histonet.normalise(np.full((1, 1, 3), 193.09203 + 56.450138)).round(5).tolist() == [[[1.0, 1.0, 1.0]]]
+    assert histonet.normalise(np.full((1, 1, 3), 193.09203 + 56.450138)).round(5).tolist() == [
+        [[1.0, 1.0, 1.0]]
+    ]

@@ -61,7 +61,9 @@ def test_a_gland_is_where_the_map_exceeds_one_eleventh(g):
 
 
 def test_the_background_of_the_tuning_images_has_its_published_mean(data):
-    found = {p.name: glass(read(p), ADP_MORPH.background) for p in (data / "adp_tuning/images_224").glob("*.png")}
+    found = {
+        p.name: glass(read(p), ADP_MORPH.background) for p in (data / "adp_tuning/images_224").glob("*.png")
+    }
     assert len(found) == 50
     everything = np.stack(list(found.values()))
     assert everything.mean() == pytest.approx(0.09326, abs=5e-6)

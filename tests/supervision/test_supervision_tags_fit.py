@@ -30,7 +30,15 @@ def patches(count, rng, side=24):
 
 
 def recipe(**learning):
-    numbers = {"epochs": 3, "batch": 8, "validation": 0.25, "patch_px": 24, "gain": 0.02, "offset": 2.0, **learning}
+    numbers = {
+        "epochs": 3,
+        "batch": 8,
+        "validation": 0.25,
+        "patch_px": 24,
+        "gain": 0.02,
+        "offset": 2.0,
+        **learning,
+    }
     return tags.Recipe(classes=TWO.names, thresholds=(0.5, 0.5), taxonomies=(TWO,), window_px=48, mpp=1, image_mpp=1,
                        features="activation_4", learning=tags.Learning(**numbers))  # fmt: skip
 
@@ -55,7 +63,9 @@ def test_tags_teach_where_things_are(tmp_path, rng):
 def test_the_folder_explains_itself(tmp_path, rng):
     images, tagged = patches(16, rng)
     history = tags.fit(net(), images, tagged, recipe(), out=tmp_path / "run")
-    assert {"net.keras", "card.json", "recipe.json", "training"} <= {p.name for p in (tmp_path / "run").iterdir()}
+    assert {"net.keras", "card.json", "recipe.json", "training"} <= {
+        p.name for p in (tmp_path / "run").iterdir()
+    }
     card = json.loads((tmp_path / "run/card.json").read_text())
     assert card["classes"] == ["pink", "blue"]
     assert card["scores"]["validation_loss"] == history.epochs[history.best]["validation_loss"]
@@ -104,7 +114,9 @@ def test_patches_may_be_files_of_any_size(tmp_path, rng):
     images, tagged = patches(12, rng, side=30)
     for k, image in enumerate(images):
         write(tmp_path / f"{k}.png", image)
-    history = tags.fit(net(), [tmp_path / f"{k}.png" for k in range(12)], tagged, recipe(epochs=1), out=tmp_path / "o")
+    history = tags.fit(
+        net(), [tmp_path / f"{k}.png" for k in range(12)], tagged, recipe(epochs=1), out=tmp_path / "o"
+    )
     assert len(history.epochs) == 1
 
 
@@ -112,7 +124,9 @@ def test_unknown_tags_teach_nothing(rng):
     tagged = np.array([[1, np.nan], [np.nan, 0]])
     of = tags.loss(recipe())
     blank = np.zeros((1, 1, 3), np.uint8)
-    target, weight = (np.array(x) for x in zip(*[tags.targets(blank, t, recipe()) for t in tagged], strict=True))
+    target, weight = (
+        np.array(x) for x in zip(*[tags.targets(blank, t, recipe()) for t in tagged], strict=True)
+    )
     right = np.array([[0.9, 0.1], [0.5, 0.2]], np.float32)
     other = np.array([[0.9, 0.8], [0.1, 0.2]], np.float32)
     assert float(of(target, right, weight, None)) == pytest.approx(float(of(target, other, weight, None)))
@@ -122,7 +136,12 @@ def test_unknown_tags_teach_nothing(rng):
     ("count", "tagged", "learning", "words"),
     [
         (3, np.ones((2, 2)), {}, "expected tags for 3 images, received 2"),
-        (2, np.ones((2, 3)), {}, r"tags must be one per class; expected 2 for pink, blue, received shape \(3,\)"),
+        (
+            2,
+            np.ones((2, 3)),
+            {},
+            r"tags must be one per class; expected 2 for pink, blue, received shape \(3,\)",
+        ),
         (2, np.full((2, 2), 0.5), {}, "a tag says yes or no"),
         (2, np.ones((2, 2)), {"validation": (0, 1)}, "patches must remain to learn from"),
         (2, np.ones((2, 2)), {"validation": (5,)}, "patches must remain"),

@@ -16,7 +16,8 @@ def adp(**changes):
 
 def test_it_survives_its_file():
     recipe = adp(
-        refinement={"adp-morph": Refinement((1, 20), (10, 40, 50), 5)}, learning=Learning(validation=(3, 4), seed=7)
+        refinement={"adp-morph": Refinement((1, 20), (10, 40, 50), 5)},
+        learning=Learning(validation=(3, 4), seed=7),
     )
     assert Recipe.from_dict(json.loads(json.dumps(recipe.as_dict()))) == recipe
 

@@ -62,7 +62,8 @@ def test_overlapped_windows_of_one_window_are_the_stitched_ones(adp, ihc):
     net, recipe = adp
     image = ihc[:64, :64]
     one, other = (
-        tags.stages(net, image, recipe.changed(windows=w), taxonomy="adp-func") for w in ("cover", "overlapped")
+        tags.stages(net, image, recipe.changed(windows=w), taxonomy="adp-func")
+        for w in ("cover", "overlapped")
     )
     np.testing.assert_allclose(one.adjusted, other.adjusted, atol=1e-5)
     assert (one.labels() == other.labels()).mean() > 0.999
@@ -81,7 +82,10 @@ def test_a_net_that_sees_all_classes_has_nothing_inferred(ihc):
 @pytest.mark.parametrize(
     ("image", "words"),
     [
-        (np.zeros((1, 1, 3), np.uint8), "too small to tell tissues; expected 16 x 16 pixels or more, received 1 x 1"),
+        (
+            np.zeros((1, 1, 3), np.uint8),
+            "too small to tell tissues; expected 16 x 16 pixels or more, received 1 x 1",
+        ),
         (np.zeros((40, 40), np.uint8), r"8-bit RGB image; .* received uint8 \(40, 40\)"),
         (np.zeros((40, 40, 4), np.uint8), r"received uint8 \(40, 40, 4\)"),
         (np.zeros((40, 40, 3), np.uint16), r"received uint16 \(40, 40, 3\)"),

@@ -59,4 +59,6 @@ def test_a_seed_repeats_the_draw():
 
 def test_colour_is_painted_after_the_move():
     image = np.full((2, 2, 3), 100, np.uint8)
-    assert Draw(gain=(1, 2, 1), offset=(0, 0, 7)).paint(image)[0, 0].tolist() == pytest.approx([100, 200, 107])
+    assert Draw(gain=(1, 2, 1), offset=(0, 0, 7)).paint(image)[0, 0].tolist() == pytest.approx(
+        [100, 200, 107]
+    )

@@ -13,13 +13,19 @@ from hsn.training.learner import Plan, learn
 
 def line(penalty=None):
     x = layers.Input((1,))
-    return keras.Model(x, layers.Dense(1, use_bias=False, kernel_initializer="zeros", kernel_regularizer=penalty)(x))
+    return keras.Model(
+        x, layers.Dense(1, use_bias=False, kernel_initializer="zeros", kernel_regularizer=penalty)(x)
+    )
 
 
 def plan(monitors, *, epochs=None, target=2.0, weight=1.0):
     """Learn y = 2 x at a constant rate; validation gives the numbers of `monitors` one after the other."""
     values = iter(monitors)
-    batch = (np.ones((4, 1), "float32"), np.full((4, 1), target, "float32"), np.full((4, 1), weight, "float32"))
+    batch = (
+        np.ones((4, 1), "float32"),
+        np.full((4, 1), target, "float32"),
+        np.full((4, 1), weight, "float32"),
+    )
     return Plan(
         epochs=epochs or len(monitors), steps=2, batch=lambda epoch, step: batch, rate=lambda epoch: 0.1,
         validate=lambda: {"validation_loss": next(values)}, monitor="validation_loss",
@@ -53,7 +59,11 @@ def test_a_higher_number_may_be_the_better_one(tmp_path):
 
 def test_only_one_state_stays_and_nothing_half_written(tmp_path):
     run(line(), plan([3.0, 2.0, 1.0]), tmp_path)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["best.weights.h5", "history.json", "state-0003.weights.h5"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "best.weights.h5",
+        "history.json",
+        "state-0003.weights.h5",
+    ]
     assert json.loads((tmp_path / "history.json").read_text())["state"] == "state-0003.weights.h5"
 
 
@@ -76,7 +86,9 @@ def test_a_loss_that_is_no_number_is_refused_and_the_last_state_stays(tmp_path):
     assert not (tmp_path / "history.json").exists()
 
 
-@pytest.mark.parametrize("spoil", ["{", "[]", '{"epochs": []}', '{"epochs": [], "state": "../../etc/passwd"}'])
+@pytest.mark.parametrize(
+    "spoil", ["{", "[]", '{"epochs": []}', '{"epochs": [], "state": "../../etc/passwd"}']
+)
 def test_a_history_that_is_none_is_refused(tmp_path, spoil):
     (tmp_path / "history.json").write_text(spoil)
     with pytest.raises(Refusal, match="holds a run that cannot be taken up"):
