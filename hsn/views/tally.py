@@ -138,7 +138,7 @@ def _pictures(out, tally, stage):
     taxonomy, counts = tally.taxonomy, tally.counts[stage]
     views = {"": (counts, taxonomy.names)}
     seen = [k for k, name in enumerate(taxonomy.names) if name not in taxonomy.inferred]
-    if 1 < len(seen):
+    if 1 < len(seen) < len(taxonomy):
         views["_fore"] = counts[np.ix_(seen, seen)], [taxonomy.names[k] for k in seen]
     for kind, (shown, names) in views.items():
         path = out / f"confusion_matrix{kind}_{taxonomy.name}_{stage}.png"

@@ -10,6 +10,7 @@ from hsn.images.read import write
 from hsn.labels.colors import to_colors
 from hsn.labels.files import write_labels
 from hsn.taxonomies import GLAS
+from hsn.views.compare import kind_of
 
 TRUTH = np.array([[0, 0, 1, 1], [0, 0, 1, 1]])
 SAID = np.array([[0, 1, 1, 1], [0, 1, 1, 1]])  # Other: 2 of 4 found, IoU 0.5; G.O: IoU 4 / 6
@@ -99,6 +100,23 @@ def test_whatever_has_no_partner_is_named_and_the_rest_scored(run):
     assert [line.split(":")[1].strip() for line in result.stderr.splitlines()[:-1]] == [
         "said/b.png", "said/c.png", "true/d.png",
     ]  # fmt: skip
+
+
+def test_two_files_of_one_name_are_no_pair(run):
+    for name in ("a", "b"):
+        as_labels(Path("said") / name, SAID)
+        as_labels(Path("true") / name, TRUTH)
+    write_labels("said/b.tif", SAID)
+    result = run("evaluate", "said", "true", "--taxonomy", "glas", "--json")
+    assert set(result.said["failures"]) == {"said/b.png", "said/b.tif", "true/b.png"}
+
+
+def test_greys_are_labels_as_long_as_the_taxonomy_has_such_classes(tmp_path):
+    for value, kind in ((1, "labels"), (2, "colors")):
+        write_labels(tmp_path / "a.png", np.array([[0, value]]))
+        assert kind_of([tmp_path / "a.png"], GLAS) == kind
+    write_labels(tmp_path / "a.png", np.array([[0, 300]]))
+    assert kind_of([tmp_path / "a.png"], GLAS) == "labels"
 
 
 def test_a_damaged_file_stops_nothing(run):

@@ -25,7 +25,7 @@ def test_a_folder_gives_labels_overlays_and_areas(run, model, images):
     assert [c["name"] for c in one["classes"]] == ["Other", "G.O"]
     pixels = [int((labels == k).sum()) for k in range(2)]
     assert [c["pixels"] for c in one["classes"]] == pixels
-    assert one["classes"][1]["area_mm2"] == pytest.approx(pixels[1] * 0.00062**2)
+    assert [c["area_mm2"] for c in one["classes"]] == pytest.approx([n * 0.00062**2 for n in pixels])
     assert sum(c["fraction"] for c in one["classes"]) == pytest.approx(1)
 
 
@@ -132,3 +132,4 @@ def test_names_are_distinct_whatever_the_paths():
     names = distinct_names(paths)
     assert len(set(names)) == len(paths)
     assert names[4] == "b"
+    assert distinct_names([Path(p) for p in ("a_2.png", "p/x/a.png", "q/x/a.png")]) == ["a_2", "a_2_", "a_3"]

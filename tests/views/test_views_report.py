@@ -47,6 +47,18 @@ def test_the_last_stage_is_what_segment_gives(tiny_model, samples, tmp_path):
         np.testing.assert_array_equal(multi > 0, expected == 1)
 
 
+def test_every_stage_is_written_at_the_scale_of_its_sample(tiny_model, samples, tmp_path):
+    finer = replace(samples[0], mpp=0.31)
+    report(tiny_model, [finer], out=tmp_path / "out", show=False)
+    model = hsn.load(tiny_model)
+    sibling, recipe = sibling_of(model)
+    stages = sibling.stages(model.net, finer.image(), recipe, mpp=0.31)
+    for stage, inner in STAGES.items():
+        labels, _ = from_colors(read(tmp_path / "out" / "glas" / f"ablative_{stage}" / "0.png"), GLAS)
+        np.testing.assert_array_equal(labels, stages.labels(inner))
+    assert (stages.labels("adjusted") != stages.labels("refined")).any()
+
+
 def test_every_stage_is_counted_against_the_truth(tiny_model, samples, tmp_path):
     tally = report(tiny_model, samples, out=tmp_path / "out", show=False).tallies["glas"]
     assert list(tally.counts) == ["GradCAM", "Adjust", "CRF"]
@@ -59,7 +71,12 @@ def test_every_stage_is_counted_against_the_truth(tiny_model, samples, tmp_path)
 def test_stages_are_enlarged_as_maps_to_the_size_of_the_image(tiny_model, samples):
     model = hsn.load(tiny_model)
     sibling, recipe = sibling_of(model)
-    stages = sibling.stages(model.net, samples[0].image(), replace(recipe, refine_mpp=1.24), mpp=0.62)
+    stages = sibling.stages(
+        model.net,
+        samples[0].image(),
+        replace(recipe, refinement={recipe.taxonomy().name: sibling.Refinement(mpp=1.24)}),
+        mpp=0.62,
+    )
     assert stages.image.shape[:2] == (32, 40)
     for inner in STAGES.values():
         assert labels_at(stages, inner, (64, 80)).shape == (64, 80)
@@ -86,10 +103,11 @@ def test_without_truth_there_are_pictures_and_no_scores(tiny_model, samples, tmp
 
 
 def test_truth_in_colours_is_scored_at_the_size_asked_for(tiny_model, samples, tmp_path):
-    labels = np.zeros((32, 40), int)
-    write(tmp_path / "colors.png", to_colors(labels, GLAS))
+    painted = to_colors(np.zeros((32, 40), int), GLAS)
+    painted[:16] = 9  # unknown
+    write(tmp_path / "colors.png", painted)
     sample = Sample("a", samples[0].image_path, {"glas": tmp_path / "colors.png"})
-    for size, pixels in (("image", 64 * 80), ("full", 32 * 40)):
+    for size, pixels in (("image", 32 * 80), ("full", 16 * 40)):
         made = report(tiny_model, [sample], out=tmp_path / size, size=size, show=False)
         assert made.tallies["glas"].counts["CRF"].sum() == pixels
 

@@ -70,6 +70,15 @@ def test_there_are_two_sizes():
         Tally(GLAS, size="half")
 
 
+def test_without_inferred_classes_the_foreground_is_everything(tmp_path):
+    lab = taxonomies.parse(
+        {"name": "lab", "classes": [{"name": "a", "color": [1, 2, 3]}, {"name": "b", "color": [4, 5, 6]}]}
+    )
+    tally = Tally(lab)
+    tally.add(np.array([[0, 1]]), {"CRF": np.array([[0, 1]])})
+    assert not [path for path in room.write(tmp_path, [tally]) if "_fore_" in path.name]
+
+
 def test_files_have_the_names_of_the_release(tmp_path, rng):
     tallies = []
     for taxonomy in (ADP_FUNC, GLAS, taxonomies.ADP_MORPH):
