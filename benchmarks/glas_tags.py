@@ -170,10 +170,10 @@ def _row(counts):
     """Scores of a list of confusion tables, one an image: pooled, and with its interval over images."""
 
     def pooled(rows):
-        return class_scores(sum(rows), TAXONOMY.names).mean_iou
+        return class_scores(np.sum(rows, axis=0).astype(np.int64), TAXONOMY.names).mean_iou
 
     whole = class_scores(sum(counts), TAXONOMY.names)
-    between = interval(np.stack(counts), lambda rows: pooled(list(rows)))
+    between = interval(np.stack(counts), pooled)
     each = [pooled([c]) for c in counts]
     return {
         "mIoU": round(whole.mean_iou, 4),

@@ -295,4 +295,14 @@ GLAS = Taxonomy(
     forced=("G.O",),
 )
 
-BUILT_IN = {taxonomy.name: taxonomy for taxonomy in (ADP_MORPH, ADP_FUNC, GLAS)}
+NUCLEI = Taxonomy(
+    "nuclei",
+    classes=(
+        TissueClass("Other", (0, 0, 0), "everything that is no nucleus"),
+        TissueClass("Nucleus", (255, 255, 255), "nucleus"),  # black and white: a binary mask reads as it is
+    ),
+    other=OtherRule("Other"),
+    forced=("Nucleus",),
+)
+
+BUILT_IN = {taxonomy.name: taxonomy for taxonomy in (ADP_MORPH, ADP_FUNC, GLAS, NUCLEI)}

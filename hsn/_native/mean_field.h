@@ -118,16 +118,21 @@ class MeanField {
 
   void run() {
     crew_.each(tiles_.count(), [&](std::size_t part, int) { read(part); });
-    float change = 1;
     for (int iteration = 0; iteration <= problem_.iterations; ++iteration) {
-      const bool last = iteration == problem_.iterations || change < problem_.tolerance;
+      const bool last = iteration == problem_.iterations;
       std::vector<float> changes(tiles_.count());
       crew_.each(tiles_.count(), [&](std::size_t part, int worker) {
         changes[part] = update(part, marginals_[worker].data(), iteration > 0, last);
         if (!last) spread(part, marginals_[worker].data());
       });
       if (last) break;
-      change = iteration ? *std::max_element(changes.begin(), changes.end()) : 1;
+      if (iteration && *std::max_element(changes.begin(), changes.end()) < problem_.tolerance) {
+        crew_.each(tiles_.count(), [&](std::size_t part, int) {
+          const std::size_t begin = tiles_.parts[part];
+          write(&previous_[begin * W], &previous_reference_[begin], begin, tiles_.parts[part + 1] - begin);
+        });
+        break;
+      }
       blur_all(filters_, tiles_, false, crew_);
     }
   }

@@ -38,6 +38,8 @@ def solve(problem, engine="auto"):
     [[[0.5, 0.5]]]
     """
     _check_rows(problem)
+    for term in problem.terms:
+        radix(*as_features(term.bounds()))  # whatever the engine, what the lattice cannot hold is refused alike
     engines = {"native": _solve_native, "scipy": mean_field.solve, "pydensecrf": _solve_pydensecrf}
     return engines[name_of(engine, problem)](problem)
 
@@ -150,7 +152,6 @@ def _solve_native(problem):
 def _native_term(kernel, term):
     digits, lowest = radix(*term.bounds())
     if term.given is not None:
-        as_features(term.features())
         return kernel.Term(features=term.given, digits=digits, lowest=lowest, weight=term.weight)
     place = [*term.corner, term.spread_px, term.spread_colour]
     return kernel.Term(place=place, image=term.colour, digits=digits, lowest=lowest, weight=term.weight)

@@ -25,6 +25,8 @@ _CRF_FILES = {
     "func_optimal_pcc.npy": "adp-func",
     "glas_optimal_pcc.npy": "glas",
 }
+# Scale at which the CRF's pixels are meant: ADP's were tuned at the net's, GlaS's at that of the images.
+_TUNED_MPP = {"adp-morph": MPP, "adp-func": MPP}
 _MODEL_FILES = tuple(f"{STEM}{suffix}" for suffix in (".json", ".h5", ".mat"))
 FILES = (*_MODEL_FILES, *_CRF_FILES)
 
@@ -151,7 +153,6 @@ def _import_folder(data, home, origin):
         "taxonomies": list(refinement),
         "mpp": MPP,
         "image_mpp": MPP,
-        "refine_mpp": None,
         "window_px": histonet.INPUT_PX,
         "mean": histonet.MEAN,
         "std": histonet.STD,
@@ -159,7 +160,7 @@ def _import_folder(data, home, origin):
         "logits": histonet.logits_of(net).name,
         "cam_norm": "per_class",
         "subtraction": "order_free",
-        "refinement": refinement,
+        "refinement": {name: numbers | {"mpp": _TUNED_MPP.get(name)} for name, numbers in refinement.items()},
     }
     folders.save(home / NAME, net, card, recipe)
     return home / NAME

@@ -155,9 +155,9 @@ def test_features_that_cannot_be_placed_are_refused(engine, features, words):
         lattice_of(features, engine)
 
 
-def test_keys_may_use_all_63_bits():
+def test_keys_may_be_long():
     digits, _ = radix(np.zeros(5), np.full(5, 850.0))
-    assert 2**55 < digits[4] < 2**63
+    assert 2**50 < digits[4] < 2**63
 
 
 @needs_kernel

@@ -16,7 +16,7 @@ def adp(**changes):
 
 def test_it_survives_its_file():
     recipe = adp(
-        refinement={"adp-morph": Refinement((1, 20), (10, 40, 50), 5)},
+        refinement={"adp-morph": Refinement((1, 20), (10, 40, 50), 5, 1.2)},
         learning=Learning(validation=(3, 4), seed=7),
     )
     assert Recipe.from_dict(json.loads(json.dumps(recipe.as_dict()))) == recipe
@@ -39,7 +39,7 @@ def test_a_taxonomy_is_found_by_name_and_the_first_is_the_default():
     [
         ({"thresholds": (0.5,)}, "a threshold per class; expected 51 thresholds, received 1"),
         ({"mpp": 0}, "`mpp` must be positive"),
-        ({"refine_mpp": -1}, "`refine_mpp` must be positive"),
+        ({"refinement": {"adp-func": Refinement(mpp=-1)}}, "`refinement of adp-func mpp` must be positive"),
         ({"window_px": 0}, "`window_px` must be positive"),
         ({"std": float("nan")}, "`std` must be positive"),
         ({"windows": "some"}, "'cover' or 'overlapped', received 'some'"),

@@ -49,7 +49,9 @@ def test_inferred_classes_do_not_compete_before_adjustment(adp, ihc):
 
 def test_the_result_has_the_size_of_the_image_whatever_the_scale(adp, ihc):
     net, recipe = adp
-    result = tags.segment(net, ihc[:90, :70], recipe.changed(refine_mpp=1.2142857), mpp=0.5)
+    tuned = recipe.changed(refinement={"adp-morph": tags.Refinement((1, 20), (10, 40, 50), 5, mpp=1.2142857)})
+    assert tags.stages(net, ihc[:90, :70], tuned, mpp=0.5).image.shape[:2] == (37, 29)
+    result = tags.segment(net, ihc[:90, :70], tuned, mpp=0.5)
     assert result.labels.shape == (90, 70)
     assert result.evidence.shape == (90, 70, 29)
     assert result.evidence.dtype == np.float32

@@ -163,7 +163,6 @@ def student_recipe(teacher, *, window_px):
         taxonomies=(taxonomy,),
         mpp=teacher.mpp,
         image_mpp=teacher.image_mpp,
-        refine_mpp=teacher.refine_mpp,
         window_px=window_px,
         mean=teacher.mean,
         std=teacher.std,

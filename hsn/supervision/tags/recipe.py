@@ -13,12 +13,14 @@ from ..._refuse import refuse
 class Refinement:
     """Dense-CRF numbers: (sigma px, weight), (sigma px, sigma grey levels, weight), mean-field steps.
 
-    The defaults are the release's for ADP's functional types and GlaS.
+    `mpp` is the scale at which the pixels are meant, in um/px: finer images are adjusted and refined at it. None
+    means the image's own scale. The defaults are the release's for ADP's functional types and GlaS.
     """
 
     gaussian: tuple[float, float] = (3, 40)
     bilateral: tuple[float, float, float] = (10, 4, 25)
     iterations: int = 5
+    mpp: float | None = None
 
 
 @dataclass(frozen=True)
@@ -84,8 +86,6 @@ class Recipe:
         What can be segmented; the first is the default.
     mpp, image_mpp : float
         Micrometres per pixel of the net's input, and of images that come without their own.
-    refine_mpp : float or None
-        Scale at which evidence is adjusted and refined; None is the image's own.
     window_px : int
         Side of the net's input.
     mean, std : float
@@ -113,7 +113,6 @@ class Recipe:
     taxonomies: tuple[taxonomies.Taxonomy, ...]
     mpp: float = 0.25 * 1088 / 224  # um/px: ADP patches of 1088 px at 0.25 um/px, shrunk to 224 px
     image_mpp: float = 0.25 * 1088 / 224
-    refine_mpp: float | None = None
     window_px: int = 224
     mean: float = 193.09203  # of ADP's training patches
     std: float = 56.450138 + 1e-7
@@ -130,7 +129,7 @@ class Recipe:
             refuse("a recipe needs a threshold per class", expected=f"{len(self.classes)} thresholds",
                    received=len(self.thresholds), remedy="give one per output of the net")  # fmt: skip
         sizes = {"mpp": self.mpp, "image_mpp": self.image_mpp, "window_px": self.window_px, "std": self.std}
-        sizes |= {} if self.refine_mpp is None else {"refine_mpp": self.refine_mpp}
+        sizes |= {f"refinement of {n} mpp": r.mpp for n, r in self.refinement.items() if r.mpp is not None}
         for name, value in sizes.items():
             if not value > 0:
                 refuse(f"a recipe's `{name}` must be positive", expected="a number above 0",
@@ -173,7 +172,7 @@ class Recipe:
                 taxonomies.get(t) if isinstance(t, str) else taxonomies.parse(t) for t in data["taxonomies"]
             )
             values["refinement"] = {
-                name: Refinement(tuple(r["gaussian"]), tuple(r["bilateral"]), r["iterations"])
+                name: Refinement(tuple(r["gaussian"]), tuple(r["bilateral"]), r["iterations"], r.get("mpp"))
                 for name, r in data.get("refinement", {}).items()
             }
             values["learning"] = Learning(

@@ -14,6 +14,7 @@ from ...images.tiles import enlarge
 from ...types import Segmentation
 from .look import Seen, Stages, always, refined, seer_of, wanted_outputs, with_inferred
 from .overlap import overlapped
+from .recipe import Refinement
 
 LEAST_PX = 16  # a smaller image holds no tissue that could be told
 SAME_SCALE = 0.01  # scales that differ by less need no resampling
@@ -73,11 +74,16 @@ def all_stages(net, image, recipe, *, taxonomies=None, mpp=None):
         One per taxonomy, in order.
     """
     taxonomies = recipe.taxonomies if taxonomies is None else taxonomies
-    image, image_mpp = _at_work_scale(image, recipe, taxonomies, mpp)
     look = overlapped if recipe.windows == "overlapped" else at_once
-    # Taxonomies that force no class differently share one look.
-    for _, alike in groupby(taxonomies, key=lambda taxonomy: taxonomy.forced):
-        yield from look(net, image, recipe, list(alike), scale=recipe.mpp / image_mpp)
+    # Taxonomies that force no class differently and are refined at one scale share one look.
+    for _, alike in groupby(taxonomies, key=lambda t: (t.forced, _refinement(recipe, t).mpp)):
+        alike = list(alike)
+        small, small_mpp = _at_work_scale(image, recipe, alike, mpp)
+        yield from look(net, small, recipe, alike, scale=recipe.mpp / small_mpp)
+
+
+def _refinement(recipe, taxonomy):
+    return recipe.refinement.get(taxonomy.name, Refinement())
 
 
 def evidence_of(net, image, recipe, *, taxonomy=None, mpp=None):
@@ -89,7 +95,10 @@ def evidence_of(net, image, recipe, *, taxonomy=None, mpp=None):
 
 
 def _at_work_scale(image, recipe, taxonomies, mpp):
-    """The image at the scale of adjustment and refinement, and that scale in um/px; refuses what cannot be."""
+    """The image at the scale of adjustment and refinement, and that scale in um/px; refuses what cannot be.
+
+    `taxonomies` are refined at one scale.
+    """
     image = as_image(image)
     if min(image.shape[:2]) < LEAST_PX:
         refuse("the image is too small to tell tissues", expected=f"{LEAST_PX} x {LEAST_PX} pixels or more",
@@ -104,7 +113,8 @@ def _at_work_scale(image, recipe, taxonomies, mpp):
         refuse("`mpp` must be positive", expected="micrometres per pixel", received=mpp,
                remedy="read it from the slide's properties")  # fmt: skip
     # Overlapping windows are refined one by one, so at the net's scale; else where the recipe says.
-    work_mpp = recipe.mpp if recipe.windows == "overlapped" else max(recipe.refine_mpp or 0, image_mpp)
+    tuned_mpp = _refinement(recipe, taxonomies[0]).mpp or 0
+    work_mpp = recipe.mpp if recipe.windows == "overlapped" else max(tuned_mpp, image_mpp)
     if abs(work_mpp / image_mpp - 1) <= SAME_SCALE:
         return image, image_mpp
     shape = tuple(max(1, round(side * image_mpp / work_mpp)) for side in image.shape[:2])
