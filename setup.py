@@ -6,6 +6,7 @@ what the processor at hand can run. Where nothing can be compiled, hsn installs 
 
 import platform
 import sys
+from glob import glob
 
 from setuptools import setup
 from setuptools.command.build_ext import build_ext
@@ -62,6 +63,7 @@ def extensions():
         Pybind11Extension(
             f"hsn._native.{level}",
             ["hsn/_native/module.cpp"],
+            depends=sorted(glob("hsn/_native/*.h")),
             define_macros=[("HSN_MODULE", level)],
             optional=True,
         )
