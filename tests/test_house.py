@@ -28,6 +28,8 @@ FLOORS = (
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 KERAS_FLOOR = FLOOR["nets"]
 
+BACKENDS = {"tensorflow", "jax", "torch"}
+
 SIBLING_SHAPE = {
     "targets": "image, annotation, recipe",
     "loss": "recipe",
@@ -90,12 +92,17 @@ def test_keras_lives_on_its_floor_and_above(path):
 
 @pytest.mark.parametrize("path", inner_files(), ids=id_of)
 def test_keras_is_asked_only_through_its_public_interface(path):
-    backends = {"tensorflow", "jax", "torch", "tf_keras"}
-    found = {
-        name for name in imports_of(path) if name.split(".")[0] in backends or name.startswith("keras.src")
-    }
-    # The gradient of a net is the one thing that Keras offers no backend-neutral call for.
-    assert not found or path.name == "gradients.py", f"{id_of(path)} imports {sorted(found)}"
+    imported = list(imports_of(path))
+    assert not [name for name in imported if name.startswith(("keras.src", "tf_keras"))]
+    # What Keras offers no neutral call for, gradients, is there for every backend or for none.
+    assert {name.split(".")[0] for name in imported} & BACKENDS in (set(), BACKENDS)
+
+
+@pytest.mark.parametrize("path", inner_files(), ids=id_of)
+def test_backends_are_imported_only_by_the_function_that_needs_one(path):
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        names = [alias.name for alias in getattr(node, "names", [])] + [getattr(node, "module", None) or ""]
+        assert not {name.split(".")[0] for name in names} & BACKENDS
 
 
 SIBLINGS = sorted(path for path in (PACKAGE / "supervision").iterdir() if (path / "__init__.py").exists())
