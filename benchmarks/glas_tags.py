@@ -37,6 +37,7 @@ PRETRAINED = Path(__file__).parents[1] / "pretrained"
 MPP = 2 * glas.MPP  # um/px of the nets: half the images' resolution
 TILE_PX, CELL_PX, STRIDE_PX = 208, 48, 32  # 6 x 6 crops a tile
 LEAST_FRACTION = 0.25  # of a crop, from which a class counts as shown
+WINDOW_PX = 96  # for Grad-CAM; best of 48, 64, 80, 96, 112, 208 on validation
 SEEDS = (0, 1)
 STRENGTHS = ((1.0, 1.0), (1.0, 1.2), (1.0, 1.4), (1.0, 1.7))  # tried on validation
 TAXONOMY = replace(taxonomies.GLAS, other=None, forced=())  # the net sees both classes
@@ -79,7 +80,7 @@ def first_stage(out, seed, learned, held_out):
     )  # fmt: skip
     recipe = tags.Recipe(
         classes=TAXONOMY.names, thresholds=(0.5, 0.5), taxonomies=(TAXONOMY,), mpp=MPP, image_mpp=glas.MPP,
-        window_px=TILE_PX, mean=float(images.mean()), std=float(images.std()), features="activation_10",
+        window_px=WINDOW_PX, mean=float(images.mean()), std=float(images.std()), features="activation_10",
         learning=learning,
     )  # fmt: skip
     net = histonet.m2(2, width=0.25, input_px=None, last_dropout=0.3, momentum=0.9, seed=seed)

@@ -10,8 +10,9 @@ import numpy as np
 from .. import taxonomies
 from .._refuse import refuse
 from ..images.read import SUFFIXES, read
+from ..labels import mask_files
 from ..labels.colors import from_colors
-from ..labels.files import read_color_mask, read_labels
+from ..labels.files import read_color_mask
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ class Sample:
         if self.instances_path is None:
             refuse(f"{self.name} tells no objects apart", expected="an instance image", received="none",
                    remedy="check the folder, or use truth()")  # fmt: skip
-        return read_labels(self.instances_path)
+        outlines = not mask_files.is_raster(self.instances_path)
+        return mask_files.read(self.instances_path, self.image().shape[:2] if outlines else None)
 
     def has_truth(self, taxonomy):
         """Whether there is truth in a taxonomy (by name or as it is); its files are not looked at."""

@@ -270,7 +270,7 @@ def over_cells(net, *, cell_px, stride_px):
                received=f"cells of {cell_px} px every {stride_px} px", remedy="choose other sizes")  # fmt: skip
     pooling = layers.AveragePooling2D(cell_px // shrink, strides=stride_px // shrink, name="cells")
     x = pooling(net.get_layer("average").input)  # (N, R, S, channels)
-    x = layers.Activation("sigmoid", dtype="float32")(logits_of(net)(x))
+    x = layers.Activation("sigmoid", dtype="float32", name="cell_scores")(logits_of(net)(x))
     return keras.Model(net.input, x, name=f"{net.name}_cells")
 
 

@@ -1,11 +1,18 @@
 """Augmentation: one random draw, applied alike to the image and to everything that lies over it.
 
-Image and truth cannot drift apart, because they move by the same value.
+Image and truth cannot drift apart, because they move by the same value. A `Draw` moves whole pixels; a `Warp` cuts a
+crop that is zoomed, turned by any angle, sheared and bent, and looks every pixel up once, however many of these there
+are.
+
+Sources of what a warp does: FullNet (Qu et al., MICCAI 2019), whose elastic field is a cubic B-spline; the U-Nets on
+CryoNuSeg (C. Eichner, 2022), whose is smoothed noise (Simard et al., ICDAR 2003).
 """
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
+from scipy.ndimage import gaussian_filter, map_coordinates
 
 
 @dataclass(frozen=True)
@@ -92,3 +99,117 @@ def draw(rng, *, flips=True, quarter_turns=True, shift_px=0, gain=0.0, offset=0.
         gain=tuple(1 + gain * rng.uniform(-1, 1, 3)),
         offset=tuple(offset * rng.uniform(-1, 1, 3)),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Warp:
+    """One draw: where in the image each pixel of a crop comes from.
+
+    Attributes
+    ----------
+    centre : (float, float)
+        Row and column of the image that the middle of the crop shows.
+    matrix : float array, shape (2, 2)
+        From places in the crop to places in the image, both (row, col) from the middle.
+    bend : float array, shape (2, side, side)
+        Rows and columns that are added to places in the crop before that.
+
+    Examples
+    --------
+    >>> still = Warp((1.0, 2.0), np.eye(2), np.zeros((2, 1, 3)))
+    >>> still.labels(np.arange(12).reshape(3, 4)).tolist()
+    [[5, 6, 7]]
+    """
+
+    centre: tuple[float, float]
+    matrix: np.ndarray
+    bend: np.ndarray
+
+    def image(self, image):
+        """A crop of an image (H, W, C), bilinear; beyond its edges it is mirrored."""
+        return self._look(image, cv2.INTER_LINEAR, cv2.BORDER_REFLECT)
+
+    def labels(self, labels):
+        """A crop of labels or instances, int (H, W), nearest pixel; 0 beyond the edges."""
+        labels = np.asarray(labels)
+        # Floats of 32 bits hold whole numbers to 2^24, more than there are objects in an image.
+        moved = self._look(labels.astype(np.float32), cv2.INTER_NEAREST, cv2.BORDER_CONSTANT)
+        return moved.astype(labels.dtype)
+
+    def weight(self, weight):
+        """A crop of weights, float (H, W), bilinear; 0 beyond the edges, where nothing is known."""
+        return self._look(np.asarray(weight, np.float32), cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
+
+    def _look(self, array, interpolation, border):
+        middle = [(side - 1) / 2 for side in self.bend.shape[1:]]
+        there = np.indices(self.bend.shape[1:]) - np.reshape(middle, (2, 1, 1)) + self.bend  # (2, side, side)
+        rows, columns = np.einsum("ij,jrc->irc", self.matrix, there) + np.reshape(self.centre, (2, 1, 1))
+        array = np.ascontiguousarray(array)
+        return cv2.remap(array, columns.astype(np.float32), rows.astype(np.float32), interpolation, borderMode=border)
+
+
+def draw_warp(rng, shape, side_px, *, zoom=(1.0, 1.0), flips=(False, False), turn_deg=0.0, shear_deg=0.0, skew=0.0,
+              bend_px=0.0, bend_every_px=42.0, ripple_px=(0.0, 0.0), ripple_sigma_px=(4.0, 8.0)):  # fmt: skip
+    """Draw where a crop comes from.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    shape : (int, int)
+        Height and width of the image. The crop lies inside it, before it is moved, where it fits.
+    side_px : int
+        Side of the crop.
+    zoom : (float, float)
+        Range of the factor by which tissue is enlarged.
+    flips : (bool, bool)
+        Whether the crop may be flipped top to bottom, and left to right.
+    turn_deg, shear_deg : float
+        Largest rotation and shear to either side.
+    skew : float
+        Every entry of an affine matrix moves by up to this, after FullNet.
+    bend_px, bend_every_px : float
+        Spread of the control points of a cubic B-spline, and how far apart they are.
+    ripple_px, ripple_sigma_px : (float, float)
+        Range of the height of smoothed noise, and of its smoothing.
+
+    Returns
+    -------
+    Warp
+
+    Examples
+    --------
+    >>> drawn = draw_warp(np.random.default_rng(0), (9, 9), 9)
+    >>> np.array_equal(drawn.labels(np.eye(9, dtype=int)), np.eye(9))
+    True
+    """
+    spare = [max(side - side_px, 0) for side in shape]
+    # Whole pixels, so that a crop that is not moved otherwise is the image's own.
+    start = [rng.integers(s + 1) if side >= side_px else (side - side_px) / 2
+             for s, side in zip(spare, shape, strict=True)]  # fmt: skip
+    matrix = np.diag([-1.0 if may and rng.integers(2) else 1.0 for may in flips]) / rng.uniform(*zoom)
+    matrix = matrix @ (np.eye(2) + skew * rng.uniform(-1, 1, (2, 2)))
+    lean = np.tan(np.radians(shear_deg * rng.uniform(-1, 1)))
+    matrix = matrix @ np.array([[1.0, 0.0], [lean, 1.0]])
+    angle = np.radians(turn_deg * rng.uniform(-1, 1))
+    matrix = matrix @ np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    bend = np.zeros((2, side_px, side_px))
+    if bend_px:
+        bend += _splines(rng, side_px, bend_px, bend_every_px)
+    if max(ripple_px):
+        bend += _ripples(rng, side_px, rng.uniform(*ripple_px), rng.uniform(*ripple_sigma_px))
+    return Warp(tuple(float(s) + (side_px - 1) / 2 for s in start), matrix, bend)
+
+
+def _splines(rng, side_px, spread_px, every_px):
+    """A cubic B-spline with normal coefficients, (2, side, side) pixels."""
+    count = int(np.ceil((side_px - 1) / every_px)) + 4  # one point before the crop and two behind it bear on it
+    places = np.arange(side_px) / every_px + 1
+    grid = np.stack(np.meshgrid(places, places, indexing="ij"))
+    points = rng.normal(0, spread_px, (2, count, count))
+    return np.stack([map_coordinates(p, grid, order=3, prefilter=False, mode="nearest") for p in points])
+
+
+def _ripples(rng, side_px, height_px, sigma_px):
+    """Even noise in -1..1, smoothed, times its height: (2, side, side) pixels."""
+    noise = rng.uniform(-1, 1, (2, side_px, side_px))
+    return height_px * np.stack([gaussian_filter(n, sigma_px, mode="constant") for n in noise])

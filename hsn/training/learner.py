@@ -8,11 +8,13 @@ run that was killed and resumed ends like one that was not.
 import json
 import os
 import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
+from keras import ops
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from .._files import replacing
@@ -20,6 +22,8 @@ from .._refuse import refuse
 from ..types import History
 
 HISTORY = "history.json"
+PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
+EXACT = ("probabilities",)  # the layer of the final sigmoid or softmax: 16 bits would round what is nearly sure
 EPOCH_DRAWS = 100_000  # room for the draws of one epoch: a layer counts one per step
 
 
@@ -29,10 +33,11 @@ class Learner(keras.Model):
     Only the plain net inside is ever saved as a model.
     """
 
-    def __init__(self, net, loss):
+    def __init__(self, net, loss, *, weight_decay=0.0):
         super().__init__()
         self.net = net
         self._loss = loss
+        self._weight_decay = weight_decay
         self.built = True  # as the net inside is: a state can be loaded before the first batch
 
     def call(self, x, training=False):
@@ -40,8 +45,11 @@ class Learner(keras.Model):
         return self.net(x, training=training)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """The loss and the net's own penalties (weight decay)."""
+        """The loss, the net's own penalties, and the decay of all weights, which thus goes through the optimiser."""
         value = self._loss(y, y_pred, sample_weight, x)
+        if self._weight_decay:
+            squares = sum(ops.sum(ops.square(ops.cast(w, "float32"))) for w in self.net.trainable_weights)
+            value = value + 0.5 * self._weight_decay * squares
         return value + sum(self.net.losses) if self.net.losses else value
 
 
@@ -70,7 +78,7 @@ class Plan:
     monitor: str
 
 
-def learn(net, loss, plan, *, optimizer, out, show=True):
+def learn(net, loss, plan, *, optimizer, out, weight_decay=0.0, precision="float32", show=True):
     """Train `net` in place by `plan`; afterwards it holds the best epoch's weights.
 
     Parameters
@@ -82,6 +90,11 @@ def learn(net, loss, plan, *, optimizer, out, show=True):
     optimizer : keras.optimizers.Optimizer
     out : path
         Folder for `history.json` and the state; a run that finds its own state there goes on from it.
+    weight_decay : float
+        Half the squares of all weights times this are added to the loss, so the gradient has ``weight_decay * w``.
+    precision : {"float32", "mixed_float16", "mixed_bfloat16"}
+        What the net computes in while it learns; its weights, and the net afterwards, are float32. For gradients
+        over several batches give an optimiser with `gradient_accumulation_steps`.
     show : bool
         Whether to show a progress bar.
 
@@ -95,8 +108,40 @@ def learn(net, loss, plan, *, optimizer, out, show=True):
     Refusal
         If the state in `out` belongs to another net, or the loss is no number any more.
     """
-    out = Path(out)
-    learner = Learner(net, loss)
+    with computing_in(net, precision):
+        if precision == "mixed_float16":  # small gradients would vanish in 5 bits of exponent
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        return _learn(net, Learner(net, loss, weight_decay=weight_decay), plan, optimizer, Path(out), show)
+
+
+@contextmanager
+def computing_in(net, precision):
+    """Let the layers of a net compute in another precision, those with float32 of their own excepted.
+
+    Examples
+    --------
+    >>> net = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1)])
+    >>> with computing_in(net, "mixed_bfloat16"):
+    ...     net.layers[0].compute_dtype
+    'bfloat16'
+    >>> net.layers[0].compute_dtype
+    'float32'
+    """
+    if precision not in PRECISIONS:
+        refuse("this precision does not exist", expected=", ".join(PRECISIONS), received=repr(precision),
+               remedy="choose one of these")  # fmt: skip
+    mixed = [] if precision == "float32" else [layer for layer in net.layers if layer.name not in EXACT]
+    before = [layer.dtype_policy for layer in mixed]
+    for layer in mixed:
+        layer.dtype_policy = precision
+    try:
+        yield
+    finally:
+        for layer, policy in zip(mixed, before, strict=True):
+            layer.dtype_policy = policy
+
+
+def _learn(net, learner, plan, optimizer, out, show):
     learner.compile(optimizer=optimizer)
     rows, best = _resume(learner, plan, out)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -1,4 +1,6 @@
-"""Learning rates as functions of time, in epochs."""
+"""Learning rates as functions of time."""
+
+import math
 
 
 def triangular(epoch, *, lowest, highest, half_cycle, halve_every):
@@ -29,3 +31,18 @@ def triangular(epoch, *, lowest, highest, half_cycle, halve_every):
     phase = (within / half_cycle) % 2  # 0..2: up, then down
     height = phase if phase <= 1 else 2 - phase
     return (lowest + (highest - lowest) * height) * 0.5**session
+
+
+def cosine(part, *, lowest, highest):
+    """Learning rate down half a cosine, from the highest at `part` 0 of the run to the lowest at 1.
+
+    References
+    ----------
+    .. [1] Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017.
+
+    Examples
+    --------
+    >>> [round(cosine(p, lowest=1, highest=3), 6) for p in (0, 0.5, 1)]
+    [3.0, 2.0, 1.0]
+    """
+    return lowest + (highest - lowest) * 0.5 * (1 + math.cos(math.pi * part))

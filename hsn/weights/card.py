@@ -10,6 +10,7 @@ from .._refuse import refuse
 from .bounded import read_text
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+_Positive = Annotated[float, Field(gt=0)]
 
 
 class _Strict(BaseModel):
@@ -17,10 +18,16 @@ class _Strict(BaseModel):
 
 
 class Normalisation(_Strict):
-    """How pixels become the net's input: ``(x - mean) / std``, for x in 0..255, alike for R, G and B."""
+    """How pixels become the net's input: ``(x - mean) / std``, for x in 0..255; three numbers are for R, G and B."""
 
-    mean: float
-    std: Annotated[float, Field(gt=0)]
+    mean: float | tuple[float, float, float]
+    std: _Positive | tuple[_Positive, _Positive, _Positive]
+
+    def __str__(self):
+        def told(numbers):
+            return ", ".join(f"{n:.5g}" for n in numbers) if isinstance(numbers, tuple) else f"{numbers:.5g}"
+
+        return f"(x - {told(self.mean)}) / {told(self.std)}"
 
 
 class Card(_Strict):

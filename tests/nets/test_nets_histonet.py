@@ -70,6 +70,31 @@ def test_a_seed_repeats_the_initial_weights():
     assert (one[0] != other[0]).any()
 
 
+def test_cells_are_scored_like_patches_of_their_own_maps(rng):
+    nets = [histonet.m2(3, width=0.1, input_px=None, seed=s) for s in (0, 1)]
+    for net in nets:  # a second net in one process: names must not collide
+        cells = histonet.over_cells(net, cell_px=32, stride_px=16)
+        x = rng.normal(size=(1, 64, 80, 3)).astype("float32")
+        scores = keras.ops.convert_to_numpy(cells(x, training=False))
+        assert scores.shape == (1, 3, 4, 3)
+        maps = keras.Model(net.input, net.get_layer("average").input)(x)
+        kernel, bias = histonet.logits_of(net).get_weights()
+        cell = keras.ops.convert_to_numpy(maps)[0, 1:3, 2:4].mean(axis=(0, 1)) @ kernel + bias
+        np.testing.assert_allclose(scores[0, 1, 2], 1 / (1 + np.exp(-cell)), rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["m5", "m7"])
+def test_other_heads_cannot_score_cells(name):
+    with pytest.raises(Refusal, match="this net cannot score cells"):
+        histonet.over_cells(histonet.FAMILY[name](3, width=0.05, input_px=None), cell_px=32, stride_px=16)
+
+
+@pytest.mark.parametrize(("cell", "stride"), [(40, 16), (32, 8), (0, 16)])
+def test_cells_that_do_not_fit_the_maps_are_refused(cell, stride):
+    with pytest.raises(Refusal, match="cells must fit the net's maps; expected multiples of 16 px"):
+        histonet.over_cells(histonet.m2(3, width=0.05, input_px=None), cell_px=cell, stride_px=stride)
+
+
 @pytest.mark.parametrize("options", [{"vectoriser": "middle"}, {"vectoriser": "flatten", "input_px": None}])
 def test_an_unknown_vectoriser_is_refused(options):
     with pytest.raises(Refusal, match="this vectoriser cannot be built"):

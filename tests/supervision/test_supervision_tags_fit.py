@@ -102,6 +102,32 @@ def test_a_killed_run_ends_like_one_that_was_not(tmp_path, rng, monkeypatch):
         np.testing.assert_allclose(a, b, atol=1e-5)
 
 
+def test_a_grid_of_tags_is_learned_with_what_lies_around_each_cell(tmp_path, rng):
+    images, _ = patches(24, rng, side=48)
+    grids = rng.random((24, 3, 3, 2)) < 0.5
+    numbers = {"patch_px": 48, "cell_px": 16, "cell_stride_px": 16, "epochs": 2}
+    classifier = net()
+    before = classifier.get_weights()[0].copy()
+    history = tags.fit(classifier, images, grids, recipe(**numbers), out=tmp_path)
+    assert len(history.epochs) == 2
+    assert (classifier.get_weights()[0] != before).any()
+    assert weights.load(tmp_path).net.output_shape == (None, 2)
+
+
+@pytest.mark.parametrize(
+    ("grid", "numbers", "words"),
+    [
+        ((3, 3), {}, "a grid of tags needs its sizes"),
+        ((2, 3), {"cell_px": 16, "cell_stride_px": 16}, r"does not cover the patch; expected 3 x 3 cells for 48 px"),
+        ((3, 3), {"cell_px": 16, "cell_stride_px": 16, "shift_px": 2}, "a grid of tags cannot be shifted"),
+    ],
+)
+def test_grids_that_do_not_fit_are_refused(tmp_path, rng, grid, numbers, words):
+    images, _ = patches(4, rng, side=48)
+    with pytest.raises(Refusal, match=words):
+        tags.fit(net(), images, np.ones((4, *grid, 2)), recipe(patch_px=48, **numbers), out=tmp_path / "run")
+
+
 def test_a_state_of_another_net_is_refused(tmp_path, rng):
     images, tagged = patches(16, rng)
     tags.fit(net(), images, tagged, recipe(epochs=1), out=tmp_path)
