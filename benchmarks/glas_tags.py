@@ -1,6 +1,7 @@
 """GlaS from tags only: train the shipped nets `glas-tags-cam` and `glas-tags`, and score them on test A.
 
     python benchmarks/glas_tags.py train --out out/glas-tags       # both stages, then pretrained/ is written
+    python benchmarks/glas_tags.py windows                         # the first stage on validation, by window
     python benchmarks/glas_tags.py score                           # the shipped nets on test A
 
 Annotation: whether a crop shows gland, and whether it shows anything else. Crops of 48 x 48 px at 1.24 um/px (60 um)
@@ -155,16 +156,30 @@ def _ship(name, net, recipe, scores, notes):
 
 def score(split, names):
     """Pooled and per-image scores of shipped nets, stage by stage."""
+    pairs = samples(split)
     for name in names:
         model = open_model(name)
-        recipe = sibling_of(model)[1]
-        counts = {"cam": [], "adjusted": [], "refined": []}
-        for image, labels in samples(split):
-            made = tags.stages(model.net, image, recipe)
-            for stage, of in counts.items():
-                of.append(confusion(labels, made.labels(stage), 2))
+        _print_stages({"net": name, "split": split}, model.net, sibling_of(model)[1], pairs)
+
+
+def windows():
+    """How the window of Grad-CAM decides: the shipped first stage on validation."""
+    model = open_model("glas-tags-cam")
+    recipe, pairs = sibling_of(model)[1], samples("validation")
+    for window_px in (48, 64, 80, 96, 112, 208):
+        for way in ("cover", "overlapped"):
+            tried = recipe.changed(window_px=window_px, windows=way)
+            _print_stages({"window_px": window_px, "windows": way}, model.net, tried, pairs)
+
+
+def _print_stages(what, net, recipe, pairs):
+    counts = {"cam": [], "adjusted": [], "refined": []}
+    for image, labels in pairs:
+        made = tags.stages(net, image, recipe)
         for stage, of in counts.items():
-            print(json.dumps({"net": name, "split": split, "images": len(of), "stage": stage} | _row(of)))
+            of.append(confusion(labels, resize_labels(made.labels(stage), labels.shape), 2))
+    for stage, of in counts.items():
+        print(json.dumps(what | {"images": len(of), "stage": stage} | _row(of)), flush=True)
 
 
 def _row(counts):
@@ -190,13 +205,15 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("train", "score"))
+    parser.add_argument("what", choices=("train", "windows", "score"))
     parser.add_argument("--out", type=Path, default=Path("out/glas-tags"))
     parser.add_argument("--split", default="testA")
     parser.add_argument("--nets", nargs="+", default=("glas-tags-cam", "glas-tags"))
     given = parser.parse_args()
     if given.what == "train":
         train(given.out)
+    elif given.what == "windows":
+        windows()
     else:
         score(given.split, given.nets)
 
