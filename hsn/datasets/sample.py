@@ -66,7 +66,9 @@ class Sample:
         """Whether there is truth in a taxonomy (by name or as it is); its files are not looked at."""
         taxonomy = taxonomies.get(taxonomy)
         # Objects of one class are a whole truth only where there is but one other class: everything else.
-        by_objects = self.instances_path is not None and len(taxonomy) == 2 and self.instances_of in taxonomy.names
+        by_objects = (
+            self.instances_path is not None and len(taxonomy) == 2 and self.instances_of in taxonomy.names
+        )
         return taxonomy.name in self.mask_paths or by_objects
 
     def truth(self, taxonomy):

@@ -145,7 +145,9 @@ class Warp:
         there = np.indices(self.bend.shape[1:]) - np.reshape(middle, (2, 1, 1)) + self.bend  # (2, side, side)
         rows, columns = np.einsum("ij,jrc->irc", self.matrix, there) + np.reshape(self.centre, (2, 1, 1))
         array = np.ascontiguousarray(array)
-        return cv2.remap(array, columns.astype(np.float32), rows.astype(np.float32), interpolation, borderMode=border)
+        return cv2.remap(
+            array, columns.astype(np.float32), rows.astype(np.float32), interpolation, borderMode=border
+        )
 
 
 def draw_warp(rng, shape, side_px, *, zoom=(1.0, 1.0), flips=(False, False), turn_deg=0.0, shear_deg=0.0, skew=0.0,
@@ -202,7 +204,9 @@ def draw_warp(rng, shape, side_px, *, zoom=(1.0, 1.0), flips=(False, False), tur
 
 def _splines(rng, side_px, spread_px, every_px):
     """A cubic B-spline with normal coefficients, (2, side, side) pixels."""
-    count = int(np.ceil((side_px - 1) / every_px)) + 4  # one point before the crop and two behind it bear on it
+    count = (
+        int(np.ceil((side_px - 1) / every_px)) + 4
+    )  # one point before the crop and two behind it bear on it
     places = np.arange(side_px) / every_px + 1
     grid = np.stack(np.meshgrid(places, places, indexing="ij"))
     points = rng.normal(0, spread_px, (2, count, count))

@@ -23,7 +23,9 @@ from ..types import History
 
 HISTORY = "history.json"
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
-EXACT = ("probabilities",)  # the layer of the final sigmoid or softmax: 16 bits would round what is nearly sure
+EXACT = (
+    "probabilities",
+)  # the layer of the final sigmoid or softmax: 16 bits would round what is nearly sure
 EPOCH_DRAWS = 100_000  # room for the draws of one epoch: a layer counts one per step
 
 
@@ -78,7 +80,9 @@ class Plan:
     monitor: str
 
 
-def learn(net, loss, plan, *, optimizer, out, weight_decay=0.0, precision="float32", show=True):
+def learn(
+    net, loss, plan, *, optimizer, out, weight_decay=0.0, precision="float32", jit_compile="auto", show=True
+):
     """Train `net` in place by `plan`; afterwards it holds the best epoch's weights.
 
     Parameters
@@ -95,6 +99,8 @@ def learn(net, loss, plan, *, optimizer, out, weight_decay=0.0, precision="float
     precision : {"float32", "mixed_float16", "mixed_bfloat16"}
         What the net computes in while it learns; its weights, and the net afterwards, are float32. For gradients
         over several batches give an optimiser with `gradient_accumulation_steps`.
+    jit_compile : bool or "auto"
+        Whether the backend compiles a step as a whole; see `keras.Model.compile`.
     show : bool
         Whether to show a progress bar.
 
@@ -111,7 +117,9 @@ def learn(net, loss, plan, *, optimizer, out, weight_decay=0.0, precision="float
     with computing_in(net, precision):
         if precision == "mixed_float16":  # small gradients would vanish in 5 bits of exponent
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-        return _learn(net, Learner(net, loss, weight_decay=weight_decay), plan, optimizer, Path(out), show)
+        learner = Learner(net, loss, weight_decay=weight_decay)
+        learner.compile(optimizer=optimizer, jit_compile=jit_compile)
+        return _learn(net, learner, plan, Path(out), show)
 
 
 @contextmanager
@@ -141,8 +149,7 @@ def computing_in(net, precision):
             layer.dtype_policy = policy
 
 
-def _learn(net, learner, plan, optimizer, out, show):
-    learner.compile(optimizer=optimizer)
+def _learn(net, learner, plan, out, show):
     rows, best = _resume(learner, plan, out)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, disable=not show) as progress:
@@ -151,7 +158,7 @@ def _learn(net, learner, plan, optimizer, out, show):
             losses = []
             _seed_dropout(net, epoch)
             for step in range(plan.steps):
-                optimizer.learning_rate = plan.rate(epoch + step / plan.steps)
+                learner.optimizer.learning_rate = plan.rate(epoch + step / plan.steps)
                 x, target, weight = plan.batch(epoch, step)
                 losses.append(learner.train_on_batch(x, target, sample_weight=weight))
                 progress.advance(task)

@@ -3,14 +3,21 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from .._files import replacing
 from .._refuse import refuse
 from .bounded import read_text
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
-_Positive = Annotated[float, Field(gt=0)]
+_Alike = float | tuple[float, float, float]
+
+
+def _positive(numbers):
+    if not min(numbers if isinstance(numbers, tuple) else (numbers,)) > 0:
+        raise PydanticCustomError("greater_than", "Input should be greater than 0")
+    return numbers
 
 
 class _Strict(BaseModel):
@@ -20,8 +27,8 @@ class _Strict(BaseModel):
 class Normalisation(_Strict):
     """How pixels become the net's input: ``(x - mean) / std``, for x in 0..255; three numbers are for R, G and B."""
 
-    mean: float | tuple[float, float, float]
-    std: _Positive | tuple[_Positive, _Positive, _Positive]
+    mean: _Alike
+    std: Annotated[_Alike, AfterValidator(_positive)]
 
     def __str__(self):
         def told(numbers):

@@ -1,0 +1,163 @@
+"""Files of masks: a folder as people have it, images and whatever holds their objects, paired by name.
+
+Known habits: label images beside the pictures or in a folder of their own, with an ending of their own
+(`train_1_anno.bmp` of GlaS); Aperio XML (MoNuSeg); zips of ImageJ's regions (CryoNuSeg).
+"""
+
+import re
+from collections import defaultdict
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from .._refuse import refuse
+from . import imagej, xml
+from .files import read_labels
+from .instances import objects_of
+
+OUTLINES = {".xml": xml.instances, ".zip": imagej.instances, ".roi": imagej.instances}
+RASTERS = (".png", ".bmp", ".tif", ".tiff")
+PICTURES = (*RASTERS, ".jpg", ".jpeg")
+# What names of label images end in, and what their folders are called.
+_WORDS = "anno|annotations?|labels?|masks?|instances?|gt|truth|rois?|binary|xml"
+_ENDING = re.compile(rf"[ _-]({_WORDS})$", re.IGNORECASE)
+_FOLDER = re.compile(rf"(^|[ _-])({_WORDS})([ _-]|$)", re.IGNORECASE)
+_MASK = 255  # the one value of a binary mask
+
+
+class Pairs(NamedTuple):
+    """Images with their annotations.
+
+    Attributes
+    ----------
+    images, annotations : tuple of pathlib.Path
+        In the same order.
+    alone : tuple of (pathlib.Path, str)
+        Files without a partner, and why.
+    """
+
+    images: tuple[Path, ...]
+    annotations: tuple[Path, ...]
+    alone: tuple[tuple[Path, str], ...]
+
+
+def pair(folder):
+    """Find the images and their annotations in a folder, and in those below it.
+
+    An annotation is an `.xml`, a `.zip` or `.roi`, or an image whose name ends like `_anno`, `_label` or `_mask`, or
+    which lies in a folder called so. It belongs to the image of its name without that ending.
+
+    Parameters
+    ----------
+    folder : path
+
+    Returns
+    -------
+    Pairs
+        In natural order of names.
+
+    Raises
+    ------
+    Refusal
+        If there is no such folder, or no pair in it; files that are alone are named.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> for name in ("a.png", "a_anno.png", "b.png"):
+    ...     (folder / name).touch()
+    >>> pairs = pair(folder)
+    >>> pairs.images[0].name, pairs.annotations[0].name, pairs.alone[0][0].name
+    ('a.png', 'a_anno.png', 'b.png')
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        refuse(f"{folder} is no folder", expected="a folder of images and their masks", received="none",
+               remedy="mend the path")  # fmt: skip
+    images, annotations = defaultdict(list), defaultdict(list)
+    for path in sorted(folder.rglob("*")):
+        inner = path.relative_to(folder)
+        if any(part[0] == "." for part in inner.parts) or not path.is_file():
+            continue
+        suffix = path.suffix.lower()
+        if suffix in OUTLINES or (suffix in RASTERS and _is_label(inner)):
+            annotations[_ENDING.sub("", path.stem)].append(path)
+        elif suffix in PICTURES:
+            images[path.stem].append(path)
+    together, alone = [], []
+    for key in sorted(images.keys() | annotations.keys(), key=_natural):
+        of, its = images.get(key, []), annotations.get(key, [])
+        if len(of) == len(its) == 1:
+            together.append((of[0], its[0]))
+            continue
+        why = "has no mask of its name" if not its else "has no image of its name"
+        why = f"{len(of)} images and {len(its)} masks have this name" if of and its else why
+        alone += [(path, why) for path in (*of, *its)]
+    if not together:
+        named = "; ".join(f"{path.name} {why}" for path, why in alone[:5]) or "no images"
+        refuse(f"{folder} holds no image with its mask", received=named,
+               expected="images, and label images, XML or ROI zips of the same names",
+               remedy="name masks like their images, as a.png and a_mask.png")  # fmt: skip
+    return Pairs(*zip(*together, strict=True), tuple(alone))
+
+
+def read(path, shape):
+    """Read the objects of one image, whatever file holds them.
+
+    Parameters
+    ----------
+    path : path
+        A label image, an Aperio XML, or regions of ImageJ.
+    shape : (int, int) or None
+        Height and width of the image; None takes a label image as large as it is.
+
+    Returns
+    -------
+    int32 array, shape (H, W)
+        0 background. Ids as they are stored; a binary mask, whose one value is 255, is cut into its parts.
+
+    Raises
+    ------
+    Refusal
+        If the file cannot be read, or is not of that size.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from hsn.labels.files import write_labels
+    >>> path = Path(tempfile.mkdtemp()) / "mask.png"
+    >>> write_labels(path, np.array([[255, 0, 255]]))
+    >>> read(path, (1, 3)).tolist()
+    [[1, 0, 2]]
+    """
+    path = Path(path)
+    if path.suffix.lower() in OUTLINES:
+        return OUTLINES[path.suffix.lower()](path, shape)
+    stored = read_labels(path)
+    if shape is not None and stored.shape != tuple(shape):
+        refuse(f"{path} is not of the size of its image", expected=tuple(shape), received=stored.shape,
+               remedy="export it again at full size")  # fmt: skip
+    values = np.unique(stored)
+    return objects_of(stored > 0) if values[-1] == _MASK and len(values[values > 0]) == 1 else stored
+
+
+def is_raster(path):
+    """Whether a file is a label image, and not a list of outlines.
+
+    Examples
+    --------
+    >>> is_raster("a.png"), is_raster("a.xml")
+    (True, False)
+    """
+    return Path(path).suffix.lower() not in OUTLINES
+
+
+def _is_label(inner):
+    """Whether a raster file is a label image, by its own name or its nearest folder's."""
+    return bool(_ENDING.search(inner.stem) or any(_FOLDER.search(part) for part in inner.parts[:-1]))
+
+
+def _natural(name):
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]

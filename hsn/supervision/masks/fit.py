@@ -1,0 +1,197 @@
+"""Fit: a net learns from full masks, on random crops, and the epoch that judges unseen images best is kept.
+
+The result is a folder that explains itself and that `hsn.segment` takes by path: `net.keras`, `card.json`,
+`recipe.json`; beside them what a killed run needs to go on.
+"""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from ... import weights
+from ..._instances import renumber
+from ..._refuse import as_image, refuse
+from ...images.read import read
+from ...labels.colors import resize_labels
+from ...labels.contours import INSIDE
+from ...labels.mask_files import read as read_instances
+from ...metrics.objects import Matching, match
+from ...metrics.table import overlaps
+from ...training.augment import draw, draw_warp
+from ...training.held_out import hold_out
+from ...training.learner import Plan, learn
+from ...training.rates import cosine
+from .loss import loss
+from .recipe import MONITORS
+from .segment import at_scale, maps_of, normalised, objects
+from .targets import encoded, targets, weights_of
+
+ADAM_EPSILON = 1e-8  # torch's, which both systems used; Keras has 1e-7
+
+
+def fit(net, images, annotations, recipe, *, out):
+    """Train a net from full masks, and write it as a trained folder.
+
+    Parameters
+    ----------
+    net : keras.Model
+        (N, H, W, 3) normalised pixels -> (N, H, W, C) probabilities, for instance of `hsn.nets.unet` or
+        `hsn.nets.fullnet`; trained in place.
+    images : sequence of uint8 arrays (H, W, 3), or of paths
+        At `recipe.image_mpp`.
+    annotations : sequence of int arrays (H, W), or of paths
+        Per image its objects: 0 background, any positive ids. Paths as `hsn.labels.mask_files` reads them.
+    recipe : Recipe
+    out : path
+        The folder. A run that was killed goes on from its last epoch when it is started again.
+
+    Returns
+    -------
+    History
+        Per epoch `rate`, `loss`, `validation_loss`, `validation_iou` (of the inside, mean over images) and
+        `validation_pq` (panoptic quality of objects at the size of the images, pooled).
+
+    Raises
+    ------
+    Refusal
+        If images and annotations do not belong together, nothing is left to learn or validate on, or `out` holds
+        another run.
+    """
+    if len(images) != len(annotations):
+        refuse("images and masks must belong together", expected=f"masks for {len(images)} images",
+               received=len(annotations), remedy="give one label image per image, in the same order")  # fmt: skip
+    numbers = recipe.learning
+    learned, held_out = hold_out(len(images), numbers.validation, seed=numbers.seed)
+    known = [Annotated(image, objects, recipe) for image, objects in zip(images, annotations, strict=True)]
+    crops = Crops([known[k] for k in learned], recipe)
+    optimizer = keras.optimizers.Adam(
+        beta_1=numbers.momenta[0],
+        beta_2=numbers.momenta[1],
+        epsilon=ADAM_EPSILON,
+        gradient_accumulation_steps=numbers.accumulate if numbers.accumulate > 1 else None,
+    )
+    plan = Plan(
+        epochs=numbers.epochs,
+        steps=numbers.steps or -(-len(learned) // numbers.batch),
+        batch=crops.batch,
+        rate=lambda epoch: cosine(epoch / numbers.epochs, lowest=numbers.lowest_rate, highest=numbers.rate),
+        validate=lambda: validation(net, [known[k] for k in held_out], recipe),
+        monitor=MONITORS[numbers.monitor],
+    )
+    history = learn(
+        net,
+        loss(recipe),
+        plan,
+        optimizer=optimizer,
+        out=Path(out) / "training",
+        weight_decay=numbers.weight_decay,
+        precision=numbers.precision,
+        # XLA takes a minute to compile a net with skips, and its convolutions on CPUs are slower.
+        jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
+    )
+    weights.save(out, net, card(recipe, history, name=Path(out).name), recipe.as_dict())
+    return history
+
+
+def card(recipe, history, *, name):
+    """A card with what is known after training; who shares the net adds source, data and licence."""
+    kept = history.epochs[history.best]
+    mean, std = (x[0] if len(set(x)) == 1 else x for x in (recipe.mean, recipe.std))
+    return weights.Card(
+        name=name,
+        supervision="masks",
+        classes=recipe.classes,
+        thresholds=(0.5 if recipe.inside is None else recipe.inside,) * len(recipe.classes),
+        mpp=recipe.mpp,
+        taxonomies=tuple(t.name for t in recipe.taxonomies),
+        normalisation=weights.Normalisation(mean=mean, std=std),
+        scores={k: v for k, v in kept.items() if k.startswith("validation") and np.isfinite(v)},
+        notes=f"epoch {kept['epoch']} of {len(history.epochs)} was kept, by validation {recipe.learning.monitor}",
+    )
+
+
+class Annotated:
+    """An image and its objects, at their own scale and at the net's.
+
+    Attributes
+    ----------
+    instances : int32 (H, W)
+        At the image's own scale.
+    image, small, weight : uint8 (h, w, 3), int32 (h, w), float32 (h, w)
+        Image, objects and weights at the net's scale.
+    """
+
+    def __init__(self, image, instances, recipe):
+        image = as_image(image) if isinstance(image, np.ndarray) else read(image)
+        if not isinstance(instances, np.ndarray):
+            instances = read_instances(instances, image.shape[:2])
+        if image.shape[:2] != instances.shape:
+            refuse("an image and its masks must be of one size", expected=image.shape[:2],
+                   received=instances.shape, remedy="check that the files are paired rightly")  # fmt: skip
+        self.instances = renumber(instances)[0]
+        self.image = at_scale(image, recipe, recipe.image_mpp)
+        self.small = resize_labels(self.instances, self.image.shape[:2])
+        self.weight = weights_of(self.small, recipe)
+
+
+class Crops:
+    """Random crops with their targets; what a batch holds depends on the seed, the epoch and the step only."""
+
+    def __init__(self, known, recipe):
+        self._known, self._recipe = known, recipe
+
+    def batch(self, epoch, step):
+        """Pixels (B, px, px, 3), targets (B, px, px, C + 1), weights (B, px, px)."""
+        numbers = self._recipe.learning
+        order = np.random.default_rng((numbers.seed, epoch)).permutation(len(self._known))
+        rng = np.random.default_rng((numbers.seed, epoch, step))
+        chosen = order[(step * numbers.batch + np.arange(numbers.batch)) % len(order)]
+        drawn = [self._crop(rng, self._known[k]) for k in chosen]
+        return tuple(np.stack(x) for x in zip(*drawn, strict=True))
+
+    def _crop(self, rng, known):
+        numbers = self._recipe.learning
+        warp = draw_warp(
+            rng,
+            known.small.shape,
+            numbers.crop_px,
+            zoom=numbers.zoom,
+            flips=numbers.flips,
+            turn_deg=numbers.turn_deg,
+            shear_deg=numbers.shear_deg,
+            skew=numbers.skew,
+            bend_px=numbers.bend_px,
+            bend_every_px=numbers.bend_every_px,
+            ripple_px=numbers.ripple_px,
+            ripple_sigma_px=numbers.ripple_sigma_px,
+        )
+        color = draw(rng, flips=False, quarter_turns=False, gain=numbers.gain, offset=numbers.offset)
+        pixels = normalised(color.paint(warp.image(known.image)), self._recipe) * contrast(rng, numbers)
+        # Contours are drawn after the move, so that their width stays; weights move with the image.
+        return pixels, encoded(warp.labels(known.small), self._recipe), warp.weight(known.weight)
+
+
+def contrast(rng, numbers):
+    """Factors of the three normalised channels, float32 (3,); see `Learning.contrasts`."""
+    factors = np.ones(3)
+    for k, spread in enumerate(numbers.contrasts):
+        apart = k == len(numbers.contrasts) - 1 and rng.random() < numbers.apart
+        factors = factors * (1 + spread * rng.uniform(-1, 1, 3 if apart else 1))
+    return factors.astype(np.float32)
+
+
+def validation(net, known, recipe):
+    """Scores of images that were not learned from: `validation_loss`, `validation_iou`, `validation_pq`."""
+    of, single = loss(recipe), recipe.changed(views=1)
+    losses, ious, matching = [], [], Matching()
+    for each in known:
+        maps = maps_of(net, each.image, single)
+        target, weight = targets(each.image, each.small, recipe)
+        losses.append(float(of(target[None], maps[None], weight[None], None)))
+        inside = target[..., INSIDE if recipe.ternary else 0] > 0
+        found = maps.argmax(axis=2) == INSIDE if recipe.ternary else maps[..., 0] > recipe.inside
+        ious.append((inside & found).sum() / max((inside | found).sum(), 1))
+        told = objects(maps, recipe, mpp=recipe.mpp)
+        matching += match(overlaps(each.small, told))
+    return {"validation_loss": np.mean(losses), "validation_iou": np.mean(ious), "validation_pq": matching.pq}

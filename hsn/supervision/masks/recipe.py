@@ -1,0 +1,292 @@
+"""The recipe of learning from full masks: every number of the two published systems, with its unit and source.
+
+One record serves both. `fullnet` gives the numbers of FullNet + varCE: three classes (background, inside, contour),
+border weights, the variance term, parts grown back by what the contour took. `unet` gives those of the two U-Nets on
+CryoNuSeg: one class, plain cross-entropy, a threshold.
+
+Sources: Qu et al., MICCAI 2019, and its released code; C. Eichner, Histology-NucleiSeg, 2022.
+"""
+
+from dataclasses import asdict, dataclass, fields, replace
+
+from ... import taxonomies as known_taxonomies
+from ..._refuse import refuse
+from ...nets import fullnet as fullnet_net
+from ...nets import unet as unet_net
+from ...taxonomies import NUCLEI, Taxonomy
+
+TERNARY = ("background", "inside", "contour")
+SEPARATIONS = ("parts", "flood", "waists")
+MONITORS = {"iou": "-validation_iou", "pq": "-validation_pq", "loss": "validation_loss"}
+GREY = 255.0  # the papers' normalisation is of pixels over 255
+
+# FullNet's numbers for nuclei are pixels at this scale; here they are micrometres.
+_NUCLEI_MPP = 0.25
+
+
+@dataclass(frozen=True)
+class Learning:
+    """How a net is trained on masks; the defaults are FullNet's for nuclei.
+
+    Attributes
+    ----------
+    epochs, steps, batch : int
+        An epoch is `steps` batches of random crops; 0 steps means as many as there are images over `batch`.
+    crop_px : int
+        Side of the crops, at the net's scale.
+    rate, lowest_rate : float
+        Adam's learning rate, from the one down to the other along a cosine; equal, it is constant.
+    momenta : (float, float)
+        Adam's two.
+    weight_decay : float
+        Half the squares of all weights times this are added to the loss (not decoupled).
+    accumulate : int
+        Batches whose gradients are averaged before the weights change.
+    precision : {"float32", "mixed_float16", "mixed_bfloat16"}
+        What the net computes in while it learns.
+    zoom : (float, float)
+        Range of the factor by which tissue is enlarged.
+    flips : (bool, bool)
+        Whether crops may be flipped top to bottom, and left to right.
+    turn_deg, shear_deg : float
+        Largest rotation and shear to either side.
+    skew : float
+        Every entry of an affine matrix moves by up to this.
+    bend_px, bend_every_px : float
+        Elastic by B-splines: spread of the control points, and from one to the next.
+    ripple_px, ripple_sigma_px : (float, float)
+        Elastic by smoothed noise: ranges of its height and of its smoothing.
+    gain, offset : float
+        Colour: each channel is multiplied by 1 +- gain and shifted by +- offset grey levels.
+    contrasts : tuple of float
+        Colour: normalised pixels are multiplied by 1 +- each.
+    apart : float
+        How often the last of `contrasts` is drawn for each channel anew.
+    validation : float or tuple of int
+        Share of the images to validate on, drawn by the seed, or their indices.
+    monitor : {"iou", "pq", "loss"}
+        Which validation score decides the epoch that is kept.
+    seed : int
+    """
+
+    epochs: int = 300
+    steps: int = 0
+    batch: int = 8
+    crop_px: int = 208
+    rate: float = 1e-3
+    lowest_rate: float = 1e-3
+    momenta: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = 1e-4
+    accumulate: int = 1
+    precision: str = "float32"
+    zoom: tuple[float, float] = (0.8, 1.25)
+    flips: tuple[bool, bool] = (False, True)
+    turn_deg: float = 90.0
+    shear_deg: float = 0.0
+    skew: float = 0.3
+    bend_px: float = 15.0
+    bend_every_px: float = 250 / 6  # a mesh of 6 x 6 over a patch of 250 px
+    ripple_px: tuple[float, float] = (0.0, 0.0)
+    ripple_sigma_px: tuple[float, float] = (4.0, 8.0)
+    gain: float = 0.0
+    offset: float = 0.0
+    contrasts: tuple[float, ...] = ()
+    apart: float = 0.0
+    validation: float | tuple[int, ...] = 0.2
+    monitor: str = "iou"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What turns an image into objects, and how the net for it learns.
+
+    Attributes
+    ----------
+    classes : tuple of str
+        The net's outputs, in order: `TERNARY`, or one name for a net with one output.
+    taxonomies : tuple of Taxonomy
+        What can be segmented; of two classes, the second being the objects. The first is the default.
+    mpp, image_mpp : float
+        Micrometres per pixel of the net's input, and of images that come without their own.
+    mean, std : tuple of 3 float
+        Normalisation of red, green and blue, for pixels 0..255.
+    contour_px : int
+        How far the contour reaches into an object, at the net's scale; it reaches 1 px outside.
+    border_weight, border_sigma_um : float
+        Weight where the outlines of two objects meet, and width of the bump; a weight of 0 means none.
+    variance : float
+        Factor of the variance term; 0 means none.
+    inside : float or None
+        From which probability on a pixel is inside; None: where that is the likeliest class.
+    separate : {"parts", "flood", "waists"}
+        How touching objects are told apart. "parts": connected parts of the inside, grown. "flood": these are the
+        markers of a watershed on the evidence, which stops where objects end or `grow_um` away. "waists": a
+        watershed of the distance to the background, for a net with one output.
+    grow_um : float
+        How far parts are grown.
+    meet : {"nearest", "larger"}
+        Who has the pixels that two grown parts can reach; see `hsn.labels.contours.grow`.
+    waist_um : float
+        Depth of a waist from which it parts objects; 0 leaves connected parts whole.
+    least_um2 : float
+        Smaller objects are dropped; inside only, where it is grown afterwards.
+    fill : bool
+        Whether holes are closed.
+    tile_px : int
+        Side of what one forward pass decides, at the net's scale.
+    margin_px : int or None
+        What a tile sees around that; None is as far as the net looks, so that tiles cannot be told in the result.
+    views : {1, 8}
+        Symmetries of the square that are averaged.
+    learning : Learning
+
+    Examples
+    --------
+    >>> recipe = fullnet()
+    >>> Recipe.from_dict(recipe.as_dict()) == recipe
+    True
+    """
+
+    classes: tuple[str, ...] = TERNARY
+    taxonomies: tuple[Taxonomy, ...] = (NUCLEI,)
+    mpp: float = _NUCLEI_MPP
+    image_mpp: float = _NUCLEI_MPP
+    mean: tuple[float, float, float] = tuple(GREY * m for m in fullnet_net.NUCLEI_MEAN)
+    std: tuple[float, float, float] = tuple(GREY * s for s in fullnet_net.NUCLEI_STD)
+    contour_px: int = 1
+    border_weight: float = 10.0
+    border_sigma_um: float = 5 * _NUCLEI_MPP
+    variance: float = 1.0
+    inside: float | None = None
+    separate: str = "parts"
+    grow_um: float = 2 * _NUCLEI_MPP
+    meet: str = "nearest"
+    waist_um: float = 0.0
+    least_um2: float = 20 * _NUCLEI_MPP**2
+    fill: bool = False
+    tile_px: int = 512
+    margin_px: int | None = None
+    views: int = 8
+    learning: Learning = Learning()
+
+    def __post_init__(self):
+        ternary = tuple(self.classes) == TERNARY
+        positive = {"mpp": self.mpp, "image_mpp": self.image_mpp, "tile_px": self.tile_px,
+                    "border_sigma_um": self.border_sigma_um}  # fmt: skip
+        for name, value in positive.items():
+            if not value > 0:
+                refuse(f"a recipe's `{name}` must be positive", expected="a number above 0",
+                       received=value, remedy="mend recipe.json")  # fmt: skip
+        if len(self.mean) != 3 or len(self.std) != 3 or not min(self.std) > 0:
+            refuse("a recipe's normalisation is of red, green and blue", received=f"{self.mean} and {self.std}",
+                   expected="three means, three deviations above 0", remedy="mend recipe.json")  # fmt: skip
+        if not ternary and len(self.classes) != 1:
+            refuse("a net that learned from masks has outputs of one kind", expected=f"{TERNARY}, or one class",
+                   received=self.classes, remedy="mend the recipe's `classes`")  # fmt: skip
+        if self.separate not in SEPARATIONS or ternary == (self.separate == "waists"):
+            refuse("objects cannot be told apart so", received=repr(self.separate),
+                   expected="'parts' or 'flood' for a net that sees contours, 'waists' for one that does not",
+                   remedy="mend the recipe's `separate`")  # fmt: skip
+        if self.views not in (1, 8) or self.learning.monitor not in MONITORS:
+            refuse("a recipe's choice does not exist", expected="`views` 1 or 8, `monitor` iou, pq or loss",
+                   received=f"{self.views} and {self.learning.monitor!r}", remedy="mend the recipe")  # fmt: skip
+        for taxonomy in self.taxonomies:
+            if len(taxonomy) != 2:
+                refuse("objects of one kind are one class beside everything else", received=len(taxonomy),
+                       expected="a taxonomy of two classes", remedy="train a net per kind of object")  # fmt: skip
+
+    @property
+    def ternary(self):
+        """Whether the net sees contours."""
+        return tuple(self.classes) == TERNARY
+
+    def taxonomy(self, name=None):
+        """The taxonomy of this name, or the default."""
+        found = [t for t in self.taxonomies if name in (None, t.name)]
+        if not found:
+            refuse("this net does not segment this taxonomy", received=repr(name), remedy="choose one of these",
+                   expected=f"one of {', '.join(t.name for t in self.taxonomies)}")  # fmt: skip
+        return found[0]
+
+    def changed(self, **changes):
+        """A copy with some fields changed."""
+        return replace(self, **changes)
+
+    def as_dict(self):
+        """Plain data, as it stands in `recipe.json`."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data):
+        """Parse what `as_dict` gave, or a file that claims to be; anything odd is refused."""
+        try:
+            known = {f.name for f in fields(cls)}
+            if not isinstance(data, dict) or set(data) - known:
+                raise TypeError(f"unknown fields {sorted(set(data) - known)}")
+            values = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+            values["taxonomies"] = tuple(
+                known_taxonomies.get(t) if isinstance(t, str) else known_taxonomies.parse(t)
+                for t in data["taxonomies"]
+            )
+            values["learning"] = Learning(
+                **{k: tuple(v) if isinstance(v, list) else v for k, v in data.get("learning", {}).items()}
+            )
+            return cls(**values)
+        except (KeyError, TypeError, AttributeError) as error:
+            refuse("this is no recipe of learning from masks", expected="the fields of hsn.supervision.masks.Recipe",
+                   received=str(error), remedy="take recipe.json from a trained folder, unchanged")  # fmt: skip
+
+
+def fullnet():
+    """FullNet + varCE on nuclei at 0.25 um/px, as published.
+
+    For glands change `mpp`, `contour_px` (2), `border_sigma_um` (20 px at full size), `grow_um` (4 px), `least_um2`
+    (100 px of the net), and a constant rate of 5e-4 over 1000 epochs.
+
+    Examples
+    --------
+    >>> fullnet().classes, fullnet().learning.crop_px
+    (('background', 'inside', 'contour'), 208)
+    """
+    return Recipe(meet="larger")
+
+
+def unet():
+    """The U-Nets on CryoNuSeg at 0.25 um/px, as published: whole images of 512 x 512, a threshold, connected parts.
+
+    Examples
+    --------
+    >>> unet().classes, unet().learning.epochs
+    (('nucleus',), 75)
+    """
+    return Recipe(
+        classes=("nucleus",),
+        mean=tuple(GREY * m for m in unet_net.MEAN),
+        std=tuple(GREY * s for s in unet_net.STD),
+        border_weight=0.0,
+        variance=0.0,
+        inside=0.5,
+        separate="waists",
+        grow_um=0.0,
+        least_um2=0.0,
+        views=1,
+        learning=Learning(
+            epochs=75,
+            crop_px=512,
+            rate=1e-4,
+            lowest_rate=1e-4,
+            momenta=(0.9, 0.999),
+            weight_decay=0.0,
+            zoom=(0.9, 1.1),
+            flips=(True, True),
+            turn_deg=45.0,
+            shear_deg=15.0,
+            skew=0.0,
+            bend_px=0.0,
+            ripple_px=(0.0, 40.0),
+            contrasts=(0.5, 0.5),
+            apart=0.2,
+            monitor="loss",
+        ),
+    )

@@ -1,0 +1,81 @@
+"""Targets of learning from masks: objects become classes of pixels, and pixels between objects weigh more.
+
+After FullNet (Qu et al., MICCAI 2019): an object is its inside and a contour around it, so that neighbours come apart.
+"""
+
+import numpy as np
+from scipy.ndimage import binary_dilation
+
+from ..._instances import renumber
+from ..._refuse import as_image, refuse
+from ...labels.borders import outline_weights
+from ...labels.contours import INSIDE, ternary
+from ...refinement.clean import number_parts
+from ...types import Targets
+
+
+def targets(image, annotation, recipe):
+    """Turn the objects of an image into a target and weights.
+
+    Parameters
+    ----------
+    image : uint8 array, shape (H, W, 3)
+    annotation : int array, shape (H, W)
+        0 background; any positive ids. At the net's scale.
+    recipe : Recipe
+
+    Returns
+    -------
+    Targets
+        `target`, float32 (H, W, C + 1): 0 or 1 for each output of the net, then the number of the 8-connected part
+        of the inside that a pixel belongs to, 0 outside; the variance term needs it, and counts parts as they are
+        after augmentation. `weight`, float32 (H, W): 1 plus the weight of borders.
+
+    Raises
+    ------
+    Refusal
+        If image and annotation are not of one size, or the annotation is no label image.
+
+    Examples
+    --------
+    >>> from hsn.supervision.masks.recipe import fullnet
+    >>> made = targets(np.zeros((1, 6, 3), np.uint8), np.array([[0, 0, 5, 5, 5, 5]]), fullnet())
+    >>> made.target.argmax(axis=2).tolist(), made.weight.tolist()
+    ([[0, 2, 2, 1, 1, 1]], [[1.0, 1.0, 1.0, 1.0, 1.0, 1.0]])
+    """
+    if as_image(image).shape[:2] != np.shape(annotation):
+        refuse("an image and its objects must be of one size", expected=image.shape[:2],
+               received=np.shape(annotation), remedy="resize the label image, nearest pixel")  # fmt: skip
+    return Targets(encoded(annotation, recipe), weights_of(annotation, recipe))
+
+
+def encoded(instances, recipe):
+    """The target alone, float32 (H, W, C + 1); see `targets`.
+
+    Examples
+    --------
+    >>> from hsn.supervision.masks.recipe import unet
+    >>> encoded(np.array([[0, 3, 3, 0, 4]]), unet())[0].tolist()
+    [[0.0, 0.0], [1.0, 1.0], [1.0, 1.0], [0.0, 0.0], [1.0, 2.0]]
+    """
+    if recipe.ternary:
+        classes = _thin(ternary(instances, radius_px=recipe.contour_px), np.asarray(instances) > 0)
+        hot = np.eye(len(recipe.classes), dtype=np.float32)[classes]  # (H, W, 3)
+        inside = classes == INSIDE
+    else:
+        inside = renumber(instances)[0] > 0
+        hot = inside[..., None].astype(np.float32)  # (H, W, 1)
+    return np.concatenate([hot, number_parts(inside)[..., None].astype(np.float32)], axis=2)
+
+
+def _thin(classes, mask):
+    """Outside of objects the contour is one pixel wide, whatever its width inside."""
+    return np.where(mask | binary_dilation(mask), classes, 0)
+
+
+def weights_of(instances, recipe):
+    """The weights alone, float32 (H, W): 1, and more between objects; see `targets`."""
+    if not recipe.border_weight:
+        return np.ones(np.shape(instances), np.float32)
+    sigma_px = recipe.border_sigma_um / recipe.mpp
+    return 1 + outline_weights(instances, sigma_px=sigma_px, height=recipe.border_weight)
