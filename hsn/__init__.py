@@ -17,6 +17,7 @@ _DOORS = {
     "Refusal": "hsn._refuse:Refusal",
     "Segmentation": "hsn.types:Segmentation",
     "Taxonomy": "hsn.taxonomies:Taxonomy",
+    "masks": "hsn.supervision.masks",
     "tags": "hsn.supervision.tags",
     "taxonomies": "hsn.taxonomies",
 }

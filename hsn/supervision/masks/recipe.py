@@ -111,8 +111,11 @@ class Recipe:
         Micrometres per pixel of the net's input, and of images that come without their own.
     mean, std : tuple of 3 float
         Normalisation of red, green and blue, for pixels 0..255.
+    shrink_px : int
+        What every object loses all around before its contour is drawn, at the net's scale; FullNet's label files have
+        lost it already, and `grow_um` gives it back.
     contour_px : int
-        How far the contour reaches into an object, at the net's scale; it reaches 1 px outside.
+        How far the contour reaches into what is left, at the net's scale; it reaches 1 px outside of it.
     border_weight, border_sigma_um : float
         Weight where the outlines of two objects meet, and width of the bump; a weight of 0 means none.
     variance : float
@@ -154,6 +157,7 @@ class Recipe:
     image_mpp: float = _NUCLEI_MPP
     mean: tuple[float, float, float] = tuple(GREY * m for m in fullnet_net.NUCLEI_MEAN)
     std: tuple[float, float, float] = tuple(GREY * s for s in fullnet_net.NUCLEI_STD)
+    shrink_px: int = 0
     contour_px: int = 1
     border_weight: float = 10.0
     border_sigma_um: float = 5 * _NUCLEI_MPP
@@ -241,7 +245,7 @@ class Recipe:
 def fullnet():
     """FullNet + varCE on nuclei at 0.25 um/px, as published.
 
-    For glands change `mpp`, `contour_px` (2), `border_sigma_um` (20 px at full size), `grow_um` (4 px), `least_um2`
+    For glands change `mpp`, `shrink_px` (2 at full size), `contour_px` (2), `border_sigma_um` (20 px at full size), `grow_um` (4 px), `least_um2`
     (100 px of the net), and a constant rate of 5e-4 over 1000 epochs.
 
     Examples
@@ -249,7 +253,7 @@ def fullnet():
     >>> fullnet().classes, fullnet().learning.crop_px
     (('background', 'inside', 'contour'), 208)
     """
-    return Recipe(meet="larger")
+    return Recipe(shrink_px=1, meet="larger")
 
 
 def unet():

@@ -41,7 +41,7 @@ def targets(image, annotation, recipe):
     >>> from hsn.supervision.masks.recipe import fullnet
     >>> made = targets(np.zeros((1, 6, 3), np.uint8), np.array([[0, 0, 5, 5, 5, 5]]), fullnet())
     >>> made.target.argmax(axis=2).tolist(), made.weight.tolist()
-    ([[0, 2, 2, 1, 1, 1]], [[1.0, 1.0, 1.0, 1.0, 1.0, 1.0]])
+    ([[0, 0, 2, 2, 1, 1]], [[1.0, 1.0, 1.0, 1.0, 1.0, 1.0]])
     """
     if as_image(image).shape[:2] != np.shape(annotation):
         refuse("an image and its objects must be of one size", expected=image.shape[:2],
@@ -59,7 +59,7 @@ def encoded(instances, recipe):
     [[0.0, 0.0], [1.0, 1.0], [1.0, 1.0], [0.0, 0.0], [1.0, 2.0]]
     """
     if recipe.ternary:
-        classes = _thin(ternary(instances, radius_px=recipe.contour_px), np.asarray(instances) > 0)
+        classes = _classes(_shrunk(renumber(instances)[0], recipe.shrink_px), recipe.contour_px)
         hot = np.eye(len(recipe.classes), dtype=np.float32)[classes]  # (H, W, 3)
         inside = classes == INSIDE
     else:
@@ -68,9 +68,14 @@ def encoded(instances, recipe):
     return np.concatenate([hot, number_parts(inside)[..., None].astype(np.float32)], axis=2)
 
 
-def _thin(classes, mask):
-    """Outside of objects the contour is one pixel wide, whatever its width inside."""
-    return np.where(mask | binary_dilation(mask), classes, 0)
+def _shrunk(numbers, radius_px):
+    return np.where(ternary(numbers, radius_px=radius_px) == INSIDE, numbers, 0) if radius_px else numbers
+
+
+def _classes(numbers, contour_px):
+    """Background, inside and contour; outside of objects the contour is one pixel wide, whatever its width inside."""
+    mask = numbers > 0
+    return np.where(mask | binary_dilation(mask), ternary(numbers, radius_px=contour_px), 0)
 
 
 def weights_of(instances, recipe):

@@ -1,0 +1,162 @@
+"""Fitting from masks: it learns to find objects, explains itself, and a killed run ends like one that was not."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hsn import Refusal, weights
+from hsn.datasets import made
+from hsn.images.read import write
+from hsn.labels.files import write_labels
+from hsn.metrics.objects import match
+from hsn.metrics.table import overlaps
+from hsn.nets import unet
+from hsn.supervision import masks, segment
+from hsn.supervision.masks.fit import Annotated, Crops, contrast
+from hsn.supervision.masks.recipe import fullnet
+from hsn.supervision.masks.recipe import unet as unet_recipe
+
+
+MPP = 0.31  # um per pixel: nuclei of 8 to 30 px
+
+
+def recipe(base=None, **learning):
+    numbers = {"epochs": 2, "steps": 2, "batch": 2, "crop_px": 32, "validation": (0,), "bend_px": 2.0, "skew": 0.1,
+               "rate": 5e-3, "lowest_rate": 1e-4, "momenta": (0.9, 0.99), "monitor": "pq", **learning}  # fmt: skip
+    base = base or fullnet().changed(
+        shrink_px=0, separate="flood", grow_um=1.0, least_um2=2.0, border_weight=2.0
+    )
+    return base.changed(mpp=MPP, image_mpp=MPP, views=1, margin_px=8,
+                        learning=replace(base.learning, **numbers))  # fmt: skip
+
+
+def net(outputs=3, seed=0):
+    return unet.build(outputs, depth=2, width=6, batch_norm=True, seed=seed)
+
+
+@pytest.fixture(scope="module")
+def tissue():
+    drawn = [made.tissue(seed, (96, 96), mpp=MPP) for seed in range(4)]
+    return [d.image for d in drawn], [d.instances for d in drawn]
+
+
+def test_masks_teach_what_an_object_is(tmp_path, tissue):
+    history = masks.fit(
+        net(), *tissue, recipe(epochs=4, steps=25, batch=4, crop_px=64), out=tmp_path / "taught"
+    )
+    assert history.epochs[history.best]["validation_pq"] == max(history.column("validation_pq"))
+    other = made.tissue(9, (96, 112), mpp=MPP)
+    result = segment(other.image, tmp_path / "taught")
+    found = match(overlaps(other.instances, result.instances))
+    assert found.f1 > 0.5
+    assert found.mean_iou > 0.6
+    assert result.instances.dtype == np.int32
+    assert sorted(np.unique(result.instances)) == list(range(result.instances.max() + 1))
+    np.testing.assert_array_equal(result.labels, result.instances > 0)
+    assert result.evidence.shape == (96, 112, 2)
+    np.testing.assert_allclose(result.evidence.sum(axis=2), 1, atol=1e-5)
+    _explains_itself(tmp_path / "taught", history)
+
+
+def _explains_itself(folder, history):
+    card = json.loads((folder / "card.json").read_text())
+    assert (card["supervision"], card["taxonomies"]) == ("masks", ["nuclei"])
+    assert card["scores"]["validation_pq"] == history.epochs[history.best]["validation_pq"]
+    loaded = masks.Recipe.from_dict(weights.load(folder).recipe)
+    assert loaded == recipe(epochs=4, steps=25, batch=4, crop_px=64)
+    assert card["normalisation"]["mean"] == list(loaded.mean)
+
+
+def test_a_killed_run_ends_like_one_that_was_not(tmp_path, tissue, monkeypatch):
+    from hsn.training import learner
+
+    numbers = recipe(epochs=3)
+    whole, keep, calls = net(), learner._keep, []
+    masks.fit(whole, *tissue, numbers, out=tmp_path / "whole")
+
+    def killed(*arguments):
+        keep(*arguments)
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(learner, "_keep", killed)
+    with pytest.raises(KeyboardInterrupt):
+        masks.fit(net(), *tissue, numbers, out=tmp_path / "killed")
+    monkeypatch.setattr(learner, "_keep", keep)
+    resumed = net(seed=5)  # its own weights are replaced by the state
+    history = masks.fit(resumed, *tissue, numbers, out=tmp_path / "killed")
+    assert [row["epoch"] for row in history.epochs] == [1, 2, 3]
+    for a, b in zip(whole.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_one_output_learns_too_from_files(tmp_path, tissue):
+    images, instances = tissue
+    for k in range(2):
+        write(tmp_path / f"{k}.png", images[k])
+        write_labels(tmp_path / f"{k}_mask.png", np.where(instances[k] > 0, 255, 0))
+    numbers = recipe(unet_recipe(), epochs=1, steps=1, monitor="loss")
+    history = masks.fit(net(1), [tmp_path / f"{k}.png" for k in range(2)],
+                        [tmp_path / f"{k}_mask.png" for k in range(2)], numbers, out=tmp_path / "o")  # fmt: skip
+    assert np.isfinite(history.epochs[0]["validation_loss"])
+    assert segment(images[0], tmp_path / "o").instances.shape == images[0].shape[:2]
+
+
+def test_a_batch_depends_on_seed_epoch_and_step_only(tissue):
+    numbers = recipe()
+    crops = [
+        Crops([Annotated(i, a, numbers) for i, a in zip(*tissue, strict=True)], numbers) for _ in range(2)
+    ]
+    crops[1].batch(0, 0)
+    for one, other in zip(crops[0].batch(3, 1), crops[1].batch(3, 1), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert (crops[0].batch(3, 0)[0] != crops[0].batch(3, 1)[0]).any()
+
+
+def test_a_batch_holds_what_the_loss_needs(tissue):
+    numbers = recipe()
+    pixels, target, weight = Crops(
+        [Annotated(i, a, numbers) for i, a in zip(*tissue, strict=True)], numbers
+    ).batch(0, 0)
+    assert (pixels.shape, target.shape, weight.shape) == ((2, 32, 32, 3), (2, 32, 32, 4), (2, 32, 32))
+    assert {x.dtype for x in (pixels, target, weight)} == {np.dtype(np.float32)}
+    np.testing.assert_array_equal(target[..., :3].sum(axis=-1), 1)
+    np.testing.assert_array_equal(target[..., 3] > 0, target[..., 1] > 0)
+
+
+def test_coarser_nets_get_smaller_images(tissue):
+    numbers = recipe().changed(mpp=2 * MPP)
+    known = Annotated(tissue[0][0], tissue[1][0], numbers)
+    assert known.image.shape == (48, 48, 3)
+    assert known.small.shape == known.weight.shape == (48, 48)
+    assert known.instances.shape == (96, 96)
+
+
+def test_contrast_may_differ_by_channel(rng):
+    learning = unet_recipe().learning
+    drawn = np.array([contrast(rng, learning) * np.ones(3) for _ in range(500)])
+    apart = np.ptp(drawn, axis=1) > 0
+    assert 0.12 < apart.mean() < 0.28
+    assert 0.25 <= drawn.min() < 0.5
+    assert 1.7 < drawn.max() <= 2.25
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            lambda i, a: (i[:1], a),
+            "images and masks must belong together; expected masks for 1 images, received 4",
+        ),
+        (lambda i, a: (i, [a[0], a[1], a[2], a[3][:5]]), "an image and its masks must be of one size"),
+        (lambda i, a: (i, [x.astype(float) for x in a]), "A label image must hold one whole number a pixel"),
+        (lambda i, a: (i[:1], a[:1]), "images must remain to learn from"),
+    ],
+)
+def test_masks_that_cannot_be_used_are_refused(tmp_path, tissue, change, words):
+    with pytest.raises(Refusal, match=words):
+        masks.fit(net(), *change(*tissue), recipe(), out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
