@@ -36,7 +36,7 @@ _ORGANS = {
 PARTS = {split: (split,) for split in _ORGANS} | {"test": ("testA", "testB"), "all": tuple(_ORGANS)}
 
 # Pictures and truth, below the folder that the user names; the second is Kumar's own archive.
-_LAYOUTS = (("images", "labels_instance"), ("Tissue Images", "Annotations"), (".", "."))
+_LAYOUTS = (("images", "labels_instance"), ("Tissue Images", "Annotations"))
 
 
 def images(folder, split="train"):
@@ -45,8 +45,8 @@ def images(folder, split="train"):
     Parameters
     ----------
     folder : path
-        With `images` and `labels_instance`, or `Tissue Images` and `Annotations`, or everything together. Truth is a
-        label image or an XML of the image's name.
+        With `images` and `labels_instance`, or `Tissue Images` and `Annotations`. Truth is a label image or an XML of
+        the image's name.
     split : {"train", "validation", "testA", "testB", "test", "all"}
         FullNet's; "test" is both. A patient is told by the first twelve letters of the name.
 

@@ -18,7 +18,6 @@ from hsn.supervision.masks.fit import Annotated, Crops, contrast
 from hsn.supervision.masks.recipe import fullnet
 from hsn.supervision.masks.recipe import unet as unet_recipe
 
-
 MPP = 0.31  # um per pixel: nuclei of 8 to 30 px
 
 

@@ -1,5 +1,7 @@
 """Segmenting by masks: no tile can be told in the result, symmetries average out, objects are those of the systems."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -141,10 +143,6 @@ def test_what_cannot_be_segmented_is_refused(rng, shape, options, words):
 
 
 def test_a_giant_is_refused_before_it_is_looked_at(monkeypatch, rng):
-    from hsn.supervision.masks import segment as _  # noqa: F401
-
-    import sys
-
     monkeypatch.setattr(sys.modules["hsn.supervision.masks.segment"], "MAX_PIXELS", 100)
     with pytest.raises(Refusal, match="too large to be segmented at once"):
         segment(None, image(rng, (20, 20)), PUBLISHED)

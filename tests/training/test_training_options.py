@@ -20,8 +20,12 @@ def plan(steps=4, size=2, rate=0.1):
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(8, 4)).astype("float32"), np.eye(3, dtype="float32")[rng.integers(0, 3, 8)]
     rows = [np.arange(size) + k * size for k in range(steps)]
-    return Plan(epochs=1, steps=steps, batch=lambda epoch, step: (x[rows[step]], y[rows[step]], np.ones(size, "float32")),
-                rate=lambda epoch: rate, validate=lambda: {"validation_loss": 0.0}, monitor="validation_loss")  # fmt: skip
+
+    def batch(epoch, step):
+        return x[rows[step]], y[rows[step]], np.ones(size, "float32")
+
+    validate = {"validation_loss": 0.0}.copy
+    return Plan(1, steps, batch, rate=lambda epoch: rate, validate=validate, monitor="validation_loss")
 
 
 def entropy(target, prediction, weight, image):

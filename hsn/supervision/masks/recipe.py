@@ -245,8 +245,8 @@ class Recipe:
 def fullnet():
     """FullNet + varCE on nuclei at 0.25 um/px, as published.
 
-    For glands change `mpp`, `shrink_px` (2 at full size), `contour_px` (2), `border_sigma_um` (20 px at full size), `grow_um` (4 px), `least_um2`
-    (100 px of the net), and a constant rate of 5e-4 over 1000 epochs.
+    For glands change `mpp`, `shrink_px` (2 at full size), `contour_px` (2), `border_sigma_um` (20 px at full size),
+    `grow_um` (4 px), `least_um2` (100 px of the net), and take a constant rate of 5e-4 over 1000 epochs.
 
     Examples
     --------
