@@ -1,0 +1,40 @@
+"""The shipped nets find objects in real tissue that they did not learn from, and say on which terms."""
+
+import numpy as np
+import pytest
+
+from hsn import segment
+from hsn.datasets import glas, multiorgan
+from hsn.metrics.objects import aji
+from hsn.metrics.outlines import object_dice
+from hsn.metrics.table import overlaps
+from hsn.weights.card import Card
+from hsn.weights.folders import PRETRAINED
+
+
+@pytest.mark.parametrize(
+    ("name", "terms"), [("glas-masks", "research only"), ("nuclei-masks", "CC BY-NC-SA 4.0")]
+)
+def test_cards_carry_their_terms(name, terms):
+    if not (PRETRAINED / name).is_dir():
+        pytest.skip(f"pretrained/{name} is not in this checkout")
+    card = Card.read(PRETRAINED / name)
+    assert terms in card.licence
+    assert card.supervision == "masks"
+    assert (PRETRAINED / name / "net.keras").stat().st_size < 8 * 2**20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "samples", "score", "least"),
+    [
+        ("glas-masks", lambda data: glas.images(data / "glas", "validation")[:4], object_dice, 0.7),
+        ("nuclei-masks", lambda data: multiorgan.images(data / "multiorgan", "validation")[:1],
+         lambda table: aji(table).score, 0.4),
+    ],
+)  # fmt: skip
+def test_objects_of_validation_images_are_found(data, name, samples, score, least):
+    if not (PRETRAINED / name).is_dir():
+        pytest.skip(f"pretrained/{name} is not in this checkout")
+    scores = [score(overlaps(s.instances(), segment(s.image(), name).instances)) for s in samples(data)]
+    assert np.mean(scores) > least
