@@ -3,6 +3,9 @@
 
 #include <string>
 
+#if defined(__x86_64__) || defined(_M_X64)
+#include <xmmintrin.h>
+#endif
 #if defined(_MSC_VER) && defined(_M_X64)
 #include <immintrin.h>
 #include <intrin.h>
@@ -28,6 +31,18 @@ inline bool cpu_supports(const std::string& level) {
   return level == "avx512" && avx2 && (_xgetbv(0) & 0xe6) == 0xe6 && (seven[1] & f_dq_bw_vl) == f_dq_bw_vl;
 #else
   (void)level;
+  return false;
+#endif
+}
+
+// Whether the calling thread counts denormal numbers as 0. Returns false where that cannot be set.
+inline bool flush_denormals(bool flush) {
+#if defined(__x86_64__) || defined(_M_X64)
+  constexpr unsigned flags = 0x8040;  // flush to zero, denormals are zero
+  _mm_setcsr(flush ? _mm_getcsr() | flags : _mm_getcsr() & ~flags);
+  return true;
+#else
+  (void)flush;
   return false;
 #endif
 }

@@ -47,14 +47,14 @@ void slice_pixels(const std::uint32_t* local, const float* weights, int order, c
 // new = old + ½ (left + right) along chains, in place: each row is read once and written once.
 template <int W>
 void blur_chains(const std::uint32_t* item, const std::uint32_t* end, float* rows) {
-  constexpr std::ptrdiff_t ahead = 40;
+  constexpr std::ptrdiff_t ahead = W >= 8 ? 32 : 12;  // items: wide rows take longer to come
   Row<W> half_left = Row<W>::zero(), old = Row<W>::load(rows + static_cast<std::size_t>(*item >> 1) * W);
   for (; item != end; ++item) {
 #if defined(__GNUC__)
     if (end - item > ahead) {
       const float* soon = rows + static_cast<std::size_t>(item[ahead] >> 1) * W;
       for (int c = 0; c < W; c += 16) __builtin_prefetch(soon + c, 1);
-      if (W > 4) __builtin_prefetch(soon + W - 1, 1);
+      if (W > 4) __builtin_prefetch(soon + W - 1, 1);  // rows may begin anywhere in a line
     }
 #endif
     const float half = *item & 1 ? 0.0f : 0.5f;  // what passes on: nothing at the end of a chain

@@ -143,21 +143,23 @@ class MeanField {
   // Evidence of each class: ln p, less that of the first class where that one is the reference.
   void read(std::size_t part) {
     const std::size_t skip = with_reference_, used = problem_.present.size() - skip;
-    for (std::size_t place = tiles_.parts[part]; place < tiles_.parts[part + 1]; ++place) {
-      const float* p = problem_.probabilities + problem_.classes * tiles_.pixels[place];
-      float* evidence = &evidence_[place * W];
-      for (std::size_t c = 0; c < W; ++c) evidence[c] = c < used ? p[problem_.present[c + skip]] : 1.0f;
-    }
-    for (std::size_t i = tiles_.parts[part] * W; i < tiles_.parts[part + 1] * W; ++i) {
-      const float p = evidence_[i] > problem_.least ? evidence_[i] : problem_.least;
-      evidence_[i] = log_of(p < 1.0f ? p : 1.0f);
-    }
-    for (std::size_t place = tiles_.parts[part]; place < tiles_.parts[part + 1]; ++place) {
-      const float first = problem_.probabilities[problem_.classes * tiles_.pixels[place] + problem_.present[0]];
-      const float reference = with_reference_ ? log_of(std::min(std::max(first, problem_.least), 1.0f)) : 0.0f;
-      for (std::size_t c = 0; c < W; ++c) {
-        float& evidence = evidence_[place * W + c];
-        evidence = c < used ? evidence - reference : nothing;
+    const std::size_t* present = problem_.present.data();
+    const float least = problem_.least;
+    for (std::size_t begin = tiles_.parts[part]; begin < tiles_.parts[part + 1]; begin += Tiles::chunk) {
+      const std::size_t count = std::min(Tiles::chunk, tiles_.parts[part + 1] - begin);
+      float* evidence = &evidence_[begin * W];
+      float first[Tiles::chunk];
+      for (std::size_t pixel = 0; pixel < count; ++pixel) {
+        const float* p = problem_.probabilities + problem_.classes * tiles_.pixels[begin + pixel];
+        first[pixel] = with_reference_ ? p[present[0]] : 1.0f;
+        for (std::size_t c = 0; c < used; ++c) evidence[pixel * W + c] = p[present[c + skip]];
+        for (std::size_t c = used; c < W; ++c) evidence[pixel * W + c] = 1.0f;
+      }
+      for (std::size_t i = 0; i < count; ++i) first[i] = log_of(clip(first[i], least));
+      for (std::size_t i = 0; i < count * W; ++i) evidence[i] = log_of(clip(evidence[i], least));
+      for (std::size_t pixel = 0; pixel < count; ++pixel) {
+        for (std::size_t c = 0; c < W; ++c) evidence[pixel * W + c] -= first[pixel];
+        for (std::size_t c = used; c < W; ++c) evidence[pixel * W + c] = nothing;
       }
     }
   }

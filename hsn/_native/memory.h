@@ -1,9 +1,13 @@
-// A large array that is not initialised, and lies on large pages where the system gives them: the kernel reaches
-// rows in no order, and with small pages most of that time goes into looking up addresses.
+// Large arrays: not initialised, on large pages where the system gives them, and kept for the next call.
+//
+// The kernel reaches rows in no order; with small pages much of that time goes into looking up addresses. And a
+// fresh page is zeroed by the system at its first touch, which for an image takes as long as an iteration.
 #pragma once
 
 #include <cstddef>
-#include <cstdlib>
+#include <deque>
+#include <limits>
+#include <mutex>
 #include <new>
 #include <utility>
 
@@ -13,20 +17,79 @@
 
 namespace hsn {
 
+// Blocks given back lately, oldest first. It never holds more than `most` bytes.
+class Pool {
+ public:
+  static constexpr std::size_t page = 2u << 20;  // bytes of a large page, on x86-64 and on most 64-bit ARM
+
+  // One for the process. It is never taken down, since threads may outlive static objects.
+  static Pool& shared() {
+    static Pool* pool = new Pool;
+    return *pool;
+  }
+
+  // A block of at least `bytes`, which is set to its true size.
+  void* take(std::size_t& bytes) {
+    bytes = (bytes + page - 1) / page * page;
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      for (auto block = blocks_.begin(); block != blocks_.end(); ++block) {
+        if (block->bytes < bytes || block->bytes / 5 * 4 > bytes) continue;
+        void* data = block->data;
+        held_ -= bytes = block->bytes;
+        blocks_.erase(block);
+        return data;
+      }
+    }
+    void* data = ::operator new(bytes, std::align_val_t(page));
+#if defined(__linux__)
+    madvise(data, bytes, MADV_HUGEPAGE);  // a wish: failure costs only time
+#endif
+    return data;
+  }
+
+  void give(void* data, std::size_t bytes) noexcept {
+    std::lock_guard<std::mutex> lock(mutex_);
+    try {
+      blocks_.push_back({data, bytes});
+    } catch (...) {
+      return ::operator delete(data, std::align_val_t(page));
+    }
+    held_ += bytes;
+    keep(most);
+  }
+
+  void release() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    keep(0);
+  }
+
+ private:
+  static constexpr std::size_t most = 256u << 20;
+  struct Block {
+    void* data;
+    std::size_t bytes;
+  };
+  void keep(std::size_t bytes) noexcept {
+    while (held_ > bytes) {
+      ::operator delete(blocks_.front().data, std::align_val_t(page));
+      held_ -= blocks_.front().bytes;
+      blocks_.pop_front();
+    }
+  }
+  std::mutex mutex_;
+  std::deque<Block> blocks_;
+  std::size_t held_ = 0;
+};
+
 template <class T>
 class Buffer {
  public:
   Buffer() = default;
-  explicit Buffer(std::size_t count) : count_(count) {
+  explicit Buffer(std::size_t count) : count_(count), bytes_(count * sizeof(T)) {
+    if (count > std::numeric_limits<std::size_t>::max() / sizeof(T) - Pool::page) throw std::bad_alloc();
     if (count == 0) return;
-    if (count > static_cast<std::size_t>(-1) / sizeof(T) - page) throw std::bad_alloc();
-    const std::size_t bytes = (count * sizeof(T) + page - 1) / page * page;
-    const std::size_t alignment = bytes < large_page ? page : large_page;
-    data_ = static_cast<T*>(::operator new(bytes, std::align_val_t(alignment)));
-    alignment_ = alignment;
-#if defined(__linux__)
-    if (alignment == large_page) madvise(data_, bytes, MADV_HUGEPAGE);  // a wish: failure costs only time
-#endif
+    data_ = static_cast<T*>(large() ? Pool::shared().take(bytes_) : ::operator new(bytes_, std::align_val_t(line)));
   }
   Buffer(Buffer&& other) noexcept { swap(other); }
   Buffer& operator=(Buffer&& other) noexcept {
@@ -37,7 +100,11 @@ class Buffer {
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
   ~Buffer() {
-    if (data_) ::operator delete(data_, std::align_val_t(alignment_));
+    if (!data_) return;
+    if (large())
+      Pool::shared().give(data_, bytes_);
+    else
+      ::operator delete(data_, std::align_val_t(line));
   }
 
   T* data() { return data_; }
@@ -49,15 +116,15 @@ class Buffer {
   T* end() { return data_ + count_; }
 
  private:
-  static constexpr std::size_t page = 4096;             // bytes
-  static constexpr std::size_t large_page = 2u << 20;  // bytes, on x86-64 and on most 64-bit ARM
+  static constexpr std::size_t line = 64;  // bytes of a cache line
+  bool large() const { return bytes_ >= Pool::page; }
   void swap(Buffer& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(count_, other.count_);
-    std::swap(alignment_, other.alignment_);
+    std::swap(bytes_, other.bytes_);
   }
   T* data_ = nullptr;
-  std::size_t count_ = 0, alignment_ = page;
+  std::size_t count_ = 0, bytes_ = 0;
 };
 
 }  // namespace hsn

@@ -191,6 +191,12 @@ class PointFilter {
   }
 
   std::size_t rows() const { return lattice_->rows(); }
+  // Rows that a blur along all axes visits.
+  std::size_t links() const {
+    std::size_t sum = 0;
+    for (const Chains& chains : lattice_->chains) sum += chains.items.size();
+    return sum;
+  }
 
   Floats filter(const Floats& values, bool transposed) const {
     require(values.ndim() == 2 && static_cast<std::size_t>(values.shape(0)) == points_.size(),
@@ -230,11 +236,15 @@ PYBIND11_MODULE(HSN_MODULE, module) {
            }),
            py::kw_only(), py::arg("features") = py::none(), py::arg("place") = std::vector<float>(),
            py::arg("image") = py::none(), py::arg("digits"), py::arg("lowest"), py::arg("weight"));
+  module.def("flush_denormals", &flush_denormals, py::arg("flush"),
+             "Whether this thread counts denormal numbers as 0; for benchmarks. Returns whether it could be set.");
+  module.def("release", [] { Pool::shared().release(); }, "Give back the memory kept for the next call.");
   module.def("supports", &cpu_supports, py::arg("level"));
   py::class_<PointFilter>(module, "PointFilter")
       .def(py::init<const Floats&, const std::vector<std::int64_t>&, const std::vector<std::int32_t>&, int>(), py::kw_only(),
            py::arg("features"), py::arg("digits"), py::arg("lowest"), py::arg("threads"))
       .def_property_readonly("rows", &PointFilter::rows)
+      .def_property_readonly("links", &PointFilter::links)
       .def("filter", &PointFilter::filter, py::arg("values"), py::kw_only(), py::arg("transposed"));
   module.def("mean_field", &mean_field, py::kw_only(), py::arg("probabilities"), py::arg("present"), py::arg("terms"),
              py::arg("normalisation"), py::arg("penalties"), py::arg("least"), py::arg("iterations"),

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "rows.h"
+
 namespace hsn {
 
 inline float as_float(std::uint32_t bits) {
@@ -29,14 +31,13 @@ inline float exp_of(float x) {
   const float scaled = x * 1.44269504f + push;
   const float n = scaled - push;
   const float g = (x - n * 0.693359375f) + n * 2.12194440e-4f;  // ln 2 in two parts, the first one exact
-  float series = 1.0f / 5040;                                   // Taylor
-  series = series * g + 1.0f / 720;
-  series = series * g + 1.0f / 120;
-  series = series * g + 1.0f / 24;
-  series = series * g + 1.0f / 6;
-  series = series * g + 0.5f;
-  series = series * g + 1.0f;
-  series = series * g + 1.0f;
+  float series = multiply_add(1.0f / 5040, g, 1.0f / 720);      // Taylor
+  series = multiply_add(series, g, 1.0f / 120);
+  series = multiply_add(series, g, 1.0f / 24);
+  series = multiply_add(series, g, 1.0f / 6);
+  series = multiply_add(series, g, 0.5f);
+  series = multiply_add(series, g, 1.0f);
+  series = multiply_add(series, g, 1.0f);
   return as_float(as_bits(series) + (as_bits(scaled) << 23));
 }
 
@@ -46,11 +47,10 @@ inline float log_of(float x) {
   const auto n = static_cast<float>(static_cast<std::int32_t>(shifted) >> 23);
   const float m = as_float((shifted & 0x007fffffu) + 0x3f3504f3u);
   const float s = (m - 1.0f) / (m + 1.0f), t = s * s;
-  float series = 2.0f / 9;
-  series = series * t + 2.0f / 7;
-  series = series * t + 2.0f / 5;
-  series = series * t + 2.0f / 3;
-  series = series * t + 2.0f;
+  float series = multiply_add(2.0f / 9, t, 2.0f / 7);
+  series = multiply_add(series, t, 2.0f / 5);
+  series = multiply_add(series, t, 2.0f / 3);
+  series = multiply_add(series, t, 2.0f);
   return n * 0.693147181f + s * series;
 }
 
@@ -80,6 +80,11 @@ inline float sum_of(const float* x) {
     for (int i = 0; i < half; ++i) y[i] = x[i] + x[i + half];
     return sum_of<half>(y);
   }
+}
+
+inline float clip(float p, float least) {
+  p = p > least ? p : least;
+  return p < 1.0f ? p : 1.0f;
 }
 
 // Softmax of `count` pixels of W logits each, in place. `reference` holds one more class a pixel, whose logit is 0

@@ -39,7 +39,9 @@ def solve(problem, engine="auto"):
     """
     _check_rows(problem)
     for term in problem.terms:
-        radix(*as_features(term.bounds()))  # whatever the engine, what the lattice cannot hold is refused alike
+        radix(
+            *as_features(term.bounds())
+        )  # whatever the engine, what the lattice cannot hold is refused alike
     engines = {"native": _solve_native, "scipy": mean_field.solve, "pydensecrf": _solve_pydensecrf}
     return engines[name_of(engine, problem)](problem)
 
@@ -185,6 +187,8 @@ def _solve_pydensecrf(problem):
             kernel=densecrf.CONST_KERNEL,
             normalization=kind,
         )
+    if not problem.tolerance:
+        return problem.spread(np.array(crf.inference(problem.iterations)).T)
     marginals, *scratch = crf.startInference()
     for _ in range(problem.iterations):
         before = np.array(marginals)

@@ -1,0 +1,226 @@
+"""Time of the dense CRF beside pydensecrf2, on real crops; `make bench` runs it.
+
+All rows are whole calls, lattice and iterations, from the same float32 probabilities. The variants of a row take
+turns, so that what else the machine does falls on all of them; a row gives medians. Unaries are colour clusters.
+
+    python benchmarks/crf.py --sizes 512 1088 --classes 2 10 --repeats 3
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from scipy.cluster.vq import kmeans2
+from skimage import data as samples
+from skimage.io import imread
+
+from hsn import _native, refine
+
+CONFIGS = {  # gaussian, bilateral: HistoSegNet's, its code's defaults, its successor's, and the CRF's own paper
+    "morph": ((1, 20), (10, 40, 50)),
+    "func": ((3, 40), (10, 4, 25)),
+    "defaults": ((3, 30), (10, 20, 50)),
+    "voc": ((1.5, 3), (40, 13, 10)),
+    "classic": ((3, 3), (80, 13, 10)),
+}
+DATA = Path(os.environ.get("HSN_DATA", Path(__file__).parents[2] / "shared" / "data"))
+SOFTNESS = 200.0  # squared grey levels: how fast a cluster's probability falls with the distance of colours
+
+
+def crop(size_px):
+    """A real crop: uint8 (size, size, 3); a smaller image is continued by its mirror."""
+    sources = sorted((DATA / "glas" / "images").glob("testA_1.png")) if size_px < 600 else []
+    sources += sorted((DATA / "multiorgan" / "images").glob("*"))[:1]
+    image = imread(sources[0])[..., :3] if sources else samples.immunohistochemistry()
+    missing = [(0, max(0, size_px - side)) for side in image.shape[:2]]
+    return np.ascontiguousarray(np.pad(image, [*missing, (0, 0)], mode="symmetric")[:size_px, :size_px])
+
+
+def colour_clusters(image, classes):
+    """Probabilities by distance to the centres of colour clusters: float32 (H, W, classes)."""
+    pixels = image.reshape(-1, 3).astype(np.float32)
+    centres, _ = kmeans2(pixels[:: max(1, len(pixels) // 20_000)], classes, minit="++", seed=0)
+    distance = ((pixels[:, None] - centres) ** 2).sum(axis=2)  # (H W, classes)
+    mass = np.exp(-(distance - distance.min(axis=1, keepdims=True)) / SOFTNESS)
+    return (mass / mass.sum(axis=1, keepdims=True)).reshape(*image.shape[:2], classes).astype(np.float32)
+
+
+def variants(with_scipy):
+    """Name -> options of `refine`, and whether denormals are flushed meanwhile."""
+    found = {}
+    if find_spec("pydensecrf"):
+        found["peer"] = {}
+        if _native.kernel:
+            found["peer, flushed"] = {}
+    else:
+        print("pydensecrf2 is not installed: no ratios.")
+    if _native.kernel:
+        found["kernel, 1"] = {"engine": "native", "threads": 1}
+        found["kernel, 2"] = {"engine": "native", "threads": 2}
+    if with_scipy or not _native.kernel:
+        found["scipy"] = {"engine": "scipy"}
+    return found
+
+
+def pydensecrf2(maps, image, gaussian, bilateral, iterations=5):
+    """The peer as its users call it."""
+    from pydensecrf import densecrf
+
+    height, width, classes = maps.shape
+    crf = densecrf.DenseCRF2D(width, height, classes)
+    unary = -np.log(np.clip(maps, 1e-5, 1)).reshape(-1, classes).T
+    crf.setUnaryEnergy(np.ascontiguousarray(unary))
+    crf.addPairwiseGaussian(sxy=gaussian[0], compat=gaussian[1])
+    crf.addPairwiseBilateral(sxy=bilateral[0], srgb=bilateral[1], rgbim=image, compat=bilateral[2])
+    return np.array(crf.inference(iterations)).T.reshape(maps.shape)
+
+
+def timed(name, options, maps, image, config):
+    gaussian, bilateral = CONFIGS[config]
+    if "flushed" in name:
+        _native.kernel.flush_denormals(True)
+    start = time.perf_counter()
+    if name.startswith("peer"):
+        marginals = pydensecrf2(maps, image, gaussian, bilateral)
+    else:
+        marginals = refine(maps, image, gaussian=gaussian, bilateral=bilateral, **options)
+    seconds = time.perf_counter() - start
+    if "flushed" in name:
+        _native.kernel.flush_denormals(False)
+    return seconds, marginals
+
+
+def row(image, maps, config, repeats, with_scipy):
+    """Print one row; return name -> (ratio, ratio with denormals flushed)."""
+    chosen = variants(with_scipy)
+    first, seconds, marginals = {}, {name: [] for name in chosen}, {}
+    for turn in range(repeats + 1):  # the first is cold
+        for name, options in chosen.items():
+            spent, marginals[name] = timed(name, options, maps, image, config)
+            seconds[name].append(spent)
+            if turn == 0:
+                first[name] = seconds[name].pop()
+    usual = {name: np.median(spent) for name, spent in seconds.items()}
+    head = f"{image.shape[0]:5} {maps.shape[2]:3} {config:9}"
+    ratios = {}
+    for name in usual:
+        line = f"{head} {name:14} {usual[name]:7.3f} s (cold {first[name]:7.3f})"
+        if "peer" in usual and not name.startswith("peer"):
+            peer, flushed = usual["peer"], usual.get("peer, flushed", np.nan)
+            ratios[name] = peer / usual[name], flushed / usual[name]
+            same = (marginals[name].argmax(2) == marginals["peer"].argmax(2)).mean()
+            apart = np.abs(marginals[name] - marginals["peer"])
+            line += (
+                f"  x {ratios[name][0]:5.2f}  (flushed x {ratios[name][1]:5.2f})  labels {100 * same:8.4f} %"
+            )
+            line += f"  apart {apart.max():.0e}, 99.99 % within {np.quantile(apart, 0.9999):.0e}"
+        print(line, flush=True)
+    return ratios
+
+
+def peak_memory(name, options, size_px, classes, config):
+    """Megabytes that one call adds to a fresh process, its result counted."""
+    image = crop(size_px)
+    with tempfile.TemporaryDirectory() as folder:
+        np.save(f"{folder}/image.npy", image)
+        np.save(f"{folder}/maps.npy", colour_clusters(image, classes))
+        program = (
+            "import resource, sys; sys.path.insert(0, 'benchmarks'); import crf, numpy as np\n"
+            f"image, maps = (np.load('{folder}/' + name) for name in ('image.npy', 'maps.npy'))\n"
+            f"call = lambda maps, image: crf.timed({name!r}, {options}, maps, image, {config!r})\n"
+            "call(maps[:32, :32], image[:32, :32].copy())\n"
+            "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+            "call(maps, image)\n"
+            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+        )
+        run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return int(run.stdout.split()[-1]) * unit / 2**20
+
+
+def bandwidth():
+    """Bytes a second that a plain copy moves, read and written, on one core."""
+    source = np.ones(2**26, np.float32)
+    target = np.empty_like(source)
+    spent = []
+    for _ in range(5):
+        start = time.perf_counter()
+        target[:] = source
+        spent.append(time.perf_counter() - start)
+    return 2 * source.nbytes / min(spent[1:])
+
+
+def bandwidth_reached(size_px, classes, config):
+    """Bytes a second that the kernel's iterations must move at least, on one core: rows, weights and evidence."""
+    from hsn.refinement.engines import lattice_of
+    from hsn.refinement.terms import terms_of
+
+    image = crop(size_px)
+    maps = colour_clusters(image, classes)
+    gaussian, bilateral = CONFIGS[config]
+    channels, pixels, moved = classes - 1, size_px**2, 0
+    for term in terms_of(image, gaussian, bilateral, ()):
+        features = term.features().reshape(size_px, size_px, -1)
+        lattice = lattice_of(features)._filter
+        rows = 4 * (3 * lattice.rows + 2 * lattice.links)  # clear, splat, slice; blur reads and writes
+        moved += rows * channels + 2 * 8 * pixels * (
+            features.shape[2] + 1
+        )  # weights and rows of splat and slice
+    moved += 4 * pixels * channels  # evidence
+    spent = {5: [], 25: []}
+    for _ in range(4):
+        for iterations, runs in spent.items():
+            start = time.process_time()  # of the processor: other jobs' turns do not count
+            options = {"engine": "native", "threads": 1, "iterations": iterations}
+            refine(maps, image, gaussian=gaussian, bilateral=bilateral, **options)
+            runs.append(time.process_time() - start)
+    return 20 * moved / (min(spent[25]) - min(spent[5]))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[224, 512, 1088])
+    parser.add_argument("--classes", type=int, nargs="+", default=[2, 5, 10, 29])
+    parser.add_argument("--configs", nargs="+", default=list(CONFIGS), choices=list(CONFIGS))
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--no-scipy", action="store_true")
+    asked = parser.parse_args()
+    print(f"kernel {_native.kernel.__name__ if _native.kernel else 'not compiled'}, {os.cpu_count()} cores")
+
+    ratios = {}
+    for size_px in asked.sizes:
+        image = crop(size_px)
+        for classes in asked.classes:
+            maps = colour_clusters(image, classes)
+            for config in asked.configs:
+                for name, ratio in row(image, maps, config, asked.repeats, not asked.no_scipy).items():
+                    ratios.setdefault((size_px, name), []).append(ratio)
+    print("\nratios to pydensecrf2 as installed: lowest, median, highest; the median with denormals flushed")
+    for (size_px, name), found in ratios.items():
+        usual, flushed = np.array(found).T
+        print(
+            f"{size_px:5} {name:10} {usual.min():5.2f} {np.median(usual):5.2f} {usual.max():5.2f}"
+            f"   {np.median(flushed):5.2f}"
+        )
+    for engine in ("pydensecrf", "native", "scipy") if _native.kernel else ("scipy",):
+        print(
+            f"peak memory, 512 px, 10 classes, func: {engine:10} {peak_memory(engine, 512, 10, 'func'):6.0f} MB"
+        )
+    if _native.kernel:
+        copy = bandwidth()
+        for config in ("func", "classic"):
+            reached = bandwidth_reached(1088, 10, config)
+            print(
+                f"one core copies {copy / 1e9:.1f} GB/s; the kernel's iterations move {reached / 1e9:.1f} GB/s "
+                f"({100 * reached / copy:.0f} %): 1088 px, 10 classes, {config}"
+            )
+
+
+if __name__ == "__main__":
+    main()
