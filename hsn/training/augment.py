@@ -71,6 +71,10 @@ class Draw:
         return np.clip(self.move(image) * np.float32(self.gain) + np.float32(self.offset), 0, 255)
 
 
+# The eight ways to hold a square: what a net says of an image should not depend on which.
+SYMMETRIES = tuple(Draw(turns=turns, flip=flip) for turns in range(4) for flip in (False, True))
+
+
 def draw(rng, *, flips=True, quarter_turns=True, shift_px=0, gain=0.0, offset=0.0):
     """Draw once.
 

@@ -60,6 +60,18 @@ def test_the_result_has_the_size_of_the_image_whatever_the_scale(adp, ihc):
     assert "90 x 70" in repr(result)
 
 
+def test_with_eight_views_it_does_not_matter_how_the_image_is_held(adp, ihc):
+    net, recipe = adp
+    recipe = recipe.changed(views=8)
+    upright, turned = (
+        tags.stages(net, np.ascontiguousarray(i), recipe, taxonomy="glas").cam
+        for i in (ihc[:70, :64], np.rot90(ihc[:70, :64])[:, ::-1])
+    )
+    np.testing.assert_allclose(np.rot90(upright)[:, ::-1], turned, atol=1e-4)
+    once = tags.stages(net, ihc[:70, :64], recipe.changed(views=1), taxonomy="glas").cam
+    assert np.abs(once - upright).max() > 0.01
+
+
 def test_overlapped_windows_of_one_window_are_the_stitched_ones(adp, ihc):
     net, recipe = adp
     image = ihc[:64, :64]

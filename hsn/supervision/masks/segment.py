@@ -20,13 +20,12 @@ from ...labels.contours import CONTOUR, INSIDE, grow
 from ...nets import fullnet, unet
 from ...refinement.clean import drop_small, drop_small_parts, fill_holes, number_parts
 from ...refinement.split import flood, split
-from ...training.augment import Draw
+from ...training.augment import SYMMETRIES
 from ...types import Segmentation
 
 LEAST_PX = 16  # a smaller image holds no object that could be told
 SAME_SCALE = 0.01  # scales that differ by less need no resampling
 MAX_PIXELS = 400_000_000  # 5 GB of maps; larger ones are slides, which are read in windows
-SYMMETRIES = tuple(Draw(turns=turns, flip=flip) for turns in range(4) for flip in (False, True))
 
 
 def segment(net, image, recipe, *, taxonomy=None, mpp=None):

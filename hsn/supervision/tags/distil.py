@@ -22,13 +22,11 @@ from ...images.tiles import mirror_pad
 from ...labels.colors import resize_labels
 from ...losses.known import cross_entropy
 from ...metrics.classes import confusion, mean_iou
-from ...training.augment import Draw, draw
+from ...training.augment import draw
 from ...training.learner import Plan, learn
 from .look import refined
 from .recipe import Recipe
 from .segment import evidence_of, segment
-
-SYMMETRIES = tuple(Draw(turns=t, flip=f) for t in range(4) for f in (False, True))
 
 
 @dataclass(frozen=True)
@@ -93,12 +91,8 @@ def pseudo_labels(teachers, image, *, strength=(), taxonomy=None, mpp=None):
 
 def mean_evidence(teachers, image, *, taxonomy=None, mpp=None):
     """Adjusted evidence, mean over nets and symmetries: float32 (H, W, C); parameters as for `pseudo_labels`."""
-    total = 0
-    for net, recipe in teachers:
-        for symmetry in SYMMETRIES:
-            moved = np.ascontiguousarray(symmetry.move(image))
-            total = total + symmetry.back(evidence_of(net, moved, recipe, taxonomy=taxonomy, mpp=mpp))
-    return total / (len(teachers) * len(SYMMETRIES))
+    each = (evidence_of(net, image, r.changed(views=8), taxonomy=taxonomy, mpp=mpp) for net, r in teachers)
+    return sum(each) / np.float32(len(teachers))
 
 
 def distil(student, images, pseudo, recipe, numbers, *, validation, out):

@@ -97,6 +97,9 @@ class Recipe:
     windows : {"cover", "overlapped"}
         The fewest windows, stitched before the classes compete; or windows overlapping by a quarter, each
         adjusted alone and averaged with its neighbours.
+    views : {1, 8}
+        How many symmetries of the square the net looks at an image in; evidence is their mean. Eight need
+        ``windows="cover"``.
     refinement : dict
         Dense-CRF numbers per taxonomy name.
     learning : Learning
@@ -121,6 +124,7 @@ class Recipe:
     cam_norm: str = "per_class"
     subtraction: str = "order_free"
     windows: str = "cover"
+    views: int = 1
     refinement: dict[str, Refinement] = field(default_factory=dict)
     learning: Learning = Learning()
 
@@ -137,6 +141,9 @@ class Recipe:
         if self.windows not in ("cover", "overlapped"):
             refuse("this way to lay windows does not exist", expected="'cover' or 'overlapped'",
                    received=repr(self.windows), remedy="mend recipe.json")  # fmt: skip
+        if self.views not in (1, 8) or (self.views == 8 and self.windows != "cover"):
+            refuse("this number of views does not exist", expected="1, or 8 with windows 'cover'",
+                   received=f"{self.views!r} with windows {self.windows!r}", remedy="mend recipe.json")  # fmt: skip
         for taxonomy in self.taxonomies:
             unseen = [n for n in taxonomy.names if n not in self.classes and n not in taxonomy.inferred]
             if unseen:

@@ -11,6 +11,7 @@ from ..._refuse import as_image, refuse
 from ...evidence.maps import cover, stitched
 from ...images.read import resample
 from ...images.tiles import enlarge
+from ...training.augment import SYMMETRIES
 from ...types import Segmentation
 from .look import Seen, Stages, always, refined, seer_of, wanted_outputs, with_inferred
 from .overlap import overlapped
@@ -123,10 +124,14 @@ def _at_work_scale(image, recipe, taxonomies, mpp):
 
 def _seen(net, image, recipe, taxonomies, *, scale):
     """What the net saw of an image, its windows stitched."""
-    keep = wanted_outputs(recipe, taxonomies)
-    windows = cover(image, window_px=recipe.window_px, scale=scale)
-    maps, scores = stitched(seer_of(net, recipe), windows, always=always(recipe, taxonomies), keep=keep)
-    return Seen(maps, scores.max(axis=0), keep, image, recipe)
+    keep, forced, seer = wanted_outputs(recipe, taxonomies), always(recipe, taxonomies), seer_of(net, recipe)
+    maps, scores = 0, 0
+    for view in SYMMETRIES[: recipe.views]:
+        windows = cover(np.ascontiguousarray(view.move(image)), window_px=recipe.window_px, scale=scale)
+        seen, each = stitched(seer, windows, always=forced, keep=keep)
+        maps, scores = maps + view.back(seen), scores + each.max(axis=0)
+    views = np.float32(recipe.views)
+    return Seen(maps / views, scores / views, keep, image, recipe)
 
 
 def at_once(net, image, recipe, taxonomies, *, scale):
