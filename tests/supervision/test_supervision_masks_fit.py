@@ -92,12 +92,12 @@ def test_a_killed_run_ends_like_one_that_was_not(tmp_path, tissue, monkeypatch):
         np.testing.assert_allclose(a, b, atol=1e-5)
 
 
-def test_one_output_learns_too_from_files(tmp_path, tissue):
+def test_one_output_learns_too_from_files_by_accumulated_batches(tmp_path, tissue):
     images, instances = tissue
     for k in range(2):
         write(tmp_path / f"{k}.png", images[k])
         write_labels(tmp_path / f"{k}_mask.png", np.where(instances[k] > 0, 255, 0))
-    numbers = recipe(unet_recipe(), epochs=1, steps=1, monitor="loss")
+    numbers = recipe(unet_recipe(), epochs=1, steps=2, monitor="loss", accumulate=2)
     history = masks.fit(net(1), [tmp_path / f"{k}.png" for k in range(2)],
                         [tmp_path / f"{k}_mask.png" for k in range(2)], numbers, out=tmp_path / "o")  # fmt: skip
     assert np.isfinite(history.epochs[0]["validation_loss"])
