@@ -61,7 +61,7 @@ class Crew {
   }
 
  private:
-  static constexpr int spins = 200;  // some ten microseconds: shorter than a sleep and a wake
+  static constexpr int spins = 20000;
 
   void serve(int worker) {
     for (unsigned long seen = 0;;) {
