@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test test-all lint bench
+.PHONY: setup demo test test-all lint bench sanitize
 setup: .venv/ready
 .venv/ready: pyproject.toml setup.py
 	$(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet --upgrade pip
@@ -19,3 +19,11 @@ test-all: setup
 
 lint: setup
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+bench: setup
+	$(BIN)/python benchmarks/crf.py
+
+SANITIZED := hsn/_native/sanitized$(shell $(BIN)/python -c "import sysconfig; print(sysconfig.get_config_var('EXT_SUFFIX'))" 2>/dev/null)
+sanitize: setup
+	c++ -std=c++17 -O1 -g -fPIC -shared -Wno-psabi -ffp-contract=off -fsanitize=address,undefined -fno-sanitize-recover=undefined -DHSN_MODULE=sanitized $$($(BIN)/python -m pybind11 --includes) hsn/_native/module.cpp -o $(SANITIZED) -pthread
+	HSN_NATIVE=sanitized ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$$(c++ -print-file-name=libasan.so) $$(c++ -print-file-name=libubsan.so)" $(BIN)/python -m pytest -p no:cacheprovider tests/refinement -k "crf or lattice or blocks"; rm -f $(SANITIZED)

@@ -9,13 +9,14 @@ import os
 
 
 def _best():
-    if os.environ.get("HSN_NATIVE") == "0":  # as if it had not been built; read once, at the first import
+    wanted = os.environ.get("HSN_NATIVE")  # "0": as if it had not been built; or the name of one build
+    if wanted == "0":
         return None
     try:
-        portable = importlib.import_module(".portable", __name__)
+        portable = importlib.import_module(f".{wanted or 'portable'}", __name__)
     except ImportError:
         return None
-    for level in ("avx512", "avx2"):
+    for level in () if wanted else ("avx512", "avx2"):
         if portable.supports(level):
             try:
                 return importlib.import_module(f".{level}", __name__)

@@ -128,13 +128,15 @@ class Embedding {
       for (int l = 0; l < lanes; ++l) weight[l][r] = sorted[last - r][l] - sorted[last - r + 1][l];
   }
 
+  // The simplex' name: the key of its corner with remainder 0, and the order of its coordinates.
   void name() {
     for (int l = 0; l < lanes; ++l) first[l] = turn[l] = 0;
     for (int i = 0; i < order(); ++i) {
       const auto digit = static_cast<Key>(radix_.digit[i]);
+      const std::int64_t lowest = radix_.lowest[i];
       for (int l = 0; l < lanes; ++l) {
-        const std::int32_t place = static_cast<std::int32_t>(nearest_[i][l]) - radix_.lowest[i];
-        first[l] += static_cast<Key>(place) * digit;
+        const auto coordinate = static_cast<std::int32_t>(nearest_[i][l]);
+        first[l] += static_cast<Key>(static_cast<std::int64_t>(coordinate) - lowest) * digit;
       }
       const auto base = static_cast<Key>(order());
       for (int l = 0; l < lanes; ++l) turn[l] = turn[l] * base + static_cast<Key>(rank_[i][l]);
