@@ -2,6 +2,7 @@
 
     python benchmarks/masks.py train glas --out out/glas-masks        # then pretrained/glas-masks is written
     python benchmarks/masks.py train nuclei --out out/nuclei-masks
+    python benchmarks/masks.py ship nuclei --out out/nuclei-masks     # the last step of train alone
     python benchmarks/masks.py train cryonuseg --out out/cryonuseg    # the small U-Net of that paper; not shipped
     python benchmarks/masks.py score glas                             # test A, official object scores
     python benchmarks/masks.py score nuclei                           # Kumar's 8 + 6 test images
@@ -59,7 +60,7 @@ def gland_recipe():
     return masks.Recipe(
         taxonomies=(replace(taxonomies.GLAS, other=None, forced=()),), mpp=2 * glas.MPP, image_mpp=glas.MPP,
         contour_px=2, border_weight=5.0, border_sigma_um=20 * glas.MPP, variance=1.0, separate="flood",
-        grow_um=6 * glas.MPP, least_um2=400 * glas.MPP**2, fill=True, margin_px=64, views=8, learning=learning,
+        grow_um=6 * glas.MPP, least_um2=400 * glas.MPP**2, fill=True, margin_px=64, views=1, learning=learning,
     )  # fmt: skip
 
 
@@ -71,7 +72,7 @@ def nuclei_recipe():
     )  # fmt: skip
     return masks.Recipe(
         mpp=2 * multiorgan.MPP, image_mpp=multiorgan.MPP, contour_px=1, border_weight=5.0, variance=1.0,
-        separate="flood", grow_um=0.75, least_um2=2.0, fill=True, margin_px=64, views=8, learning=learning,
+        separate="flood", grow_um=0.75, least_um2=2.0, fill=True, margin_px=64, views=1, learning=learning,
     )  # fmt: skip
 
 
@@ -117,16 +118,15 @@ def train(task, out):
 
 CHOICES = {
     "glas": [
-        {"inside": inside, "grow_um": grow * glas.MPP, "least_um2": least * glas.MPP**2}
-        for inside in (None, 0.5, 0.6)
-        for grow in (4, 6, 8)
-        for least in (300, 1000)
+        {"inside": inside, "grow_um": grow * glas.MPP, "least_um2": 500 * glas.MPP**2}
+        for inside in (0.3, 0.4, 0.5)
+        for grow in (4, 7)
     ],
     "nuclei": [
-        {"inside": inside, "grow_um": grow, "least_um2": least}
-        for inside in (None, 0.4, 0.5)
-        for grow in (0.5, 0.75, 1.0)
-        for least in (1.0, 3.0)
+        {"inside": inside, "grow_um": grow, "waist_um": waist}
+        for inside in (0.2, 0.3, 0.4)
+        for grow in (0.5, 0.75)
+        for waist in (0.0, 0.15, 0.3)
     ],
 }
 TERMS = {
@@ -292,7 +292,7 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("train", "score"))
+    parser.add_argument("what", choices=("train", "ship", "score"))
     parser.add_argument("task", choices=tuple(TASKS))
     parser.add_argument("--out", type=Path, help="the trained folder; for score, the shipped net if not said")
     parser.add_argument("--json", type=Path)
@@ -301,7 +301,8 @@ def main():
         tell(score(given.task, given.out), given.json)
         return
     out = given.out or Path("out") / f"{given.task}-masks"
-    train(given.task, out)
+    if given.what == "train":
+        train(given.task, out)
     if given.task in CHOICES:
         ship(given.task, out)
 

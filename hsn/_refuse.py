@@ -60,3 +60,51 @@ def as_image(image, name="image"):
             remedy="read files with hsn.images.read, which converts what can be converted",
         )
     return image
+
+
+LEAST_PX = 16  # a smaller image holds nothing that could be told
+
+
+def as_segmentable(image, *, most_pixels):
+    """Return `image` if it is an image, neither too small to hold anything nor too large to be held at once.
+
+    Examples
+    --------
+    >>> as_segmentable(np.zeros((16, 20, 3), np.uint8), most_pixels=1000).shape
+    (16, 20, 3)
+    """
+    image = as_image(image)
+    height, width = image.shape[:2]
+    if min(height, width) < LEAST_PX:
+        refuse(
+            "the image is too small to tell anything",
+            expected=f"{LEAST_PX} x {LEAST_PX} pixels or more",
+            received=f"{height} x {width}",
+            remedy="give a larger piece of the slide",
+        )
+    if height * width > most_pixels:
+        refuse(
+            "the image is too large to be segmented at once",
+            expected=f"at most {most_pixels:,} pixels for this net",
+            received=f"{height} x {width}",
+            remedy="cut it into pieces, or shrink it and say its new `mpp`",
+        )
+    return image
+
+
+def as_scale(mpp):
+    """Return `mpp`, micrometres per pixel, if it is a scale.
+
+    Examples
+    --------
+    >>> as_scale(0.25)
+    0.25
+    """
+    if not mpp > 0:
+        refuse(
+            "`mpp` must be positive",
+            expected="micrometres per pixel",
+            received=mpp,
+            remedy="read it from the slide's properties",
+        )
+    return mpp

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "hsn"
 FILES = sorted(path for path in PACKAGE.rglob("*.py"))
 
 FLOORS = (
-    ("_refuse", "_files", "_instances", "_native", "types", "taxonomies"),
+    ("_refuse", "_files", "_instances", "_native", "_recipes", "types", "taxonomies"),
     ("images", "stains", "labels", "refinement", "metrics"),
     ("nets", "losses", "evidence", "training"),
     ("weights", "datasets"),

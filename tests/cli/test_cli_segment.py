@@ -57,7 +57,7 @@ def bad_images(folder, rng):
         "grey.png": "is not an RGB image; expected 8-bit RGB, received grey",
         "clear.png": "is partly transparent",
         "ink.jpg": "received CMYK",
-        "dot.png": "too small to tell tissues; expected 16 x 16 pixels or more, received 1 x 1",
+        "dot.png": "too small to tell anything; expected 16 x 16 pixels or more, received 1 x 1",
         "huge.png": "20000 x 20000 = 400,000,000",
     }
 

@@ -132,7 +132,7 @@ def test_sizes_are_micrometres_whatever_the_scale(rng):
 @pytest.mark.parametrize(
     ("shape", "options", "words"),
     [
-        ((15, 40), {}, "too small to tell objects; expected 16 x 16 pixels or more, received 15 x 40"),
+        ((15, 40), {}, "too small to tell anything; expected 16 x 16 pixels or more, received 15 x 40"),
         ((40, 40), {"mpp": 0}, "`mpp` must be positive"),
         ((40, 40), {"taxonomy": "glas"}, "this net does not segment this taxonomy; expected one of nuclei"),
     ],

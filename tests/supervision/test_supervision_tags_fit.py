@@ -118,7 +118,11 @@ def test_a_grid_of_tags_is_learned_with_what_lies_around_each_cell(tmp_path, rng
     ("grid", "numbers", "words"),
     [
         ((3, 3), {}, "a grid of tags needs its sizes"),
-        ((2, 3), {"cell_px": 16, "cell_stride_px": 16}, r"does not cover the patch; expected 3 x 3 cells for 48 px"),
+        (
+            (2, 3),
+            {"cell_px": 16, "cell_stride_px": 16},
+            r"does not cover the patch; expected 3 x 3 cells for 48 px",
+        ),
         ((3, 3), {"cell_px": 16, "cell_stride_px": 16, "shift_px": 2}, "a grid of tags cannot be shifted"),
     ],
 )

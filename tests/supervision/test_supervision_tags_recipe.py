@@ -42,7 +42,10 @@ def test_a_taxonomy_is_found_by_name_and_the_first_is_the_default():
         ({"refinement": {"adp-func": Refinement(mpp=-1)}}, "`refinement of adp-func mpp` must be positive"),
         ({"window_px": 0}, "`window_px` must be positive"),
         ({"std": float("nan")}, "`std` must be positive"),
-        ({"views": 3}, "this number of views does not exist; expected 1, or 8 with windows 'cover', received 3"),
+        (
+            {"views": 3},
+            "this number of views does not exist; expected 1, or 8 with windows 'cover', received 3",
+        ),
         ({"views": 8, "windows": "overlapped"}, "this number of views does not exist"),
         ({"windows": "some"}, "'cover' or 'overlapped', received 'some'"),
         ({"taxonomies": (replace(GLAS, other=None),)}, "no output for some classes of taxonomy 'glas'"),

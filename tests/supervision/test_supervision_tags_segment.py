@@ -98,7 +98,7 @@ def test_a_net_that_sees_all_classes_has_nothing_inferred(ihc):
     [
         (
             np.zeros((1, 1, 3), np.uint8),
-            "too small to tell tissues; expected 16 x 16 pixels or more, received 1 x 1",
+            "too small to tell anything; expected 16 x 16 pixels or more, received 1 x 1",
         ),
         (np.zeros((40, 40), np.uint8), r"8-bit RGB image; .* received uint8 \(40, 40\)"),
         (np.zeros((40, 40, 4), np.uint8), r"received uint8 \(40, 40, 4\)"),

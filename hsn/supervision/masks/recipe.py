@@ -7,9 +7,9 @@ CryoNuSeg: one class, plain cross-entropy, a threshold.
 Sources: Qu et al., MICCAI 2019, and its released code; C. Eichner, Histology-NucleiSeg, 2022.
 """
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass
 
-from ... import taxonomies as known_taxonomies
+from ..._recipes import RecipeLike
 from ..._refuse import refuse
 from ...nets import fullnet as fullnet_net
 from ...nets import unet as unet_net
@@ -98,7 +98,7 @@ class Learning:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(RecipeLike):
     """What turns an image into objects, and how the net for it learns.
 
     Attributes
@@ -131,7 +131,7 @@ class Recipe:
     meet : {"nearest", "larger"}
         Who has the pixels that two grown parts can reach; see `hsn.labels.contours.grow`.
     waist_um : float
-        Depth of a waist from which it parts objects; 0 leaves connected parts whole.
+        Depth of a waist from which it parts what is connected, the inside where there is one; 0 leaves it whole.
     least_um2 : float
         Smaller objects are dropped; inside only, where it is grown afterwards.
     fill : bool
@@ -150,6 +150,9 @@ class Recipe:
     >>> Recipe.from_dict(recipe.as_dict()) == recipe
     True
     """
+
+    KIND = "masks"
+    LEARNING = Learning
 
     classes: tuple[str, ...] = TERNARY
     taxonomies: tuple[Taxonomy, ...] = (NUCLEI,)
@@ -204,42 +207,6 @@ class Recipe:
     def ternary(self):
         """Whether the net sees contours."""
         return tuple(self.classes) == TERNARY
-
-    def taxonomy(self, name=None):
-        """The taxonomy of this name, or the default."""
-        found = [t for t in self.taxonomies if name in (None, t.name)]
-        if not found:
-            refuse("this net does not segment this taxonomy", received=repr(name), remedy="choose one of these",
-                   expected=f"one of {', '.join(t.name for t in self.taxonomies)}")  # fmt: skip
-        return found[0]
-
-    def changed(self, **changes):
-        """A copy with some fields changed."""
-        return replace(self, **changes)
-
-    def as_dict(self):
-        """Plain data, as it stands in `recipe.json`."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data):
-        """Parse what `as_dict` gave, or a file that claims to be; anything odd is refused."""
-        try:
-            known = {f.name for f in fields(cls)}
-            if not isinstance(data, dict) or set(data) - known:
-                raise TypeError(f"unknown fields {sorted(set(data) - known)}")
-            values = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
-            values["taxonomies"] = tuple(
-                known_taxonomies.get(t) if isinstance(t, str) else known_taxonomies.parse(t)
-                for t in data["taxonomies"]
-            )
-            values["learning"] = Learning(
-                **{k: tuple(v) if isinstance(v, list) else v for k, v in data.get("learning", {}).items()}
-            )
-            return cls(**values)
-        except (KeyError, TypeError, AttributeError) as error:
-            refuse("this is no recipe of learning from masks", expected="the fields of hsn.supervision.masks.Recipe",
-                   received=str(error), remedy="take recipe.json from a trained folder, unchanged")  # fmt: skip
 
 
 def fullnet():

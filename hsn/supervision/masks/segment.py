@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
-from ..._refuse import as_image, refuse
+from ..._refuse import as_scale, as_segmentable
 from ...images.read import resample
 from ...images.tiles import enlarge, mirror_pad
 from ...labels.contours import CONTOUR, INSIDE, grow
@@ -23,7 +23,6 @@ from ...refinement.split import flood, split
 from ...training.augment import SYMMETRIES
 from ...types import Segmentation
 
-LEAST_PX = 16  # a smaller image holds no object that could be told
 SAME_SCALE = 0.01  # scales that differ by less need no resampling
 MAX_PIXELS = 400_000_000  # 5 GB of maps; larger ones are slides, which are read in windows
 
@@ -56,11 +55,8 @@ def segment(net, image, recipe, *, taxonomy=None, mpp=None):
     ----------
     .. [1] Qu et al., FullNet + varCE, MICCAI 2019.
     """
-    wanted, image = recipe.taxonomy(taxonomy), _checked(image)
-    image_mpp = recipe.image_mpp if mpp is None else mpp
-    if not image_mpp > 0:
-        refuse("`mpp` must be positive", expected="micrometres per pixel", received=mpp,
-               remedy="read it from the slide's properties")  # fmt: skip
+    wanted, image = recipe.taxonomy(taxonomy), as_segmentable(image, most_pixels=MAX_PIXELS)
+    image_mpp = as_scale(recipe.image_mpp if mpp is None else mpp)
     # Maps are enlarged before the classes are compared, so that borders stay smooth.
     maps = enlarge(maps_of(net, at_scale(image, recipe, image_mpp), recipe), image.shape[:2])
     instances = objects(maps, recipe, mpp=image_mpp)
@@ -69,18 +65,6 @@ def segment(net, image, recipe, *, taxonomy=None, mpp=None):
     return Segmentation(
         (instances > 0).astype(np.int32), instances, evidence, evidence.max(axis=(0, 1)), wanted
     )
-
-
-def _checked(image):
-    image = as_image(image)
-    height, width = image.shape[:2]
-    if min(height, width) < LEAST_PX:
-        refuse("the image is too small to tell objects", expected=f"{LEAST_PX} x {LEAST_PX} pixels or more",
-               received=f"{height} x {width}", remedy="give a larger piece of the slide")  # fmt: skip
-    if height * width > MAX_PIXELS:
-        refuse("the image is too large to be segmented at once", expected=f"at most {MAX_PIXELS:,} pixels",
-               received=f"{height} x {width}", remedy="cut it into pieces")  # fmt: skip
-    return image
 
 
 def at_scale(image, recipe, image_mpp):
@@ -161,17 +145,22 @@ def objects(maps, recipe, *, mpp):
     least_px = recipe.least_um2 / mpp**2
     if not recipe.ternary:
         mask = _filled(drop_small_parts(maps[..., 0] > recipe.inside, min_area_px=least_px), recipe)
-        if not recipe.waist_um:
-            return number_parts(mask, connectivity=4)
-        return drop_small(split(mask, waist_px=recipe.waist_um / mpp), min_area_px=least_px)
+        return drop_small(_parted(mask, recipe, mpp, connectivity=4), min_area_px=least_px)
     likely = maps.argmax(axis=2) == INSIDE if recipe.inside is None else maps[..., INSIDE] > recipe.inside
-    parts = number_parts(_filled(drop_small_parts(likely, min_area_px=least_px), recipe))
+    mask = _filled(drop_small_parts(likely, min_area_px=least_px), recipe)
+    parts = _parted(mask, recipe, mpp, connectivity=8)
     grow_px = round(recipe.grow_um / mpp, 3)  # a rest of rounding would cost a whole pixel
     if recipe.separate == "parts":
         return grow(parts, radius_px=grow_px, meet=recipe.meet)
     near = distance_transform_edt(parts == 0) <= grow_px if parts.any() else parts > 0
     bounds = (parts > 0) | (near & (maps.argmax(axis=2) != 0))
     return flood(parts, bounds, depth=object_evidence(maps, recipe))
+
+
+def _parted(mask, recipe, mpp, *, connectivity):
+    if not recipe.waist_um:
+        return number_parts(mask, connectivity=connectivity)
+    return split(mask, waist_px=recipe.waist_um / mpp)
 
 
 def _filled(mask, recipe):

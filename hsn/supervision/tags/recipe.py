@@ -3,9 +3,10 @@
 A recipe is a value. It travels with the weights as `recipe.json`, and whoever has both can repeat what was done.
 """
 
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field
 
 from ... import taxonomies
+from ..._recipes import RecipeLike
 from ..._refuse import refuse
 
 
@@ -73,7 +74,7 @@ class Learning:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(RecipeLike):
     """What turns an image into a segmentation, and how the net for it learns.
 
     Attributes
@@ -110,6 +111,9 @@ class Recipe:
     >>> Recipe.from_dict(recipe.as_dict()) == recipe
     True
     """
+
+    KIND = "tags"
+    LEARNING = Learning
 
     classes: tuple[str, ...]
     thresholds: tuple[float, ...]
@@ -151,41 +155,11 @@ class Recipe:
                        expected=f"an output or a rule for {', '.join(taxonomy.names)}", received=f"none for {unseen}",
                        remedy="use a taxonomy of the net's classes, or train a net for it")  # fmt: skip
 
-    def taxonomy(self, name=None):
-        """The taxonomy of this name, or the default."""
-        found = [t for t in self.taxonomies if name in (None, t.name)]
-        if not found:
-            refuse("this net does not segment this taxonomy", received=repr(name), remedy="choose one of these",
-                   expected=f"one of {', '.join(t.name for t in self.taxonomies)}")  # fmt: skip
-        return found[0]
-
-    def changed(self, **changes):
-        """A copy with some fields changed."""
-        return replace(self, **changes)
-
-    def as_dict(self):
-        """Plain data, as it stands in `recipe.json`."""
-        return asdict(self)
-
     @classmethod
-    def from_dict(cls, data):
-        """Parse what `as_dict` gave, or a file that claims to be; anything odd is refused."""
-        try:
-            known = {f.name for f in fields(cls)}
-            if not isinstance(data, dict) or set(data) - known:
-                raise TypeError(f"unknown fields {sorted(set(data) - known)}")
-            values = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
-            values["taxonomies"] = tuple(
-                taxonomies.get(t) if isinstance(t, str) else taxonomies.parse(t) for t in data["taxonomies"]
-            )
-            values["refinement"] = {
+    def _parsed(cls, data):
+        return {
+            "refinement": {
                 name: Refinement(tuple(r["gaussian"]), tuple(r["bilateral"]), r["iterations"], r.get("mpp"))
                 for name, r in data.get("refinement", {}).items()
             }
-            values["learning"] = Learning(
-                **{k: tuple(v) if isinstance(v, list) else v for k, v in data.get("learning", {}).items()}
-            )
-            return cls(**values)
-        except (KeyError, TypeError, AttributeError) as error:
-            refuse("this is no recipe of learning from tags", expected="the fields of hsn.tags.Recipe",
-                   received=str(error), remedy="take recipe.json from a trained folder, unchanged")  # fmt: skip
+        }

@@ -7,7 +7,7 @@ from itertools import groupby
 
 import numpy as np
 
-from ..._refuse import as_image, refuse
+from ..._refuse import as_scale, as_segmentable
 from ...evidence.maps import cover, stitched
 from ...images.read import resample
 from ...images.tiles import enlarge
@@ -17,7 +17,6 @@ from .look import Seen, Stages, always, refined, seer_of, wanted_outputs, with_i
 from .overlap import overlapped
 from .recipe import Refinement
 
-LEAST_PX = 16  # a smaller image holds no tissue that could be told
 SAME_SCALE = 0.01  # scales that differ by less need no resampling
 MAX_VALUES = 2_000_000_000  # pixels times classes: 8 GB for each of the stages' maps
 
@@ -100,19 +99,8 @@ def _at_work_scale(image, recipe, taxonomies, mpp):
 
     `taxonomies` are refined at one scale.
     """
-    image = as_image(image)
-    if min(image.shape[:2]) < LEAST_PX:
-        refuse("the image is too small to tell tissues", expected=f"{LEAST_PX} x {LEAST_PX} pixels or more",
-               received=f"{image.shape[0]} x {image.shape[1]}", remedy="give a larger piece of the slide")  # fmt: skip
-    most = MAX_VALUES // max(map(len, taxonomies))
-    if image.shape[0] * image.shape[1] > most:
-        refuse("the image is too large to be segmented at once", expected=f"at most {most:,} pixels for this net",
-               received=f"{image.shape[0]} x {image.shape[1]}",
-               remedy="cut it into pieces, or shrink it and say its new `mpp`")  # fmt: skip
-    image_mpp = recipe.image_mpp if mpp is None else mpp
-    if not image_mpp > 0:
-        refuse("`mpp` must be positive", expected="micrometres per pixel", received=mpp,
-               remedy="read it from the slide's properties")  # fmt: skip
+    image = as_segmentable(image, most_pixels=MAX_VALUES // max(map(len, taxonomies)))
+    image_mpp = as_scale(recipe.image_mpp if mpp is None else mpp)
     # Overlapping windows are refined one by one, so at the net's scale; else where the recipe says.
     tuned_mpp = _refinement(recipe, taxonomies[0]).mpp or 0
     work_mpp = recipe.mpp if recipe.windows == "overlapped" else max(tuned_mpp, image_mpp)
