@@ -2,7 +2,6 @@
 
 import doctest
 import importlib
-import json
 import re
 import shlex
 import tomllib
@@ -46,11 +45,6 @@ def test_taxonomy_files_in_the_documents_are_taxonomies(document, block, tmp_pat
     (tmp_path / "lab.toml").write_text(block, encoding="utf-8")
     taxonomy = taxonomies.read(tmp_path / "lab.toml")
     assert len(taxonomy) == len(tomllib.loads(block)["classes"])
-
-
-@pytest.mark.parametrize(("document", "block"), list(blocks("json")))
-def test_json_in_the_documents_is_json(document, block):
-    assert json.loads(block)
 
 
 @pytest.mark.parametrize(("document", "block"), list(blocks("python")))
