@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 import hsn
-from hsn import taxonomies
+from hsn import Refusal, taxonomies
 from hsn.datasets import adp
 from hsn.labels.colors import resize_labels, to_colors
 from hsn.supervision.tags.adjust import glass
@@ -140,4 +140,7 @@ if __name__ == "__main__":
     parser.add_argument("--data", type=Path, default=Path(__file__).parent)
     parser.add_argument("--weights", default=RELEASE, help="name or folder of a trained net")
     parser.add_argument("--out", type=Path, default=Path("out/01_tuning_patch"))
-    main(**vars(parser.parse_args()))
+    try:
+        main(**vars(parser.parse_args()))
+    except Refusal as refusal:
+        raise SystemExit(str(refusal)) from None

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hsn import taxonomies
+from hsn import Refusal, taxonomies
 from hsn.datasets import glas
 from hsn.views.report import report
 from hsn.views.tally import Tally
@@ -49,4 +49,7 @@ if __name__ == "__main__":
     parser.add_argument("--split", choices=glas.SPLITS, default="all")
     parser.add_argument("--weights", default=SHIPPED, help="name or folder of a trained net")
     parser.add_argument("--out", type=Path, default=Path("out/02_glas_full"))
-    main(**vars(parser.parse_args()))
+    try:
+        main(**vars(parser.parse_args()))
+    except Refusal as refusal:
+        raise SystemExit(str(refusal)) from None
