@@ -208,10 +208,9 @@ def main():
             f"{size_px:5} {name:10} {usual.min():5.2f} {np.median(usual):5.2f} {usual.max():5.2f}"
             f"   {np.median(flushed):5.2f}"
         )
-    for engine in ("pydensecrf", "native", "scipy") if _native.kernel else ("scipy",):
-        print(
-            f"peak memory, 512 px, 10 classes, func: {engine:10} {peak_memory(engine, 512, 10, 'func'):6.0f} MB"
-        )
+    for name, options in variants(with_scipy=True).items():
+        megabytes = peak_memory(name, options, 512, 10, "func")
+        print(f"peak memory, 512 px, 10 classes, func: {name:14} {megabytes:5.0f} MB")
     if _native.kernel:
         copy = bandwidth()
         for config in ("func", "classic"):

@@ -5,7 +5,7 @@ import numpy as np
 from .. import _native
 from .._refuse import refuse
 from . import mean_field
-from .lattice import Lattice, as_features, radix
+from .lattice import Lattice, as_features, radix, span
 
 MOST_CLASSES = 64  # what the kernel's rows hold
 MOST_ROWS = 2**31  # what its 32-bit row numbers hold, with one bit for the end of a chain
@@ -93,16 +93,11 @@ class _NativeLattice:
     """The kernel's twin of `Lattice`."""
 
     def __init__(self, features, threads):
-        digits, lowest = radix(*_range(features))
+        digits, lowest = radix(*span(features.reshape(-1, features.shape[-1])))
         self._filter = _kernel().PointFilter(features=features, digits=digits, lowest=lowest, threads=threads)
 
     def filter(self, values, *, transposed=False):
         return self._filter.filter(np.ascontiguousarray(values, np.float32), transposed=transposed)
-
-
-def _range(features):
-    flat = features.reshape(-1, features.shape[-1])
-    return flat.min(0).astype(float), flat.max(0).astype(float)
 
 
 def _kernel():

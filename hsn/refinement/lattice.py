@@ -173,18 +173,32 @@ def corners(features):
     order = features.shape[1] + 1  # d + 1
     elevated = _elevate(features)  # (d + 1, N)
     nearest = np.rint(elevated * np.float32(1 / order)) * np.float32(order)  # remainder 0
-    rank = _rank(elevated - nearest, nearest)
+    rank = _rank(elevated - nearest, nearest).astype(np.intp)
     weights = _barycentric(elevated - nearest, rank)
 
-    digits, lowest = radix(features.min(0), features.max(0))
+    digits, lowest = radix(*span(features))
     steps = [sum(digits) - order * digit for digit in digits]
     keys = np.empty((order, len(features)), np.int64)
     keys[0] = np.array(digits) @ (nearest.astype(np.int64) - np.array(lowest)[:, None])
-    along = np.array(steps)[np.argsort(rank, axis=0)]  # (d + 1, N), by rank
+    along = np.empty_like(keys)
+    np.put_along_axis(along, rank, np.array(steps)[:, None], axis=0)  # by rank
     for r in range(order - 1):
         # From one corner to the next, the coordinate ranked d - r falls back by d, the others grow by 1.
         keys[r + 1] = keys[r] + along[order - 1 - r]
     return keys, steps, weights
+
+
+def span(features):
+    """Return the lowest and the highest value of each feature: float64 (d,) twice.
+
+    Examples
+    --------
+    >>> [bound.tolist() for bound in span(np.array([[1, 5], [3, 2]]))]
+    [[1.0, 2.0], [3.0, 5.0]]
+    """
+    # Column by column: NumPy's minimum over the long axis of a thin array is many times slower.
+    bounds = [(column.min(), column.max()) for column in features.T]
+    return np.array(bounds, float).T
 
 
 def radix(lowest, highest):
@@ -277,7 +291,7 @@ def _barycentric(rest, rank):
     order = len(rest)
     share = rest * np.float32(1 / order)
     ordered = np.empty_like(share)
-    np.put_along_axis(ordered, rank.astype(np.intp), share, axis=0)  # largest first
+    np.put_along_axis(ordered, rank, share, axis=0)  # largest first
     weights = np.empty_like(share)
     weights[1:] = (ordered[:-1] - ordered[1:])[::-1]
     weights[0] = 1 + (ordered[-1] - ordered[0])

@@ -71,8 +71,12 @@ def solve(problem):
     for _ in range(problem.iterations):
         logits = -unary
         for kernel in kernels:
-            votes = kernel(marginals)
-            logits += votes if problem.penalties is None else -votes @ problem.penalties.T
+            if (
+                problem.penalties is None
+            ):  # Potts: logits may count from the first class, which then needs no channel
+                logits[:, 1:] += kernel(marginals[:, 1:] - marginals[:, :1])
+            else:
+                logits -= kernel(marginals) @ problem.penalties.T
         before, marginals = marginals, softmax(logits)
         if np.abs(marginals - before).max() < problem.tolerance:
             break

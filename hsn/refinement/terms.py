@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._refuse import refuse
+from .lattice import span
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,7 @@ class Term:
     def bounds(self):
         """Return the lowest and the highest value that each feature may have: float64 (d,) twice."""
         if self.given is not None:
-            flat = self.given.reshape(-1, self.given.shape[2])
-            return flat.min(0).astype(float), flat.max(0).astype(float)
+            return span(self.given.reshape(-1, self.given.shape[2]))
         top, left = self.corner
         lowest = np.array([left, top]) / self.spread_px
         highest = np.array([left + self.shape[1] - 1, top + self.shape[0] - 1]) / self.spread_px
