@@ -173,9 +173,9 @@ def test_unknown_tags_teach_nothing(rng):
             r"tags must be one per class; expected 2 for pink, blue, received shape \(3,\)",
         ),
         (2, np.full((2, 2), 0.5), {}, "a tag says yes or no"),
-        (2, np.ones((2, 2)), {"validation": (0, 1)}, "patches must remain to learn from"),
-        (2, np.ones((2, 2)), {"validation": (5,)}, "patches must remain"),
-        (1, np.ones((1, 2)), {}, "patches must remain"),
+        (2, np.ones((2, 2)), {"validation": (0, 1)}, "images must remain to learn from"),
+        (2, np.ones((2, 2)), {"validation": (5,)}, "images must remain"),
+        (1, np.ones((1, 2)), {}, "images must remain"),
     ],
 )
 def test_annotations_that_cannot_be_used_are_refused(tmp_path, count, tagged, learning, words, rng):

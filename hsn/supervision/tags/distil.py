@@ -24,6 +24,7 @@ from ...losses.known import cross_entropy
 from ...metrics.classes import confusion, mean_iou
 from ...training.augment import draw
 from ...training.learner import Plan, learn
+from ...training.rates import cosine
 from .look import refined
 from .recipe import Recipe
 from .segment import evidence_of, segment
@@ -135,17 +136,14 @@ def distil(student, images, pseudo, recipe, numbers, *, validation, out):
         epochs=numbers.epochs,
         steps=numbers.steps,
         batch=tiles.batch,
-        rate=lambda epoch: _cosine(epoch / numbers.epochs, numbers),
+        rate=lambda epoch: cosine(
+            epoch / numbers.epochs, lowest=numbers.lowest_rate, highest=numbers.highest_rate
+        ),
         validate=validate,
         monitor="-validation_miou",
     )
     optimizer = keras.optimizers.Adam()
     return learn(student, lambda t, p, w, _: cross_entropy(t, p, w), plan, optimizer=optimizer, out=Path(out))
-
-
-def _cosine(part, numbers):
-    height = 0.5 * (1 + np.cos(np.pi * part))
-    return numbers.lowest_rate + (numbers.highest_rate - numbers.lowest_rate) * height
 
 
 def student_recipe(teacher, *, window_px):

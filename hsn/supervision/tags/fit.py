@@ -16,6 +16,7 @@ from ...images.read import read, resample
 from ...metrics.ranking import roc_auc
 from ...nets import histonet
 from ...training.augment import draw
+from ...training.held_out import hold_out
 from ...training.learner import Plan, learn
 from ...training.rates import triangular
 from .loss import loss
@@ -56,7 +57,7 @@ def fit(net, images, annotations, recipe, *, out):
     out = Path(out)
     patches = Patches(images, recipe.learning.patch_px or recipe.window_px)
     truth = _truths(patches, annotations, recipe)
-    learned, held_out = split(len(patches), recipe.learning)
+    learned, held_out = hold_out(len(patches), recipe.learning.validation, seed=recipe.learning.seed)
     learner = _over_what_is_tagged(net, truth[0], recipe)
     of = loss(recipe)
 
@@ -145,41 +146,6 @@ def _truths(patches, annotations, recipe):
     blank = np.zeros((1, 1, 3), np.uint8)
     each = [targets(blank, tags, recipe) for tags in annotations]
     return np.array([t.target for t in each]), np.array([t.weight for t in each])
-
-
-def split(count, learning):
-    """Indices to learn from and to validate on.
-
-    Parameters
-    ----------
-    count : int
-        Number of patches.
-    learning : Learning
-        `validation` is a share, drawn by the seed, or the indices themselves. Patches of one slide belong on one
-        side: give indices where that matters.
-
-    Returns
-    -------
-    learned, held_out : int arrays
-
-    Examples
-    --------
-    >>> from hsn.supervision.tags.recipe import Learning
-    >>> [x.tolist() for x in split(4, Learning(validation=(1,)))]
-    [[0, 2, 3], [1]]
-    """
-    wanted = learning.validation
-    if isinstance(wanted, (int, float)):
-        order = np.random.default_rng(learning.seed).permutation(count)
-        wanted = order[: max(1, round(wanted * count))]
-    held_out = np.unique(np.asarray(wanted, int))
-    learned = np.setdiff1d(np.arange(count), held_out)
-    if not len(learned) or not len(held_out) or held_out.max() >= count or held_out.min() < 0:
-        refuse("patches must remain to learn from and to validate on",
-               expected=f"some of {count} patches on each side",
-               received=f"{len(learned)} to learn from, {len(held_out)} to validate on",
-               remedy="give more patches, or another `validation` in the recipe")  # fmt: skip
-    return learned, held_out
 
 
 def _plan(patches, truth, learned, recipe, validate):
