@@ -72,7 +72,7 @@ def show(
     shown = data | {
         "classes": thresholds,
         "taxonomies": ", ".join(card.taxonomies),
-        "normalisation": f"(x - {card.normalisation.mean:.5g}) / {card.normalisation.std:.5g}",
+        "normalisation": str(card.normalisation),
         "parameters": f"{card.parameters:,}",
         "scores": ", ".join(f"{name} {score:.4f}" for name, score in card.scores.items()),
     }

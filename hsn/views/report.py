@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from .._refuse import Refusal
+from .._refuse import Refusal, refuse
 from ..images.read import write as write_image
 from ..images.tiles import enlarge
 from ..labels.colors import to_colors
@@ -94,6 +94,10 @@ def report(model, samples, *, out, taxonomies=None, size="image", unlisted="igno
     """
     model = open_model(model)
     sibling, recipe = sibling_of(model)
+    if not hasattr(sibling, "all_stages"):
+        refuse("this net has no stages to score", expected="a net that learned from tags",
+               received=f"one that learned from {model.card.supervision}",
+               remedy="segment with it, and compare the folders with `hsn evaluate`")  # fmt: skip
     chosen = [recipe.taxonomy(name) for name in taxonomies or _in_truth(samples, recipe) or [None]]
     tallies = {taxonomy.name: Tally(taxonomy, size, unlisted) for taxonomy in chosen}
     out, pages, files, failures = Path(out), [], [], []

@@ -135,7 +135,7 @@ def test_tags_stay_with_their_patches_where_some_are_left_out(run, patches, monk
         (["--tags", "folders"], "tags from folders need a folder per class"),
         (["--tags", "nowhere.csv"], "cannot be read as a table of tags"),
         (["--tags", "tags.csv", "--taxonomy", "glas"], "no output for some classes of taxonomy 'glas'"),
-        (["--tags", "tags.csv", "--validation", "1"], "patches must remain to learn from"),
+        (["--tags", "tags.csv", "--validation", "1"], "images must remain to learn from"),
     ],
 )
 def test_what_cannot_be_learned_is_one_sentence_before_any_training(run, patches, options, words):

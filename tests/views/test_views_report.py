@@ -126,3 +126,9 @@ def test_objects_are_numbered_only_where_the_samples_number_some(samples):
 def test_a_taxonomy_that_the_net_lacks_is_refused(tiny_model, samples, tmp_path):
     with pytest.raises(Refusal, match="does not segment this taxonomy"):
         report(tiny_model, samples, out=tmp_path, taxonomies=["adp-func"], show=False)
+
+
+def test_a_net_without_stages_is_refused(samples, tmp_path):
+    with pytest.raises(Refusal, match="no stages to score; .* received one that learned from masks"):
+        report("nuclei-masks", samples, out=tmp_path)
+    assert not list(tmp_path.iterdir())
