@@ -1,4 +1,4 @@
-"""`hsn segment`: images in; labels, overlays and areas out."""
+"""`hsn segment`: images in; labels, overlays and areas out, and numbered objects where the net tells them apart."""
 
 from pathlib import Path
 from typing import Annotated
@@ -22,7 +22,10 @@ def segment(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path("out"),
     as_json: AsJson = False,
 ):
-    """Segment images: for each a label image, an overlay, and a JSON file of areas and scores."""
+    """Segment images: for each a label image, an overlay, and a JSON file of areas and scores.
+
+    A net that learned from masks gives the numbered objects as well, as a label image of up to 65,535.
+    """
     from .._refuse import Refusal
     from .files import distinct_names, images_of
 
@@ -47,19 +50,20 @@ def segment(
 
 
 def _one(path, out, name, model, *, taxonomy, mpp):
-    """Segment one image, write its three files, and return what the third says."""
+    """Segment one image, write its files, and return what the JSON says."""
     import json
 
     from .._files import replacing
     from ..images.read import read, write
     from ..labels.files import write_labels
     from ..supervision import segment
-    from ..views.overlay import overlay
     from .speech import plain
 
     image = read(path)
     result = segment(image, model, taxonomy=taxonomy, mpp=mpp)
-    files = {kind: out / kind / f"{name}{suffix}" for kind, suffix in _KINDS.items()}
+    told_apart = result.instances is not None
+    kinds = _KINDS | ({"instances": ".png"} if told_apart else {})
+    files = {kind: out / kind / f"{name}{suffix}" for kind, suffix in kinds.items()}
     about = {
         "image": path,
         "model": model.card.name,
@@ -68,13 +72,28 @@ def _one(path, out, name, model, *, taxonomy, mpp):
         "width": image.shape[1],
         "mpp": mpp,
         "classes": _classes(result, mpp),
+        **({"objects": int(result.instances.max())} if told_apart else {}),
         "files": files,
     }
+    if told_apart:  # first: more objects than the file can number are refused before anything is written
+        write_labels(files["instances"], result.instances)
     write_labels(files["labels"], result.labels)
-    write(files["overlay"], overlay(image, result.labels, result.taxonomy, leave=result.taxonomy.inferred))
+    write(files["overlay"], _painted(image, result))
     with replacing(files["areas"]) as temporary:
         temporary.write_text(json.dumps(plain(about), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return about
+
+
+def _painted(image, result):
+    """The overlay: outlines of classes, or of objects, which are small and want thin ones."""
+    from ..views.overlay import overlay
+
+    if result.instances is None:
+        return overlay(image, result.labels, result.taxonomy, leave=result.taxonomy.inferred)
+    around = result.taxonomy.names[:1]
+    return overlay(
+        image, result.labels, result.taxonomy, leave=around, outline_px=1, instances=result.instances
+    )
 
 
 _KINDS = {"labels": ".png", "overlay": ".png", "areas": ".json"}  # folder of the results, and their suffix
@@ -96,4 +115,6 @@ def _classes(result, mpp):
 def _line(about):
     shares = sorted(about["classes"], key=lambda c: -c["pixels"])
     told = ", ".join(f"{c['name']} {100 * c['fraction']:.1f} %" for c in shares[:4] if c["pixels"])
+    if "objects" in about:
+        told = f"{about['objects']} objects, {told}"
     return f"{about['image']}: {told} -> {about['files']['overlay']}"

@@ -10,7 +10,7 @@ from ..taxonomies import Taxonomy
 RELEASE_OPACITY = 0.75  # three quarters mask, one quarter image: the overlays of HistoSegNet's release
 
 
-def overlay(image, labels, taxonomy: Taxonomy, *, opacity=0.4, outline_px=2, leave=()):
+def overlay(image, labels, taxonomy: Taxonomy, *, opacity=0.4, outline_px=2, leave=(), instances=None):
     """Paint classes over an image: a veil of their colour, and a full-coloured line along their borders.
 
     The lines keep neighbours apart for an eye that cannot tell their colours. The colours themselves are those of
@@ -28,6 +28,8 @@ def overlay(image, labels, taxonomy: Taxonomy, *, opacity=0.4, outline_px=2, lea
         Width of the lines on either side of a border, in pixels; 0 for none.
     leave : sequence of str
         Classes that stay unpainted, as in ``("Background", "Other")``.
+    instances : int array, shape (H, W), optional
+        Numbered objects: the lines go around each of them, so that touching ones are told apart.
 
     Returns
     -------
@@ -55,8 +57,11 @@ def overlay(image, labels, taxonomy: Taxonomy, *, opacity=0.4, outline_px=2, lea
         refuse("`outline_px` is a width in pixels", expected="a whole number from 0", received=outline_px,
                remedy="give 0 for no lines")  # fmt: skip
     share = np.full(labels.shape, opacity, np.float32)
+    if instances is not None and np.shape(instances) != labels.shape:
+        refuse("objects must cover the image that they are painted on", expected=labels.shape,
+               received=np.shape(instances), remedy="take both from one result")  # fmt: skip
     if outline_px:
-        share[borders(labels, outline_px)] = 1
+        share[borders(labels if instances is None else instances, outline_px)] = 1
     share[np.isin(labels, [taxonomy.index(name) for name in leave])] = 0
     mixed = share[..., None] * to_colors(labels, taxonomy) + (1 - share[..., None]) * image  # (H, W, 3)
     return np.rint(mixed).astype(np.uint8)

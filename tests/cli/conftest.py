@@ -7,12 +7,35 @@ import pytest
 from typer.testing import CliRunner
 
 from hsn.images.read import write
+from hsn.types import History
 
 
 @pytest.fixture
 def model(tiny_model):
     """Folder of a net that sees glands, and everything else as other."""
     return tiny_model
+
+
+@pytest.fixture(scope="session")
+def objects_model(tmp_path_factory):
+    """Folder of a net that tells objects apart, by a threshold on what it makes of noise."""
+    from hsn import weights
+    from hsn.nets import unet
+    from hsn.supervision.masks import recipe, segment
+    from hsn.supervision.masks.fit import card
+
+    net, noise = (
+        unet.build(1, depth=1, width=4, seed=1),
+        np.random.default_rng(1).integers(0, 256, (40, 56, 3)),
+    )
+    numbers = recipe.unet().changed(margin_px=4)
+    seen = segment(net, noise.astype(np.uint8), numbers).evidence[..., 1]
+    numbers = numbers.changed(inside=float(np.median(seen)))  # half of noise is objects
+    folder = tmp_path_factory.mktemp("nets") / "objects"
+    history = History(({"epoch": 1, "validation_loss": 0.7},), best=0)
+    about = card(numbers, history, name=folder.name)
+    weights.save(folder, net, about, numbers.as_dict())
+    return folder
 
 
 @pytest.fixture(autouse=True)

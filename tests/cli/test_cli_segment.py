@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import hsn
 from hsn.cli.files import distinct_names
 from hsn.images.read import read, write
 from hsn.labels.files import read_labels
+from hsn.taxonomies import NUCLEI
+from hsn.types import Segmentation
 
 
 def test_a_folder_gives_labels_overlays_and_areas(run, model, images):
@@ -27,6 +30,44 @@ def test_a_folder_gives_labels_overlays_and_areas(run, model, images):
     assert [c["pixels"] for c in one["classes"]] == pixels
     assert [c["area_mm2"] for c in one["classes"]] == pytest.approx([n * 0.00062**2 for n in pixels])
     assert sum(c["fraction"] for c in one["classes"]) == pytest.approx(1)
+
+
+def test_a_net_that_tells_objects_apart_numbers_them(run, objects_model, images):
+    result = run("segment", images, "--model", objects_model, "--out", "o", "--json")
+    assert result.exit_code == 0
+    one = result.said[0]
+    written = read_labels("o/instances/a.png")
+    np.testing.assert_array_equal(written, hsn.segment(images / "a.png", objects_model).instances)
+    assert one["objects"] == written.max() > 1
+    assert one["files"]["instances"] == "o/instances/a.png"
+    np.testing.assert_array_equal(read_labels("o/labels/a.png"), written > 0)
+    painted = (read("o/overlay/a.png") != read(images / "a.png")).any(axis=2)
+    assert not painted[written == 0].any()
+    said = run("segment", images, "--model", objects_model, "--out", "o").stdout.splitlines()[0]
+    assert f"a.png: {one['objects']} objects, " in said
+
+
+def test_a_net_that_does_not_says_nothing_of_objects(run, model, images):
+    (one,) = run("segment", images / "a.png", "--model", model, "--out", "o", "--json").said
+    assert "objects" not in one
+    assert not Path("o/instances").exists()
+
+
+def test_more_objects_than_a_file_can_number_are_refused_before_anything_is_written(
+    run, objects_model, images, monkeypatch
+):
+    from hsn import supervision
+
+    def crowded(image, model, **options):
+        instances = np.arange(40 * 56).reshape(40, 56) + 64000
+        labels = np.ones((40, 56), np.int32)
+        return Segmentation(labels, instances, np.ones((40, 56, 2)), np.ones(2), NUCLEI)
+
+    monkeypatch.setattr(supervision, "segment", crowded)
+    result = run("segment", images / "a.png", "--model", objects_model, "--out", "o")
+    assert result.exit_code == 1
+    assert "instances/a.png cannot hold these labels; expected 0 to 65535" in result.stderr
+    assert not Path("o").exists()
 
 
 def test_people_get_a_line_an_image_and_no_area_without_a_scale(run, model, images):

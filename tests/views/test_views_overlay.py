@@ -40,6 +40,18 @@ def test_lines_are_full_coloured_on_both_sides_and_as_wide_as_asked(rng):
     np.testing.assert_array_equal(painted[:, 12:], image[:, 12:])
 
 
+def test_lines_part_touching_objects_of_one_class():
+    image, labels = np.zeros((6, 12, 3), np.uint8), np.ones((6, 12), int)
+    halves = np.repeat([[7] * 6 + [9] * 6], 6, axis=0)
+    painted = overlay(image, labels, GLAS, opacity=0, outline_px=1, instances=halves)
+    lined = (painted == GLAS.colors[1]).all(axis=2)
+    assert lined[:, 5:7].all()
+    assert not lined[:, :5].any()
+    assert not lined[:, 7:].any()
+    with pytest.raises(Refusal, match="objects must cover the image that they are painted on"):
+        overlay(image, labels, GLAS, instances=halves[:3])
+
+
 def test_classes_that_are_left_show_the_image():
     image = np.full((4, 4, 3), 9, np.uint8)
     labels = np.eye(4, dtype=int)
