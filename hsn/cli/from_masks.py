@@ -1,0 +1,150 @@
+"""`hsn fit --masks`: a folder of images and their outlined objects becomes a trained folder.
+
+Two nets can be had. `unet` learns by the numbers of the shipped nets (`benchmarks/masks.py`), which two processor
+cores can train; `fullnet` by those that FullNet + varCE was published with (Qu et al., MICCAI 2019), and wants a GPU.
+Both see background, inside and contour, at the scale of the images.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from .._refuse import Refusal, refuse
+from .speech import complain, display_on_stderr, progress
+
+NETS = ("unet", "fullnet")
+UNET_DEPTH, UNET_WIDTH, FULLNET_GROWTH = 4, 16, 24
+CROPS_PX = {"unet": 192, "fullnet": 208}
+_CROP_STEP_PX = 2**UNET_DEPTH  # the U-Net halves the sides so often
+_CONTOUR_PX = 1.5  # what the contour took from an object all around, corners included, and growing gives back
+_LEAST_STD = 1.0  # grey levels; flat images must not be divided by nothing
+
+
+def check(net, width):
+    """Refuse what would fail only after the images were read."""
+    if net not in NETS:
+        refuse("there is no such net for masks", expected=f"one of {', '.join(NETS)}", received=repr(net),
+               remedy="mend the name")  # fmt: skip
+    if width is not None and (width < 1 or width != int(width)):
+        refuse("the width of a net for masks counts channels", expected="a whole number from 1", received=width,
+               remedy=f"leave it out for {UNET_WIDTH} (unet) or {FULLNET_GROWTH} (fullnet)")  # fmt: skip
+
+
+def train(folder, *, net, width, mpp, out, taxonomy, epochs, batch, validation, seed):
+    """Train a net from a folder of images and masks; returns its history, the images, and what was left out."""
+    from ..labels import mask_files
+    from ..supervision import masks
+
+    pairs = mask_files.pair(folder)
+    seen = Seen()
+    failures = [(str(path), why) for path, why in pairs.alone] + _look_at(pairs, seen)
+    for name, why in failures:
+        complain(f"left out: {name}: {why}")
+    recipe = _recipe(net, seen, mpp=mpp, taxonomy=taxonomy, batch=batch)
+    numbers = {"epochs": epochs, "validation": validation, "seed": seed}
+    recipe = recipe.changed(learning=replace(recipe.learning, **numbers))
+    with display_on_stderr():
+        history = masks.fit(_net(net, width, seed), seen.images, seen.annotations, recipe, out=out)
+    return history, seen.images, failures
+
+
+class Seen:
+    """Images that can be used, with their masks, and what the recipe must know of them.
+
+    Attributes
+    ----------
+    images, annotations : list of pathlib.Path
+    pixels, smallest_px : int
+        Of all images together, and the smallest side of any.
+    """
+
+    def __init__(self):
+        self.images, self.annotations = [], []
+        self.pixels, self.smallest_px = 0, None
+        self._sums = np.zeros((3, 2))  # of the levels of each channel, and of their squares
+
+    def add(self, path, annotation, image):
+        """Take an image and its masks up."""
+        self.images.append(path)
+        self.annotations.append(annotation)
+        self.pixels += image.shape[0] * image.shape[1]
+        self.smallest_px = min(*image.shape[:2], self.smallest_px or max(image.shape))
+        levels = np.stack([np.bincount(image[..., c].ravel(), minlength=256) for c in range(3)])  # (3, 256)
+        self._sums += levels @ np.stack([np.arange(256.0), np.arange(256.0) ** 2], axis=1)
+
+    @property
+    def mean(self):
+        """Mean of each channel, in grey levels."""
+        return tuple((self._sums[:, 0] / self.pixels).tolist())
+
+    @property
+    def std(self):
+        """Standard deviation likewise."""
+        variance = self._sums[:, 1] / self.pixels - np.square(self.mean)
+        return tuple(np.sqrt(np.maximum(variance, _LEAST_STD**2)).tolist())
+
+
+def _look_at(pairs, seen):
+    """Read everything once before training: bad files are left out now, not hours later. Returns the failures."""
+    from ..images.read import read
+    from ..labels import mask_files
+
+    failures = []
+    with progress() as bar:
+        both = list(zip(pairs.images, pairs.annotations, strict=True))
+        for path, annotation in bar.track(both, description="looking at masks"):
+            try:
+                image = read(path)
+                mask_files.read(annotation, image.shape[:2])
+                seen.add(path, annotation, image)
+            except Refusal as refusal:
+                failures.append((str(path), str(refusal)))
+    if not seen.images:
+        refuse("there is no image to learn from", expected="RGB images with masks of their size", received="none",
+               remedy="mend the files named: " + "; ".join(why for _, why in failures[:3]))  # fmt: skip
+    return failures
+
+
+def _net(name, width, seed):
+    from ..nets import fullnet, unet
+    from ..supervision.masks import TERNARY
+
+    if name == "fullnet":
+        return fullnet.build(len(TERNARY), growth=int(width or FULLNET_GROWTH), seed=seed)
+    channels = int(width or UNET_WIDTH)
+    return unet.build(len(TERNARY), depth=UNET_DEPTH, width=channels, batch_norm=True, seed=seed)
+
+
+def _recipe(net, seen, *, mpp, taxonomy, batch):
+    """The recipe of a net, at the scale of these images; an epoch shows as many pixels as they have."""
+    from .. import taxonomies
+    from ..supervision import masks
+
+    recipe = masks.fullnet() if net == "fullnet" else _for_unet()
+    spaces = tuple(taxonomies.get(t) for t in taxonomy) if taxonomy else recipe.taxonomies
+    lost_px = recipe.shrink_px + (1 if net == "fullnet" else _CONTOUR_PX)
+    batch = batch or recipe.learning.batch
+    crop_px = min(CROPS_PX[net], max(1, seen.smallest_px // _CROP_STEP_PX) * _CROP_STEP_PX)
+    steps = -(-seen.pixels // (batch * crop_px**2))
+    return recipe.changed(
+        taxonomies=spaces,
+        mpp=mpp,
+        image_mpp=mpp,
+        mean=seen.mean,
+        std=seen.std,
+        grow_um=lost_px * mpp,
+        learning=replace(recipe.learning, batch=batch, crop_px=crop_px, steps=steps),
+    )
+
+
+def _for_unet():
+    """FullNet's targets and loss, objects parted by a watershed, a short and steep training."""
+    from ..supervision import masks
+
+    learning = masks.Learning(
+        batch=4, rate=2e-3, lowest_rate=2e-5, momenta=(0.9, 0.999), weight_decay=1e-5, flips=(True, True),
+        turn_deg=180.0, skew=0.1, bend_px=4.0, bend_every_px=42.0, gain=0.15, offset=15.0, monitor="pq",
+    )  # fmt: skip
+    return masks.Recipe(
+        border_weight=5.0, separate="flood", fill=True, margin_px=64, views=1, learning=learning
+    )

@@ -1,0 +1,139 @@
+"""`hsn fit --masks`: a folder as people have it becomes a trained folder that numbers objects."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hsn import Refusal
+from hsn.cli.from_masks import CROPS_PX, Seen, check
+from hsn.datasets import made
+from hsn.images.read import read, write
+from hsn.labels.files import read_labels, write_labels
+from hsn.supervision import masks
+from hsn.taxonomies import GLAS
+
+MPP = 0.31
+QUICK = ["--width", "2", "--epochs", "2", "--batch", "2", "--mpp", str(MPP), "--validation", "0.25"]
+SQUARE = '<Vertex X="4" Y="4"/><Vertex X="20" Y="4"/><Vertex X="20" Y="20"/><Vertex X="4" Y="20"/>'
+
+
+@pytest.fixture
+def folder():
+    """Four images of drawn tissue; three have label images in a folder of their own, one has XML."""
+    for k in range(4):
+        drawn = made.tissue(k, (48, 64), mpp=MPP)
+        write(Path(f"masks/images/{k}.png"), drawn.image)
+        if k < 3:
+            write_labels(Path(f"masks/labels/{k}.png"), drawn.instances)
+    regions = f'<Regions><Region Id="1"><Vertices>{SQUARE}</Vertices></Region></Regions>'
+    Path("masks/3.xml").write_text(f'<Annotations><Annotation Id="1">{regions}</Annotation></Annotations>')
+    return Path("masks")
+
+
+@pytest.fixture
+def spy(monkeypatch):
+    """What training is given; it ends there."""
+    seen = {}
+
+    def stop(net, images, annotations, recipe, *, out):
+        seen.update(net=net, images=images, annotations=annotations, recipe=recipe)
+        raise Refusal("enough")
+
+    monkeypatch.setattr(masks, "fit", stop)
+    return seen
+
+
+def test_a_folder_becomes_a_net_that_numbers_objects(run, folder):
+    write(folder / "images/lonely.png", np.zeros((48, 64, 3), np.uint8))
+    result = run("fit", "--masks", folder, "--out", "mine", "--json", *QUICK)
+    assert result.exit_code == 1
+    assert result.stderr.endswith("lonely.png: has no mask of its name\nhsn: 1 failed, named above\n")
+    assert result.said["images"] == 4
+    assert len(result.said["epochs"]) == 2
+    assert {"validation_loss", "validation_iou", "validation_pq"} <= set(result.said["best"])
+    assert all(Path(f).is_file() for f in result.said["files"])
+    assert read("mine/learning.png").ndim == 3
+    card, recipe = (json.loads(Path(f"mine/{name}.json").read_text()) for name in ("card", "recipe"))
+    assert (card["supervision"], card["name"]) == ("masks", "mine")
+    assert recipe["mpp"] == recipe["image_mpp"] == MPP
+    pixels = np.concatenate([read(folder / f"images/{k}.png").reshape(-1, 3) for k in range(4)])
+    assert recipe["mean"] == pytest.approx(pixels.mean(axis=0))
+    assert recipe["std"] == pytest.approx(pixels.std(axis=0))
+    learning = recipe["learning"]
+    assert (learning["crop_px"], learning["batch"]) == (48, 2)
+    assert learning["steps"] == 3  # 4 images of 48 x 64 px, 2 crops of 48 x 48 px a step
+    (one,) = run("segment", folder / "images/0.png", "--model", "mine", "--json").said
+    assert one["objects"] == read_labels("out/instances/0.png").max()
+    again = run("fit", "--masks", folder, "--out", "mine", "--json", *QUICK)  # is done already
+    assert again.said["epochs"] == result.said["epochs"]
+
+
+def test_fullnet_learns_by_its_published_numbers(run, folder, spy):
+    options = ["--mpp", MPP, "--width", "3", "--taxonomy", "glas", "--seed", "5"]
+    assert run("fit", "--masks", folder, "--net", "fullnet", "--out", "mine", *options).exit_code == 2
+    recipe = spy["recipe"]
+    assert (recipe.separate, recipe.meet, recipe.shrink_px) == ("parts", "larger", 1)
+    assert recipe.grow_um == pytest.approx(2 * MPP)
+    assert recipe.taxonomies == (GLAS,)
+    assert (recipe.learning.batch, recipe.learning.epochs, recipe.learning.seed) == (8, 80, 5)
+    assert (spy["net"].name, spy["net"].output_shape[-1]) == ("fullnet", 3)
+
+
+def test_files_without_a_partner_and_bad_ones_are_left_out_and_named(run, folder, spy):
+    write(folder / "images/lonely.png", np.zeros((48, 64, 3), np.uint8))
+    write_labels(folder / "labels/other.png", np.eye(48, dtype=int))
+    write_labels(folder / "labels/1.png", np.eye(47, dtype=int))
+    result = run("fit", "--masks", folder, "--out", "mine", *QUICK)
+    assert [path.name for path in spy["images"]] == ["0.png", "2.png", "3.png"]
+    assert [path.name for path in spy["annotations"]] == ["0.png", "2.png", "3.xml"]
+    assert "lonely.png: has no mask of its name" in result.stderr
+    assert "other.png: has no image of its name" in result.stderr
+    assert "1.png is not of the size of its image; expected (48, 64), received (47, 47)" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--masks", "masks", "--tags", "names"], "expected either --tags or --masks, received both"),
+        ([], "a net learns from one kind of annotation; expected either --tags or --masks, received neither"),
+        (["--tags", "names"], "tags need their patches"),
+        (["masks", "--masks", "masks"], "images and masks alike; expected hsn fit --masks FOLDER, received images"),
+        (["--masks", "masks", "--window", "8"], "received --window as well"),
+        (["--masks", "masks", "--net", "m2"], "there is no such net for masks; expected one of unet, fullnet"),
+        (["--masks", "masks", "--width", "0.25"], "counts channels; expected a whole number from 1, received 0.25"),
+        (["--masks", "masks", "--out", "my net"], "takes its name from its folder"),
+        (["--masks", "masks/images"], "holds no image with its mask"),
+        (["--masks", "nowhere"], "nowhere is no folder"),
+        (["--masks", "masks", "--taxonomy", "adp-func"], "one class beside everything else"),
+        (["--masks", "masks", "--validation", "1"], "images must remain to learn from"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_learned_is_one_sentence_before_any_training(run, folder, options, words):
+    result = run("fit", *QUICK, *(["--out", "mine"] if "--out" not in options else []), *options)
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not Path("mine").exists()
+
+
+def test_a_folder_of_nothing_but_bad_images_is_refused(run, folder):
+    for path in (folder / "images").iterdir():
+        path.write_text("no image")
+    result = run("fit", "--masks", folder, "--out", "mine", *QUICK)
+    assert result.exit_code == 2
+    assert "there is no image to learn from" in result.stderr
+
+
+def test_flat_images_do_not_divide_by_nothing():
+    seen = Seen()
+    seen.add("a.png", "a.xml", np.full((4, 6, 3), 9, np.uint8))
+    assert seen.std == (1, 1, 1)
+    assert (seen.mean, seen.pixels, seen.smallest_px) == ((9, 9, 9), 24, 4)
+
+
+def test_every_net_for_masks_has_a_size_of_crops():
+    for net in CROPS_PX:
+        check(net, None)
+        assert CROPS_PX[net] % 16 == 0
