@@ -40,19 +40,34 @@ def evaluate(
     ] = None,
     size: _Size = "image",
     unlisted: _Unlisted = "ignore",
+    instances: Annotated[bool, typer.Option("--instances", help="Both number objects: score these.")] = False,
+    hausdorff: Annotated[
+        bool, typer.Option("--hausdorff", help="With --instances: its distance too.")
+    ] = False,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for tables and pictures.")] = Path("out"),
     as_json: AsJson = False,
 ):
-    """Score predictions against truth: IoU of each class, mIoU, and the averages of HistoSegNet's release."""
+    """Score predictions against truth: IoU of each class, mIoU, and the averages of HistoSegNet's release.
+
+    With --instances: AJI, PQ = DQ x SQ, F1, object Dice, pixel Dice and IoU, and how far counts deviate.
+    """
     from .._refuse import refuse
     from .files import pairs
 
-    space = _space(taxonomy, model)
+    _one_kind(instances, hausdorff, {"--taxonomy": taxonomy, "--model": model, "--objects": objects})
+    space = None if instances else _space(taxonomy, model)
     together, alone = pairs(predictions, truth, suffix=suffix)
     if not together:
         refuse("no file has a partner", expected=f"files of {predictions} and {truth} with the same names",
                received=f"none among {len(alone)}", remedy="check the folders, or give --suffix")  # fmt: skip
     failures = [(str(path), "has no partner of its name in the other folder") for path in alone]
+    if instances:
+        from . import objects as of_objects
+
+        data, text, failed = of_objects.evaluate(together, out=out, hausdorff=hausdorff)
+        tell(data | {"failures": dict([*failures, *failed])}, text, as_json=as_json)
+        close([*failures, *failed])
+        return
     scoring = {"size": size, "unlisted": unlisted}
     run = _of_net if model else _of_files
     tallies, files, failed = run(together, space, objects, model=model, mpp=mpp, out=out, **scoring)
@@ -65,6 +80,19 @@ def evaluate(
     text = "\n\n".join([*tables, "\n".join(f"wrote {path}" for path in files)])
     tell(data | {"failures": dict([*failures, *failed])}, text, as_json=as_json)
     close([*failures, *failed])
+
+
+def _one_kind(instances, hausdorff, of_classes):
+    """Refuse options that the kind of truth has no use for."""
+    from .._refuse import refuse
+
+    given = [name for name, value in of_classes.items() if value is not None]
+    if instances and given:
+        refuse("numbered objects have no classes", expected="--instances alone", received=", ".join(given),
+               remedy="leave that out")  # fmt: skip
+    if hausdorff and not instances:
+        refuse("the Hausdorff distance is of objects", expected="--instances with it", received="none",
+               remedy="add --instances")  # fmt: skip
 
 
 def _space(taxonomy, model):

@@ -1,0 +1,78 @@
+"""`hsn evaluate --instances`: scores of numbered objects, per image and pooled, on screen and in files."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hsn.labels.files import write_labels
+
+TRUE = {"a": [[1, 1, 1, 0, 2]], "b": [[5, 5, 0, 0, 0]], "c": [[0, 0, 0, 0, 0]]}
+FOUND = {"a": [[1, 1, 1, 0, 0]], "b": [[3, 3, 0, 4, 0]], "c": [[0, 0, 0, 0, 0]]}
+
+
+@pytest.fixture
+def folders():
+    for folder, images in (("found", FOUND), ("true", TRUE)):
+        for name, labels in images.items():
+            write_labels(Path(folder) / f"{name}.png", np.array(labels))
+
+
+def test_scores_per_image_and_pooled(run, folders):
+    result = run("evaluate", "found", "true", "--instances", "--hausdorff", "--out", "o", "--json")
+    assert result.exit_code == 0
+    a, b, c = result.said["images"]
+    assert (a["AJI"], a["DQ"], a["SQ"], a["PQ"]) == pytest.approx((3 / 4, 2 / 3, 1, 2 / 3))
+    assert (a["Dice"], a["IoU"], a["GlaS F1"]) == pytest.approx((6 / 7, 3 / 4, 2 / 3))
+    assert (a["count deviation"], b["count deviation"], c["count deviation"]) == (0.5, 1, 0)
+    assert (a["object Dice"], b["object Dice"]) == pytest.approx((7 / 8, 5 / 6))
+    assert a["Hausdorff"] == pytest.approx(
+        (4 * 1 / 4 + 0) / 2
+    )  # the missed object is 4 px away, a quarter of all
+    assert [c[name] for name in ("AJI", "DQ", "PQ", "Dice", "IoU", "object Dice")] == [1] * 6
+    assert (b["true"], b["found"]) == (1, 2)
+    pooled = {name: each["value"] for name, each in result.said["pooled"].items()}
+    assert (pooled["AJI"], pooled["DQ"], pooled["PQ"]) == pytest.approx((5 / 7, 4 / 6, 4 / 6))
+    assert (pooled["Dice"], pooled["IoU"]) == pytest.approx((10 / 12, 5 / 7))
+    assert pooled["count deviation"] == pytest.approx(0.5)
+    assert all(each["low"] <= each["value"] <= each["high"] for each in result.said["pooled"].values())
+    assert json.loads(Path("o/objects.json").read_text())["pooled"] == result.said["pooled"]
+    with open("o/objects.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["image"] for row in rows] == ["a", "b", "c", "all together", "95 % from", "95 % to"]
+    assert float(rows[3]["AJI"]) == pytest.approx(5 / 7)
+
+
+def test_people_get_a_table_and_what_is_alone_or_of_another_size_is_named(run, folders):
+    write_labels("found/lonely.png", np.array([[1]]))
+    write_labels("found/b.png", np.array([[1, 0]]))
+    result = run("evaluate", "found", "true", "--instances")
+    assert result.exit_code == 1
+    assert "all together  0.75" in result.stdout
+    assert "Hausdorff" not in result.stdout
+    assert "wrote out/objects.csv" in result.stdout
+    assert "lonely.png: has no partner of its name" in result.stderr
+    assert "found/b.png: Truth and prediction must be of the same image" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--instances", "--taxonomy", "glas"], "numbered objects have no classes"),
+        (["--taxonomy", "glas", "--hausdorff"], "the Hausdorff distance is of objects"),
+    ],
+)
+def test_options_of_the_other_kind_are_refused(run, folders, options, words):
+    result = run("evaluate", "found", "true", *options)
+    assert result.exit_code == 2
+    assert words in result.stderr
+
+
+def test_nothing_but_bad_pairs_is_refused(run, folders):
+    for name in TRUE:
+        write_labels(f"found/{name}.png", np.array([[1, 0]]))
+    result = run("evaluate", "found", "true", "--instances")
+    assert result.exit_code == 2
+    assert "no image could be scored" in result.stderr
