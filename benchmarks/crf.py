@@ -131,17 +131,20 @@ def peak_memory(name, options, size_px, classes, config):
         np.save(f"{folder}/image.npy", image)
         np.save(f"{folder}/maps.npy", colour_clusters(image, classes))
         program = (
-            "import resource, sys; sys.path.insert(0, 'benchmarks'); import crf, numpy as np\n"
+            "import sys; sys.path.insert(0, 'benchmarks'); import crf, numpy as np\n"
             f"image, maps = (np.load('{folder}/' + name) for name in ('image.npy', 'maps.npy'))\n"
             f"call = lambda maps, image: crf.timed({name!r}, {options}, maps, image, {config!r})\n"
             "call(maps[:32, :32], image[:32, :32].copy())\n"
-            "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-            "call(maps, image)\n"
-            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+            "before = crf.most_memory(); call(maps, image); print(crf.most_memory() - before)"
         )
         run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    unit = 1 if sys.platform == "darwin" else 1024
-    return int(run.stdout.split()[-1]) * unit / 2**20
+    return int(run.stdout) / 2**20
+
+
+def most_memory():
+    """Bytes that this process has held at most; Linux only, where `ru_maxrss` would count the parent's too."""
+    status = Path("/proc/self/status").read_text().split()
+    return 1024 * int(status[status.index("VmHWM:") + 1])
 
 
 def bandwidth():
@@ -208,7 +211,7 @@ def main():
             f"{size_px:5} {name:10} {usual.min():5.2f} {np.median(usual):5.2f} {usual.max():5.2f}"
             f"   {np.median(flushed):5.2f}"
         )
-    for name, options in variants(with_scipy=True).items():
+    for name, options in variants(with_scipy=True).items() if sys.platform == "linux" else ():
         megabytes = peak_memory(name, options, 512, 10, "func")
         print(f"peak memory, 512 px, 10 classes, func: {name:14} {megabytes:5.0f} MB")
     if _native.kernel:

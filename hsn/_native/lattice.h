@@ -83,6 +83,7 @@ class Lattice {
     Embedding<Order> embedding(points, radix);
     Table table((end - begin) / 4);
     Simplexes<Order> lately;
+    Key corner[lanes][Embedding<Order>::room];
     const std::size_t order = embedding.order();
     const bool named = order <= 15;  // 15^15 < 2^64: `turn` tells all ranks apart
     std::uint32_t pixels[lanes];
@@ -91,31 +92,33 @@ class Lattice {
       for (std::size_t l = 0; l < lanes; ++l) pixels[l] = tiles.pixels[place + std::min(l, count - 1)];
       embedding(pixels);
       for (std::size_t l = 0; l < count; ++l) {
+        const auto& simplex = lately.at(embedding.first[l], embedding.turn[l]);
+        if (named && simplex.is(embedding.first[l], embedding.turn[l])) continue;
+        embedding.corners(static_cast<int>(l), corner[l]);
+        for (std::size_t r = 0; r < order; ++r) table.prefetch(corner[l][r]);
+      }
+      for (std::size_t l = 0; l < count; ++l) {
         std::uint32_t* rows = &local[(place + l) * order];
         std::memcpy(&weights[(place + l) * order], embedding.weight[l], order * sizeof(float));
         auto& simplex = lately.at(embedding.first[l], embedding.turn[l]);
         if (!named || !simplex.is(embedding.first[l], embedding.turn[l])) {
+          // Another pixel of this batch may have pushed the simplex out, so that its corners are not there yet.
+          embedding.corners(static_cast<int>(l), corner[l]);
           simplex.first = embedding.first[l];
           simplex.turn = embedding.turn[l];
-          number(embedding, static_cast<int>(l), table, keys, simplex.rows);
+          for (std::size_t r = 0; r < order; ++r) simplex.rows[r] = number(corner[l][r], table, keys);
         }
         std::memcpy(rows, simplex.rows, order * sizeof *rows);
       }
     }
   }
 
-  // The rows of one simplex; corners not met before get the next numbers.
-  template <int Order>
-  static void number(const Embedding<Order>& embedding, int lane, Table& table, std::vector<Key>& keys,
-                     std::uint32_t* rows) {
-    Key corner[Embedding<Order>::room];
-    embedding.corners(lane, corner);
-    for (int r = 0; r < embedding.order(); ++r) table.prefetch(corner[r]);
-    for (int r = 0; r < embedding.order(); ++r) {
-      const auto next = static_cast<std::uint32_t>(keys.size());
-      rows[r] = table.insert(corner[r], next);
-      if (rows[r] == next) keys.push_back(corner[r]);
-    }
+  // The row of a corner; one not met before gets the next number.
+  static std::uint32_t number(Key corner, Table& table, std::vector<Key>& keys) {
+    const auto next = static_cast<std::uint32_t>(keys.size());
+    const std::uint32_t row = table.insert(corner, next);
+    if (row == next) keys.push_back(corner);
+    return row;
   }
 
   // Find owners, ghosts and neighbours, all from the sorted keys: equal keys stand together, and the neighbours
@@ -142,36 +145,52 @@ class Lattice {
     });
   }
 
-  // next[row] = the row one step along an axis, or nobody.
-  Buffer<std::uint32_t> neighbours(const Entry* begin, const Entry* end, Key step) const {
-    Buffer<std::uint32_t> next(rows());
-    std::fill(next.begin(), next.end(), nobody);
-    // Steps may be negative, that is wrap around: start where the first key's neighbour would stand.
-    const Entry* there = begin;
-    for (const Entry* here = begin; here != end; ++here) {
-      const auto target = static_cast<std::int64_t>(here->key + step);
-      while (there != end && static_cast<std::int64_t>(there->key) < target) ++there;
-      if (there == end) break;
-      if (static_cast<std::int64_t>(there->key) == target) next[here->row] = there->row;
+  // Per row the row one step along an axis, or nobody; and whether it is itself such a neighbour.
+  struct Neighbours {
+    Buffer<std::uint32_t> next;
+    Buffer<bool> inner;
+  };
+
+  // Intersect the sorted keys with themselves, one step on. No branch depends on the keys: which list advances is
+  // as good as random, and a wrong guess costs more than the work.
+  Neighbours neighbours(const Entry* begin, const Entry* end, Key step) const {
+    Neighbours found{Buffer<std::uint32_t>(rows()), Buffer<bool>(rows())};
+    std::fill(found.next.begin(), found.next.end(), nobody);
+    std::fill(found.inner.begin(), found.inner.end(), false);
+    const Entry *here = begin, *there = begin;
+    while (here != end && there != end) {
+      // Signed: the first keys' neighbours may lie below zero, where there are none.
+      const auto wanted = static_cast<std::int64_t>(here->key + step), met = static_cast<std::int64_t>(there->key);
+      found.next[here->row] = wanted == met ? there->row : nobody;
+      found.inner[there->row] |= wanted == met;
+      here += wanted <= met;
+      there += met <= wanted;
     }
-    return next;
+    return found;
   }
 
-  // Turn `next` into chains of two rows or more.
-  static Chains follow(const Buffer<std::uint32_t>& next) {
-    std::vector<bool> inner(next.size());
-    for (std::size_t row = 0; row < next.size(); ++row)
-      if (next[row] != nobody) inner[next[row]] = true;
-    Chains chains;
-    chains.cuts.push_back(0);
-    for (std::size_t row = 0; row < next.size(); ++row) {
-      if (inner[row] || next[row] == nobody) continue;
-      auto at = static_cast<std::uint32_t>(row);
-      for (; next[at] != nobody; at = next[at]) chains.items.push_back(2 * at);
-      chains.items.push_back(2 * at + 1);
-      if (chains.items.size() - chains.cuts.back() >= job_items) chains.cuts.push_back(chains.items.size());
+  // Turn neighbours into chains of two rows or more.
+  static Chains follow(const Neighbours& found) {
+    const std::uint32_t* next = found.next.data();
+    const std::size_t rows = found.next.size();
+    Buffer<std::uint32_t> heads(rows + 1);
+    std::size_t count = 0;
+    for (std::size_t row = 0; row < rows; ++row) {
+      heads[count] = static_cast<std::uint32_t>(row);
+      count += next[row] != nobody && !found.inner[row];
     }
-    if (chains.items.size() > chains.cuts.back()) chains.cuts.push_back(chains.items.size());
+    Chains chains;
+    Buffer<std::uint32_t> items(rows);
+    std::size_t used = 0;
+    chains.cuts.push_back(0);
+    for (std::size_t head = 0; head < count; ++head) {
+      std::uint32_t at = heads[head];
+      for (; next[at] != nobody; at = next[at]) items[used++] = 2 * at;
+      items[used++] = 2 * at + 1;
+      if (used - chains.cuts.back() >= job_items) chains.cuts.push_back(used);
+    }
+    if (used > chains.cuts.back()) chains.cuts.push_back(used);
+    chains.items.assign(items.data(), items.data() + used);
     return chains;
   }
 };
