@@ -54,7 +54,7 @@ TISSUE = {
 def gland_recipe():
     """Glands at half the images' resolution, by a U-Net with FullNet's targets and loss."""
     learning = masks.Learning(
-        epochs=12, steps=90, batch=4, crop_px=224, rate=2e-3, lowest_rate=2e-5, momenta=(0.9, 0.999),
+        epochs=40, steps=90, batch=4, crop_px=224, rate=2e-3, lowest_rate=2e-5, momenta=(0.9, 0.999),
         weight_decay=1e-5, bend_px=6.0, bend_every_px=42.0, monitor="pq", **TISSUE,
     )  # fmt: skip
     return masks.Recipe(
@@ -80,7 +80,7 @@ def cryonuseg_recipe():
     """The published recipe, but for batch normalisation, a higher rate and crops: what two cores can train."""
     published = masks.unet()
     learning = replace(
-        published.learning, epochs=10, steps=44, batch=4, crop_px=192, rate=2e-3, lowest_rate=2e-5
+        published.learning, epochs=60, steps=44, batch=4, crop_px=192, rate=2e-3, lowest_rate=2e-5
     )
     return published.changed(learning=learning, margin_px=64)
 
