@@ -28,6 +28,7 @@ from skimage.filters import threshold_otsu
 
 from hsn import taxonomies, weights
 from hsn.datasets import cryonuseg, glas, multiorgan
+from hsn.evidence.tiled import at_scale
 from hsn.images.tiles import enlarge
 from hsn.labels.instances import objects_of
 from hsn.metrics.intervals import interval
@@ -36,7 +37,7 @@ from hsn.metrics.outlines import object_dice, object_hausdorff
 from hsn.metrics.table import overlaps
 from hsn.nets import unet
 from hsn.supervision import masks, open_model, sibling_of
-from hsn.supervision.masks.segment import at_scale, maps_of
+from hsn.supervision.masks.segment import maps_of
 
 DATA = Path(os.environ.get("HSN_DATA", Path(__file__).parents[2] / "shared" / "data"))
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
@@ -152,7 +153,7 @@ def choose(task, net, recipe):
     seen = []
     for sample in training_samples(task)[1]:
         image = sample.image()
-        maps = maps_of(net, at_scale(image, recipe, sample.mpp), recipe)
+        maps = maps_of(net, at_scale(image, sample.mpp, recipe.mpp), recipe)
         seen.append((enlarge(maps, image.shape[:2]), sample.instances(), sample.mpp))
 
     def mean_quality(choice):

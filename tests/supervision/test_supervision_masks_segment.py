@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from hsn import Refusal
+from hsn.evidence.tiled import normalised
 from hsn.images.tiles import mirror_pad
 from hsn.nets import fullnet, unet
 from hsn.supervision.masks import Recipe, objects, segment
 from hsn.supervision.masks import fullnet as fullnet_recipe
 from hsn.supervision.masks import unet as unet_recipe
-from hsn.supervision.masks.segment import maps_of, normalised, reach_of
+from hsn.supervision.masks.segment import maps_of, reach_of
 
 PUBLISHED = fullnet_recipe().changed(views=1, least_um2=0.0)
 
@@ -50,7 +51,8 @@ def test_inside_the_reach_a_tile_is_the_net_itself(rng):
     net, pixels = unet.build(3, depth=2, width=4, seed=1), image(rng, (48, 48))
     margin = -(-unet.reach_px(2) // 4) * 4
     padded = mirror_pad(pixels, [(margin, margin)] * 2)
-    expected = np.asarray(net(normalised(padded, PUBLISHED)[None]))[0, margin:-margin, margin:-margin]
+    seen = np.asarray(net(normalised(padded, PUBLISHED.mean, PUBLISHED.std)[None]))
+    expected = seen[0, margin:-margin, margin:-margin]
     np.testing.assert_allclose(maps_of(net, pixels, PUBLISHED), expected, atol=2e-5)
 
 

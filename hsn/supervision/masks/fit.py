@@ -12,6 +12,7 @@ import numpy as np
 from ... import weights
 from ..._instances import renumber
 from ..._refuse import as_image, refuse
+from ...evidence.tiled import at_scale, normalised
 from ...images.read import read
 from ...labels.colors import resize_labels
 from ...labels.contours import INSIDE
@@ -24,7 +25,7 @@ from ...training.learner import Plan, learn
 from ...training.rates import cosine
 from .loss import loss
 from .recipe import MONITORS
-from .segment import at_scale, maps_of, normalised, objects
+from .segment import maps_of, objects
 from .targets import encoded, targets, weights_of
 
 ADAM_EPSILON = 1e-8  # torch's, which both systems used; Keras has 1e-7
@@ -130,7 +131,7 @@ class Annotated:
             refuse("an image and its masks must be of one size", expected=image.shape[:2],
                    received=instances.shape, remedy="check that the files are paired rightly")  # fmt: skip
         self.instances = renumber(instances)[0]
-        self.image = at_scale(image, recipe, recipe.image_mpp)
+        self.image = at_scale(image, recipe.image_mpp, recipe.mpp)
         self.small = resize_labels(self.instances, self.image.shape[:2])
         self.weight = weights_of(self.small, recipe)
 
@@ -167,7 +168,8 @@ class Crops:
             ripple_sigma_px=numbers.ripple_sigma_px,
         )
         color = draw(rng, flips=False, quarter_turns=False, gain=numbers.gain, offset=numbers.offset)
-        pixels = normalised(color.paint(warp.image(known.image)), self._recipe) * contrast(rng, numbers)
+        pixels = color.paint(warp.image(known.image))
+        pixels = normalised(pixels, self._recipe.mean, self._recipe.std) * contrast(rng, numbers)
         # Contours are drawn after the move, so that their width stays; weights move with the image.
         return pixels, encoded(warp.labels(known.small), self._recipe), warp.weight(known.weight)
 

@@ -1,9 +1,7 @@
 """Segment with a net that learned from masks: maps by overlapping tiles, then objects.
 
-Each tile is decided by what lies in it and a margin around it; the image is mirrored at its ends first. With a margin
-as wide as the net looks (`Recipe.margin_px` None) and tiles that start on multiples of what the net pools together, no
-pixel can tell which tile it was in: the result does not depend on the size of tiles, but for rounding. A narrower
-margin is cheaper, as FullNet's 40 px are, and then borders of tiles differ a little.
+With margins as wide as the net looks (`Recipe.margin_px` None) tiles cannot be told in the maps; a narrower margin is
+cheaper, as FullNet's 40 px are.
 
 Objects: after FullNet (Qu et al., MICCAI 2019), parts of the inside class that are grown by what the contour took; or
 a watershed from the same markers; or, after the U-Nets on CryoNuSeg, a threshold, and a watershed at waists.
@@ -14,8 +12,9 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 
 from ..._refuse import as_scale, as_segmentable
-from ...images.read import resample
-from ...images.tiles import enlarge, mirror_pad
+from ...evidence import tiled
+from ...evidence.tiled import at_scale
+from ...images.tiles import enlarge
 from ...labels.contours import CONTOUR, INSIDE, grow
 from ...nets import fullnet, unet
 from ...refinement.clean import drop_small, drop_small_parts, fill_holes, number_parts
@@ -23,7 +22,6 @@ from ...refinement.split import flood, split
 from ...training.augment import SYMMETRIES
 from ...types import Segmentation
 
-SAME_SCALE = 0.01  # scales that differ by less need no resampling
 MAX_PIXELS = 400_000_000  # 5 GB of maps; larger ones are slides, which are read in windows
 
 
@@ -58,7 +56,7 @@ def segment(net, image, recipe, *, taxonomy=None, mpp=None):
     wanted, image = recipe.taxonomy(taxonomy), as_segmentable(image, most_pixels=MAX_PIXELS)
     image_mpp = as_scale(recipe.image_mpp if mpp is None else mpp)
     # Maps are enlarged before the classes are compared, so that borders stay smooth.
-    maps = enlarge(maps_of(net, at_scale(image, recipe, image_mpp), recipe), image.shape[:2])
+    maps = enlarge(maps_of(net, at_scale(image, image_mpp, recipe.mpp), recipe), image.shape[:2])
     instances = objects(maps, recipe, mpp=image_mpp)
     sure = object_evidence(maps, recipe)
     evidence = np.stack([1 - sure, sure], axis=2)
@@ -67,43 +65,19 @@ def segment(net, image, recipe, *, taxonomy=None, mpp=None):
     )
 
 
-def at_scale(image, recipe, image_mpp):
-    """The image at the net's scale, uint8 (h, w, 3)."""
-    factor = image_mpp / recipe.mpp
-    if abs(factor - 1) <= SAME_SCALE:
-        return image
-    return resample(image, tuple(max(1, round(side * factor)) for side in image.shape[:2]))
-
-
 def maps_of(net, image, recipe):
     """The net's probabilities over an image at its scale, float32 (h, w, C); mean over `recipe.views` symmetries."""
-    views = SYMMETRIES if recipe.views == 8 else SYMMETRIES[:1]
-    return sum(view.back(_tiled(net, view.move(image), recipe)) for view in views) / np.float32(len(views))
-
-
-def _tiled(net, image, recipe):
-    reach, step = reach_of(net, recipe)
-    margin = -(-reach // step) * step
-    height, width = image.shape[:2]
-    # Starts on multiples of `step` lie alike under the poolings; small images are one tile.
-    core = [step * -(-min(recipe.tile_px, side) // step) for side in (height, width)]
-    ends = [c * -(-side // c) for c, side in zip(core, (height, width), strict=True)]
-    padded = mirror_pad(
-        image, [(margin, margin + end - s) for end, s in zip(ends, (height, width), strict=True)]
+    margin_px, step_px = reach_of(net, recipe)
+    return tiled.maps_of(
+        net,
+        image,
+        mean=recipe.mean,
+        std=recipe.std,
+        tile_px=recipe.tile_px,
+        margin_px=margin_px,
+        step_px=step_px,
+        views=SYMMETRIES if recipe.views == 8 else (),
     )
-    maps = np.empty((*ends, len(recipe.classes)), np.float32)
-    for row in range(0, ends[0], core[0]):
-        for column in range(0, ends[1], core[1]):
-            window = padded[row : row + core[0] + 2 * margin, column : column + core[1] + 2 * margin]
-            seen = keras.ops.convert_to_numpy(net(normalised(window, recipe)[None], training=False))[0]
-            kept = seen[margin : margin + core[0], margin : margin + core[1]]
-            maps[row : row + core[0], column : column + core[1]] = kept
-    return maps[:height, :width]
-
-
-def normalised(pixels, recipe):
-    """Pixels 0..255 as the net wants them, float32."""
-    return (np.asarray(pixels, np.float32) - np.float32(recipe.mean)) / np.float32(recipe.std)
 
 
 def reach_of(net, recipe):
