@@ -8,6 +8,7 @@ run that was killed and resumed ends like one that was not.
 import json
 import os
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +64,8 @@ class Plan:
     ----------
     epochs, steps : int
     batch : callable
-        ``(epoch, step) -> (x, target, weight)``: arrays for one step; must depend on nothing else.
+        ``(epoch, step) -> (x, target, weight)``: arrays for one step; must depend on nothing else. It is called in
+        a thread, one step ahead.
     rate : callable
         Learning rate at a time in epochs.
     validate : callable
@@ -157,9 +159,8 @@ def _learn(net, learner, plan, out, show):
         for epoch in range(len(rows), plan.epochs):
             losses = []
             _seed_dropout(net, epoch)
-            for step in range(plan.steps):
+            for step, (x, target, weight) in enumerate(_batches(plan, epoch)):
                 learner.optimizer.learning_rate = plan.rate(epoch + step / plan.steps)
-                x, target, weight = plan.batch(epoch, step)
                 losses.append(learner.train_on_batch(x, target, sample_weight=weight))
                 progress.advance(task)
             row = {"epoch": epoch + 1, "rate": float(plan.rate(epoch)), "loss": float(np.mean(losses))}
@@ -173,6 +174,17 @@ def _learn(net, learner, plan, out, show):
     if best is not None:
         net.load_weights(out / "best.weights.h5")
     return History(tuple(rows), best)
+
+
+def _batches(plan, epoch):
+    """The batches of an epoch; each is drawn while the net learns from the one before."""
+    with ThreadPoolExecutor(max_workers=1) as drawing:
+        drawn = drawing.submit(plan.batch, epoch, 0)
+        for step in range(plan.steps):
+            ready = drawn.result()
+            if step + 1 < plan.steps:
+                drawn = drawing.submit(plan.batch, epoch, step + 1)
+            yield ready
 
 
 def _seed_dropout(net, epoch):
