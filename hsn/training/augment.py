@@ -5,14 +5,17 @@ crop that is zoomed, turned by any angle, sheared and bent, and looks every pixe
 are.
 
 Sources of what a warp does: FullNet (Qu et al., MICCAI 2019), whose elastic field is a cubic B-spline; the U-Nets on
-CryoNuSeg (C. Eichner, 2022), whose is smoothed noise (Simard et al., ICDAR 2003).
+CryoNuSeg (C. Eichner, 2022), whose is smoothed noise (Simard et al., ICDAR 2003). Stains are varied after Tellez et al.
+(IEEE TMI, 2018).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, map_coordinates
+
+from ..stains.density import jittered
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,8 @@ class Draw:
         Rows and columns by which it moves; what comes in is mirrored.
     gain, offset : tuple of 3 float
         Per channel factor and grey levels added.
+    stain_gain, stain_offset : (float, float)
+        Factor of the amounts of haematoxylin and eosin, and amounts added; before that.
     """
 
     turns: int = 0
@@ -36,6 +41,8 @@ class Draw:
     shift: tuple[int, int] = (0, 0)
     gain: tuple[float, float, float] = (1, 1, 1)
     offset: tuple[float, float, float] = (0, 0, 0)
+    stain_gain: tuple[float, float] = (1, 1)
+    stain_offset: tuple[float, float] = (0, 0)
 
     def move(self, array):
         """Move anything that lies over the image: array (H, W, ...).
@@ -68,14 +75,18 @@ class Draw:
 
     def paint(self, image):
         """Move and recolour an image: uint8 (H, W, 3) -> float32 (H, W, 3), 0..255."""
-        return np.clip(self.move(image) * np.float32(self.gain) + np.float32(self.offset), 0, 255)
+        moved = self.move(image)
+        if (self.stain_gain, self.stain_offset) != ((1, 1), (0, 0)):
+            moved = jittered(moved, self.stain_gain, self.stain_offset)
+        return np.clip(moved * np.float32(self.gain) + np.float32(self.offset), 0, 255)
 
 
 # The eight ways to hold a square: what a net says of an image should not depend on which.
 SYMMETRIES = tuple(Draw(turns=turns, flip=flip) for turns in range(4) for flip in (False, True))
 
 
-def draw(rng, *, flips=True, quarter_turns=True, shift_px=0, gain=0.0, offset=0.0):
+def draw(rng, *, flips=True, quarter_turns=True, shift_px=0, gain=0.0, offset=0.0, stain_gain=0.0,
+         stain_offset=0.0):  # fmt: skip
     """Draw once.
 
     Parameters
@@ -86,6 +97,9 @@ def draw(rng, *, flips=True, quarter_turns=True, shift_px=0, gain=0.0, offset=0.
         Largest shift.
     gain, offset : float
         Each channel's factor lies in 1 +- gain, its addition in +- offset grey levels.
+    stain_gain, stain_offset : float
+        The factor of each stain's amount lies in 1 +- stain_gain, its addition in +- stain_offset; see
+        `hsn.stains.density.jittered`.
 
     Returns
     -------
@@ -96,13 +110,23 @@ def draw(rng, *, flips=True, quarter_turns=True, shift_px=0, gain=0.0, offset=0.
     >>> draw(np.random.default_rng(0), flips=False, quarter_turns=False) == Draw()
     True
     """
-    return Draw(
+    drawn = Draw(
         turns=int(rng.integers(4)) if quarter_turns else 0,
         flip=bool(rng.integers(2)) if flips else False,
         shift=tuple(int(s) for s in rng.integers(-shift_px, shift_px + 1, 2)),
         gain=tuple(1 + gain * rng.uniform(-1, 1, 3)),
         offset=tuple(offset * rng.uniform(-1, 1, 3)),
     )
+    if not stain_gain and not stain_offset:  # seeds give what they gave before there were stains to draw
+        return drawn
+    return replace(
+        drawn,
+        stain_gain=tuple(1 + stain_gain * rng.uniform(-1, 1, 2)),
+        stain_offset=tuple(stain_offset * rng.uniform(-1, 1, 2)),
+    )
+
+
+_SETTLES = 20  # steps until a point under a gentle bend moves by less than a tenth of a pixel
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,6 +167,24 @@ class Warp:
     def weight(self, weight):
         """A crop of weights, float (H, W), bilinear; 0 beyond the edges, where nothing is known."""
         return self._look(np.asarray(weight, np.float32), cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
+
+    def points(self, points):
+        """Where points of the image lie in the crop, float (N, 2); beyond its ends, where they are not in it.
+
+        A bend is undone by iteration, which settles where it shifts neighbours by less than they are apart.
+
+        Examples
+        --------
+        >>> Warp((1.0, 2.0), np.eye(2) / 2, np.zeros((2, 5, 5))).points([[1, 2], [2, 2]]).tolist()
+        [[2.0, 2.0], [4.0, 2.0]]
+        """
+        middle = (np.array(self.bend.shape[1:]) - 1) / 2
+        away = (np.reshape(points, (-1, 2)) - self.centre) @ np.linalg.inv(self.matrix).T  # (N, 2)
+        places = away
+        for _ in range(_SETTLES if self.bend.any() else 0):
+            bend = [map_coordinates(b, (places + middle).T, order=1, mode="nearest") for b in self.bend]
+            places = away - np.transpose(bend)
+        return places + middle
 
     def _look(self, array, interpolation, border):
         middle = [(side - 1) / 2 for side in self.bend.shape[1:]]

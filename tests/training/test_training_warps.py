@@ -93,3 +93,17 @@ def test_a_seed_repeats_the_draw():
     np.testing.assert_array_equal(one.bend, two.bend)
     np.testing.assert_array_equal(one.matrix, two.matrix)
     assert one.centre == two.centre
+
+
+@pytest.mark.parametrize("bend_px", [0.0, 2.0])
+def test_points_move_with_the_image(rng, bend_px):
+    spots = np.zeros((80, 80), np.uint8)
+    points = np.array([[30, 30], [30, 50], [50, 40], [45, 55]])
+    for k, (row, column) in enumerate(points, 1):
+        spots[row - 1 : row + 2, column - 1 : column + 2] = k
+    warp = draw_warp(rng, spots.shape, 80, zoom=(0.8, 1.25), flips=(True, True), turn_deg=180, skew=0.2,
+                     bend_px=bend_px)  # fmt: skip
+    moved = warp.labels(spots)
+    there = warp.points(points)
+    for k in range(1, 5):
+        np.testing.assert_allclose(there[k - 1], np.argwhere(moved == k).mean(axis=0), atol=0.5)
