@@ -135,6 +135,37 @@ def test_coarser_nets_get_smaller_images(tissue):
     assert known.instances.shape == (96, 96)
 
 
+def test_stains_are_the_recipes_where_it_learns_and_where_it_sees(tissue):
+    from hsn.stains.references import reference
+    from hsn.supervision.masks.segment import as_seen
+
+    images, annotations = tissue
+    stain = reference("macenko", images[1:])
+    numbers = recipe(turn_deg=0.0, skew=0.0, bend_px=0.0, zoom=(1.0, 1.0), flips=(False, False)).changed(
+        stain=stain
+    )
+    known = Annotated(images[0], annotations[0], numbers)
+    np.testing.assert_array_equal(known.image, stain.normalise(images[0]))
+    np.testing.assert_array_equal(known.image, as_seen(images[0], numbers, MPP))
+    plain = Annotated(images[0], annotations[0], numbers.changed(stain=None))
+    assert not np.array_equal(known.image, plain.image)
+    # Segmenting with the stain is segmenting the normalised image without it.
+    one, other = (masks.segment(net(), image, numbers.changed(stain=s))
+                  for image, s in ((images[0], stain), (known.image, None)))  # fmt: skip
+    np.testing.assert_array_equal(one.evidence, other.evidence)
+
+
+def test_crops_are_stained_as_the_recipe_says(tissue):
+    images, annotations = tissue
+    still = {"turn_deg": 0.0, "skew": 0.0, "bend_px": 0.0, "zoom": (1.0, 1.0), "flips": (False, False)}
+    plain = recipe(**still).changed(mean=(0, 0, 0), std=(1, 1, 1))
+    changed = plain.changed(learning=replace(plain.learning, stain_gain=0.3, stain_offset=0.05))
+    known = [Annotated(images[0], annotations[0], plain)]
+    one, other = (Crops(known, r).batch(0, 0) for r in (plain, changed))
+    assert np.abs(one[0][0] - other[0][0]).mean() > 1  # the first crop is of the same place
+    np.testing.assert_array_equal(one[1][0], other[1][0])
+
+
 def test_contrast_may_differ_by_channel(rng):
     learning = unet_recipe().learning
     drawn = np.array([contrast(rng, learning) * np.ones(3) for _ in range(500)])

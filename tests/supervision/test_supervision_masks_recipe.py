@@ -7,6 +7,8 @@ import pytest
 
 from hsn import Refusal
 from hsn.labels.contours import encode, ternary
+from hsn.stains.macenko import Macenko
+from hsn.stains.reinhard import Reinhard
 from hsn.supervision.masks import Learning, Recipe, fullnet, loss, targets, unet
 from hsn.taxonomies import ADP_FUNC, GLAS
 
@@ -78,7 +80,14 @@ def test_unknown_pixels_teach_nothing():
     assert float(of(target, one, weight, None)) == pytest.approx(float(of(target, other, weight, None)))
 
 
-@pytest.mark.parametrize("recipe", [fullnet(), unet(), Recipe(separate="flood", taxonomies=(GLAS,))])
+STAINS = (
+    Reinhard((60.0, 20.0, -9.0), (15.0, 8.0, 7.0)),
+    Macenko((0.55, 0.74, 0.39), (0.14, 0.81, 0.56), (2.9, 1.2)),
+)
+
+
+@pytest.mark.parametrize("recipe", [fullnet(), unet(), Recipe(separate="flood", taxonomies=(GLAS,)),
+                                    *(Recipe(stain=s) for s in STAINS)])  # fmt: skip
 def test_a_recipe_survives_its_file(recipe):
     import json
 
@@ -105,6 +114,7 @@ def test_image_and_objects_of_two_sizes_are_refused():
         ({"separate": "waists"}, "objects cannot be told apart so"),
         ({"separate": "magic"}, "objects cannot be told apart so"),
         ({"views": 4}, "a recipe's choice does not exist"),
+        ({"stain": "macenko"}, "a recipe's `stain` is the colours that images are brought to"),
         ({"learning": replace(Learning(), monitor="auc")}, "a recipe's choice does not exist"),
         ({"taxonomies": (ADP_FUNC,)}, "objects of one kind are one class beside everything else"),
         ({"classes": ("nucleus",), "separate": "parts"}, "objects cannot be told apart so"),

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hsn.stains.density import jittered
 from hsn.training.augment import Draw, draw
 
 draws = st.builds(
@@ -62,3 +63,29 @@ def test_colour_is_painted_after_the_move():
     assert Draw(gain=(1, 2, 1), offset=(0, 0, 7)).paint(image)[0, 0].tolist() == pytest.approx(
         [100, 200, 107]
     )
+
+
+def test_stains_are_drawn_apart_from_each_other(rng):
+    drawn = [draw(rng, stain_gain=0.3, stain_offset=0.1) for _ in range(200)]
+    gains, offsets = np.array([d.stain_gain for d in drawn]), np.array([d.stain_offset for d in drawn])
+    assert gains.shape == (200, 2)
+    assert 0.7 <= gains.min() < 0.75
+    assert 1.25 < gains.max() <= 1.3
+    assert 0.09 < np.abs(offsets).max() <= 0.1
+    assert abs(np.corrcoef(gains.T)[0, 1]) < 0.2
+
+
+def test_a_stain_is_painted_before_the_light(rng):
+    image = rng.integers(60, 250, (8, 8, 3), dtype=np.uint8)
+    drawn = Draw(turns=1, stain_gain=(1.2, 0.9), stain_offset=(0.05, 0), gain=(1.1, 1, 1), offset=(0, 3, 0))
+    stained = jittered(np.rot90(image), (1.2, 0.9), (0.05, 0))
+    np.testing.assert_allclose(
+        drawn.paint(image), np.clip(stained * (1.1, 1, 1) + (0, 3, 0), 0, 255), rtol=1e-5
+    )
+
+
+def test_seeds_without_stains_give_what_they_gave():
+    one, other = np.random.default_rng(3), np.random.default_rng(3)
+    with_, without = draw(one, gain=0.1, stain_gain=0.2), draw(other, gain=0.1)
+    assert (with_.gain, with_.offset, with_.turns) == (without.gain, without.offset, without.turns)
+    assert one.random() != other.random()

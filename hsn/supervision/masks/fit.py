@@ -12,7 +12,7 @@ import numpy as np
 from ... import weights
 from ..._instances import renumber
 from ..._refuse import as_image, refuse
-from ...evidence.tiled import at_scale, normalised
+from ...evidence.tiled import normalised
 from ...images.read import read
 from ...labels.colors import resize_labels
 from ...labels.contours import INSIDE
@@ -25,7 +25,7 @@ from ...training.learner import Plan, learn
 from ...training.rates import cosine
 from .loss import loss
 from .recipe import MONITORS
-from .segment import maps_of, objects
+from .segment import as_seen, maps_of, objects
 from .targets import encoded, targets, weights_of
 
 ADAM_EPSILON = 1e-8  # torch's, which both systems used; Keras has 1e-7
@@ -120,7 +120,7 @@ class Annotated:
     instances : int32 (H, W)
         At the image's own scale.
     image, small, weight : uint8 (h, w, 3), int32 (h, w), float32 (h, w)
-        Image, objects and weights at the net's scale.
+        Image in the recipe's stains, objects and weights, at the net's scale.
     """
 
     def __init__(self, image, instances, recipe):
@@ -131,7 +131,7 @@ class Annotated:
             refuse("an image and its masks must be of one size", expected=image.shape[:2],
                    received=instances.shape, remedy="check that the files are paired rightly")  # fmt: skip
         self.instances = renumber(instances)[0]
-        self.image = at_scale(image, recipe.image_mpp, recipe.mpp)
+        self.image = as_seen(image, recipe, recipe.image_mpp)
         self.small = resize_labels(self.instances, self.image.shape[:2])
         self.weight = weights_of(self.small, recipe)
 
@@ -167,7 +167,15 @@ class Crops:
             ripple_px=numbers.ripple_px,
             ripple_sigma_px=numbers.ripple_sigma_px,
         )
-        color = draw(rng, flips=False, quarter_turns=False, gain=numbers.gain, offset=numbers.offset)
+        color = draw(
+            rng,
+            flips=False,
+            quarter_turns=False,
+            gain=numbers.gain,
+            offset=numbers.offset,
+            stain_gain=numbers.stain_gain,
+            stain_offset=numbers.stain_offset,
+        )
         pixels = color.paint(warp.image(known.image))
         pixels = normalised(pixels, self._recipe.mean, self._recipe.std) * contrast(rng, numbers)
         # Contours are drawn after the move, so that their width stays; weights move with the image.

@@ -13,6 +13,9 @@ from ..._recipes import RecipeLike
 from ..._refuse import refuse
 from ...nets import fullnet as fullnet_net
 from ...nets import unet as unet_net
+from ...stains.macenko import Macenko
+from ...stains.references import parse
+from ...stains.reinhard import Reinhard
 from ...taxonomies import NUCLEI, Taxonomy
 
 TERNARY = ("background", "inside", "contour")
@@ -58,6 +61,8 @@ class Learning:
         Elastic by smoothed noise: ranges of its height and of its smoothing.
     gain, offset : float
         Colour: each channel is multiplied by 1 +- gain and shifted by +- offset grey levels.
+    stain_gain, stain_offset : float
+        Colour: the amounts of haematoxylin and eosin are multiplied by 1 +- stain_gain and +- stain_offset is added.
     contrasts : tuple of float
         Colour: normalised pixels are multiplied by 1 +- each.
     apart : float
@@ -90,6 +95,8 @@ class Learning:
     ripple_sigma_px: tuple[float, float] = (4.0, 8.0)
     gain: float = 0.0
     offset: float = 0.0
+    stain_gain: float = 0.0
+    stain_offset: float = 0.0
     contrasts: tuple[float, ...] = ()
     apart: float = 0.0
     validation: float | tuple[int, ...] = 0.2
@@ -111,6 +118,8 @@ class Recipe(RecipeLike):
         Micrometres per pixel of the net's input, and of images that come without their own.
     mean, std : tuple of 3 float
         Normalisation of red, green and blue, for pixels 0..255.
+    stain : Reinhard, Macenko or None
+        The colours that whole images are brought to, at the net's scale, before it learns from them or sees them.
     shrink_px : int
         What every object loses all around before its contour is drawn, at the net's scale; FullNet's label files have
         lost it already, and `grow_um` gives it back.
@@ -160,6 +169,7 @@ class Recipe(RecipeLike):
     image_mpp: float = _NUCLEI_MPP
     mean: tuple[float, float, float] = tuple(GREY * m for m in fullnet_net.NUCLEI_MEAN)
     std: tuple[float, float, float] = tuple(GREY * s for s in fullnet_net.NUCLEI_STD)
+    stain: Reinhard | Macenko | None = None
     shrink_px: int = 0
     contour_px: int = 1
     border_weight: float = 10.0
@@ -198,10 +208,18 @@ class Recipe(RecipeLike):
         if self.views not in (1, 8) or self.learning.monitor not in MONITORS:
             refuse("a recipe's choice does not exist", expected="`views` 1 or 8, `monitor` iou, pq or loss",
                    received=f"{self.views} and {self.learning.monitor!r}", remedy="mend the recipe")  # fmt: skip
+        if not isinstance(self.stain, Reinhard | Macenko | None):
+            refuse("a recipe's `stain` is the colours that images are brought to", received=repr(self.stain),
+                   expected="a record of hsn.stains, or None",
+                   remedy="measure it with hsn.stains.references.reference")  # fmt: skip
         for taxonomy in self.taxonomies:
             if len(taxonomy) != 2:
                 refuse("objects of one kind are one class beside everything else", received=len(taxonomy),
                        expected="a taxonomy of two classes", remedy="train a net per kind of object")  # fmt: skip
+
+    @classmethod
+    def _parsed(cls, data):
+        return {"stain": parse(data.get("stain"))}
 
     @property
     def ternary(self):

@@ -56,7 +56,7 @@ def segment(net, image, recipe, *, taxonomy=None, mpp=None):
     wanted, image = recipe.taxonomy(taxonomy), as_segmentable(image, most_pixels=MAX_PIXELS)
     image_mpp = as_scale(recipe.image_mpp if mpp is None else mpp)
     # Maps are enlarged before the classes are compared, so that borders stay smooth.
-    maps = enlarge(maps_of(net, at_scale(image, image_mpp, recipe.mpp), recipe), image.shape[:2])
+    maps = enlarge(maps_of(net, as_seen(image, recipe, image_mpp), recipe), image.shape[:2])
     instances = objects(maps, recipe, mpp=image_mpp)
     sure = object_evidence(maps, recipe)
     evidence = np.stack([1 - sure, sure], axis=2)
@@ -65,8 +65,14 @@ def segment(net, image, recipe, *, taxonomy=None, mpp=None):
     )
 
 
+def as_seen(image, recipe, image_mpp):
+    """A whole image at the net's scale and in the recipe's stains, uint8 (h, w, 3)."""
+    small = at_scale(image, image_mpp, recipe.mpp)
+    return recipe.stain.normalise(small) if recipe.stain else small
+
+
 def maps_of(net, image, recipe):
-    """The net's probabilities over an image at its scale, float32 (h, w, C); mean over `recipe.views` symmetries."""
+    """The net's probabilities over an image as it sees it, float32 (h, w, C); mean over `recipe.views` symmetries."""
     margin_px, step_px = reach_of(net, recipe)
     return tiled.maps_of(
         net,

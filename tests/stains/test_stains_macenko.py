@@ -1,0 +1,132 @@
+"""Macenko: stains are found where they are, exchanged, and left alone where there are none to find."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from skimage.color import hed2rgb, rgb2hed, rgb_from_hed
+
+from hsn import Refusal
+from hsn.stains.density import HAEMATOXYLIN_EOSIN
+from hsn.stains.macenko import Macenko, measured, recompose, separate
+
+LAB_A = np.array([[0.65, 0.70, 0.29], [0.15, 0.85, 0.50]])
+LAB_B = np.array([[0.50, 0.76, 0.42], [0.05, 0.83, 0.55]])
+TARGET = Macenko((0.55, 0.74, 0.39), (0.14, 0.81, 0.56), (2.9, 1.2))
+
+
+def unit(vectors):
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def tissue(rng, side=80):
+    """Amounts of two stains: glass, either, or both."""
+    shares = rng.dirichlet((0.3, 0.3, 0.2), (side, side))
+    return np.concatenate([shares[..., :2], np.zeros((side, side, 1))], axis=2)
+
+
+def test_scikit_image_separates_alike(ihc):
+    bright = np.maximum(ihc, 1)
+    # Its logarithm is to a base of one millionth, to have amounts about 1.
+    theirs = rgb2hed(bright) * -np.log(1e-6)
+    ours = separate(bright, rgb_from_hed)
+    np.testing.assert_allclose(np.maximum(ours, 0), theirs, atol=1e-4)
+
+
+def test_scikit_image_composes_alike(rng):
+    amounts = rng.uniform(0, 0.6, (20, 20, 3))
+    theirs = np.rint(255 * hed2rgb(amounts / -np.log(1e-6)))
+    assert np.abs(recompose(amounts, rgb_from_hed) - theirs).max() <= 1
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_what_is_separated_can_be_put_together(seed):
+    image = np.random.default_rng(seed).integers(0, 256, (6, 7, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(recompose(separate(image, LAB_A), LAB_A), image)
+
+
+@pytest.mark.parametrize("vectors", [LAB_A, LAB_B, HAEMATOXYLIN_EOSIN])
+def test_stains_are_found_where_they_are(rng, vectors):
+    found = measured(recompose(tissue(rng), unit(vectors)))
+    apart = np.degrees(np.arccos((found.vectors * unit(vectors)).sum(axis=1)))
+    assert apart.max() < 1.5
+    np.testing.assert_allclose(found.highest, np.percentile(tissue(rng)[..., :2], 99), rtol=0.05)
+
+
+def test_two_laboratories_agree_after_normalisation(rng):
+    amounts = tissue(rng)
+    one, other = recompose(amounts, unit(LAB_A)), recompose(0.6 * amounts, unit(LAB_B))
+    before = np.abs(one.astype(float) - other).mean()
+    after = np.abs(TARGET.normalise(one).astype(float) - TARGET.normalise(other)).mean()
+    assert before > 15
+    assert after < 1.5
+
+
+def test_a_normalised_image_has_the_targets_stains(rng):
+    made = measured(TARGET.normalise(recompose(tissue(rng), unit(LAB_B))))
+    np.testing.assert_allclose(made.vectors, unit(np.array([TARGET.haematoxylin, TARGET.eosin])), atol=0.03)
+    np.testing.assert_allclose(made.highest, TARGET.highest, rtol=0.05)
+
+
+def test_an_image_normalised_to_itself_stays(ihc):
+    np.testing.assert_allclose(Macenko.of([ihc]).normalise(ihc).astype(int), ihc, atol=1)
+
+
+@pytest.mark.parametrize("level", [255, 240, 250])
+def test_glass_stays_as_it_is(level, rng):
+    glass = (level - rng.integers(0, 3, (64, 64, 3))).astype(np.uint8)
+    np.testing.assert_array_equal(TARGET.normalise(glass), glass)
+    glass[:10, :10] = (90, 40, 120)  # a crumb of tissue
+    np.testing.assert_array_equal(TARGET.normalise(glass), glass)
+
+
+@pytest.mark.parametrize("kept", [0, 1])
+def test_one_stain_alone_keeps_its_hue(rng, kept):
+    amounts = tissue(rng)
+    amounts[..., 1 - kept] = 0
+    image = recompose(amounts, unit(LAB_A))
+    assert measured(image) is None
+    made = TARGET.normalise(image)
+    stained = amounts[..., kept] > 0.3
+    hues = [np.log(255 / np.maximum(x[stained], 1)).mean(axis=0) for x in (image, made)]
+    apart = np.degrees(np.arccos(np.prod([h / np.linalg.norm(h) for h in hues], axis=0).sum()))
+    assert apart < 1
+    found = separate(made, np.array([TARGET.haematoxylin, TARGET.eosin]))[..., kept]
+    assert np.percentile(found[image.mean(axis=2) < 215], 99) == pytest.approx(TARGET.highest[kept], rel=0.1)
+
+
+def test_a_black_or_tiny_image_is_no_trouble():
+    for image in (np.zeros((30, 30, 3), np.uint8), np.zeros((1, 1, 3), np.uint8)):
+        assert TARGET.normalise(image).shape == image.shape
+
+
+def test_an_odd_image_does_not_bend_the_reference(rng):
+    good = [recompose(tissue(rng), unit(LAB_A)) for _ in range(3)]
+    strange = recompose(tissue(rng), unit(np.array([[0.2, 0.3, 0.9], [0.1, 0.9, 0.1]])))
+    glass = np.full((64, 64, 3), 250, np.uint8)
+    target = Macenko.of([*good, strange, glass])
+    np.testing.assert_allclose([target.haematoxylin, target.eosin], unit(LAB_A), atol=0.03)
+
+
+@pytest.mark.slow
+def test_the_stains_of_thirty_slides_are_found(data):
+    from hsn.datasets import multiorgan
+
+    for sample in multiorgan.images(data / "multiorgan", "testA"):
+        found = measured(sample.image())
+        assert found is not None
+        angle = np.degrees(np.arccos(found.vectors.prod(axis=0).sum()))
+        assert 12 < angle < 40
+
+
+def test_images_without_stains_are_refused():
+    with pytest.raises(Refusal, match="two stains are found in none of the images"):
+        Macenko.of([np.full((64, 64, 3), 250, np.uint8)])
+
+
+@pytest.mark.parametrize("highest", [(1.0,), (1.0, 0.0), (np.inf, 1.0)])
+def test_odd_targets_are_refused(highest):
+    with pytest.raises(Refusal, match="Macenko's target has largest amounts of two stains"):
+        Macenko(TARGET.haematoxylin, TARGET.eosin, highest)
+    with pytest.raises(Refusal, match="these stains cannot be told apart"):
+        Macenko(TARGET.eosin, TARGET.eosin, (1.0, 1.0))
