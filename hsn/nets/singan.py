@@ -1,0 +1,129 @@
+"""Conditional SinGAN: a generator that paints a layout of nuclei in the manner of one patch, and its three critics.
+
+One scale of the pyramid of Lou et al. (IEEE TMI 2022, "Which pixel to annotate", CSinGAN), after SinGAN (Shaham et al.,
+ICCV 2019). Five 3x3 convolutions see 11 x 11 pixels; nothing is padded inside. The generator adds what it makes to
+the image of the next coarser scale. Three critics of one build look at the whole image, at the nuclei, and at what lies
+between them.
+
+The published critics end in a ReLU6, as does each of their blocks: their scores lie in 0..6, and a critic that has
+reached an end has no gradient left. `activation="leaky"` is SinGAN's own critic, unbounded, and the default.
+"""
+
+import keras
+from keras import layers
+
+from .._refuse import refuse
+
+BLOCKS = 4  # then one more convolution
+MARGIN_PX = 5  # what five 3x3 convolutions take from each side
+LEAK = 0.2
+WEIGHT_SPREAD = 0.02  # of initial kernels and of the factors of batch normalisation
+MOMENTUM, EPSILON = 0.9, 1e-5  # torch's defaults, momentum as Keras counts it
+
+# Pixels are -1..1; tanh ends there too, but only white and black reach it.
+
+
+def generator(filters=32, *, seed=None):
+    """Build the generator of one scale.
+
+    Parameters
+    ----------
+    filters : int
+        Channels inside; published: 32, at the finest of five scales 64.
+    seed : int, optional
+        Seed of the initial weights.
+
+    Returns
+    -------
+    keras.Model
+        Two inputs with `MARGIN_PX` more on each side than the output: (N, H + 10, W + 10, 4), which is noise plus
+        the coarser image and, as fourth channel, the layout (-1 around nuclei, 1 inside); and (N, H + 10, W + 10, 3),
+        the coarser image. Output (N, H, W, 3), about -1..1.
+
+    Raises
+    ------
+    Refusal
+        If `filters` is below 1.
+
+    Examples
+    --------
+    >>> generator(32).count_params() - 2 * 4 * 32  # without the running statistics
+    30051
+    """
+    seeds = _seeds(filters, seed)
+    condition = layers.Input((None, None, 4), name="condition")
+    coarser = layers.Input((None, None, 3), name="coarser")
+    x = condition
+    for _ in range(BLOCKS):
+        x = _block(x, filters, layers.LeakyReLU(LEAK), seeds)
+    x = layers.Activation("tanh", name="detail")(_convolution(x, 3, seeds))  # (N, H, W, 3)
+    image = layers.Add(name="image")([x, layers.Cropping2D(MARGIN_PX)(coarser)])
+    return keras.Model([condition, coarser], image, name="generator")
+
+
+def critic(filters=32, *, activation="leaky", seed=None):
+    """Build a critic of one scale.
+
+    Parameters
+    ----------
+    filters : int
+        Channels inside, as of the generator.
+    activation : {"leaky", "relu6"}
+        "relu6" is the published one, which bounds the scores too.
+    seed : int, optional
+        Seed of the initial weights.
+
+    Returns
+    -------
+    keras.Model
+        (N, H, W, 3) -> scores (N, H - 10, W - 10, 1), high where it takes what it sees for real.
+
+    Raises
+    ------
+    Refusal
+        If `filters` is below 1, or there is no such activation.
+
+    Examples
+    --------
+    >>> critic(32).count_params() - 2 * 4 * 32, critic(32).output_shape
+    (29185, (None, None, None, 1))
+    """
+    if activation not in ("leaky", "relu6"):
+        refuse("there is no such activation for a critic", expected="leaky or relu6", received=repr(activation),
+               remedy="leave it out for one that keeps its gradient")  # fmt: skip
+    seeds = _seeds(filters, seed)
+    x = image = layers.Input((None, None, 3), name="image")
+    for _ in range(BLOCKS):
+        bounded = layers.ReLU(max_value=6) if activation == "relu6" else layers.LeakyReLU(LEAK)
+        x = _block(x, filters, bounded, seeds)
+    x = _convolution(x, 1, seeds)
+    if activation == "relu6":
+        x = layers.ReLU(max_value=6)(x)
+    return keras.Model(image, x, name="critic")
+
+
+def _seeds(filters, seed):
+    if filters < 1:
+        refuse("a net needs channels", expected="`filters` of 1 or more", received=filters,
+               remedy="leave it out for the published 32")  # fmt: skip
+    return iter(range(seed, seed + 1000)) if seed is not None else iter(lambda: None, 0)
+
+
+def _block(x, filters, activation, seeds):
+    """Convolution, batch normalisation, activation."""
+    x = _convolution(x, filters, seeds)
+    factors = keras.initializers.RandomNormal(1.0, WEIGHT_SPREAD, seed=next(seeds))
+    return activation(
+        layers.BatchNormalization(momentum=MOMENTUM, epsilon=EPSILON, gamma_initializer=factors)(x)
+    )
+
+
+def _convolution(x, filters, seeds):
+    """3x3, no padding; biases start as torch starts them, even within 1 / sqrt(inputs)."""
+    bound = (9 * x.shape[-1]) ** -0.5
+    return layers.Conv2D(
+        filters,
+        3,
+        kernel_initializer=keras.initializers.RandomNormal(0.0, WEIGHT_SPREAD, seed=next(seeds)),
+        bias_initializer=keras.initializers.RandomUniform(-bound, bound, seed=next(seeds)),
+    )(x)
