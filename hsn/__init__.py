@@ -18,6 +18,7 @@ _DOORS = {
     "Segmentation": "hsn.types:Segmentation",
     "Taxonomy": "hsn.taxonomies:Taxonomy",
     "masks": "hsn.supervision.masks",
+    "points": "hsn.supervision.points",
     "tags": "hsn.supervision.tags",
     "taxonomies": "hsn.taxonomies",
 }

@@ -12,7 +12,7 @@ from .. import weights
 from .._refuse import refuse
 from ..images.read import read
 
-SIBLINGS = ("tags", "masks")
+SIBLINGS = ("tags", "points", "masks")
 
 
 def segment(image, model, *, taxonomy=None, mpp=None):

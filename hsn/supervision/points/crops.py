@@ -1,0 +1,99 @@
+"""Crops: random pieces of images with what the two nets learn from them."""
+
+import numpy as np
+
+from ...evidence.tiled import normalised
+from ...training.augment import draw, draw_warp
+from .detect import click_targets
+from .targets import decode
+
+BLACK_BACKGROUND = 4  # both labels say background; see `hsn.supervision.points.targets.encode`
+
+
+class Crops:
+    """Random crops of images; what a batch holds depends on the seed, the epoch and the step only.
+
+    Parameters
+    ----------
+    fields : list of Field
+        Images that are learned from, at least in part.
+    recipe : Recipe
+    batch : int
+        Crops a batch.
+    taught : callable
+        ``(field, warp) -> target, weight``: what a crop teaches.
+    bend_px : float
+        Elastic deformation.
+    blacken : bool
+        Whether a crop is black where it shows more than the image, instead of mirrored.
+    """
+
+    def __init__(self, fields, recipe, *, batch, taught, bend_px=0.0, blacken=False):
+        self._fields, self._recipe, self._batch = fields, recipe, batch
+        self._taught, self._bend_px, self._blacken = taught, bend_px, blacken
+
+    @property
+    def steps(self):
+        """Batches an epoch."""
+        pixels = sum(field.held.size - field.held.sum() for field in self._fields)
+        return self._recipe.learning.steps or -(-pixels // (self._batch * self._recipe.learning.crop_px**2))
+
+    def batch(self, epoch, step):
+        """Pixels (B, px, px, 3), targets and weights (B, px, px, ...)."""
+        seed = self._recipe.learning.seed
+        order = np.random.default_rng((seed, epoch)).permutation(len(self._fields))
+        rng = np.random.default_rng((seed, epoch, step))
+        chosen = order[(step * self._batch + np.arange(self._batch)) % len(order)]
+        drawn = [self._crop(rng, self._fields[k]) for k in chosen]
+        return tuple(np.stack(x) for x in zip(*drawn, strict=True))
+
+    def _crop(self, rng, field):
+        numbers = self._recipe.learning
+        warp = draw_warp(
+            rng,
+            field.held.shape,
+            numbers.crop_px,
+            zoom=numbers.zoom,
+            flips=numbers.flips,
+            turn_deg=numbers.turn_deg,
+            skew=numbers.skew,
+            bend_px=self._bend_px,
+            bend_every_px=numbers.bend_every_px,
+        )
+        color = draw(rng, flips=False, quarter_turns=False, gain=numbers.gain, offset=numbers.offset)
+        pixels = color.paint(warp.image(field.image))
+        if self._blacken:
+            pixels = np.where(_shown(field, warp)[..., None], pixels, 0)
+        return normalised(pixels, self._recipe.mean, self._recipe.std), *self._taught(field, warp)
+
+
+def _shown(field, warp):
+    """Which pixels of a crop show the image, bool (px, px)."""
+    return warp.labels(np.ones(field.held.shape, np.uint8)) > 0
+
+
+def detection_crops(fields, recipe):
+    """Crops that teach a detector: bumps on clicks, and background where it is known."""
+
+    def taught(field, warp):
+        side = warp.bend.shape[1:]
+        background = None if field.background is None else warp.labels(field.background.astype(np.uint8)) > 0
+        target, weight = click_targets(warp.points(field.clicks), side, recipe, background=background)
+        # Nothing is known outside of the image, nor in what is held out.
+        return target, weight * warp.labels((~field.held).astype(np.float32))
+
+    return Crops(fields, recipe, batch=recipe.learning.detection_batch, taught=taught)
+
+
+def segmentation_crops(fields, recipe):
+    """Crops that teach a segmenter: the two coarse labels."""
+    blacken = recipe.learning.rim == "background"
+
+    def taught(field, warp):
+        codes = warp.labels(np.where(field.held, 0, field.codes))
+        if blacken:
+            codes = np.where(_shown(field, warp), codes, BLACK_BACKGROUND)
+        return decode(codes)
+
+    return Crops(fields, recipe, batch=recipe.learning.segmentation_batch, taught=taught,
+                 bend_px=recipe.learning.bend_px, blacken=blacken)  # fmt: skip

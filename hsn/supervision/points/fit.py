@@ -1,0 +1,195 @@
+"""Fit: from clicks on some nuclei to a net that segments all of them.
+
+Detectors learn where nuclei are, round by round; what the last one finds joins the clicks; of all these points two
+coarse labels are made for each image; a segmenter learns these, and in its last epochs that like colours are alike
+(Qu et al., IEEE TMI 2020).
+
+Every stage writes what it made before the next begins, and a stage whose results are there is not run again: a run that
+was killed goes on where it was. `README.txt` in the folder says what lies where.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+
+from ... import weights
+from ..._files import replacing
+from ..._refuse import refuse
+from ...evidence.tiled import normalised
+from ...labels import points as point_files
+from ...labels.files import read_labels, write_labels
+from ...types import History
+from .crops import segmentation_crops
+from .detect import merged
+from .fields import fields_of
+from .loss import loss
+from .rounds import detect
+from .segment import maps_of
+from .targets import decode, encode, targets
+from .train import train
+
+RUN, GUIDE = "run.json", "README.txt"
+CLICKED, FOUND = "clicked", "found"
+
+ABOUT = """\
+This folder was made by learning from clicks on nuclei (hsn.points.fit). In the order in which it came to be:
+
+run.json                   the recipe, and a checksum of images and clicks: whose run this is
+detection/round-K/         one detector each; round 0 learned from the clicks alone, each further one also from what the
+                           one before was sure to be background
+  history.json             loss and validation of every epoch
+  points/NAME.csv          all points that it found in each image, x and y in pixels of the image
+  background/NAME.png      white: surely no nucleus, at the net's scale
+  scores.json              validation of the epoch that was kept; the round is finished where this file is
+points/NAME.geojson        the points that labels are made of, clicked or found; opens in QuPath over the image
+labels/NAME.png            two coarse labels at the net's scale, 3 v + c: v by Voronoi cells, c by colour clusters;
+                           each 0 unknown, 1 background, 2 nucleus
+segmentation/coarse/       the segmenter learns these labels
+segmentation/refined/      and goes on with the CRF loss as well
+net.keras card.json recipe.json
+                           the trained net, which `hsn segment --model` takes
+
+Start the same command again to go on with a run that was interrupted.
+"""
+
+
+def fit(net, images, annotations, recipe, *, out):
+    """Train a segmenter from clicks on some nuclei, and write it as a trained folder.
+
+    Parameters
+    ----------
+    net : keras.Model
+        Of `hsn.nets.resunet`, two outputs; trained in place to be the segmenter. Detectors begin with its weights, and
+        so does segmentation: an encoder that knows pictures helps all of them.
+    images : sequence of uint8 arrays (H, W, 3), or of paths
+        At `recipe.image_mpp`.
+    annotations : sequence of float arrays (N, 2), of paths of points, or of Given
+        Per image the clicked nuclei, row and column in pixels. An image may have none.
+    recipe : Recipe
+    out : path
+        The folder. A run that was killed goes on when it is started again.
+
+    Returns
+    -------
+    History
+        Of the segmenter: per epoch `rate`, `loss`, `validation_loss`. Those of the detectors are in `out`.
+
+    Raises
+    ------
+    Refusal
+        If images and clicks do not belong together, nothing is left to learn or validate on, or `out` holds
+        another run.
+    """
+    out = Path(out)
+    if net.output_shape[-1] != len(recipe.classes):
+        refuse("a segmenter tells nuclei from background", expected=f"a net with {len(recipe.classes)} outputs",
+               received=net.output_shape[-1], remedy="build it with 2 outputs")  # fmt: skip
+    fields = fields_of(images, annotations, recipe)
+    _claim(out, fields, recipe)
+    if recipe.learning.rounds is not None and any(field.codes is None for field in fields):
+        detector = detect(net, fields, recipe, out / "detection")
+        if recipe.learning.start == "onward":
+            _inherit(net, detector)
+    label(fields, recipe, out)
+    history = _segmentation(net, fields, recipe, out / "segmentation")
+    weights.save(out, net, card(recipe, history, fields, name=out.name), recipe.as_dict())
+    return history
+
+
+def _claim(out, fields, recipe):
+    """Write whose run a folder holds, or see that it is this one's."""
+    digest = hashlib.sha256()
+    for field in fields:
+        for array in (field.image, field.clicks, field.background, field.codes):
+            digest.update(b"none" if array is None else np.ascontiguousarray(array).tobytes())
+    run = json.dumps({"recipe": recipe.as_dict(), "data": digest.hexdigest()}, indent=1)
+    path = out / RUN
+    if path.exists() and path.read_text(encoding="utf-8") != run:
+        refuse(f"{out} holds another run", expected="these images, clicks and this recipe", received="others",
+               remedy="choose an empty folder to start anew")  # fmt: skip
+    for name, text in ((RUN, run), (GUIDE, ABOUT)):
+        with replacing(out / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
+def _inherit(net, detector):
+    """Give a net the weights of a detector, but for the head."""
+    theirs = {layer.name: layer for layer in detector.layers}
+    for layer in net.layers:
+        shapes = [w.shape for w in layer.weights]
+        if shapes and shapes == [w.shape for w in theirs[layer.name].weights]:
+            layer.set_weights(theirs[layer.name].get_weights())
+
+
+def label(fields, recipe, out):
+    """Write the points and the coarse labels of each image that has no labels yet; `field.codes` holds the latter."""
+    for field in fields:
+        path = out / "labels" / f"{field.name}.png"
+        if field.codes is None and path.exists():
+            field.codes = read_labels(path).astype(np.uint8)
+        if field.codes is not None:
+            continue
+        complete = recipe.learning.complete_validation and field.held.all()
+        found = field.found if field.found is not None and not complete else np.zeros((0, 2))
+        points = merged(field.clicks, found, recipe)
+        names = [CLICKED] * len(field.clicks) + [FOUND] * (len(points) - len(field.clicks))
+        point_files.write(out / "points" / f"{field.name}.geojson", field.at_image(points), labels=names)
+        field.codes = encode(targets(field.image, points, recipe))
+        write_labels(path, field.codes)
+
+
+def _segmentation(net, fields, recipe, folder):
+    """Train the segmenter, by the labels and then with the CRF loss as well."""
+    numbers = recipe.learning
+    crops = segmentation_crops([field for field in fields if not field.held.all()], recipe)
+    judging = [field for field in fields if field.held.any()]
+    phases = {"coarse": (recipe.changed(crf=0.0), numbers.segmentation_epochs, None)}
+    if recipe.crf and numbers.refinement_epochs:
+        phases["refined"] = (recipe, numbers.refinement_epochs, numbers.refinement_rate)
+    rows, best = [], None
+    for name, (phase, epochs, factor) in phases.items():
+        history = train(
+            net,
+            loss(phase),
+            crops,
+            lambda phase=phase: validation(net, judging, phase),
+            recipe,
+            epochs=epochs,
+            monitor="validation_loss",
+            out=folder / name,
+            factor=factor,
+        )
+        best = len(rows) + history.best
+        rows += [{**row, "epoch": len(rows) + row["epoch"]} for row in history.epochs]
+    return History(tuple(rows), best)
+
+
+def validation(net, fields, recipe):
+    """Loss of a segmenter on what is held out: `validation_loss`, of the coarse labels and the CRF."""
+    of, losses = loss(recipe), []
+    for field in fields:
+        maps = maps_of(net, field.image, recipe)
+        target, weight = decode(np.where(field.held, field.codes, 0))
+        pixels = normalised(field.image, recipe.mean, recipe.std)
+        losses.append(float(of(target[None], maps[None], weight[None], pixels[None])))
+    return {"validation_loss": np.mean(losses)}
+
+
+def card(recipe, history, fields, *, name):
+    """A card with what is known after training; who shares the net adds source, data and licence."""
+    kept = history.epochs[history.best]
+    clicks = sum(len(field.clicks) for field in fields)
+    return weights.Card(
+        name=name,
+        supervision="points",
+        classes=recipe.classes,
+        thresholds=(0.5,) * len(recipe.classes),
+        mpp=recipe.mpp,
+        taxonomies=tuple(t.name for t in recipe.taxonomies),
+        normalisation=weights.Normalisation(mean=recipe.mean, std=recipe.std),
+        scores={k: v for k, v in kept.items() if k.startswith("validation") and np.isfinite(v)},
+        notes=f"learned from {clicks} clicks on {len(fields)} images; epoch {kept['epoch']} of {len(history.epochs)}"
+        " was kept, by validation loss",
+    )

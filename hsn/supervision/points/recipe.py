@@ -1,0 +1,306 @@
+"""The recipe of learning from clicks on some nuclei: every number of the published system, with its unit and source.
+
+Lengths are micrometres, so that one recipe serves every scale; the paper's are pixels at 0.25 um/px.
+
+Source: Qu et al., Weakly supervised deep nuclei segmentation using partial points annotation, IEEE TMI 2020, and its
+released code; the numbers are those for many organs.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..._instances import renumber
+from ..._recipes import RecipeLike
+from ..._refuse import refuse
+from ...nets import fullnet as fullnet_net
+from ...taxonomies import NUCLEI, Taxonomy
+
+GREY = 255.0  # the paper's normalisation is of pixels over 255
+PUBLISHED_RADIUS_UM = 2.75  # mean nuclear radius of many organs: 11 px at 0.25 um/px
+STARTS = ("anew", "onward")
+RIMS = ("unknown", "background")
+PEAKS = ("parts", "maxima")
+GRADIENTS = ("exact", "released")
+
+
+@dataclass(frozen=True)
+class Learning:
+    """How the nets are trained; the defaults are the published ones.
+
+    Attributes
+    ----------
+    rounds : int or None
+        How often detection is trained again with the background that the round before was sure of. 0 trains it once;
+        None not at all: every nucleus was clicked.
+    start : {"anew", "onward"}
+        Where a round begins: at the weights of the net that was given, as published, or at those that the round
+        before has learned; "onward" also starts segmentation from the last detector.
+    detection_epochs, segmentation_epochs, refinement_epochs : int
+        Epochs of each round; of segmentation by the coarse labels; and of segmentation with the CRF loss as well.
+    detection_batch, segmentation_batch : int
+        Crops a step.
+    steps : int
+        Batches an epoch; 0 means as many as show all pixels of the images once.
+    crop_px : int
+        Side of the crops, at the net's scale.
+    rate, lowest_rate : float
+        Adam's learning rate, from the one down to the other along a cosine; equal, it is constant.
+    refinement_rate : float
+        Factor on `rate` while the CRF loss counts; it stays constant then.
+    momenta : (float, float)
+        Adam's two.
+    weight_decay : float
+        Half the squares of all weights times this are added to the loss (not decoupled).
+    precision : {"float32", "mixed_float16", "mixed_bfloat16"}
+        What the nets compute in while they learn.
+    zoom, flips, turn_deg, skew
+        How crops are moved; see `hsn.training.augment.draw_warp`.
+    bend_px, bend_every_px : float
+        Elastic deformation, while segmentation is learned only.
+    gain, offset : float
+        Colour: each channel is multiplied by 1 +- gain and shifted by +- offset grey levels.
+    rim : {"unknown", "background"}
+        What a crop says where it shows more than the image: nothing; or, as the released code, background on black,
+        while segmentation is learned.
+    validation : float or tuple of int
+        Share of the images to validate on, drawn by the seed, or their indices. Of fewer than 4 images this is a share
+        of patches.
+    complete_validation : bool
+        Whether every nucleus of the validation images is clicked. Then the F1 of what is found decides which epoch of
+        detection is kept, as published; otherwise the loss does.
+    seed : int
+    """
+
+    rounds: int | None = 3
+    start: str = "anew"
+    detection_epochs: int = 80
+    segmentation_epochs: int = 100
+    refinement_epochs: int = 20
+    detection_batch: int = 16
+    segmentation_batch: int = 8
+    steps: int = 0
+    crop_px: int = 224
+    rate: float = 1e-4
+    lowest_rate: float = 1e-4
+    refinement_rate: float = 0.1
+    momenta: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = 1e-4
+    precision: str = "float32"
+    zoom: tuple[float, float] = (0.8, 1.25)
+    flips: tuple[bool, bool] = (True, True)
+    turn_deg: float = 90.0
+    skew: float = 0.3
+    bend_px: float = 15.0
+    bend_every_px: float = 250 / 6  # a mesh of 6 x 6 over a patch of 250 px
+    gain: float = 0.0
+    offset: float = 0.0
+    rim: str = "unknown"
+    validation: float | tuple[int, ...] = 0.2
+    complete_validation: bool = False
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Recipe(RecipeLike):
+    """What turns clicks into nets, and an image into nuclei.
+
+    Attributes
+    ----------
+    classes : (str, str)
+        The two outputs of the segmenter.
+    taxonomies : tuple of Taxonomy
+        What can be segmented; of two classes, the second being the nuclei. The first is the default.
+    mpp, image_mpp : float
+        Micrometres per pixel of the nets' input, and of images that come without their own.
+    mean, std : tuple of 3 float
+        Normalisation of red, green and blue, for pixels 0..255.
+    radius_um : float
+        r1, the mean radius of a nucleus: of how far away a found point is a hit, and two points are one nucleus.
+    ring : float
+        Around a click, up to this many radii, no other nucleus is expected: background, beyond the bump.
+    sharpness : float
+        Radii over the sigma of the bump on a click.
+    cut : float
+        Where the bump is lower than this it is 0.
+    click_weight : float
+        Weight of a pixel on a bump; of background it is 1.
+    likely : float
+        From which probability on a pixel belongs to a detected nucleus.
+    peaks : {"parts", "maxima"}
+        What a found point is: the middle of a connected part of what is likely; or each local maximum of it, which
+        tells nuclei apart whose bumps touch.
+    least_peak_um2, most_peak_um2 : float
+        Parts of another area are no nuclei.
+    bright, empty : float
+        Background of the next round is where the probability is below `empty`, and in parts above `bright` that are
+        too large for a nucleus.
+    crf : float
+        Factor of the CRF loss.
+    crf_um, crf_rgb : float
+        Its spreads, in place and in colours 0..1.
+    crf_gradient : {"exact", "released"}
+        See `hsn.losses.crf`; the released one is about twice as steep.
+    waist_um : float
+        Depth of a waist from which it parts what is connected; 0 leaves it whole, as published.
+    least_um2 : float
+        Smaller objects are dropped.
+    tile_px, margin_px : int
+        Side of what one forward pass decides, and what it sees around that, at the nets' scale.
+    views : {1, 8}
+        Symmetries of the square that are averaged.
+    learning : Learning
+
+    Examples
+    --------
+    >>> recipe = published()
+    >>> Recipe.from_dict(recipe.as_dict()) == recipe, recipe.radius_px
+    (True, 11.0)
+    """
+
+    KIND = "points"
+    LEARNING = Learning
+
+    classes: tuple[str, str] = ("background", "nucleus")
+    taxonomies: tuple[Taxonomy, ...] = (NUCLEI,)
+    mpp: float = 0.25
+    image_mpp: float = 0.25
+    mean: tuple[float, float, float] = tuple(GREY * m for m in fullnet_net.NUCLEI_MEAN)
+    std: tuple[float, float, float] = tuple(GREY * s for s in fullnet_net.NUCLEI_STD)
+    radius_um: float = PUBLISHED_RADIUS_UM
+    ring: float = 2.0
+    sharpness: float = 4.0
+    cut: float = 0.05
+    click_weight: float = 10.0
+    likely: float = 0.35
+    peaks: str = "parts"
+    least_peak_um2: float = 12 * 0.25**2
+    most_peak_um2: float = 200 * 0.25**2
+    bright: float = 0.7
+    empty: float = 0.1
+    crf: float = 0.005
+    crf_um: float = 9 * 0.25
+    crf_rgb: float = 0.1
+    crf_gradient: str = "released"
+    waist_um: float = 0.0
+    least_um2: float = 20 * 0.25**2
+    tile_px: int = 224
+    margin_px: int = 64
+    views: int = 1
+    learning: Learning = Learning()
+
+    def __post_init__(self):
+        positive = ("mpp", "image_mpp", "radius_um", "ring", "sharpness", "tile_px", "crf_um", "crf_rgb")
+        for name in positive:
+            if not getattr(self, name) > 0:
+                refuse(f"a recipe's `{name}` must be positive", expected="a number above 0",
+                       received=getattr(self, name), remedy="mend recipe.json")  # fmt: skip
+        if len(self.mean) != 3 or len(self.std) != 3 or not min(self.std) > 0:
+            refuse("a recipe's normalisation is of red, green and blue", received=f"{self.mean} and {self.std}",
+                   expected="three means, three deviations above 0", remedy="mend recipe.json")  # fmt: skip
+        choices = {
+            "peaks": (self.peaks, PEAKS),
+            "views": (self.views, (1, 8)),
+            "crf_gradient": (self.crf_gradient, GRADIENTS),
+            "start": (self.learning.start, STARTS),
+            "rim": (self.learning.rim, RIMS),
+        }
+        for name, (value, known) in choices.items():
+            if value not in known:
+                refuse("a recipe's choice does not exist", expected=f"`{name}` one of {known}",
+                       received=repr(value), remedy="mend the recipe")  # fmt: skip
+        if len(self.classes) != 2 or any(len(taxonomy) != 2 for taxonomy in self.taxonomies):
+            refuse("clicks are on one kind of object, beside everything else", expected="two classes",
+                   received=f"{len(self.classes)} outputs, {', '.join(t.name for t in self.taxonomies)}",
+                   remedy="train a net per kind of object")  # fmt: skip
+
+    @property
+    def radius_px(self):
+        """The mean radius of a nucleus in pixels of the nets."""
+        return self.radius_um / self.mpp
+
+    def for_radius(self, radius_um):
+        """A copy for nuclei of another size: lengths change alike, areas with their square.
+
+        Examples
+        --------
+        >>> published().for_radius(5.5).most_peak_um2
+        50.0
+        """
+        factor = radius_um / self.radius_um
+        areas = {name: getattr(self, name) * factor**2
+                 for name in ("least_peak_um2", "most_peak_um2", "least_um2")}  # fmt: skip
+        return self.changed(radius_um=radius_um, **areas)
+
+
+def published():
+    """Nuclei of many organs at 0.25 um/px, as published; for a ResUNet-34 whose encoder knows ImageNet, and a GPU.
+
+    Examples
+    --------
+    >>> published().learning.rounds, published().learning.crop_px
+    (3, 224)
+    """
+    return Recipe()
+
+
+def quick(mpp=0.5):
+    """What two processor cores can train: half the resolution, a higher rate, fewer epochs and rounds.
+
+    Made for a ResUNet-18 of width 16, from random weights.
+
+    Parameters
+    ----------
+    mpp : float
+        Micrometres per pixel of the nets.
+
+    Examples
+    --------
+    >>> quick().radius_px
+    5.5
+    """
+    recipe = Recipe(mpp=mpp, crf=0.005 * (mpp / 0.25) ** 2)
+    learning = replace(
+        recipe.learning,
+        rounds=2,
+        detection_epochs=25,
+        segmentation_epochs=30,
+        refinement_epochs=6,
+        detection_batch=8,
+        crop_px=192,
+        rate=2e-3,
+        lowest_rate=2e-5,
+        momenta=(0.9, 0.999),
+        weight_decay=1e-5,
+        turn_deg=180.0,
+        skew=0.1,
+        bend_px=4.0,
+        bend_every_px=42.0,
+        gain=0.15,
+        offset=15.0,
+    )
+    return recipe.changed(learning=learning)
+
+
+def radius_of(instances, *, mpp):
+    """The mean radius of the objects of label images, in um: that of the disk of their mean area.
+
+    Parameters
+    ----------
+    instances : int array (H, W), or a sequence of them
+        0 background; any positive ids.
+    mpp : float
+        Micrometres per pixel.
+
+    Examples
+    --------
+    >>> round(radius_of(np.ones((10, 10), int), mpp=0.5), 2)
+    2.82
+    """
+    several = [instances] if np.ndim(instances[0]) == 1 else instances
+    numbered = [renumber(each)[0] for each in several]
+    count = sum(int(each.max(initial=0)) for each in numbered)
+    if not count:
+        refuse("no radius can be taken from no objects", expected="label images with objects", received="none",
+               remedy="give the radius in micrometres")  # fmt: skip
+    return float(mpp * np.sqrt(sum((each > 0).sum() for each in numbered) / count / np.pi))

@@ -1,0 +1,108 @@
+"""Rounds: a detector learns from clicks, tells what is surely background, and another learns from both.
+
+Each round has a folder: its training, `points/` with all that it found in each image, `background/` with what the next
+round may take for background, and last, as the sign that it is finished, `scores.json`.
+"""
+
+import json
+
+import numpy as np
+
+from ..._files import replacing
+from ...labels import points as point_files
+from ...labels.files import read_labels, write_labels
+from ...metrics.points import PointMatching, match_points
+from ...nets import resunet
+from .crops import detection_crops
+from .detect import click_targets, find_points
+from .fields import clicks_in, inside
+from .loss import detection_loss
+from .propagate import background_of
+from .segment import maps_of
+from .train import train
+
+SCORES, BEST = "scores.json", "best.weights.h5"
+
+
+def detect(net, fields, recipe, folder):
+    """Train detectors round by round; `field.found` holds what the last one found.
+
+    Parameters
+    ----------
+    net : keras.Model
+        A ResUNet; a detector begins with its weights, its own head excepted. It stays as it is.
+    fields : list of Field
+    recipe : Recipe
+    folder : path
+        For the rounds; those finished before are read from it.
+
+    Returns
+    -------
+    keras.Model
+        The last detector.
+    """
+    numbers = recipe.learning
+    detector = resunet.rebuilt(net, 1, seed=numbers.seed)
+    for k in range(numbers.rounds + 1):
+        if numbers.start == "anew" and k:
+            detector = resunet.rebuilt(net, 1, seed=numbers.seed + k)
+        one = folder / f"round-{k}"
+        if (one / SCORES).exists():
+            detector.load_weights(one / BEST)
+        else:
+            _round(detector, fields, recipe, one)
+        for field in fields:
+            path = one / "points" / f"{field.name}.csv"
+            field.found = field.at_net(point_files.read(path))
+            field.background = read_labels(one / "background" / f"{field.name}.png") > 0
+    return detector
+
+
+def _round(detector, fields, recipe, folder):
+    """Train one detector, and write what it sees."""
+    numbers = recipe.learning
+    judging = [field for field in fields if field.held.any()]
+    train(
+        detector,
+        detection_loss,
+        detection_crops([field for field in fields if len(clicks_in(field, ~field.held))], recipe),
+        lambda: validation(detector, judging, recipe),
+        recipe,
+        epochs=numbers.detection_epochs,
+        monitor="-validation_f1" if numbers.complete_validation else "validation_loss",
+        out=folder,
+    )
+    for field in fields:
+        probability = maps_of(detector, field.image, recipe)[..., 0]
+        found = field.at_image(find_points(probability, recipe))
+        point_files.write(folder / "points" / f"{field.name}.csv", found)
+        background = background_of(probability, recipe)
+        write_labels(folder / "background" / f"{field.name}.png", np.where(background, 255, 0))
+    with replacing(folder / SCORES) as temporary:
+        scores = {name: float(value) for name, value in validation(detector, judging, recipe).items()}
+        temporary.write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
+
+
+def validation(detector, fields, recipe):
+    """Scores of a detector on what is held out.
+
+    Returns
+    -------
+    dict of str to float
+        `validation_loss`, where clicks say something; where all nuclei are clicked also `validation_precision`,
+        `validation_recall` and `validation_f1`, counted together over images.
+    """
+    squares, known, matching = 0.0, 0, PointMatching()
+    for field in fields:
+        probability = maps_of(detector, field.image, recipe)  # (h, w, 1)
+        target, weight = click_targets(field.clicks, field.held.shape, recipe)
+        weight = weight * field.held
+        squares += (weight * (probability[..., 0] - target) ** 2).sum()
+        known += (weight > 0).sum()
+        found = inside(find_points(probability[..., 0], recipe), field.held)
+        matching += match_points(clicks_in(field, field.held), found, radius_px=recipe.radius_px)
+    scores = {"validation_loss": squares / max(known, 1)}
+    if recipe.learning.complete_validation:
+        scores |= {"validation_precision": matching.precision, "validation_recall": matching.recall,
+                   "validation_f1": matching.f1}  # fmt: skip
+    return scores

@@ -1,0 +1,99 @@
+"""Segment with a net that learned from points: probabilities by overlapping tiles, a mask, its connected parts.
+
+As published (Qu et al., IEEE TMI 2020) nuclei that touch are one; a watershed at waists parts them where the recipe
+says so.
+"""
+
+import numpy as np
+
+from ..._refuse import as_scale, as_segmentable
+from ...evidence import tiled
+from ...evidence.tiled import at_scale
+from ...images.tiles import enlarge
+from ...nets import resunet
+from ...refinement.clean import drop_small, drop_small_parts, fill_holes, number_parts
+from ...refinement.split import split
+from ...training.augment import SYMMETRIES
+from ...types import Segmentation
+
+MAX_PIXELS = 400_000_000  # 3 GB of maps; larger ones are slides, which are read in windows
+
+
+def segment(net, image, recipe, *, taxonomy=None, mpp=None):
+    """Segment an image of any size with a net that learned from points.
+
+    Parameters
+    ----------
+    net : keras.Model
+        The segmenter, two outputs.
+    image : uint8 array, shape (H, W, 3)
+    recipe : Recipe
+    taxonomy : str, optional
+        Which of the recipe's taxonomies; the first by default.
+    mpp : float, optional
+        Micrometres per pixel of the image; by default that of the images which the net was made for.
+
+    Returns
+    -------
+    Segmentation
+        `instances`, `labels` and `evidence` at the size of the image.
+
+    Raises
+    ------
+    Refusal
+        If the image is none, or too small or too large, or `mpp` is no scale.
+
+    References
+    ----------
+    .. [1] Qu et al., partial points, IEEE TMI 2020.
+    """
+    wanted, image = recipe.taxonomy(taxonomy), as_segmentable(image, most_pixels=MAX_PIXELS)
+    image_mpp = as_scale(recipe.image_mpp if mpp is None else mpp)
+    evidence = enlarge(maps_of(net, at_scale(image, image_mpp, recipe.mpp), recipe), image.shape[:2])
+    instances = objects(evidence, recipe, mpp=image_mpp)
+    return Segmentation(
+        (instances > 0).astype(np.int32), instances, evidence, evidence.max(axis=(0, 1)), wanted
+    )
+
+
+def maps_of(net, image, recipe):
+    """A detector's or segmenter's probabilities over an image at its scale, float32 (h, w, C)."""
+    return tiled.maps_of(
+        net,
+        image,
+        mean=recipe.mean,
+        std=recipe.std,
+        tile_px=recipe.tile_px,
+        margin_px=recipe.margin_px,
+        step_px=resunet.STEP_PX,
+        views=SYMMETRIES if recipe.views == 8 else (),
+    )
+
+
+def objects(maps, recipe, *, mpp):
+    """Tell nuclei in the segmenter's probabilities.
+
+    Parameters
+    ----------
+    maps : float array, shape (H, W, 2)
+    recipe : Recipe
+    mpp : float
+        Micrometres per pixel of `maps`.
+
+    Returns
+    -------
+    int32 array, shape (H, W)
+        0 background, 1..n.
+
+    Examples
+    --------
+    >>> from hsn.supervision.points.recipe import published
+    >>> nucleus = np.array([[0.9, 0.9, 0.1, 0.7, 0.2]])
+    >>> objects(np.stack([1 - nucleus, nucleus], 2), published().changed(least_um2=2 * 0.25**2), mpp=0.25).tolist()
+    [[1, 1, 0, 0, 0]]
+    """
+    least_px = recipe.least_um2 / mpp**2
+    mask = fill_holes(drop_small_parts(maps[..., 1] > maps[..., 0], min_area_px=least_px))
+    if not recipe.waist_um:
+        return number_parts(mask, connectivity=8)
+    return drop_small(split(mask, waist_px=recipe.waist_um / mpp), min_area_px=least_px)
