@@ -251,7 +251,7 @@ def load_encoder(net, state):
     Examples
     --------
     >>> net = build(1, depth=18, width=2)
-    >>> load_encoder(net, {"conv1.weight": [[[[0.0]]]]})
+    >>> load_encoder(net, {"conv1.weight": [[[[0.0]]]]})  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     hsn._refuse.Refusal: `conv1.weight` does not fit; expected ...
     """
@@ -279,7 +279,7 @@ def load(net, state):
 
     Examples
     --------
-    >>> load(build(1, depth=18, width=2), {})
+    >>> load(build(1, depth=18, width=2), {})  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     hsn._refuse.Refusal: `conv1.weight` does not fit; expected ...
     """

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from hsn.nets import histonet, unet
+from hsn.nets import histonet, resunet, unet
 from hsn.weights.folders import PRETRAINED
 
 PREDICT = """
@@ -30,13 +30,19 @@ def predictions(tmp_path_factory):
         "x1_7": histonet.x1_7(51, width=0.25, input_px=64, seed=0),
         "m5": histonet.m5(7, width=0.1, input_px=64, seed=0),
         "unet": unet.build(2, depth=3, width=8, batch_norm=True, seed=0),
+        "resunet": resunet.build(2, depth=34, width=16, seed=0),
+        "resunet_odd": resunet.build(1, depth=50, width=4, sides_px=(41, 77), seed=0),
     }
     paths = []
     for name, net in made.items():
         net.save(folder / f"{name}.keras")
         paths.append(folder / f"{name}.keras")
     paths += sorted(PRETRAINED.glob("*/net.keras"))
-    inputs = {str(p): rng.normal(size=(2, 64, 64, 3)).astype("float32") for p in paths}
+    sides = {folder / f"{name}.keras": net.input_shape[1:3] for name, net in made.items()}
+    inputs = {}
+    for path in paths:
+        shape = [side or 64 for side in sides.get(path, (64, 64))]
+        inputs[str(path)] = rng.normal(size=(2, *shape, 3)).astype("float32")
     outputs = {
         k: keras.ops.convert_to_numpy(keras.models.load_model(k, compile=False)(x, training=False))
         for k, x in inputs.items()
@@ -56,7 +62,7 @@ def test_the_same_file_predicts_alike(backend, predictions):
         env=environment, check=True, capture_output=True, text=True,
     )  # fmt: skip
     with np.load(folder / f"{backend}.npz") as there:
-        assert len(here) >= 3
+        assert len(here) >= 5
         for name, output in here.items():
             assert np.abs(there[name] - output).max() < 1e-4, name
             assert output.std() > 0, name
