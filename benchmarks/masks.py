@@ -44,39 +44,24 @@ from hsn.supervision.masks.segment import as_seen, maps_of
 DATA = Path(os.environ.get("HSN_DATA", Path(__file__).parents[2] / "shared" / "data"))
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 
-TISSUE = {
-    "zoom": (0.8, 1.25),
-    "flips": (True, True),
-    "turn_deg": 180.0,
-    "skew": 0.1,
-    "gain": 0.15,
-    "offset": 15.0,
-}
-
 
 def gland_recipe():
     """Glands at half the images' resolution, by a U-Net with FullNet's targets and loss."""
-    learning = masks.Learning(
-        epochs=40, steps=90, batch=4, crop_px=224, rate=2e-3, lowest_rate=2e-5, momenta=(0.9, 0.999),
-        weight_decay=1e-5, bend_px=6.0, bend_every_px=42.0, monitor="pq", **TISSUE,
-    )  # fmt: skip
-    return masks.Recipe(
+    small = masks.small()
+    learning = replace(small.learning, steps=90, crop_px=224, bend_px=6.0, stain_gain=0.0, stain_offset=0.0)
+    return small.changed(
         taxonomies=(replace(taxonomies.GLAS, other=None, forced=()),), mpp=2 * glas.MPP, image_mpp=glas.MPP,
-        contour_px=2, border_weight=5.0, border_sigma_um=20 * glas.MPP, variance=1.0, separate="flood",
-        grow_um=6 * glas.MPP, least_um2=400 * glas.MPP**2, fill=True, margin_px=64, views=1, learning=learning,
+        contour_px=2, border_sigma_um=20 * glas.MPP, grow_um=6 * glas.MPP, least_um2=400 * glas.MPP**2,
+        learning=learning,
     )  # fmt: skip
 
 
 def nuclei_recipe():
     """Nuclei at half the images' resolution, by a U-Net with FullNet's targets and loss."""
-    learning = masks.Learning(
-        epochs=40, steps=110, batch=4, crop_px=192, rate=2e-3, lowest_rate=2e-5, momenta=(0.9, 0.999),
-        weight_decay=1e-5, bend_px=4.0, bend_every_px=42.0, stain_gain=0.3, stain_offset=0.05, monitor="pq",
-        **TISSUE,
-    )  # fmt: skip
-    return masks.Recipe(
-        mpp=2 * multiorgan.MPP, image_mpp=multiorgan.MPP, contour_px=1, border_weight=5.0, variance=1.0,
-        separate="flood", grow_um=0.75, least_um2=2.0, fill=True, margin_px=64, views=1, learning=learning,
+    small = masks.small()
+    return small.changed(
+        mpp=2 * multiorgan.MPP, image_mpp=multiorgan.MPP, grow_um=0.75, least_um2=2.0,
+        learning=replace(small.learning, steps=110),
     )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """`hsn fit --masks`: a folder of images and their outlined objects becomes a trained folder.
 
-Two nets can be had. `unet` learns by the numbers of the shipped nets (`benchmarks/masks.py`), which two processor
-cores can train; `fullnet` by those that FullNet + varCE was published with (Qu et al., MICCAI 2019), and wants a GPU.
+Two nets can be had. `unet` learns by the numbers of the shipped nets (`masks.small`), which two processor cores can
+train; `fullnet` by those that FullNet + varCE was published with (Qu et al., MICCAI 2019), and wants a GPU.
 Both see background, inside and contour, at the scale of the images.
 """
 
@@ -120,7 +120,7 @@ def _recipe(net, seen, *, mpp, taxonomy, batch):
     from .. import taxonomies
     from ..supervision import masks
 
-    recipe = masks.fullnet() if net == "fullnet" else _for_unet()
+    recipe = masks.fullnet() if net == "fullnet" else masks.small()
     spaces = tuple(taxonomies.get(t) for t in taxonomy) if taxonomy else recipe.taxonomies
     lost_px = recipe.shrink_px + (1 if net == "fullnet" else _CONTOUR_PX)
     batch = batch or recipe.learning.batch
@@ -134,17 +134,4 @@ def _recipe(net, seen, *, mpp, taxonomy, batch):
         std=seen.std,
         grow_um=lost_px * mpp,
         learning=replace(recipe.learning, batch=batch, crop_px=crop_px, steps=steps),
-    )
-
-
-def _for_unet():
-    """FullNet's targets and loss, objects parted by a watershed, a short and steep training."""
-    from ..supervision import masks
-
-    learning = masks.Learning(
-        batch=4, rate=2e-3, lowest_rate=2e-5, momenta=(0.9, 0.999), weight_decay=1e-5, flips=(True, True),
-        turn_deg=180.0, skew=0.1, bend_px=4.0, bend_every_px=42.0, gain=0.15, offset=15.0, monitor="pq",
-    )  # fmt: skip
-    return masks.Recipe(
-        border_weight=5.0, separate="flood", fill=True, margin_px=64, views=1, learning=learning
     )

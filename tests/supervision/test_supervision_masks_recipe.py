@@ -9,7 +9,7 @@ from hsn import Refusal
 from hsn.labels.contours import encode, ternary
 from hsn.stains.macenko import Macenko
 from hsn.stains.reinhard import Reinhard
-from hsn.supervision.masks import Learning, Recipe, fullnet, loss, targets, unet
+from hsn.supervision.masks import Learning, Recipe, fullnet, loss, small, targets, unet
 from hsn.taxonomies import ADP_FUNC, GLAS
 
 
@@ -130,3 +130,10 @@ def test_odd_recipes_are_refused(changes, words):
 def test_odd_files_are_refused(data):
     with pytest.raises(Refusal, match="this is no recipe of learning from masks"):
         Recipe.from_dict(data)
+
+
+def test_the_small_recipe_varies_stains_and_the_published_ones_do_not():
+    assert small().learning.stain_gain > 0
+    assert small().learning.stain_offset > 0
+    assert {r.learning.stain_gain + r.learning.stain_offset for r in (fullnet(), unet())} == {0}
+    assert (small().classes, small().separate, small().variance) == (fullnet().classes, "flood", 1.0)

@@ -23,8 +23,8 @@ from ...training.augment import draw, draw_warp
 from ...training.held_out import hold_out
 from ...training.learner import Plan, learn
 from ...training.rates import cosine
+from .learning import MONITORS
 from .loss import loss
-from .recipe import MONITORS
 from .segment import as_seen, maps_of, objects
 from .targets import encoded, targets, weights_of
 
