@@ -54,7 +54,7 @@ def cluster_label(image, points, *, seed=0, scale=1.0, rule="paper"):
         `target` float32 (H, W), 1 nucleus and 0 background; `weight` float32 (H, W), 0 where unknown.
     """
     image, distance, places, cells = _prepared(image, points, scale)
-    numbers = _clustered(_features(image, distance), seed)  # (H, W)
+    numbers = _clustered(_features(image, distance, scale), seed)  # (H, W)
     nuclei, background = _paper_roles(numbers, places, distance, scale)
     nuclei = _cleaned(_without_specks(numbers == nuclei, scale), cells, scale)
     background = (numbers == background) & ~nuclei & (distance > NO_BACKGROUND_PX * scale)
