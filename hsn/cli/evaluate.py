@@ -26,6 +26,10 @@ _Unlisted = Annotated[
     Literal["ignore", "false_alarms"],
     typer.Option(help="Pixels whose truth is no listed class: leave out, or count as the release does."),
 ]
+_Instances = Annotated[
+    bool,
+    typer.Option("--instances", help="Both number objects, or one of them outlines these: XML or ROI zips."),
+]
 
 
 def evaluate(
@@ -40,7 +44,7 @@ def evaluate(
     ] = None,
     size: _Size = "image",
     unlisted: _Unlisted = "ignore",
-    instances: Annotated[bool, typer.Option("--instances", help="Both number objects: score these.")] = False,
+    instances: _Instances = False,
     hausdorff: Annotated[
         bool, typer.Option("--hausdorff", help="With --instances: its distance too.")
     ] = False,
@@ -56,7 +60,7 @@ def evaluate(
 
     _one_kind(instances, hausdorff, {"--taxonomy": taxonomy, "--model": model, "--objects": objects})
     space = None if instances else _space(taxonomy, model)
-    together, alone = pairs(predictions, truth, suffix=suffix)
+    together, alone = pairs(predictions, truth, suffix=suffix, outlines=instances)
     if not together:
         refuse("no file has a partner", expected=f"files of {predictions} and {truth} with the same names",
                received=f"none among {len(alone)}", remedy="check the folders, or give --suffix")  # fmt: skip

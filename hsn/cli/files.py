@@ -1,10 +1,11 @@
 """Files of the command line: what a person names, and how results are named after it."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 
 from .._refuse import Refusal
 from ..images.read import SUFFIXES, paths
+from ..labels.mask_files import OUTLINES, preferred
 
 
 def images_of(places, *, deep=False):
@@ -62,7 +63,7 @@ def distinct_names(found):
     return list(names)
 
 
-def pairs(first, second, *, suffix=""):
+def pairs(first, second, *, suffix="", outlines=False):
     """Pair the images of two folders by name, whatever their kind of file.
 
     Parameters
@@ -70,6 +71,8 @@ def pairs(first, second, *, suffix=""):
     first, second : path
     suffix : str
         What names in `second` add: with "_anno", `a.png` and `a_anno.bmp` are a pair.
+    outlines : bool
+        Whether XML and regions of ImageJ count too; of a name that has a label image, they do not.
 
     Returns
     -------
@@ -77,7 +80,7 @@ def pairs(first, second, *, suffix=""):
     alone : list of pathlib.Path
         Files without a partner, and those whose name another file of the same folder has as well.
     """
-    sides = [paths(first), paths(second)]
+    sides = [_with_outlines(folder) if outlines else paths(folder) for folder in (first, second)]
     keys = [[path.stem for path in sides[0]], [path.stem.removesuffix(suffix) for path in sides[1]]]
     if Path(first) == Path(second) and suffix:  # one folder holds both: the ending tells them apart
         sides = [
@@ -96,3 +99,11 @@ def pairs(first, second, *, suffix=""):
         if k not in both
     ]
     return together, alone
+
+
+def _with_outlines(folder):
+    """Label images and outlines; of a name that has both, the label image."""
+    by_name = defaultdict(list)
+    for path in paths(folder, suffixes=(*SUFFIXES, *OUTLINES)):
+        by_name[path.stem].append(path)
+    return [path for its in by_name.values() for path in preferred(its)[0]]

@@ -36,6 +36,10 @@ def train(folder, *, net, width, mpp, out, taxonomy, epochs, batch, validation, 
     from ..supervision import masks
 
     pairs = mask_files.pair(folder)
+    if pairs.spare:
+        complain(
+            f"label images count before outlines: {len(pairs.spare)} files like {pairs.spare[0]} are not used"
+        )
     seen = Seen()
     failures = [(str(path), why) for path, why in pairs.alone] + _look_at(pairs, seen)
     for name, why in failures:

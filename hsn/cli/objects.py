@@ -12,7 +12,7 @@ import numpy as np
 
 from .._files import replacing
 from .._refuse import Refusal, refuse
-from ..labels.mask_files import read
+from ..labels.mask_files import is_raster, read
 from ..metrics.intervals import interval
 from ..metrics.objects import Jaccard, Matching, aji, count_deviation, match, match_glas
 from ..metrics.outlines import object_dice, object_hausdorff
@@ -51,7 +51,7 @@ def evaluate(together, *, out, hausdorff):
     with progress() as bar:
         for found, truth in bar.track(together, description="matching objects"):
             try:
-                rows.append(_one(found.stem, read(truth, None), read(found, None), hausdorff=hausdorff))
+                rows.append(_one(found.stem, *_read(truth, found), hausdorff=hausdorff))
             except Refusal as refusal:
                 failures.append((str(found), str(refusal)))
     if not rows:
@@ -72,6 +72,18 @@ def evaluate(together, *, out, hausdorff):
     ]
     text = "\n".join([table(heading, lines), "", *(f"wrote {path}" for path in files)])
     return data | {"files": files}, text, failures
+
+
+def _read(truth, found):
+    """Objects of both files; outlines are filled at the size of the other side's label image."""
+    if not is_raster(truth) and not is_raster(found):
+        refuse(f"{truth} and {found} are both outlines, which have no size", expected="a label image of either",
+               received="none", remedy="score what `hsn segment` wrote into `instances`")  # fmt: skip
+    if is_raster(truth):
+        numbered = read(truth, None)
+        return numbered, read(found, None if is_raster(found) else numbered.shape)
+    numbered = read(found, None)
+    return read(truth, numbered.shape), numbered
 
 
 def _one(name, truth, found, *, hausdorff):

@@ -24,7 +24,8 @@ def segment(
 ):
     """Segment images: for each a label image, an overlay, and a JSON file of areas and scores.
 
-    A net that learned from masks gives the numbered objects as well, as a label image of up to 65,535.
+    A net that learned from masks gives the numbered objects as well, as a label image: a PNG, or,
+    from 65,536 on, a TIFF of 32 bits.
     """
     from .._refuse import Refusal
     from .files import distinct_names, images_of
@@ -55,14 +56,15 @@ def _one(path, out, name, model, *, taxonomy, mpp):
 
     from .._files import replacing
     from ..images.read import read, write
-    from ..labels.files import write_labels
+    from ..labels.files import MOST_IN_PNG, write_labels
     from ..supervision import segment
     from .speech import plain
 
     image = read(path)
     result = segment(image, model, taxonomy=taxonomy, mpp=mpp)
     told_apart = result.instances is not None
-    kinds = _KINDS | ({"instances": ".png"} if told_apart else {})
+    number = int(result.instances.max()) if told_apart else 0
+    kinds = _KINDS | ({"instances": ".png" if number <= MOST_IN_PNG else ".tif"} if told_apart else {})
     files = {kind: out / kind / f"{name}{suffix}" for kind, suffix in kinds.items()}
     about = {
         "image": path,
@@ -72,10 +74,10 @@ def _one(path, out, name, model, *, taxonomy, mpp):
         "width": image.shape[1],
         "mpp": mpp,
         "classes": _classes(result, mpp),
-        **({"objects": int(result.instances.max())} if told_apart else {}),
+        **({"objects": number} if told_apart else {}),
         "files": files,
     }
-    if told_apart:  # first: more objects than the file can number are refused before anything is written
+    if told_apart:
         write_labels(files["instances"], result.instances)
     write_labels(files["labels"], result.labels)
     write(files["overlay"], _painted(image, result))

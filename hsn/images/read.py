@@ -186,13 +186,15 @@ def write(path, image):
         temporary.write_bytes(encoded.tobytes())
 
 
-def paths(folder):
+def paths(folder, *, suffixes=SUFFIXES):
     """Image files of a folder, sorted by name; of a file, itself.
 
     Parameters
     ----------
     folder : path
         A folder (its subfolders are left alone) or one file.
+    suffixes : sequence of str
+        What names of such files end in, as ".png".
 
     Returns
     -------
@@ -222,10 +224,10 @@ def paths(folder):
     found = sorted(
         path
         for path in folder.iterdir()
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+        if path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file()
     )
     if not found:
-        refuse(f"{folder} holds no image", expected=f"files that end in {', '.join(SUFFIXES)}",
+        refuse(f"{folder} holds no image", expected=f"files that end in {', '.join(suffixes)}",
                received=f"{len(list(folder.iterdir()))} other entries",
                remedy="give the folder that the images lie in")  # fmt: skip
     return found

@@ -4,9 +4,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from .._files import replacing
 from .._refuse import refuse
+
+MOST_IN_PNG = 65535  # PNG has 16 bits a number at most
+_MOST = 2**31 - 1  # of int32, in which labels are held
 
 
 def read_labels(path):
@@ -17,7 +21,7 @@ def read_labels(path):
     Parameters
     ----------
     path : path
-        An 8- or 16-bit PNG, BMP or TIFF.
+        An 8- or 16-bit PNG, BMP or TIFF, or a 32-bit TIFF.
 
     Returns
     -------
@@ -27,7 +31,7 @@ def read_labels(path):
     Raises
     ------
     Refusal
-        If the file is missing, is no image, holds colours, or holds numbers with a fraction.
+        If the file is missing, is no image, holds colours, numbers with a fraction, or numbers from 2^31 on.
 
     Examples
     --------
@@ -47,7 +51,10 @@ def read_labels(path):
         stored = stored[..., 0]
     if stored.dtype.kind not in "iu":
         refuse(f"{path} holds no labels", expected="whole numbers", received=str(stored.dtype),
-               remedy="store labels as 8- or 16-bit PNG or TIFF")  # fmt: skip
+               remedy="store labels as 8- or 16-bit PNG, or as TIFF")  # fmt: skip
+    if stored.dtype.itemsize > 2 and stored.max() > _MOST:
+        refuse(f"{path} holds larger numbers than labels have", expected=f"at most {_MOST}", received=stored.max(),
+               remedy="number objects from 1 without gaps")  # fmt: skip
     return stored.astype(np.int32)
 
 
@@ -91,14 +98,14 @@ def read_color_mask(path):
 
 
 def write_labels(path, labels):
-    """Write labels or instances with no loss: 8-bit where the numbers fit, 16-bit PNG or TIFF otherwise.
+    """Write labels or instances with no loss: 8-bit where the numbers fit, 16-bit PNG or TIFF, or 32-bit TIFF.
 
     Parameters
     ----------
     path : path
         `.png`, `.tif`, `.tiff`, or, up to 255, `.bmp`.
     labels : int or bool array, shape (H, W)
-        Numbers from 0 to 65535.
+        Numbers from 0: to 65535 in a PNG, to 2^31 - 1 in a TIFF.
 
     Raises
     ------
@@ -121,16 +128,20 @@ def write_labels(path, labels):
         refuse(f"{path} names no format that keeps labels", expected=".png, .tif, .tiff or .bmp",
                received=suffix or "no suffix", remedy="write a .png")  # fmt: skip
     largest, smallest = int(labels.max()), min(0, int(labels.min()))
-    limit = 255 if suffix == ".bmp" else 65535
+    limit = {".bmp": 255, ".png": MOST_IN_PNG}.get(suffix, _MOST)
     if smallest < 0 or largest > limit:
-        remedy = "number objects from 1 without gaps, or cut the image into parts"
-        remedy = "write a .png" if smallest == 0 and largest <= 65535 else remedy
+        remedy = "write a .png" if largest <= MOST_IN_PNG else "write a .tif"
+        remedy = "number objects from 1 without gaps" if smallest < 0 or largest > _MOST else remedy
         refuse(f"{path} cannot hold these labels", expected=f"0 to {limit}",
                received=f"{smallest} to {largest}", remedy=remedy)  # fmt: skip
-    written, content = cv2.imencode(suffix, labels.astype(np.uint8 if largest <= 255 else np.uint16))
-    if not written:
-        raise OSError(f"OpenCV could not encode {suffix}")
     with replacing(path) as temporary:
+        if largest > MOST_IN_PNG:
+            # Deflate: readers of TIFF have it everywhere, OpenCV's LZW with its predictor they do not.
+            Image.fromarray(labels.astype(np.int32)).save(temporary, "TIFF", compression="tiff_adobe_deflate")
+            return
+        written, content = cv2.imencode(suffix, labels.astype(np.uint8 if largest <= 255 else np.uint16))
+        if not written:
+            raise OSError(f"OpenCV could not encode {suffix}")
         temporary.write_bytes(content.tobytes())
 
 

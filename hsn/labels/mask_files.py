@@ -35,18 +35,22 @@ class Pairs(NamedTuple):
         In the same order.
     alone : tuple of (pathlib.Path, str)
         Files without a partner, and why.
+    spare : tuple of pathlib.Path
+        Outlines that are not used, because their image has a label image too.
     """
 
     images: tuple[Path, ...]
     annotations: tuple[Path, ...]
     alone: tuple[tuple[Path, str], ...]
+    spare: tuple[Path, ...] = ()
 
 
 def pair(folder):
     """Find the images and their annotations in a folder, and in those below it.
 
     An annotation is an `.xml`, a `.zip` or `.roi`, or an image whose name ends like `_anno`, `_label` or `_mask`, or
-    which lies in a folder called so. It belongs to the image of its name without that ending.
+    which lies in a folder called so. It belongs to the image of its name without that ending. Where an image has a
+    label image and outlines, the label image counts: it says of every pixel what outlines leave to a rule.
 
     Parameters
     ----------
@@ -86,9 +90,10 @@ def pair(folder):
             annotations[_ENDING.sub("", path.stem)].append(path)
         elif suffix in PICTURES:
             images[path.stem].append(path)
-    together, alone = [], []
+    together, alone, spare = [], [], []
     for key in sorted(images.keys() | annotations.keys(), key=_natural):
-        of, its = images.get(key, []), annotations.get(key, [])
+        of, (its, unused) = images.get(key, []), preferred(annotations.get(key, []))
+        spare += unused
         if len(of) == len(its) == 1:
             together.append((of[0], its[0]))
             continue
@@ -100,7 +105,19 @@ def pair(folder):
         refuse(f"{folder} holds no image with its mask", received=named,
                expected="images, and label images, XML or ROI zips of the same names",
                remedy="name masks like their images, as a.png and a_mask.png")  # fmt: skip
-    return Pairs(*zip(*together, strict=True), tuple(alone))
+    return Pairs(*zip(*together, strict=True), tuple(alone), tuple(spare))
+
+
+def preferred(annotations):
+    """Of the annotations of one image those that count, label images before outlines, and the rest.
+
+    Examples
+    --------
+    >>> preferred(["a.xml", "a_mask.png"]), preferred(["a.xml"])
+    ((['a_mask.png'], ['a.xml']), (['a.xml'], []))
+    """
+    rasters = [path for path in annotations if is_raster(path)]
+    return (rasters or annotations, [path for path in annotations if rasters and path not in rasters])
 
 
 def read(path, shape):

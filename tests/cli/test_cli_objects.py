@@ -2,6 +2,8 @@
 
 import csv
 import json
+import struct
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +57,64 @@ def test_people_get_a_table_and_what_is_alone_or_of_another_size_is_named(run, f
     assert "wrote out/objects.csv" in result.stdout
     assert "lonely.png: has no partner of its name" in result.stderr
     assert "found/b.png: Truth and prediction must be of the same image" in result.stderr
+
+
+def xml_of(boxes):
+    """Aperio XML of rectangles (top, left, bottom, right), by the centres of their corner pixels."""
+    regions = "".join(
+        "<Region><Vertices>"
+        + "".join(
+            f'<Vertex X="{x}" Y="{y}"/>'
+            for y, x in ((top, left), (top, right), (bottom, right), (bottom, left))
+        )
+        + "</Vertices></Region>"
+        for top, left, bottom, right in boxes
+    )
+    return f"<Annotations><Annotation><Regions>{regions}</Regions></Annotation></Annotations>"
+
+
+def roi_of(top, left, bottom, right):
+    """ImageJ's rectangle, by its edges."""
+    return struct.pack(">4sHBx5h", b"Iout", 227, 1, top, left, bottom, right, 0).ljust(64, bytes(1))
+
+
+def test_truth_may_be_outlines(run):
+    labels = np.zeros((12, 12), int)
+    labels[1:5, 1:6], labels[6:10, 2:9] = 1, 2
+    for name in ("a", "b", "c"):
+        write_labels(f"found/{name}.png", labels)
+    Path("true").mkdir()
+    Path("true/a.xml").write_text(xml_of([(1, 1, 4, 5), (6, 2, 9, 8)]))
+    with zipfile.ZipFile("true/b.zip", "w") as archive:
+        for k, box in enumerate([(1, 1, 5, 6), (6, 2, 10, 9)]):
+            archive.writestr(f"{k}.roi", roi_of(*box))
+    write_labels("true/c.png", labels)
+    Path("true/c.xml").write_text(xml_of([(0, 0, 11, 11)]))  # a label image counts before outlines
+    result = run("evaluate", "found", "true", "--instances", "--json")
+    assert result.exit_code == 0
+    assert [each["AJI"] for each in result.said["images"]] == [1, 1, 1]
+    result = run("evaluate", "true", "found", "--instances", "--json")  # and predictions likewise
+    assert [each["AJI"] for each in result.said["images"]] == [1, 1, 1]
+
+
+def test_outlines_alone_have_no_size(run):
+    for folder in ("found", "true"):
+        Path(folder).mkdir()
+        Path(folder, "a.xml").write_text(xml_of([(1, 1, 4, 5)]))
+    result = run("evaluate", "found", "true", "--instances")
+    assert result.exit_code == 2
+    assert "are both outlines, which have no size" in result.stderr
+
+
+def test_seventy_thousand_objects_are_scored(run):
+    true = np.arange(1, 70_001).reshape(280, 250)
+    found = np.where(np.indices(true.shape).sum(axis=0) % 7, true, 0)
+    for folder, labels in (("true", true), ("found", found)):
+        write_labels(f"{folder}/a.tif", labels)
+    (one,) = run("evaluate", "found", "true", "--instances", "--json").said["images"]
+    assert (one["true"], one["found"]) == (70_000, (found > 0).sum())
+    assert one["AJI"] == pytest.approx((found > 0).mean())
+    assert one["SQ"] == 1
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+import tifffile
 
 from hsn import Refusal
 from hsn.images.read import write
@@ -19,6 +20,26 @@ def test_labels_survive_a_file(tmp_path, rng, suffix, largest):
     assert read_labels(tmp_path / f"a{suffix}").dtype == np.int32
 
 
+def test_seventy_thousand_objects_survive_a_tiff(tmp_path):
+    labels = np.arange(70_000).reshape(280, 250)
+    write_labels(tmp_path / "a.tif", labels)
+    np.testing.assert_array_equal(read_labels(tmp_path / "a.tif"), labels)
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "a.tif"), labels)
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.uint32])
+def test_thirty_two_bits_of_other_programs_are_read(tmp_path, dtype):
+    labels = np.array([[0, 1], [65536, 2**31 - 1]])
+    tifffile.imwrite(tmp_path / "a.tif", labels.astype(dtype))
+    np.testing.assert_array_equal(read_labels(tmp_path / "a.tif"), labels)
+
+
+def test_numbers_beyond_labels_are_refused(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.array([[2**31]], np.uint32))
+    with pytest.raises(Refusal, match="holds larger numbers than labels have; expected at most 2147483647"):
+        read_labels(tmp_path / "a.tif")
+
+
 def test_bmp_holds_labels_up_to_255(tmp_path):
     write_labels(tmp_path / "a.bmp", np.array([[0, 255]]))
     assert read_labels(tmp_path / "a.bmp").tolist() == [[0, 255]]
@@ -33,7 +54,9 @@ def test_a_mask_is_written_as_0_and_1(tmp_path):
     ("name", "labels", "words"),
     [
         ("a.bmp", [[256]], "expected 0 to 255, received 0 to 256; write a .png"),
-        ("a.png", [[65536]], "expected 0 to 65535, received 0 to 65536; number objects from 1"),
+        ("a.png", [[65536]], "expected 0 to 65535, received 0 to 65536; write a .tif"),
+        ("a.bmp", [[65536]], "expected 0 to 255, received 0 to 65536; write a .tif"),
+        ("a.tif", [[2**31]], "expected 0 to 2147483647, received 0 to 2147483648; number objects from 1"),
         ("a.png", [[-1, 3]], "received -1 to 3; number objects from 1"),
         ("a.jpg", [[1]], r"names no format that keeps labels; expected .*received .jpg"),
         ("a", [[1]], "received no suffix; write a .png"),

@@ -50,7 +50,7 @@ def test_every_file_that_is_alone_is_named(tmp_path):
         "c_mask.png",
         "d.png",
         "d_mask.png",
-        "d.xml",
+        "d_label.tif",
         ".hidden.png",
         "x.txt",
     )
@@ -59,8 +59,18 @@ def test_every_file_that_is_alone_is_named(tmp_path):
     assert {path.name: why for path, why in pairs.alone} == {
         "b.png": "has no mask of its name",
         "c_mask.png": "has no image of its name",
-        **dict.fromkeys(("d.png", "d.xml", "d_mask.png"), "1 images and 2 masks have this name"),
+        **dict.fromkeys(("d.png", "d_label.tif", "d_mask.png"), "1 images and 2 masks have this name"),
     }
+
+
+def test_a_label_image_counts_before_outlines(tmp_path):
+    touch(tmp_path, "images/a.png", "xml/a.xml", "labels/a.png", "images/b.png", "xml/b.xml", "images/c.png")
+    touch(tmp_path, "labels/c.png", "rois/c.zip", "rois/c.roi")
+    pairs = pair(tmp_path)
+    assert [str(path.relative_to(tmp_path)) for path in pairs.annotations] == [
+        "labels/a.png", "xml/b.xml", "labels/c.png"]  # fmt: skip
+    assert {path.name for path in pairs.spare} == {"a.xml", "c.zip", "c.roi"}
+    assert pairs.alone == ()
 
 
 def test_two_comes_before_ten(tmp_path):
