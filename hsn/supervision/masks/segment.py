@@ -16,7 +16,7 @@ from ...evidence import tiled
 from ...evidence.tiled import at_scale
 from ...images.tiles import enlarge
 from ...labels.contours import CONTOUR, INSIDE, grow
-from ...nets import fullnet, unet
+from ...nets import fullnet, resunet, unet
 from ...refinement.clean import drop_small, drop_small_parts, fill_holes, number_parts
 from ...refinement.split import flood, split
 from ...training.augment import SYMMETRIES
@@ -88,10 +88,15 @@ def maps_of(net, image, recipe):
 
 def reach_of(net, recipe):
     """The margin of tiles, and what their starts must be multiples of, both in pixels of the net."""
-    poolings = sum(isinstance(layer, keras.layers.MaxPooling2D) for layer in net.layers)
+    kinds = [type(layer) for layer in net.layers]
+    poolings = kinds.count(keras.layers.MaxPooling2D)
+    # A ResUNet halves by strides, and makes up for each by a transposed convolution.
+    halvings = max(poolings, kinds.count(keras.layers.Conv2DTranspose))
     if recipe.margin_px is not None:
-        return recipe.margin_px, 2**poolings
-    enlarged = sum(isinstance(layer, keras.layers.UpSampling2D) for layer in net.layers)
+        return recipe.margin_px, 2**halvings
+    if halvings > poolings:
+        return resunet.reach_px(net), 2**halvings
+    enlarged = keras.layers.UpSampling2D in kinds
     return (unet.reach_px(poolings), 2**poolings) if enlarged else (fullnet.reach_px(net), 1)
 
 

@@ -60,7 +60,15 @@ class Crops:
             bend_px=self._bend_px,
             bend_every_px=numbers.bend_every_px,
         )
-        color = draw(rng, flips=False, quarter_turns=False, gain=numbers.gain, offset=numbers.offset)
+        color = draw(
+            rng,
+            flips=False,
+            quarter_turns=False,
+            gain=numbers.gain,
+            offset=numbers.offset,
+            stain_gain=numbers.stain_gain,
+            stain_offset=numbers.stain_offset,
+        )
         pixels = color.paint(warp.image(field.image))
         if self._blacken:
             pixels = np.where(_shown(field, warp)[..., None], pixels, 0)

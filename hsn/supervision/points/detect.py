@@ -12,6 +12,7 @@ summits, and no zoom or blur can shift them.
 import cv2
 import numpy as np
 from scipy.ndimage import center_of_mass
+from scipy.spatial import KDTree
 from skimage.feature import peak_local_max
 
 from ...labels.points import as_points
@@ -133,6 +134,5 @@ def merged(given, found, recipe):
     """
     given, found = as_points(given), np.floor(as_points(found))
     if len(given) and len(found):
-        squares = ((found[:, None] - np.floor(given + 0.5)) ** 2).sum(axis=2)  # (M, N)
-        found = found[squares.min(axis=1) > recipe.radius_px**2]
+        found = found[KDTree(np.floor(given + 0.5)).query(found)[0] > recipe.radius_px]
     return np.concatenate([given, found]).astype(np.float32)

@@ -34,8 +34,10 @@ class Field:
     clicks : float32 (N, 2)
     held : bool (h, w)
         What is not learned from, and validates.
+    surely : bool (h, w) or None
+        Where a user says that there is no nucleus.
     background : bool (h, w) or None
-        Where there is surely no nucleus.
+        That, and what a detector added.
     found : float32 (M, 2) or None
         What a detector found.
     codes : uint8 (h, w) or None
@@ -54,7 +56,7 @@ class Field:
         self._factor = np.divide(self.image.shape[:2], self.shape).astype(np.float32)
         self.clicks = (clicks + 0.5) * self._factor - 0.5
         self.held = np.zeros(self.image.shape[:2], bool)
-        self.background = self._resized(given.background)
+        self.surely = self.background = self._resized(given.background)
         self.found = None
         self.codes = None if given.labels is None else self._of_this_size(encode(given.labels))
 

@@ -58,8 +58,9 @@ class Learning:
         How crops are moved; see `hsn.training.augment.draw_warp`.
     bend_px, bend_every_px : float
         Elastic deformation, while segmentation is learned only.
-    gain, offset : float
-        Colour: each channel is multiplied by 1 +- gain and shifted by +- offset grey levels.
+    gain, offset, stain_gain, stain_offset : float
+        Colour: each channel is multiplied by 1 +- gain and shifted by +- offset grey levels; the amounts of
+        haematoxylin and eosin are multiplied by 1 +- stain_gain, and +- stain_offset is added.
     rim : {"unknown", "background"}
         What a crop says where it shows more than the image: nothing; or, as the released code, background on black,
         while segmentation is learned.
@@ -95,6 +96,8 @@ class Learning:
     bend_every_px: float = 250 / 6  # a mesh of 6 x 6 over a patch of 250 px
     gain: float = 0.0
     offset: float = 0.0
+    stain_gain: float = 0.0
+    stain_offset: float = 0.0
     rim: str = "unknown"
     validation: float | tuple[int, ...] = 0.2
     complete_validation: bool = False
@@ -259,7 +262,8 @@ def quick(mpp=0.5):
     >>> quick().radius_px
     5.5
     """
-    recipe = Recipe(mpp=mpp, crf=0.005 * (mpp / 0.25) ** 2)
+    # A pixel has fewer neighbours within the same micrometres, and the CRF's loss sums over them.
+    recipe = Recipe(mpp=mpp, crf=0.005 * (mpp / 0.25) ** 2, tile_px=512, margin_px=32)
     learning = replace(
         recipe.learning,
         rounds=2,
@@ -267,6 +271,7 @@ def quick(mpp=0.5):
         segmentation_epochs=30,
         refinement_epochs=6,
         detection_batch=8,
+        steps=12,
         crop_px=192,
         rate=2e-3,
         lowest_rate=2e-5,
@@ -278,6 +283,8 @@ def quick(mpp=0.5):
         bend_every_px=42.0,
         gain=0.15,
         offset=15.0,
+        stain_gain=0.3,
+        stain_offset=0.05,
     )
     return recipe.changed(learning=learning)
 

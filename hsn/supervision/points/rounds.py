@@ -55,6 +55,8 @@ def detect(net, fields, recipe, folder):
             path = one / "points" / f"{field.name}.csv"
             field.found = field.at_net(point_files.read(path))
             field.background = read_labels(one / "background" / f"{field.name}.png") > 0
+            if field.surely is not None:
+                field.background |= field.surely
     return detector
 
 

@@ -1,0 +1,305 @@
+"""Nuclei from clicks on some of them: train, score and ship, on Kumar's images (MultiOrgan, 40x).
+
+    python benchmarks/points.py train --ratio 0.10 --seed 0 --out out/points-10   # all stages
+    python benchmarks/points.py train --masks --seed 0 --out out/points-masks     # the same net from full masks
+    python benchmarks/points.py score --out out/points-10 --json out/points-10.jsonl
+    python benchmarks/points.py labels                                            # how wrong the coarse labels are
+    python benchmarks/points.py ship --out out/points-10                          # writes pretrained/nuclei-points
+
+The 12 training images are clicked: of the middles of their nuclei's boxes a share is drawn with the seed, without
+replacement. The 4 validation images of FullNet's split are clicked in full, as in the paper, and choose the epochs of
+detection. The 14 test images (8 of the same organs, 6 of others) are only scored. With `--ratio 1` there is no
+detection, as in the paper.
+
+`--masks` takes as many steps, on crops of the same size, as all stages of learning from points together.
+
+Detection counts pairs nearer than 2.75 um, over all images together; segmentation scores are means over images. Both
+with 95 % bootstrap intervals over images. `HSN_DATA` names the folder that holds `multiorgan`.
+"""
+
+import argparse
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from hsn import weights
+from hsn.datasets import multiorgan
+from hsn.evidence.tiled import at_scale
+from hsn.labels.colors import resize_labels
+from hsn.labels.points import from_instances, sample
+from hsn.metrics.intervals import interval
+from hsn.metrics.objects import aji, match
+from hsn.metrics.outlines import object_dice
+from hsn.metrics.points import match_points
+from hsn.metrics.table import overlaps
+from hsn.nets import resunet
+from hsn.supervision import masks, open_model, points, sibling_of
+from hsn.supervision.points.detect import find_points
+from hsn.supervision.points.segment import maps_of
+
+DATA = Path(os.environ.get("HSN_DATA", Path(__file__).parents[2] / "shared" / "data"))
+PRETRAINED = Path(__file__).parents[1] / "pretrained"
+SPLITS = {"same organs": ("testA",), "other organs": ("testB",), "all": ("testA", "testB")}
+BEST = "best.weights.h5"
+
+
+def samples(*splits):
+    """Samples of some splits, in their order."""
+    return [each for split in splits for each in multiorgan.images(DATA / "multiorgan", split)]
+
+
+def clicks(ratio, seed):
+    """Images and clicks to learn from, then those to validate on."""
+    learned, held_out = samples("train"), samples("validation")
+    rng = np.random.default_rng(seed)
+    some = [sample(from_instances(each.instances()), ratio, rng_or_seed=rng) for each in learned]
+    return (
+        [*learned, *held_out],
+        [*some, *(from_instances(each.instances()) for each in held_out)],
+        len(learned),
+    )
+
+
+def normalisation(images):
+    """Mean and deviation of each channel."""
+    pixels = np.concatenate([image[::4, ::4].reshape(-1, 3) for image in images])
+    return {"mean": tuple(pixels.mean(axis=0).tolist()), "std": tuple(pixels.std(axis=0).tolist())}
+
+
+def net_of(args, outputs):
+    """The net that both ways of learning share."""
+    return resunet.build(outputs, depth=args.depth, width=args.width, seed=args.seed)
+
+
+def train(args):
+    """Train from clicks; a run that was killed goes on."""
+    files, annotations, learned = clicks(args.ratio, args.seed)
+    images = [each.image() for each in files]
+    recipe = points.quick().changed(image_mpp=multiorgan.MPP, **normalisation(images[:learned]))
+    numbers = {
+        "validation": tuple(range(learned, len(files))),
+        "complete_validation": True,
+        "seed": args.seed,
+        "rounds": None if args.ratio == 1 else args.rounds,
+        **json.loads(args.set),
+    }
+    recipe = recipe.changed(learning=replace(recipe.learning, **numbers))
+    history = points.fit(net_of(args, 2), images, annotations, recipe, out=args.out)
+    print(json.dumps({"clicks": sum(map(len, annotations[:learned])), "kept": history.epochs[history.best]}))
+
+
+def train_on_masks(args):
+    """Train the same net from full masks, for as many steps."""
+    learned, held_out = samples("train"), samples("validation")
+    images = [each.image() for each in (*learned, *held_out)]
+    numbers = replace(points.quick().learning, **json.loads(args.set))
+    epochs = (
+        numbers.segmentation_epochs + numbers.refinement_epochs + (args.rounds + 1) * numbers.detection_epochs
+    )
+    small = masks.small()
+    learning = replace(
+        small.learning, epochs=epochs, steps=numbers.steps, batch=numbers.segmentation_batch, seed=args.seed,
+        crop_px=numbers.crop_px, validation=tuple(range(len(learned), len(images))),
+    )  # fmt: skip
+    recipe = small.changed(
+        mpp=points.quick().mpp, image_mpp=multiorgan.MPP, grow_um=0.75, least_um2=2.0, learning=learning,
+        **normalisation(images[: len(learned)]),
+    )  # fmt: skip
+    annotations = [each.instances() for each in (*learned, *held_out)]
+    history = masks.fit(net_of(args, len(recipe.classes)), images, annotations, recipe, out=args.out)
+    print(json.dumps({"kept": history.epochs[history.best]}))
+
+
+# --- Scoring ------------------------------------------------------------------------------------------------------
+
+
+def segmentation_scores(truth, prediction):
+    """Scores of one image, those of the paper and PQ."""
+    table, mask, found = overlaps(truth, prediction), truth > 0, prediction > 0
+    return {
+        "accuracy": float((mask == found).mean()),
+        "F1": 2 * (mask & found).sum() / max(mask.sum() + found.sum(), 1),
+        "object Dice": object_dice(table),
+        "AJI": aji(table).score,
+        "AJI (paper)": aji(table, rule="paper-points").score,
+        "PQ": match(table).pq,
+    }
+
+
+def pooled(k):
+    """Precision, recall and F1 of rows of (TP, FP, FN), counted together: the k-th of them."""
+
+    def score(rows):
+        hits, false, missed = np.sum(rows, axis=0)
+        return (hits / max(hits + false, 1), hits / max(hits + missed, 1),
+                2 * hits / max(2 * hits + false + missed, 1))[k]  # fmt: skip
+
+    return score
+
+
+def detection_rows(detector, recipe, tests):
+    """Per image the counts of points found within the radius, optimally paired and as the paper pairs."""
+    for each in tests:
+        image = each.image()
+        maps = maps_of(detector, at_scale(image, each.mpp, recipe.mpp), recipe)[..., 0]
+        found = (find_points(maps, recipe) + 0.5) * np.divide(image.shape[:2], maps.shape) - 0.5
+        truth = from_instances(each.instances())
+        row = {"image": each.name, "truth": len(truth), "found": len(found)}
+        for rule in ("optimal", "greedy"):
+            told = match_points(truth, found, radius_px=recipe.radius_um / each.mpp, rule=rule)
+            row[rule] = [told.true_positives, told.false_positives, told.false_negatives]
+        yield row
+
+
+def detectors(out, net, recipe):
+    """Each round's detector, with its number."""
+    for folder in sorted((out / "detection").glob("round-*")):
+        detector = resunet.rebuilt(net, 1)
+        detector.load_weights(folder / BEST)
+        yield folder.name, detector
+
+
+def score(args):
+    """Score a trained folder: (what, split, per-image rows, summary)."""
+    model = open_model(args.out or "nuclei-points")
+    sibling, recipe = sibling_of(model)
+    tests = samples("testA", "testB")
+    split_of = {each.name: split for split in ("testA", "testB") for each in samples(split)}
+    if args.out and model.card.supervision == "points":
+        for name, detector in detectors(args.out, model.net, recipe):
+            rows = list(detection_rows(detector, recipe, tests))
+            for split, parts in SPLITS.items():
+                own = [row for row in rows if split_of[row["image"]] in parts]
+                summary = {f"{what} ({rule})": interval([row[rule] for row in own], pooled(k))
+                           for rule in ("optimal", "greedy")
+                           for k, what in enumerate(("precision", "recall", "F1"))}  # fmt: skip
+                yield f"detection {name}", split, own, summary
+    rows = [
+        {"image": each.name, **segmentation_scores(
+            each.instances(), sibling.segment(model.net, each.image(), recipe, mpp=each.mpp).instances)}
+        for each in tests
+    ]  # fmt: skip
+    for split, parts in SPLITS.items():
+        own = [row for row in rows if split_of[row["image"]] in parts]
+        yield (
+            "segmentation",
+            split,
+            own,
+            {k: interval([row[k] for row in own]) for k in own[0] if k != "image"},
+        )
+
+
+def tell(told, path):
+    """Print a table, and write JSON lines where a path is given."""
+    lines = []
+    for name, split, rows, summary in told:
+        lines += [{"what": name, "split": split, **row} for row in rows if split != "all"]
+        lines.append(
+            {"what": name, "split": split, "images": len(rows), **{k: list(v) for k, v in summary.items()}}
+        )
+        cells = (f"{k} {v.value:.4g} [{v.low:.4g}, {v.high:.4g}]" for k, v in summary.items())
+        print(f"{name}, {split}, {len(rows)} images:", "; ".join(cells), flush=True)
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def labels(args):
+    """How wrong the coarse labels of the training images are, at the scale that nets see them at."""
+    recipe = points.quick()
+    rows = []
+    for each in samples("train"):
+        image, truth = at_scale(each.image(), each.mpp, recipe.mpp), each.instances()
+        small = resize_labels(truth, image.shape[:2])
+        told = sample(from_instances(truth), args.ratio, rng_or_seed=args.seed)
+        target, weight = points.targets(
+            image, (told + 0.5) * np.divide(image.shape[:2], truth.shape) - 0.5, recipe
+        )
+        wrong = (target > 0.5) != (small > 0)[..., None]
+        rows.append([[(of[..., k] * weight[..., k] * (target[..., k] == kind)).sum() for k in (0, 1) for kind in (0, 1)]
+                     for of in (wrong, np.ones_like(target))])  # fmt: skip
+    wrong, known = np.sum(rows, axis=0)  # (4,) each
+    for k, name in enumerate(
+        ("Voronoi background", "Voronoi nuclei", "cluster background", "cluster nuclei")
+    ):
+        print(f"{name}: {wrong[k] / known[k]:.2%} of {int(known[k])} pixels are wrong")
+
+
+# --- Choosing by validation points, and shipping ------------------------------------------------------------------
+
+WAISTS_UM = (0.0, 0.1, 0.2, 0.3, 0.5)
+
+
+def hit_once(truth, instances):
+    """Counts of objects that hold a true point of their own, of other objects, of points without: (TP, FP, FN)."""
+    rows, columns = truth.astype(int).T
+    hit = np.unique(instances[rows, columns])
+    hits = int((hit > 0).sum())
+    return hits, int(instances.max()) - hits, len(truth) - hits
+
+
+def choose(net, recipe):
+    """The depth of waists at which objects answer best to the points of the validation images, and that F1."""
+    seen = []
+    for each in samples("validation"):
+        found = points.segment(net, each.image(), recipe, mpp=each.mpp)
+        seen.append((found.evidence, from_instances(each.instances()), each.mpp))
+
+    def quality(waist):
+        tried = recipe.changed(waist_um=waist)
+        return pooled(2)([hit_once(truth, points.objects(maps, tried, mpp=mpp)) for maps, truth, mpp in seen])
+
+    values = {waist: float(quality(waist)) for waist in WAISTS_UM}
+    print(json.dumps({"waist_um": values}))
+    best = max(values, key=values.get)
+    return recipe.changed(waist_um=best), values[best]
+
+
+TERMS = "CC BY-NC-SA 4.0, as the images it learned from (Kumar 2017): not for commercial use"
+
+
+def ship(args):
+    """Choose the depth of waists, and write `pretrained/nuclei-points`."""
+    model = weights.load(args.out)
+    recipe, value = choose(model.net, sibling_of(model)[1])
+    card = model.card.model_copy(update={
+        "name": "nuclei-points", "licence": TERMS, "source": "benchmarks/points.py train",
+        "data": f"clicks on {args.ratio:.0%} of the nuclei (seed {args.seed}, without replacement) of 12 images of"
+        " MultiOrgan (Kumar 2017: breast, kidney, liver, prostate), FullNet's split; clicks on all nuclei of its 4"
+        " validation images chose the epochs of detection and the depth of waists",
+        "scores": {**model.card.scores, "validation F1 of objects that hold one click": value},
+    })  # fmt: skip
+    weights.save(PRETRAINED / "nuclei-points", model.net, card, recipe.as_dict(), half=True)
+
+
+def main():
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=("train", "score", "labels", "ship"))
+    parser.add_argument("--ratio", type=float, default=0.10, help="share of the nuclei that are clicked")
+    parser.add_argument("--seed", type=int, default=0, help="of the clicks, the net, the crops")
+    parser.add_argument("--rounds", type=int, default=2, help="of background propagation, after the first")
+    parser.add_argument("--depth", type=int, default=18, help="18, 34 or 50")
+    parser.add_argument("--width", type=int, default=16, help="channels of the first convolution")
+    parser.add_argument("--masks", action="store_true", help="learn from full masks instead")
+    parser.add_argument("--set", default="{}", help="other numbers of the recipe's learning, as JSON")
+    parser.add_argument("--out", type=Path, help="the trained folder; for score, the shipped net if not said")
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    if args.what in ("train", "ship") and args.out is None:
+        parser.error("--out is missing")
+    if args.what == "score":
+        tell(score(args), args.json)
+    elif args.what == "train" and args.masks:
+        train_on_masks(args)
+    else:
+        {"train": train, "labels": labels, "ship": ship}[args.what](args)
+
+
+if __name__ == "__main__":
+    main()
