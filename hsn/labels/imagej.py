@@ -8,6 +8,7 @@ does. A centre that lies exactly on the line belongs to the object on its left, 
 import struct
 import zipfile
 import zlib
+from math import comb
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,10 @@ _SUBPIXEL = 128  # bit of `options`: the corners are there as floats too
 _SUBPIXEL_VERSION, _SUBPIXEL_BOX_VERSION = 222, 223  # of corners; of rectangles and ovals
 _LOWEST = -5000  # 16-bit numbers below it stand for large positive ones
 _OVAL_CORNERS = 720  # less than a thousandth of a pixel inside an oval of 100 pixels
+# Steps of the path of a composite region, and how many points each has.
+_MOVE, _LINE, _QUADRATIC, _CUBIC, _CLOSE = range(5)
+_STEP_POINTS = {_MOVE: 1, _LINE: 1, _QUADRATIC: 2, _CUBIC: 3, _CLOSE: 0}
+_CURVE_PIECES = 64  # a quarter of a circle of 100 pixels is then met to a hundredth of a pixel
 # A region of a nucleus has some hundred bytes; these are far beyond any drawing by hand.
 _MOST_ROI_BYTES = 2**24
 _MOST_ROIS = 1_000_000
@@ -89,8 +94,13 @@ def outlines(path):
     Raises
     ------
     Refusal
-        If the file is missing, too large, no ImageJ file, cut short, or holds something that is no single area:
-        a line, points, a composite of several; the message names the entry.
+        If the file is missing, too large, no ImageJ file, cut short, or holds something that is no area: a line,
+        points; the message names the entry.
+
+    Notes
+    -----
+    A composite region (several parts, or holes) is one outline: its rings are joined by lines that are walked there
+    and back, which enclose nothing by the even-odd rule.
 
     Examples
     --------
@@ -146,10 +156,12 @@ def _corners(data, where):
     top, left, bottom, right = _signed(np.frombuffer(data, ">i2", 4, 8)).tolist()
     (composite,) = struct.unpack_from(">i", data, 36)
     (options,) = struct.unpack_from(">H", data, 50)
-    if kind not in (_POLYGON, _RECTANGLE, _OVAL, _FREEHAND, _TRACED) or composite:
-        refuse(f"{where} is no single area", expected="a polygon, free-hand, traced, rectangular or oval region",
-               received="a composite region" if composite else _NAMES.get(kind, f"type {kind}"),
-               remedy="split it or draw it again in ImageJ, or delete it")  # fmt: skip
+    if kind not in (_POLYGON, _RECTANGLE, _OVAL, _FREEHAND, _TRACED):
+        refuse(f"{where} is no area", expected="a polygon, free-hand, traced, rectangular, oval or composite region",
+               received=_NAMES.get(kind, f"type {kind}"),
+               remedy="draw it again in ImageJ, or delete it")  # fmt: skip
+    if composite:
+        return _joined(data, where, composite)
     subpixel = bool(options & _SUBPIXEL) and version >= _SUBPIXEL_VERSION
     if kind in (_POLYGON, _FREEHAND, _TRACED):
         return _listed(data, where, (top, left), subpixel)
@@ -181,3 +193,38 @@ def _listed(data, where, corner, subpixel):
     x, y = np.frombuffer(data, form, 2 * count, start).reshape(2, count).astype(float)
     # Whole numbers count from the box of the region, floats from the image.
     return np.column_stack([y, x] if subpixel else [_signed(y) + corner[0], _signed(x) + corner[1]])
+
+
+def _joined(data, where, count):
+    """Corners of a composite: `count` floats, which are the steps of a path, each a kind and its points (x, y)."""
+    if count < 0 or len(data) < _HEADER_BYTES + 4 * count:
+        refuse(f"{where} is cut short", expected=f"a path of {count} numbers", received=f"{len(data)} bytes",
+               remedy="save it again from ImageJ")  # fmt: skip
+    numbers = np.frombuffer(data, ">f4", count, _HEADER_BYTES).astype(float)
+    rings, place = [], 0
+    while place < count:
+        kind = numbers[place]
+        end = place + 1 + 2 * _STEP_POINTS.get(kind, count)
+        if end > count or (not rings and kind != _MOVE):
+            refuse(f"{where} holds no path", expected="moves, lines, curves and closings",
+                   received=f"{numbers[place]:g} as its number {place + 1} of {count}",
+                   remedy="save it again from ImageJ")  # fmt: skip
+        points, place = numbers[place + 1 : end].reshape(-1, 2), end
+        if kind == _MOVE:
+            rings.append([points])
+        elif kind == _CLOSE:
+            rings[-1].append(rings[-1][0])
+        else:
+            rings[-1].append(points if kind == _LINE else _curve(rings[-1][-1][-1], points))
+    closed = [np.concatenate([*ring, ring[0]]) for ring in rings]
+    back = [ring[:1] for ring in closed[-2::-1]]
+    return np.concatenate([*closed, *back])[:, ::-1]
+
+
+def _curve(start, controls):
+    """Points on a Bezier curve after its start, (n, 2)."""
+    points, share = np.vstack([start, controls]), np.arange(1, _CURVE_PIECES + 1)[:, None] / _CURVE_PIECES
+    degree = len(controls)
+    return sum(
+        comb(degree, k) * share**k * (1 - share) ** (degree - k) * point for k, point in enumerate(points)
+    )

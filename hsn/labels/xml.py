@@ -15,8 +15,10 @@ from .polygons import Outline, fill
 
 # The largest MoNuSeg file has 8 MB; a whole slide of 100,000 nuclei about 500.
 _MOST_BYTES = 2**30
-# ImageScope's numbers for a free-hand region or polygon, and for a rectangle, which it stores by its corners.
-_AREAS = ("0", "1")
+# ImageScope's numbers for a free-hand region or polygon, a rectangle, which it stores by its four corners, and an
+# ellipse, which it stores by two opposite corners of the box around it.
+_FREEHAND, _RECTANGLE, _ELLIPSE = "0", "1", "2"
+_ELLIPSE_CORNERS = 720  # less than a thousandth of a pixel inside an ellipse of 100 pixels
 
 
 def instances(path, shape):
@@ -74,7 +76,8 @@ def outlines(path):
     ------
     Refusal
         If the file is missing, too large, not well formed, has a document type, holds no annotation, a region
-        that is no area, or a vertex without numbers; the message names the line.
+        that is no area, an ellipse of other than two corners, or a vertex without numbers; the message names the
+        line.
 
     Examples
     --------
@@ -102,7 +105,7 @@ class _Reader:
 
     def __init__(self, path):
         self.path = path
-        self.regions = []  # (hole, [row, col, row, col, ...])
+        self.regions = []  # (type, hole, [row, col, row, col, ...])
         self.rooted = False
         self.parser = expat.ParserCreate()
         self.parser.StartElementHandler = self.start
@@ -113,7 +116,19 @@ class _Reader:
             self.parser.ParseFile(file)
         except expat.ExpatError as error:
             self.refuse("is no whole XML file", "well-formed XML", error, "export the annotation again")
-        return [Outline(np.array(numbers, float).reshape(-1, 2), hole) for hole, numbers in self.regions]
+        return [Outline(self.corners(kind, numbers), hole) for kind, hole, numbers in self.regions]
+
+    def corners(self, kind, numbers):
+        """Corners (n, 2) of a region."""
+        corners = np.array(numbers, float).reshape(-1, 2)
+        if kind != _ELLIPSE:
+            return corners
+        if len(corners) != 2:
+            refuse(f"{self.path} holds an ellipse without its box", expected="two opposite corners",
+                   received=f"{len(corners)} vertices", remedy="draw it again, or delete it")  # fmt: skip
+        angle = np.arange(_ELLIPSE_CORNERS) * (2 * np.pi / _ELLIPSE_CORNERS)
+        circle = np.column_stack([np.sin(angle), np.cos(angle)])
+        return corners.mean(axis=0) + circle * (corners[1] - corners[0]) / 2
 
     def start(self, name, attributes):
         if not self.rooted and name != "Annotations":
@@ -121,10 +136,11 @@ class _Reader:
                         "export it from ImageScope as XML")  # fmt: skip
         self.rooted = True
         if name == "Region":
-            if attributes.get("Type", "0") not in _AREAS:
-                self.refuse("holds a region that is drawn as no area", "Type 0 (free-hand) or 1 (rectangle)",
-                            f"Type {attributes['Type']}", "draw it again free-hand, or delete it")  # fmt: skip
-            self.regions.append((attributes.get("NegativeROA") == "1", []))
+            kind = attributes.get("Type", _FREEHAND)
+            if kind not in (_FREEHAND, _RECTANGLE, _ELLIPSE):
+                self.refuse("holds a region that is drawn as no area", "Type 0, 1 or 2 (free-hand, rectangle, ellipse)",
+                            f"Type {kind}", "draw it again free-hand, or delete it")  # fmt: skip
+            self.regions.append((kind, attributes.get("NegativeROA") == "1", []))
         elif name == "Vertex":
             try:
                 x, y = float(attributes["X"]), float(attributes["Y"])
@@ -134,7 +150,7 @@ class _Reader:
             if not self.regions:
                 self.refuse("holds a vertex outside of any region", "<Region> around it", "none",
                             "export the annotation again")  # fmt: skip
-            self.regions[-1][1].extend((y, x))
+            self.regions[-1][2].extend((y, x))
 
     def doctype(self, *_):
         # Entities are declared here and nowhere else; without them a small file stays small.

@@ -96,6 +96,43 @@ def test_more_corners_than_the_header_can_say(tmp_path):
     assert len(imagej.outlines(path)[0].points) == 70001
 
 
+def composite(*numbers, cut=0):
+    data = roi(RECTANGLE, box=(0, 0, 6, 8), composite=len(numbers)) + np.array(numbers, ">f4").tobytes()
+    return data[: len(data) - cut]
+
+
+def ring(x1, y1, x2, y2):
+    return (0, x1, y1, 1, x2, y1, 1, x2, y2, 1, x1, y2, 4)
+
+
+def test_a_composite_is_one_object_with_its_holes_and_parts(tmp_path):
+    expected = np.zeros((6, 8), int)
+    expected[0:5, 0:5] = 1
+    expected[1:3, 1:4] = 0
+    expected[4:6, 6:8] = 1
+    data = composite(*ring(0, 0, 5, 5), *ring(1, 1, 4, 3), *ring(6, 4, 8, 6))
+    np.testing.assert_array_equal(read(data, tmp_path), expected)
+
+
+def test_curves_of_a_composite(tmp_path):
+    k = 30 * 4 * (np.sqrt(2) - 1) / 3  # a circle of radius 30 about (40, 30) by four cubic curves
+    quarters = [
+        (3, 70, 30 + k, 40 + k, 60, 40, 60),
+        (3, 40 - k, 60, 10, 30 + k, 10, 30),
+        (3, 10, 30 - k, 40 - k, 0, 40, 0),
+        (3, 40 + k, 0, 70, 30 - k, 70, 30),
+    ]
+    disc = read(composite(0, 70, 30, *np.concatenate(quarters), 4), tmp_path, (60, 80))
+    r, c = np.mgrid[:60, :80] + 0.5
+    distance = np.hypot(r - 30, c - 40)
+    clear = np.abs(distance - 30) > 0.02  # four curves are no perfect circle
+    np.testing.assert_array_equal(disc[clear], distance[clear] < 30)
+    bow = read(composite(0, 0, 0, 2, 4, 8, 8, 0, 4), tmp_path, (6, 8))  # a parabola, 4 px high in the middle
+    assert bow.sum(axis=0).tolist() == [
+        round(4 * (x + 0.5) / 4 * (2 - (x + 0.5) / 4)) if x < 8 else 0 for x in range(8)
+    ]
+
+
 def zipped(path, entries):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # names may repeat
@@ -124,10 +161,16 @@ SQUARE = [(0, 0), (2, 0), (2, 2)]
         (b"", r"no region of ImageJ.*received 0 bytes"),
         (b"Iout" + bytes(20), r"no region of ImageJ.*received 24 bytes"),
         (b"P" * 80, r"no region of ImageJ.*b'PPPP'"),
-        (roi(LINE, SQUARE), r"a\.roi is no single area.*received line; split it or draw it again"),
-        (roi(POINT, SQUARE), r"no single area.*received point"),
-        (roi(55, SQUARE), r"no single area.*received type 55"),
-        (roi(RECTANGLE, box=(0, 0, 2, 2), composite=8), r"no single area.*received a composite region"),
+        (roi(LINE, SQUARE), r"a\.roi is no area.*received line; draw it again"),
+        (roi(POINT, SQUARE), r"no area.*received point"),
+        (roi(55, SQUARE), r"no area.*received type 55"),
+        (roi(RECTANGLE, box=(0, 0, 2, 2), composite=8), r"is cut short; expected a path of 8 numbers"),
+        (roi(RECTANGLE, box=(0, 0, 2, 2), composite=-8), r"is cut short; expected a path of -8 numbers"),
+        (composite(*ring(0, 0, 5, 5), cut=1), r"is cut short; expected a path of 13 numbers"),
+        (composite(1, 2, 2), r"holds no path.*received 1 as its number 1 of 3"),
+        (composite(0, 2, 2, 9), r"holds no path.*received 9 as its number 4 of 4"),
+        (composite(0, 2, 2, np.nan, 1, 1), r"holds no path.*received nan"),
+        (composite(0, 2, 2, 3, 1, 1), r"holds no path.*received 3 as its number 4 of 6"),
         (roi(POLYGON, SQUARE, cut=1), r"is cut short; expected 3 corners, received 75 bytes"),
         (roi(POLYGON, SQUARE, floats=SQUARE, cut=1), r"is cut short"),
     ],

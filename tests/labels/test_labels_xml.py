@@ -35,6 +35,16 @@ def test_all_layers_are_read_and_a_negative_region_is_a_hole(written):
     assert len(xml.outlines(both)) == 2
 
 
+def test_a_rectangle_has_its_corners_and_an_ellipse_those_of_its_box(written):
+    assert xml.instances(written(region(Type="1")), (3, 4)).sum() == 4
+    box = "".join(f'<Vertex X="{x}" Y="{y}"/>' for x, y in ((70, 5), (10, 45)))  # whichever two they are
+    found = xml.instances(written(region(box, Type="2")), (60, 80))
+    r, c = np.mgrid[:60, :80]
+    inside = ((r - 25) / 20) ** 2 + ((c - 40) / 30) ** 2
+    clear = np.abs(inside - 1) > 1e-3  # of centres on the line either is right
+    np.testing.assert_array_equal(found[clear], inside[clear] < 1)
+
+
 def test_a_file_without_regions_has_no_objects(written):
     assert not xml.instances(written("<Annotations/>"), (3, 4)).any()
 
@@ -60,7 +70,11 @@ LAUGHS = (
         ("", "is no whole XML file"),
         (b"\x89PNG\r\n\x1a\n\0\0", "is no whole XML file"),
         ("<html><Region/></html>", "no annotation of Aperio ImageScope.*received <html>.*as XML"),
-        (region(Type="2"), "drawn as no area.*received Type 2; draw it again free-hand"),
+        (region(Type="4"), "drawn as no area.*received Type 4; draw it again free-hand"),
+        (
+            region(Type="2"),
+            "holds an ellipse without its box; expected two opposite corners, received 4 vertices",
+        ),
         (region('<Vertex X="1"/>'), "line 1, holds a vertex without a place.*received {'X': '1'}"),
         (region('<Vertex X="1" Y="one"/>'), "a vertex without a place"),
         (
