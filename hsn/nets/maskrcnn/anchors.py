@@ -15,7 +15,7 @@ def anchors(shape, *, levels, sides_px, ratios):
     sides_px : sequence of sequence of float
         Per level the sides of its square anchors.
     ratios : sequence of float
-        Height over width; the area is that of the square.
+        Width over height; the area is that of the square.
 
     Returns
     -------

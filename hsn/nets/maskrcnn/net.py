@@ -1,9 +1,9 @@
 """The net: a residual net with a feature pyramid, a proposal net on its levels, a box head and a mask head.
 
-One Functional model of stock layers holds all, so that it is saved and checked like any other: its inputs are the image
-and, apart from it, what the heads see of a region; its outputs are the pyramid, what is proposed, and what the heads
-say. `trunk_of`, `box_head_of` and `mask_head_of` give the three parts that share its layers; `joined` ties them together
-by alignment, to learn.
+One Functional model of stock layers holds all, so that it is saved and checked like any other: its inputs are the
+image and, apart from it, what the heads see of a region; its outputs are the pyramid, what is proposed, and what the
+heads say. `trunk_of`, `box_head_of` and `mask_head_of` give the three parts that share its layers; `joined` ties them
+together by alignment, to learn.
 """
 
 import keras

@@ -24,7 +24,7 @@ class Numbers:
     sides_px : tuple of tuple of float
         Per level the sides of its square anchors.
     ratios : tuple of float
-        Height over width of anchors, their area being kept.
+        Width over height of anchors, their area being kept.
     head_levels : tuple of int
         Levels that the heads look at.
     mean, std : tuple of 3 float
@@ -146,8 +146,8 @@ class Numbers:
 
 PAPER = Numbers()
 
-# For nuclei at 0.5 um/px on two CPU cores. Below 80 px all objects belong to level 2 anyway, so it alone proposes and is
-# looked at; what is far reaches it through the pyramid. Means and spreads are those of Kumar's 12 training images.
+# For nuclei at 0.5 um/px on two CPU cores. Below 80 px all objects belong to level 2 anyway, so it alone proposes and
+# is looked at; what is far reaches it through the pyramid. Means and spreads are those of Kumar's 12 training images.
 LEAN = Numbers(
     blocks=(2, 2, 2, 2), width=16, pyramid=64, rpn=64, box=128, mask=32, mask_layers=2, head_norm=False,
     levels=(2,), sides_px=((8, 14, 24, 40),), head_levels=(2,),

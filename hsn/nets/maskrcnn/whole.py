@@ -1,12 +1,13 @@
 """Images of any size: tiles that overlap, in each of which a net finds objects; each object belongs to one tile.
 
-An object belongs to the tile in whose core its box has its centre. Cores part the image without a gap, and around a core
-a tile shows a margin, so that an object with its centre in the core is seen whole. Two tiles may place the centre of one
-object a little apart: within `SLACK_PX` of the line both may report it, and the surer report stays (see
+An object belongs to the tile in whose core its box has its centre. Cores part the image without a gap, and around a
+core a tile shows a margin, so that an object with its centre in the core is seen whole. Two tiles may place the centre
+of one object a little apart: within `SLACK_PX` of the line both may report it, and the surer report stays (see
 `refinement.overlaps`).
 """
 
 import math
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -75,9 +76,7 @@ def _tiles(side, tile_px, margin_px):
     """Where tiles begin along an axis, and from where to where the centres of their objects lie."""
     count = max(1, math.ceil((side - 2 * margin_px) / (tile_px - 2 * margin_px)))
     begin = starts(side, tile_px, count=count)
-    cuts = [
-        (b + a + tile_px) / 2 for a, b in zip(begin, begin[1:], strict=False)
-    ]  # half-way through an overlap
+    cuts = [(a + b + tile_px) / 2 for a, b in pairwise(begin)]  # half-way through each overlap
     low = [-math.inf, *(c - SLACK_PX for c in cuts)]
     high = [*(c + SLACK_PX for c in cuts), math.inf]
     return list(zip(begin, low, high, strict=True))
