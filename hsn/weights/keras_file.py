@@ -2,13 +2,14 @@
 
 A ``.keras`` file is a zip of an architecture (JSON), weights (HDF5) and a date. Its architecture may name any
 class that can be imported, and Lambda layers carry code, so a file is opened only if it names nothing but the
-stock layers below, which compute and do nothing else.
+stock layers below and one of this package, which compute and do nothing else.
 """
 
 import io
 import json
 import re
 import zipfile
+from importlib import import_module
 
 import h5py
 import numpy as np
@@ -50,6 +51,9 @@ _CLASSES = frozenset(
         """,
     )
 )
+
+# Corners that stay where they are need steps that depend on the size of the image, which no stock layer takes.
+_OWN = {"CornerUpsampling2D": "hsn.nets.fullnet"}
 
 
 def check(path):
@@ -105,6 +109,8 @@ def _is_stock(node):
     name, module = str(node["class_name"]), node.get("module")
     if name == "__keras_tensor__":  # a wire between two layers: shape and type only
         return module is None
+    if name in _OWN:
+        return module == _OWN[name] and node.get("registered_name") == f"hsn>{name}"
     # A registered name of its own would be looked up among whatever the running program registered.
     return str(module) in _MODULES and name in _CLASSES and node.get("registered_name") in (None, name)
 
@@ -112,6 +118,9 @@ def _is_stock(node):
 def read(path):
     """Open a ``.keras`` file that has passed `check`, as a net that is not compiled."""
     import keras  # takes seconds; looking at cards and files needs none of it
+
+    for module in _OWN.values():
+        import_module(module)  # where the layer registers itself
 
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)

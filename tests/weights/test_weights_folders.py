@@ -281,6 +281,9 @@ def test_code_in_a_net_is_refused_and_not_run(folder, tmp_path):
         {"module": "keras.layers", "class_name": ["Dense"], "config": {}},
         {"module": "keras.layers", "class_name": "__keras_tensor__", "config": {}},
         {"class_name": "__lambda__", "config": {"value": "4wEAAAA="}},
+        {"module": "mine", "class_name": "CornerUpsampling2D", "registered_name": "hsn>CornerUpsampling2D"},
+        {"module": "hsn.nets.fullnet", "class_name": "CornerUpsampling2D", "registered_name": "mine>Dense"},
+        {"module": "hsn.nets.fullnet", "class_name": "build", "registered_name": "hsn>build"},
     ],
 )
 def test_anything_but_stock_layers_is_refused_at_any_depth(folder, node, monkeypatch):
@@ -290,6 +293,16 @@ def test_anything_but_stock_layers_is_refused_at_any_depth(folder, node, monkeyp
     )
     with pytest.raises(Refusal, match="names a class that may run code"):
         load(folder)
+
+
+def test_the_pooled_baseline_survives_its_folder(tmp_path, rng):
+    from hsn.nets import fullnet
+
+    net = fullnet.build(layers_per_block=4, growth=2, pooled=True, seed=0)
+    save(tmp_path / "pooled", net, card_of(3), RECIPE)
+    image = rng.normal(size=(1, 32, 48, 3)).astype("float32")
+    again = load(tmp_path / "pooled").net
+    np.testing.assert_allclose(again(image, training=False), net(image, training=False), atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["../evil.py", "assets/x", "model.weights.npz", "evil.py"])
