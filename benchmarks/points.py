@@ -77,8 +77,9 @@ def net_of(args, outputs):
 def train(args):
     """Train from clicks; a run that was killed goes on."""
     files, annotations, learned = clicks(args.ratio, args.seed)
-    images = [each.image() for each in files]
-    recipe = points.quick().changed(image_mpp=multiorgan.MPP, **normalisation(images[:learned]))
+    recipe = points.quick().changed(
+        image_mpp=multiorgan.MPP, **normalisation([each.image() for each in files[:learned]])
+    )
     numbers = {
         "validation": tuple(range(learned, len(files))),
         "complete_validation": True,
@@ -87,7 +88,8 @@ def train(args):
         **json.loads(args.set),
     }
     recipe = recipe.changed(learning=replace(recipe.learning, **numbers))
-    history = points.fit(net_of(args, 2), images, annotations, recipe, out=args.out)
+    paths = [each.image_path for each in files]
+    history = points.fit(net_of(args, 2), paths, annotations, recipe, out=args.out)
     print(json.dumps({"clicks": sum(map(len, annotations[:learned])), "kept": history.epochs[history.best]}))
 
 

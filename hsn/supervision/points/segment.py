@@ -11,7 +11,7 @@ from ...evidence import tiled
 from ...evidence.tiled import at_scale
 from ...images.tiles import enlarge
 from ...nets import resunet
-from ...refinement.clean import drop_small, drop_small_parts, fill_holes, number_parts
+from ...refinement.clean import drop_small, fill_holes, number_parts
 from ...refinement.split import split
 from ...training.augment import SYMMETRIES
 from ...types import Segmentation
@@ -93,7 +93,8 @@ def objects(maps, recipe, *, mpp):
     [[1, 1, 0, 0, 0]]
     """
     least_px = recipe.least_um2 / mpp**2
-    mask = fill_holes(drop_small_parts(maps[..., 1] > maps[..., 0], min_area_px=least_px))
+    parts = number_parts(maps[..., 1] > maps[..., 0], connectivity=8)
+    mask = fill_holes(drop_small(parts, min_area_px=least_px) > 0)
     if not recipe.waist_um:
         return number_parts(mask, connectivity=8)
     return drop_small(split(mask, waist_px=recipe.waist_um / mpp), min_area_px=least_px)
