@@ -15,7 +15,7 @@ from scipy.ndimage import label as components
 from .._refuse import as_image, refuse
 from ..types import Targets
 from .points import pixels
-from .voronoi import _edges, nearest
+from .voronoi import edges, nearest
 
 # The paper's constants; pixels at 0.25 um per pixel.
 CLUSTERS = 3  # nuclei, background, and what is between
@@ -27,15 +27,23 @@ CELL_GROWTH_PX = 2.0  # cells reach so far over their edges
 GROWTH_PX, SHRINKING_PX = 5.0, 7.0  # a closing that takes 2 pixels away from every nucleus
 NO_BACKGROUND_PX = 10.0  # around points nothing is background
 
+# Not the paper's.
+FAR_IN_COLOR = (
+    1 / 3
+)  # of the way from the nuclei's colour to the one that differs most: from here on background
+MARK_PX = (
+    3.0  # around a point that no nucleus covers (NINEPINS, 2020, which also drops parts without a point)
+)
+
 # How the clusters are found.
-_RESTARTS = 3  # ten gave the same scores (on 3 images)
-_FIRST_LOOK_PX = 20_000  # pixels that the starts are compared on; all are used from there
-_MOST_ROUNDS = 100
-_SETTLED = 1e-4  # share of the pixels that change cluster in a round
+_RESTARTS = 3  # ten gave the same clusters (on 3 images)
+_MOST_ROUNDS = 300
+_LEVELS_PER_BIN = 8  # pixels of nearly one colour and distance are moved together, as their mean
+_RULES = ("colour", "paper")
 _EIGHT = generate_binary_structure(2, 2)
 
 
-def cluster_label(image, points, *, seed=0, scale=1.0, rule="paper"):
+def cluster_label(image, points, *, seed=0, scale=1.0, rule="colour"):
     """Turn points into a coarse label by the colours around them.
 
     Parameters
@@ -47,91 +55,175 @@ def cluster_label(image, points, *, seed=0, scale=1.0, rule="paper"):
         Of the starts of k-means.
     scale : float
         Factor on lengths, which are those of 0.25 um per pixel: 0.25 / mpp of the image.
+    rule : {"colour", "paper"}
+        What the clusters stand for. Either takes the cluster with most points for nuclei.
+        "paper": of the other two, the one that overlaps least with disks around points is background, which is the
+        toss of a coin where neither overlaps; the third is unknown; black pixels are background.
+        "colour": background is every other cluster that is far from the nuclei in colour, so that neither unclicked
+        nuclei nor dark ground are learned as background. Parts without a point are unknown, points without a part
+        are marked, and black pixels (what an augmentation or a scanner left empty) are unknown.
 
     Returns
     -------
     Targets
         `target` float32 (H, W), 1 nucleus and 0 background; `weight` float32 (H, W), 0 where unknown.
+
+    Raises
+    ------
+    Refusal
+        If the image is none, there is no point or one outside of it, `scale` is not positive, or there is no such
+        rule.
+
+    Notes
+    -----
+    On Kumar's 12 training images, with a point on every nucleus, "paper" labels 58 % of the pixels, 9.3 % of them
+    wrong (published settings, re-implemented elsewhere: 9.5 %), and "colour" 85 %, 5.0 % of them wrong
+    (tests/labels/test_labels_clusters.py). Of 1000 x 1000 pixels with 1000 points, one takes a second of one core.
+
+    References
+    ----------
+    .. [1] Qu et al., Weakly supervised deep nuclei segmentation using partial points annotation, IEEE TMI 2020.
+
+    Examples
+    --------
+    >>> image = np.full((60, 60, 3), 230, np.uint8)
+    >>> image[20:40, 20:40] = 90
+    >>> target, weight = cluster_label(image, [[30, 30]])
+    >>> [(int(target[k, k]), int(weight[k, k])) for k in (30, 5)]
+    [(1, 1), (0, 1)]
     """
-    image, distance, places, cells = _prepared(image, points, scale)
-    numbers = _clustered(_features(image, distance, scale), seed)  # (H, W)
-    nuclei, background = _paper_roles(numbers, places, distance, scale)
-    nuclei = _cleaned(_without_specks(numbers == nuclei, scale), cells, scale)
-    background = (numbers == background) & ~nuclei & (distance > NO_BACKGROUND_PX * scale)
-    return Targets(nuclei.astype(np.float32), (nuclei | background).astype(np.float32))
-
-
-def _prepared(image, points, scale):
-    """The image, distances to points in its pixels, pixels of the points, and numbered cells."""
     image = as_image(image)
+    _check(scale, rule)
+    distance, owners = nearest(points, image.shape[:2])
+    places = pixels(points, image.shape[:2])
+    seen = image.any(axis=2) if rule == "colour" else np.ones(image.shape[:2], bool)  # (H, W)
+    numbers = _clustered(_features(image, distance / scale), seen, seed)  # (H, W), -1 where nothing is seen
+    nuclei, background = (_by_colour if rule == "colour" else _by_overlap)(
+        numbers, image, places, distance / scale
+    )
+    mask = _cleaned(_without_specks(numbers == nuclei, scale), _cells(owners, scale), scale) & seen
+    ground = np.isin(numbers, background) & ~mask & (distance > NO_BACKGROUND_PX * scale)
+    if rule == "colour":
+        mask = _with_their_points(mask, places, distance, scale)
+        ground &= ~mask
+    else:
+        empty = ~image.any(axis=2)
+        mask, ground = mask & ~empty, ground | empty
+    return Targets(mask.astype(np.float32), (mask | ground).astype(np.float32))
+
+
+def _check(scale, rule):
     if not scale > 0:
         refuse("`scale` must be positive", expected="0.25 / mpp", received=scale,
                remedy="leave it out at 0.25 um per pixel")  # fmt: skip
-    distance, owners = nearest(points, image.shape[:2])
-    cells = components(~_edges(*owners), _EIGHT)[0].astype(np.float32)  # OpenCV dilates floats
-    return (
-        image,
-        distance,
-        pixels(points, image.shape[:2]),
-        cv2.dilate(cells, _disk(CELL_GROWTH_PX * scale)).astype(np.int32),
-    )
+    if rule not in _RULES:
+        refuse("there is no such rule", expected="'colour' or 'paper'", received=repr(rule),
+               remedy="use 'paper' only to compare with it")  # fmt: skip
 
 
-def _features(image, distance, scale=1.0):
+def _features(image, distance):
     """Colour and distance of every pixel in comparable units, float32 (H, W, 4)."""
-    far = np.minimum(distance / scale, FARTHEST_PX)
+    far = np.minimum(distance, FARTHEST_PX)
     return np.dstack([image / np.float32(LEVELS_PER_UNIT), far.astype(np.float32)])
 
 
-def _clustered(features, seed):
-    """Number every pixel 0..2 by k-means: the best of some starts on a sample, then settled on all pixels."""
-    pixels_of = features.reshape(-1, features.shape[-1])
-    rng = np.random.default_rng(seed)
-    some = pixels_of[rng.choice(len(pixels_of), min(_FIRST_LOOK_PX, len(pixels_of)), replace=False)]
-    tried = [_settled(some, _spread(some, rng)) for _ in range(_RESTARTS)]
-    _, centres, _ = min(tried, key=lambda found: found[2])
-    return _settled(pixels_of, centres)[0].reshape(features.shape[:2])
+def _clustered(features, seen, seed):
+    """Number every pixel that is seen 0..2 by k-means, the best of some starts; the others get -1."""
+    numbers = np.full(seen.shape, -1)
+    values = features[seen]  # (n, 4)
+    if len(values):
+        means, counts = _binned(values)
+        rng = np.random.default_rng(seed)
+        tried = [_settled(means, counts, _spread(means, counts, rng)) for _ in range(_RESTARTS)]
+        centres = min(tried, key=lambda found: found[1])[0]
+        numbers[seen] = _nearest_of(values, centres.astype(np.float32))[0]
+    return numbers
 
 
-def _spread(values, rng):
+def _binned(values):
+    """Means (b, 4) and counts (b,) of pixels of nearly one colour and distance: some thousands instead of a million."""
+    steps = (values / np.float32(_LEVELS_PER_BIN / LEVELS_PER_UNIT)).astype(np.int64)  # (n, 4)
+    sides = steps.max(axis=0) + 1
+    keys = np.ravel_multi_index(steps.T, sides)
+    counts = np.bincount(keys, minlength=sides.prod())
+    filled = np.flatnonzero(counts)
+    means = (
+        np.stack([np.bincount(keys, v, len(counts))[filled] for v in values.T], axis=1) / counts[filled, None]
+    )
+    return means, counts[filled]
+
+
+def _spread(values, weights, rng):
     """Starts of k-means that lie apart, by k-means++ (Arthur and Vassilvitskii, SODA 2007)."""
-    centres = [values[rng.integers(len(values))]]
+    centres = [values[rng.choice(len(values), p=weights / weights.sum())]]
     while len(centres) < CLUSTERS:
-        away = np.min(
-            [np.square(values - centre).sum(axis=1, dtype=np.float64) for centre in centres], axis=0
-        )
-        # A picture of one colour has nothing that lies apart.
-        chances = away / away.sum() if away.any() else None
-        centres.append(values[rng.choice(len(values), p=chances)])
+        away = weights * np.min([np.square(values - centre).sum(axis=1) for centre in centres], axis=0)
+        # In a picture of one colour and distance nothing lies apart.
+        centres.append(values[rng.choice(len(values), p=away / away.sum() if away.any() else None)])
     return np.array(centres)
 
 
-def _settled(values, centres):
-    """Lloyd's rounds until hardly a value changes its cluster: numbers (n,), centres (k, d), mean squared distance."""
-    before = np.full(len(values), -1)
+def _settled(values, weights, centres):
+    """Lloyd's rounds until no value changes its cluster: centres (k, 4), and the weighted squared distance to them."""
+    before = None
     for _ in range(_MOST_ROUNDS):
-        # |v - c|^2 without |v|^2, which is the same for all clusters
-        away = np.square(centres).sum(axis=1) - 2 * (values @ centres.T)  # (n, k)
-        numbers = away.argmin(axis=1)
-        counts = np.bincount(numbers, minlength=len(centres))
-        sums = np.stack([np.bincount(numbers, v, len(centres)) for v in values.T], axis=1)  # (k, d)
-        centres = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], centres).astype(
-            np.float32
-        )
-        if np.count_nonzero(numbers != before) <= _SETTLED * len(values):
+        numbers, away = _nearest_of(values, centres)
+        if before is not None and (numbers == before).all():
             break
         before = numbers
-    spread = np.square(values).sum(axis=1) + away.min(axis=1)
-    return numbers, centres, float(spread.mean())
+        counts = np.bincount(numbers, weights, len(centres))[:, None]
+        sums = np.stack([np.bincount(numbers, weights * v, len(centres)) for v in values.T], axis=1)  # (k, 4)
+        centres = np.where(counts > 0, sums / np.maximum(counts, 1), centres)
+    return centres, float(weights @ away)
 
 
-def _paper_roles(numbers, places, distance, scale):
-    """Which cluster is nuclei (most points) and which background (least around points)."""
-    at_points = np.bincount(numbers[tuple(places.T)], minlength=CLUSTERS)
-    nuclei = int(at_points.argmax())
-    around = np.bincount(numbers[distance <= AROUND_PX * scale], minlength=CLUSTERS)
-    around[nuclei] = around.max() + 1
-    return nuclei, int(around.argmin())
+def _nearest_of(values, centres):
+    """The nearest centre of each value, and the squared distance to it."""
+    # |v - c|^2 = |v|^2 - 2 v c + |c|^2: one matrix product
+    away = np.square(values).sum(axis=1)[:, None] - 2 * (values @ centres.T) + np.square(centres).sum(axis=1)
+    return away.argmin(axis=1), away.min(axis=1)
+
+
+def _with_most_points(numbers, places):
+    at = numbers[tuple(places.T)]
+    return int(np.bincount(at[at >= 0], minlength=CLUSTERS).argmax())
+
+
+def _by_overlap(numbers, image, places, distance):
+    """The paper's nuclei (most points), and its one background (least around points; of equals the smaller)."""
+    nuclei = _with_most_points(numbers, places)
+    around = np.bincount(numbers[distance <= AROUND_PX], minlength=CLUSTERS)
+    order = np.lexsort((np.bincount(numbers.ravel(), minlength=CLUSTERS), around))
+    return nuclei, [int(next(k for k in order if k != nuclei))]
+
+
+def _by_colour(numbers, image, places, distance):
+    """Nuclei (most points), and all clusters that are far from them in colour."""
+    nuclei = _with_most_points(numbers, places)
+    colors = [image[numbers == k].mean(axis=0) if (numbers == k).any() else None for k in range(CLUSTERS)]
+    if colors[nuclei] is None:
+        return nuclei, []
+    away = np.array([0 if color is None else np.linalg.norm(color - colors[nuclei]) for color in colors])
+    return nuclei, np.flatnonzero((away > 0) & (away >= FAR_IN_COLOR * away.max()))
+
+
+def _with_their_points(mask, places, distance, scale):
+    """The parts of the nuclei that have a point near, and a disk at each point that no part covers."""
+    parts, count = components(mask, _EIGHT)
+    stays = np.zeros(count + 1, bool)
+    stays[parts[distance <= AROUND_PX * scale]] = True
+    stays[0] = False
+    bare = places[~mask[tuple(places.T)]]
+    marked = nearest(bare, mask.shape)[0] <= MARK_PX * scale if len(bare) else False
+    return stays[parts] | marked
+
+
+def _cells(owners, scale):
+    """Cells of the points, numbered, without their edges and grown a little over them."""
+    cells = components(~edges(*owners), _EIGHT)[0].astype(
+        np.float32
+    )  # OpenCV dilates no larger whole numbers
+    return cv2.dilate(cells, _disk(CELL_GROWTH_PX * scale)).astype(np.int32)
 
 
 def _without_specks(mask, scale):

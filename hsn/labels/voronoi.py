@@ -66,17 +66,15 @@ def nearest(points, shape):
     return distance_transform_edt(away, return_indices=True)
 
 
-def edges(points, shape):
+def edges(rows, cols):
     """Where cells meet: pixels with a neighbour outside of their cell, and the gaps of one pixel between such lines.
 
     Lines are two pixels wide, or one where it is as far to both points; such a pixel belongs to both cells.
 
     Parameters
     ----------
-    points : float array, shape (N, 2)
-        At least one.
-    shape : (int, int)
-        Height and width of the image.
+    rows, cols : int array, shape (H, W)
+        Pixel of each pixel's nearest point, from `nearest`.
 
     Returns
     -------
@@ -85,16 +83,11 @@ def edges(points, shape):
 
     Examples
     --------
-    >>> edges([[0, 0], [0, 3]], (1, 4)).tolist()
+    >>> edges(*nearest([[0, 0], [0, 3]], (1, 4))[1]).tolist()
     [[False, True, True, False]]
-    >>> edges([[0, 0], [0, 4]], (1, 5)).tolist()
+    >>> edges(*nearest([[0, 0], [0, 4]], (1, 5))[1]).tolist()
     [[False, False, True, False, False]]
     """
-    return _edges(*nearest(points, shape)[1])
-
-
-def _edges(rows, cols):
-    """Edges, from the row and column of each pixel's nearest point, int (H, W) each."""
     lines = np.zeros(rows.shape, bool)
     r, c = np.indices(rows.shape, np.int64, sparse=True)
     away = (r - rows) ** 2 + (c - cols) ** 2  # (H, W), squared and whole: ties are ties
@@ -155,4 +148,4 @@ def voronoi_label(points, shape, *, scale=1.0):
                remedy="leave it out at 0.25 um per pixel")  # fmt: skip
     distance, (rows, cols) = nearest(points, shape)
     marked = distance <= MARK_PX * scale
-    return Targets(marked.astype(np.float32), (marked | _edges(rows, cols)).astype(np.float32))
+    return Targets(marked.astype(np.float32), (marked | edges(rows, cols)).astype(np.float32))
