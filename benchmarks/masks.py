@@ -48,7 +48,7 @@ PRETRAINED = Path(__file__).parents[1] / "pretrained"
 def gland_recipe():
     """Glands at half the images' resolution, by a U-Net with FullNet's targets and loss."""
     small = masks.small()
-    learning = replace(small.learning, steps=90, crop_px=224, bend_px=6.0, stain_gain=0.0, stain_offset=0.0)
+    learning = replace(small.learning, steps=90, crop_px=224, bend_px=6.0, stain_gain=0.2, stain_offset=0.05)
     return small.changed(
         taxonomies=(replace(taxonomies.GLAS, other=None, forced=()),), mpp=2 * glas.MPP, image_mpp=glas.MPP,
         contour_px=2, border_sigma_um=20 * glas.MPP, grow_um=6 * glas.MPP, least_um2=400 * glas.MPP**2,
