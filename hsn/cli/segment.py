@@ -58,6 +58,7 @@ def _one(path, out, name, model, *, taxonomy, mpp):
     from ..images.read import read, write
     from ..labels.files import MOST_IN_PNG, write_labels
     from ..supervision import segment
+    from ..views.overlay import painted
     from .speech import plain
 
     image = read(path)
@@ -80,22 +81,10 @@ def _one(path, out, name, model, *, taxonomy, mpp):
     if told_apart:
         write_labels(files["instances"], result.instances)
     write_labels(files["labels"], result.labels)
-    write(files["overlay"], _painted(image, result))
+    write(files["overlay"], painted(image, result.labels, result.taxonomy, result.instances))
     with replacing(files["areas"]) as temporary:
         temporary.write_text(json.dumps(plain(about), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return about
-
-
-def _painted(image, result):
-    """The overlay: outlines of classes, or of objects, which are small and want thin ones."""
-    from ..views.overlay import overlay
-
-    if result.instances is None:
-        return overlay(image, result.labels, result.taxonomy, leave=result.taxonomy.inferred)
-    around = result.taxonomy.names[:1]
-    return overlay(
-        image, result.labels, result.taxonomy, leave=around, outline_px=1, instances=result.instances
-    )
 
 
 _KINDS = {"labels": ".png", "overlay": ".png", "areas": ".json"}  # folder of the results, and their suffix

@@ -121,7 +121,15 @@ def samples(pairs, truth, *, mpp=None):
     list of Labelled
     """
     return [
-        Labelled(image.name, image, instances_of=truth.objects, mpp=mpp, truth_path=path, truth_as=truth)
+        Labelled(
+            image.name,
+            image,
+            instances_path=path if truth.kind == "objects" else None,
+            instances_of=truth.objects,
+            mpp=mpp,
+            truth_path=path,
+            truth_as=truth,
+        )
         for image, path in pairs
     ]
 

@@ -67,6 +67,23 @@ def overlay(image, labels, taxonomy: Taxonomy, *, opacity=0.4, outline_px=2, lea
     return np.rint(mixed).astype(np.uint8)
 
 
+def painted(image, labels, taxonomy, instances=None):
+    """The overlay of a result: outlines of classes, or of objects, which are small and want thin ones.
+
+    What is left over stays unpainted: classes that the taxonomy infers, or what lies around objects.
+
+    Examples
+    --------
+    >>> from hsn.taxonomies import NUCLEI
+    >>> grey = np.full((1, 5, 3), 200, np.uint8)
+    >>> painted(grey, np.array([[0, 0, 1, 1, 1]]), NUCLEI, np.array([[0, 0, 1, 1, 1]]))[0, 0].tolist()
+    [200, 200, 200]
+    """
+    if instances is None:
+        return overlay(image, labels, taxonomy, leave=taxonomy.inferred)
+    return overlay(image, labels, taxonomy, leave=taxonomy.names[:1], outline_px=1, instances=instances)
+
+
 def borders(labels, width_px=1):
     """Pixels within `width_px` of another label, as a bool array (H, W).
 

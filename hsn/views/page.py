@@ -11,14 +11,15 @@ from matplotlib.patches import Rectangle
 from .._refuse import as_image, refuse
 from ..labels.colors import as_labels, resize_labels
 from .figures import blank
-from .overlay import inner_points, overlay
+from .overlay import inner_points, overlay, painted
 
 _PANEL_IN = 3.2  # width of a panel, in inches, as all sizes here
 _GAP_IN, _TITLE_IN, _LEGEND_ROW_IN, _LETTER_IN = 0.15, 0.28, 0.2, 0.085
 _OUTLINED = [patheffects.withStroke(linewidth=2.5, foreground="black")]  # white words, on whatever ground
 
 
-def summary(image, stages, taxonomy, *, truth=None, known=None, evidence=None, mpp=None, title="", shown=2):
+def summary(image, stages, taxonomy, *, truth=None, known=None, evidence=None, instances=None, true_instances=None,
+            mpp=None, title="", shown=2):  # fmt: skip
     """Draw one page about one image.
 
     Parameters
@@ -34,6 +35,8 @@ def summary(image, stages, taxonomy, *, truth=None, known=None, evidence=None, m
         Where the truth is known. Elsewhere the image shows through.
     evidence : float32 array, shape (H, W, C), optional
         In [0, 1]. The classes with most of it are drawn.
+    instances, true_instances : int array, shape (H, W) and (h, w), optional
+        Numbered objects, of the last stage and of the truth: lines go around each of them.
     mpp : float, optional
         Micrometres per pixel; without it there is no scale bar.
     title : str
@@ -65,15 +68,35 @@ def summary(image, stages, taxonomy, *, truth=None, known=None, evidence=None, m
     panels = [("image", image, {"mpp": mpp})]
     if truth is not None:
         truth, known = _fitted(truth, known, image.shape[:2], taxonomy)
-        painted = np.where(known[..., None], overlay(image, truth, taxonomy), image)
-        panels.append(("truth", painted, {"names": _names(np.where(known, truth, -1), taxonomy)}))
+        if true_instances is not None:
+            true_instances = resize_labels(np.asarray(true_instances), image.shape[:2])
+        shown_truth = np.where(known[..., None], _painted(image, truth, taxonomy, true_instances), image)
+        names = _names(np.where(known, truth, -1), taxonomy) if true_instances is None else ()
+        panels.append((_counted("truth", true_instances), shown_truth, {"names": names}))
     panels += [
         (f"evidence: {name}", seen, {"heat": True}) for name, seen in _seen(evidence, image, taxonomy, shown)
     ]
     for name, labels in stages.items():
-        panels.append((name, overlay(image, labels, taxonomy), {"names": _names(labels, taxonomy)}))
+        told = instances if name == list(stages)[-1] else None
+        names = _names(labels, taxonomy) if told is None else ()
+        panels.append((_counted(name, told), _painted(image, labels, taxonomy, told), {"names": names}))
     rows = _legend_rows(taxonomy, list(stages.values())[-1], truth, known)
     return _page(panels, rows, image.shape[0] / image.shape[1], title)
+
+
+def _painted(image, labels, taxonomy, instances):
+    """Classes over the image; where objects are numbered, these, and nothing around them."""
+    return (
+        overlay(image, labels, taxonomy) if instances is None else painted(image, labels, taxonomy, instances)
+    )
+
+
+def _counted(name, instances):
+    """A panel's name, with the number of its objects."""
+    if instances is None:
+        return name
+    number = len(np.unique(instances[instances > 0]))
+    return f"{name}: {number} object{'s' * (number != 1)}"
 
 
 def _fitted(truth, known, shape, taxonomy):

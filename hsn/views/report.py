@@ -1,25 +1,29 @@
 """Report: a trained net over the images of a data set, scored after each stage, with everything written down.
 
-The stages are those of HistoSegNet's ablation (Chan et al., ICCV 2019): the raw Grad-CAM, after inter-class
-adjustment, after the dense CRF. Files have the names of its release.
+Of a net that learned from tags the stages are those of HistoSegNet's ablation (Chan et al., ICCV 2019): the raw
+Grad-CAM, after inter-class adjustment, after the dense CRF. Any other net has one, its prediction. Files have the
+names of the release.
 """
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from .._refuse import Refusal, refuse
+from .._refuse import Refusal
+from ..datasets.sample import Sample
 from ..images.read import write as write_image
 from ..images.tiles import enlarge
 from ..labels.colors import to_colors
-from ..labels.files import write_labels
+from ..labels.files import MOST_IN_PNG, write_labels
 from ..labels.instances import objects_of
 from ..supervision import open_model, sibling_of
+from ..taxonomies import Taxonomy
 from . import figures
 from . import tally as tallies_of
-from .overlay import overlay
+from .overlay import painted
 from .page import summary
 from .tally import Tally
 
@@ -89,15 +93,12 @@ def report(model, samples, *, out, taxonomies=None, size="image", unlisted="igno
     Notes
     -----
     In `out`: the tables and confusion pictures of `hsn.views.tally.write`. In `out/<taxonomy>`, a file per image:
-    `ablative_<stage>` and `patch` (colour masks; the latter is the final one), `overlay`, `summary` (one page),
-    and, where the samples number the objects of a class, `single_<class>` and `multi_<class>` (label images).
+    `ablative_<stage>` where there are several, and `patch` (colour masks; the latter is the final one), `overlay`,
+    `summary` (one page), and, where the samples or the net number the objects of a class, `single_<class>` and
+    `multi_<class>` (label images).
     """
     model = open_model(model)
     sibling, recipe = sibling_of(model)
-    if not hasattr(sibling, "all_stages"):
-        refuse("this net has no stages to score", expected="a net that learned from tags",
-               received=f"one that learned from {model.card.supervision}",
-               remedy="segment with it, and compare the folders with `hsn evaluate`")  # fmt: skip
     chosen = [recipe.taxonomy(name) for name in taxonomies or _in_truth(samples, recipe) or [None]]
     tallies = {taxonomy.name: Tally(taxonomy, size, unlisted) for taxonomy in chosen}
     out, pages, files, failures = Path(out), [], [], []
@@ -106,13 +107,12 @@ def report(model, samples, *, out, taxonomies=None, size="image", unlisted="igno
         try:
             image = sample.image()
             truths = {t.name: sample.truth(t) for t in chosen if sample.has_truth(t)}
-            for stages in sibling.all_stages(model.net, image, recipe, taxonomies=chosen, mpp=sample.mpp):
-                taxonomy = stages.taxonomy
-                labels = {stage: labels_at(stages, inner, image.shape[:2]) for stage, inner in STAGES.items()}
+            for seen in _seen(sibling, model.net, image, recipe, chosen, sample.mpp):
+                taxonomy = seen.taxonomy
                 truth, known = truths.get(taxonomy.name, (None, None))
                 if truth is not None:
-                    tallies[taxonomy.name].add(truth, labels, known=known)
-                pictures = _Pictures(sample, image, stages, labels, truth, known)
+                    tallies[taxonomy.name].add(truth, seen.labels, known=known)
+                pictures = _Pictures(sample, image, seen, truth, known)
                 files += pictures.masks(out / taxonomy.name)
                 files += pictures.objects(out / taxonomy.name, object_class(samples, taxonomy))
                 pages.append(pictures.summary(out / taxonomy.name, recipe.image_mpp))
@@ -120,6 +120,28 @@ def report(model, samples, *, out, taxonomies=None, size="image", unlisted="igno
             failures.append((sample.name, str(refusal)))
     tables = tallies_of.write(out, tallies.values())
     return Report(tallies, (*tables, *pages, *files), tuple(pages), tuple(failures))
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What a net says of an image in one taxonomy: labels by stage, evidence, and objects if it tells these."""
+
+    taxonomy: Taxonomy
+    labels: dict
+    evidence: np.ndarray
+    instances: np.ndarray | None = None
+
+
+def _seen(sibling, net, image, recipe, chosen, mpp):
+    """A `_Seen` for each of the taxonomies."""
+    if hasattr(sibling, "all_stages"):
+        for stages in sibling.all_stages(net, image, recipe, taxonomies=chosen, mpp=mpp):
+            labels = {stage: labels_at(stages, inner, image.shape[:2]) for stage, inner in STAGES.items()}
+            yield _Seen(stages.taxonomy, labels, enlarge(stages.adjusted, image.shape[:2]))
+        return
+    for taxonomy in chosen:
+        result = sibling.segment(net, image, recipe, taxonomy=taxonomy.name, mpp=mpp)
+        yield _Seen(result.taxonomy, {"prediction": result.labels}, result.evidence, result.instances)
 
 
 def _in_truth(samples, recipe):
@@ -141,12 +163,11 @@ def object_class(samples, taxonomy):
 class _Pictures:
     """One image with all that is known of it, and how it is written."""
 
-    sample: object
-    image: object
-    stages: object
-    labels: dict
-    truth: object = None
-    known: object = None
+    sample: Sample
+    image: np.ndarray
+    seen: _Seen
+    truth: np.ndarray | None = None
+    known: np.ndarray | None = None
 
     @property
     def _name(self):
@@ -154,41 +175,53 @@ class _Pictures:
 
     def masks(self, folder):
         """Colour masks of each stage and of the last, and an overlay of the last."""
-        taxonomy, final = self.stages.taxonomy, list(self.labels.values())[-1]
-        pictures = {f"ablative_{stage}": to_colors(labels, taxonomy) for stage, labels in self.labels.items()}
+        taxonomy, stages = self.seen.taxonomy, self.seen.labels
+        final = list(stages.values())[-1]
+        several = stages if len(stages) > 1 else {}
+        pictures = {f"ablative_{stage}": to_colors(labels, taxonomy) for stage, labels in several.items()}
         pictures["patch"] = to_colors(final, taxonomy)
-        pictures["overlay"] = overlay(self.image, final, taxonomy, leave=taxonomy.inferred)
+        pictures["overlay"] = painted(self.image, final, taxonomy, self.seen.instances)
         for kind, picture in pictures.items():
             path = folder / kind / f"{self._name}.png"
             write_image(path, picture)
             yield path
 
     def objects(self, folder, name):
-        """Label images of one class, whole and in numbered objects; nothing if `name` is None."""
-        if name is None:
+        """Label images of one class, whole and in numbered objects; nothing if no one numbers any."""
+        taxonomy, final = self.seen.taxonomy, list(self.seen.labels.values())[-1]
+        told = self.seen.instances
+        if name is None and told is None:
             return
-        taxonomy, final = self.stages.taxonomy, list(self.labels.values())[-1]
+        name = taxonomy.names[1] if name is None else name
         tissue = taxonomy.classes[taxonomy.index(name)]
         word = (tissue.meaning or tissue.name).replace(" ", "_")
         mask = final == taxonomy.index(name)
-        numbered = objects_of(mask)
+        numbered = objects_of(mask) if told is None else told
         for kind, labels in (("single", mask), ("multi", numbered)):
             # The release writes 8-bit BMP, in which no number above 255 survives.
-            suffix = ".bmp" if labels.max() <= 255 else ".png"
+            suffix = ".bmp" if labels.max() <= 255 else ".png" if labels.max() <= MOST_IN_PNG else ".tif"
             path = folder / f"{kind}_{word}" / f"{self._name}{suffix}"
             write_labels(path, labels)
             yield path
+
+    def _true_objects(self):
+        """Objects of the truth, where the net tells objects apart too."""
+        if self.seen.instances is None or self.truth is None or self.sample.instances_path is None:
+            return None
+        return self.sample.instances()
 
     def summary(self, folder, mpp):
         """One page: image, truth, evidence, and the labels of every stage."""
         path = folder / "summary" / f"{self._name}.png"
         figure = summary(
             self.image,
-            self.labels,
-            self.stages.taxonomy,
+            self.seen.labels,
+            self.seen.taxonomy,
             truth=self.truth,
             known=self.known,
-            evidence=enlarge(self.stages.adjusted, self.image.shape[:2]),
+            evidence=self.seen.evidence,
+            instances=self.seen.instances,
+            true_instances=self._true_objects(),
             mpp=self.sample.mpp or mpp,
             title=self.sample.name,
         )

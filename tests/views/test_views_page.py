@@ -115,3 +115,17 @@ def test_what_does_not_fit_is_refused(drawn, change, words):
     image, labels, _ = drawn
     with pytest.raises(Refusal, match=words):
         summary(image, taxonomy=ADP_FUNC, **({"stages": {"CRF": labels}} | change))
+
+
+def test_objects_are_outlined_and_counted():
+    picture = np.full((40, 60, 3), 200, np.uint8)
+    instances = np.zeros((40, 60), int)
+    instances[5:15, 5:15], instances[5:15, 15:25] = 1, 2  # two that touch
+    figure = summary(picture, {"prediction": (instances > 0).astype(int)}, GLAS, truth=(instances > 0).astype(int),
+                     instances=instances, true_instances=np.where(instances, 7, 0))  # fmt: skip
+    assert [axes.get_title(loc="left") for axes in figure.axes[:3]] == [
+        "image", "truth: 1 object", "prediction: 2 objects"]  # fmt: skip
+    truth, prediction = (axes.images[0].get_array() for axes in figure.axes[1:3])
+    assert (truth[:, 40:] == 200).all()  # what lies around objects is the image itself
+    assert not np.array_equal(truth[10, 14:16], prediction[10, 14:16])  # the line between the two
+    assert (prediction[10, 14] == prediction[5, 10]).all()

@@ -14,6 +14,9 @@ from hsn.labels.colors import from_colors, to_colors
 from hsn.labels.files import read_labels, write_labels
 from hsn.supervision import sibling_of
 from hsn.taxonomies import GLAS
+from hsn.views import page
+from hsn.views import report as views_report
+from hsn.views.overlay import painted
 from hsn.views.report import STAGES, labels_at, object_class, report
 
 
@@ -128,7 +131,25 @@ def test_a_taxonomy_that_the_net_lacks_is_refused(tiny_model, samples, tmp_path)
         report(tiny_model, samples, out=tmp_path, taxonomies=["adp-func"], show=False)
 
 
-def test_a_net_without_stages_is_refused(samples, tmp_path):
-    with pytest.raises(Refusal, match=r"no stages to score; .* received one that learned from masks"):
-        report("nuclei-masks", samples, out=tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+def test_a_net_that_tells_objects_apart_is_scored_once_and_its_objects_are_drawn(
+    samples, tmp_path, monkeypatch
+):
+    model = hsn.load("glas-masks")
+    drawn = []
+    monkeypatch.setattr(
+        views_report, "summary", lambda *args, **kw: drawn.append(kw) or page.summary(*args, **kw)
+    )
+    made = report(model, samples[:1], out=tmp_path / "out", show=False)
+    assert not made.failures
+    assert list(made.tallies["glas"].counts) == ["prediction"]
+    expected = hsn.segment(samples[0].image(), model, mpp=samples[0].mpp)
+    np.testing.assert_array_equal(drawn[0]["instances"], expected.instances)
+    np.testing.assert_array_equal(drawn[0]["true_instances"], samples[0].instances())
+    multi = read_labels(tmp_path / "out" / "glas" / "multi_gland" / "0.bmp")
+    np.testing.assert_array_equal(multi, expected.instances)
+    folders = {path.parent.name for path in made.files if path.parent.parent.name == "glas"}
+    assert folders == {"patch", "overlay", "summary", "single_gland", "multi_gland"}
+    picture = read(tmp_path / "out" / "glas" / "overlay" / "0.png")
+    np.testing.assert_array_equal(
+        picture, painted(samples[0].image(), expected.labels, GLAS, expected.instances)
+    )
