@@ -70,7 +70,7 @@ def jittered(rng, truth, count, shift=2.0):
 def test_at_most_a_third_of_the_regions_is_positive(rng):
     instances = disks(rng)
     truth = boxes.around(instances)
-    scattered = np.tile(rng.uniform(0, 110, (2000, 2)), 2) + (0, 0, 9, 9)
+    scattered = np.tile(rng.uniform(0, 110, (2000, 2)), 2) + np.array([0, 0, 9, 9])
     proposals = np.float32(np.concatenate([jittered(rng, truth, 600), scattered]))
     regions, made = roi_targets(proposals, instances, PAPER, rng)
     assert regions.shape == (500, 4)
@@ -147,7 +147,9 @@ def test_the_terms_by_hand():
         "anchor_deltas": np.float32([[[0.5, 2, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]]),
         "class_logits": np.float32([[0, 0], [log3, 0], [-50, 50]]),
         "box_deltas": np.float32([[[5, 5, 5, 5], [1, 1, 1, 3]], [[7, 7, 7, 7]] * 2, [[7, 7, 7, 7]] * 2]),
-        "mask_logits": np.stack([np.full((1, 2, 2), 77), [[[log3, 0], [0, -log3]]]], axis=-1).astype("float32"),
+        "mask_logits": np.stack([np.full((1, 2, 2), 77), [[[log3, 0], [0, -log3]]]], axis=-1).astype(
+            "float32"
+        ),
     }
     made = {name: float(value) for name, value in terms(target, prediction).items()}
     third, quarter, half = np.log(4 / 3), np.log(4), np.log(2)

@@ -151,10 +151,25 @@ def _mask_head(make, crops, numbers):
 
 
 def _part(net, entrance, wanted):
-    if not isinstance(net.output, dict) or not set(wanted) <= set(net.output):
-        refuse("this net is no Mask R-CNN", expected=f"outputs named {', '.join(wanted)}", received=net.name,
-               remedy="build it with hsn.nets.maskrcnn.build")  # fmt: skip
     return keras.Model(net.input[entrance], {name: net.output[name] for name in wanted})
+
+
+def check(net, numbers):
+    """Return `net` if it is one that `build` makes by these numbers; refuse it otherwise."""
+    wanted = {f"p{k}": (None, None, numbers.pyramid) for k in numbers.head_levels}
+    wanted |= {"anchor_logits": (None, 2), "anchor_deltas": (None, 4)}
+    wanted |= {"class_logits": (numbers.classes,), "box_deltas": (numbers.classes, 4)}
+    wanted |= {"mask_logits": (2 * numbers.mask_px, 2 * numbers.mask_px, numbers.classes)}
+    found = {k: tuple(v.shape[1:]) for k, v in net.output.items()} if isinstance(net.output, dict) else {}
+    if found == wanted:
+        found |= {"rpn_class": net.get_layer("rpn_class").filters}
+    wanted |= {"rpn_class": 2 * numbers.anchors_a_cell}
+    if found != wanted:
+        first = next(name for name in (*wanted, *found) if wanted.get(name) != found.get(name))
+        refuse("the net is no Mask R-CNN of these numbers", expected=f"{first} of {wanted.get(first, 'no net')}",
+               received=found.get(first, f"a net {net.name} without"),
+               remedy="build it by the same numbers with hsn.nets.maskrcnn.build")  # fmt: skip
+    return net
 
 
 def trunk_of(net):

@@ -11,7 +11,7 @@ from . import losses, whole
 from .align import sample
 from .anchors import anchors
 from .detect import choose, paste
-from .net import box_head_of, joined, mask_head_of, trunk_of
+from .net import box_head_of, check, joined, mask_head_of, trunk_of
 from .proposals import propose
 from .targets import anchor_targets, roi_targets
 
@@ -37,7 +37,7 @@ class MaskRCNN:
     """
 
     def __init__(self, net, numbers):
-        self.net, self.numbers = net, numbers
+        self.net, self.numbers = check(net, numbers), numbers
         self.teaching = joined(net, numbers)
         self._trunk, self._box_head, self._mask_head = trunk_of(net), box_head_of(net), mask_head_of(net)
         self._laid = {}

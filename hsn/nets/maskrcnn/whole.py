@@ -64,12 +64,16 @@ def segment(find, image, *, tile_px, margin_px, least_px=1):
             centres = (boxes[:, :2] + boxes[:, 2:]) / 2 + (top, left)  # (n, 2)
             low, high = (first_row, first_column), (last_row, last_column)
             for k in np.flatnonzero(((centres >= low) & (centres < high)).all(axis=1)):
-                piece = found[k]
-                mask = piece.mask[: shape[0] - top - piece.top, : shape[1] - left - piece.left]
-                if mask.size:
-                    pieces.append(Piece(top + piece.top, left + piece.left, mask))
-                    scores.append(sure[k])
+                pieces.append(_within(found[k], top, left, shape))
+                scores.append(sure[k])
     return Report(settle(pieces, scores, shape, least_px=least_px), tuple(said))
+
+
+def _within(piece, top, left, shape):
+    """A piece of a tile as one of the image; what lies beyond the image's end goes."""
+    top, left = top + piece.top, left + piece.left
+    first = min(top, shape[0]), min(left, shape[1])
+    return Piece(*first, piece.mask[: shape[0] - first[0], : shape[1] - first[1]])
 
 
 def _tiles(side, tile_px, margin_px):

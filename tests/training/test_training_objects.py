@@ -1,0 +1,151 @@
+"""Objects: a system learns from crops, is resumed, and Mask R-CNN learns four drawn images by heart."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+from hsn._instances import renumber
+from hsn.datasets.drawing import ellipses, noise, scatter, stained
+from hsn.metrics.objects import aji
+from hsn.metrics.table import overlaps
+from hsn.nets import maskrcnn
+from hsn.refinement.overlaps import Scored
+from hsn.training.objects import Crops, Learning, fit
+
+STILL = Learning(
+    epochs=2, steps=2, batch=2, crop_px=32, zoom=(1, 1), flips=(False, False), turn_deg=0.0, gain=0.0, offset=0.0,
+    validation=(0,),
+)  # fmt: skip
+
+
+def nuclei(seed, side=96):
+    """Stained ellipses, some of which touch, and their numbers."""
+    rng = np.random.default_rng(seed)
+    points = scatter(rng, (side, side), 16)
+    points = points[rng.random(len(points)) < 0.8]
+    semi = np.sort(rng.uniform(4, 7.5, (len(points), 2)), axis=1)[:, ::-1]
+    instances = ellipses((side, side), points, semi, rng.uniform(0, np.pi, len(points)))
+    haematoxylin = np.where(instances > 0, 0.8, 0.15) + 0.05 * noise(rng, (side, side), 3)
+    eosin = 0.5 + 0.1 * noise(rng, (side, side), 5)
+    image = stained(rng, haematoxylin.astype("float32"), eosin.astype("float32"), blur_px=0.6)
+    return image, renumber(instances)[0]
+
+
+class Threshold:
+    """A system of one weight: how much darker than white an object is."""
+
+    def __init__(self):
+        x = layers.Input((None, None, 3))
+        grey = layers.Conv2D(1, 1, kernel_initializer="zeros", name="grey")(x)
+        self.teaching = self.net = keras.Model(x, grey)
+        self.seen = []
+
+    def examples(self, images, instances, rng):
+        self.seen.append((images, instances, rng.integers(1000)))
+        return images / 255, (instances > 0)[..., None].astype("float32"), None
+
+    def loss(self, target, prediction, weight, image):
+        return ops.mean(ops.square(target - prediction))
+
+    def segment(self, image):
+        dark = ops.convert_to_numpy(self.net(image[None] / 255.0))[0, ..., 0] > 0.5
+        instances = dark.astype(np.int32)
+        return SimpleNamespace(scored=Scored(instances, np.ones(instances.max())), said=("a limit",))
+
+
+@pytest.fixture
+def pairs():
+    made = [nuclei(seed, 48) for seed in range(3)]
+    return [image for image, _ in made], [objects for _, objects in made]
+
+
+def test_the_history_tells_what_validation_found(pairs, tmp_path):
+    system = Threshold()
+    history = fit(system, *pairs, STILL, out=tmp_path, show=False)
+    assert len(history.epochs) == 2
+    assert history.column("validation_cut") == [1, 1]
+    assert {"rate", "loss", "validation_aji", "validation_pq"} <= set(history.epochs[0])
+    assert history.column("epoch") == [1, 2]
+
+
+def test_a_resumed_run_ends_like_one_that_was_not_interrupted(pairs, tmp_path):
+    whole, parts = Threshold(), Threshold()
+    fit(whole, *pairs, replace(STILL, rate=1e-3, lowest_rate=1e-3), out=tmp_path / "whole", show=False)
+    for epochs in (1, 2):
+        rates = {"rate": 1e-3, "lowest_rate": 1e-3}
+        fit(parts, *pairs, replace(STILL, epochs=epochs, **rates), out=tmp_path / "parts", show=False)
+    for one, two in zip(whole.net.get_weights(), parts.net.get_weights(), strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-6)
+    for one, two in zip(whole.seen, parts.seen, strict=True):
+        np.testing.assert_array_equal(one[0], two[0])
+        assert one[2] == two[2]
+
+
+def test_crops_move_objects_with_their_image():
+    instances = np.zeros((60, 70), np.int32)
+    instances[10:30, 15:40], instances[35:55, 5:30] = 1, 2
+    image = np.stack([100 + 50 * instances] * 3, axis=2).astype(np.uint8)
+    system = Threshold()
+    moving = replace(STILL, crop_px=48, zoom=(0.8, 1.25), flips=(True, True), turn_deg=180.0, batch=4)
+    Crops(system, [(image, instances)], moving).batch(0, 0)
+    ((images, told, _),) = system.seen
+    for pixels, numbers in zip(images, told, strict=True):
+        inside = [pixels[numbers == n].mean() for n in range(1, numbers.max() + 1)]
+        assert all(min(abs(i - 150), abs(i - 200)) < 15 for i in inside)
+    assert len(np.unique(images.mean(axis=(1, 2, 3)))) == 4
+
+
+def test_small_rests_are_not_told():
+    instances = np.zeros((40, 40), np.int32)
+    instances[3:5, 3], instances[20:30, 20:30] = 1, 2
+    system = Threshold()
+    image = np.full((40, 40, 3), 9, np.uint8)
+    Crops(system, [(image, instances)], replace(STILL, crop_px=40, batch=1, least_px=4)).batch(0, 0)
+    assert np.unique(system.seen[0][1]).tolist() == [0, 1]
+    assert (system.seen[0][1] > 0).sum() == 100
+
+
+def test_refusals(pairs, tmp_path):
+    images, objects = pairs
+    with pytest.raises(
+        ValueError, match="images and objects must belong together; expected objects of 3 images"
+    ):
+        fit(Threshold(), images, objects[:2], STILL, out=tmp_path)
+    with pytest.raises(ValueError, match="an image and its objects must be of one size"):
+        fit(Threshold(), images, [o[1:] for o in objects], STILL, out=tmp_path)
+    with pytest.raises(ValueError, match="no such score to choose by; expected pq or aji"):
+        fit(Threshold(), images, objects, replace(STILL, monitor="loss"), out=tmp_path)
+
+
+def test_a_tiny_mask_rcnn_learns(tmp_path):
+    """A few steps: the loss falls, and the plain net that is saved is the one that has learned."""
+    numbers = replace(
+        maskrcnn.LEAN, blocks=(1, 1, 1, 1), width=4, pyramid=8, rpn=8, box=16, mask=8, mask_layers=1, tile_px=64,
+        margin_px=8, detections=50, proposals=50, candidates=200,
+    )  # fmt: skip
+    system = maskrcnn.MaskRCNN(maskrcnn.build(numbers, seed=0), numbers)
+    before = [w.copy() for w in system.net.get_weights()]
+    made = [nuclei(seed, 64) for seed in (0, 1)]
+    learning = replace(STILL, epochs=2, steps=6, crop_px=64, rate=5e-3, lowest_rate=5e-3, validation=(1,))
+    history = fit(system, *zip(*made, strict=True), learning, out=tmp_path, show=False)
+    assert history.epochs[1]["loss"] < 0.9 * history.epochs[0]["loss"]
+    assert any((a != b).any() for a, b in zip(before, system.net.get_weights(), strict=True))
+
+
+@pytest.mark.slow
+def test_mask_rcnn_learns_four_drawn_images_by_heart(tmp_path):
+    numbers = replace(maskrcnn.LEAN, tile_px=96, margin_px=16)
+    system = maskrcnn.MaskRCNN(maskrcnn.build(numbers, seed=0), numbers)
+    images, objects = zip(*(nuclei(seed) for seed in range(4)), strict=True)
+    learning = replace(
+        STILL, epochs=6, steps=25, batch=4, crop_px=96, rate=2e-3, lowest_rate=1e-5, flips=(True, True), gain=0.05,
+        offset=3.0, validation=(4, 5, 6, 7),
+    )  # fmt: skip
+    fit(system, images * 2, objects * 2, learning, out=tmp_path, show=False)
+    found = [system.segment(image).scored.instances for image in images]
+    scores = [aji(overlaps(truth, told)).score for truth, told in zip(objects, found, strict=True)]
+    assert np.mean(scores) > 0.8
