@@ -18,7 +18,7 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py"))
 
 FLOORS = (
     ("_refuse", "_files", "_instances", "_native", "_recipes", "types", "taxonomies"),
-    ("images", "stains", "labels", "refinement", "metrics"),
+    ("images", "stains", "labels", "selection", "refinement", "metrics"),
     ("nets", "losses", "evidence", "training"),
     ("weights", "datasets"),
     ("supervision",),

@@ -1,0 +1,1 @@
+"""Selection: which few patches of many an annotator should outline."""
