@@ -51,6 +51,10 @@ _Width = Annotated[
 _Batch = Annotated[
     int | None, typer.Option(min=1, help="From tags patches (16); from masks crops (unet 4, fullnet 8).")
 ]
+_Stain = Annotated[
+    str | None,
+    typer.Option(help="From masks: bring images to the stain of those learned from, by reinhard or macenko."),
+]
 _TAGS_NET, _TAGS_WIDTH, _TAGS_BATCH = "m2", 0.25, 16
 
 
@@ -68,6 +72,7 @@ def fit(
     window: _Window = None,
     epochs: Annotated[int, typer.Option(min=1)] = 80,
     batch: _Batch = None,
+    stain: _Stain = None,
     validation: Annotated[
         float, typer.Option(min=0, max=1, help="Share of the images to validate on.")
     ] = 0.2,
@@ -75,11 +80,11 @@ def fit(
     as_json: AsJson = False,
 ):
     """Train a net from tags (which tissues are in each patch), or from masks (each object is outlined)."""
-    _one_kind(images, tags, masks, classes=classes, window=window)
+    _one_kind(images, tags, masks, classes=classes, window=window, stain=stain)
     numbers = {"mpp": mpp, "out": out, "taxonomy": taxonomy, "epochs": epochs, "validation": validation,
                "seed": seed, "net": net, "width": width, "batch": batch}  # fmt: skip
     if masks is not None:
-        history, used, failures = _from_masks(masks, **numbers)
+        history, used, failures = _from_masks(masks, stain=stain, **numbers)
         data, score = {"images": len(used)}, ("PQ", "validation_pq")
     else:
         history, used, failures = _from_tags(images, tags, classes=classes, window=window, **numbers)
@@ -88,7 +93,7 @@ def fit(
     close(failures)
 
 
-def _one_kind(images, tags, masks, *, classes, window):
+def _one_kind(images, tags, masks, *, classes, window, stain):
     """Refuse to learn from nothing, from two kinds of annotation, or by options of the other kind."""
     from .._refuse import refuse
 
@@ -98,6 +103,9 @@ def _one_kind(images, tags, masks, *, classes, window):
     if tags is not None and not images:
         refuse("tags need their patches", expected="hsn fit PATCHES --tags ...", received="no images",
                remedy="name the patches or their folder")  # fmt: skip
+    if tags is not None and stain:
+        refuse("stains are normalised for nets that learn from masks", expected="--masks with --stain",
+               received="--tags", remedy="leave --stain out")  # fmt: skip
     of_tags = {"images": images, "--classes": classes, "--window": window}
     given = [name for name, value in of_tags.items() if value]
     if masks is not None and given:
@@ -105,15 +113,15 @@ def _one_kind(images, tags, masks, *, classes, window):
                received=f"{', '.join(given)} as well", remedy="leave that out")  # fmt: skip
 
 
-def _from_masks(folder, *, net, width, out, **numbers):
+def _from_masks(folder, *, net, width, stain, out, **numbers):
     """Train from masks: history, images, and what was left out."""
     start_keras()
     from . import from_masks
 
     net = net or "unet"
-    from_masks.check(net, width)
+    from_masks.check(net, width, stain)
     _check_name(out)
-    return from_masks.train(folder, net=net, width=width, out=out, **numbers)
+    return from_masks.train(folder, net=net, width=width, stain=stain, out=out, **numbers)
 
 
 def _from_tags(

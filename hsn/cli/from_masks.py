@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from .._refuse import Refusal, refuse
+from ..stains.references import METHODS, reference
 from .speech import complain, display_on_stderr, progress
 
 NETS = ("unet", "fullnet")
@@ -20,7 +21,7 @@ _CONTOUR_PX = 1.5  # what the contour took from an object all around, corners in
 _LEAST_STD = 1.0  # grey levels; flat images must not be divided by nothing
 
 
-def check(net, width):
+def check(net, width, stain=None):
     """Refuse what would fail only after the images were read."""
     if net not in NETS:
         refuse("there is no such net for masks", expected=f"one of {', '.join(NETS)}", received=repr(net),
@@ -28,9 +29,12 @@ def check(net, width):
     if width is not None and (width < 1 or width != int(width)):
         refuse("the width of a net for masks counts channels", expected="a whole number from 1", received=width,
                remedy=f"leave it out for {UNET_WIDTH} (unet) or {FULLNET_GROWTH} (fullnet)")  # fmt: skip
+    if stain not in (None, *METHODS):
+        refuse("there is no such normalisation of stains", expected=f"one of {', '.join(METHODS)}",
+               received=repr(stain), remedy="mend the name, or leave it out")  # fmt: skip
 
 
-def train(folder, *, net, width, mpp, out, taxonomy, epochs, batch, validation, seed):
+def train(folder, *, net, width, stain, mpp, out, taxonomy, epochs, batch, validation, seed):
     """Train a net from a folder of images and masks; returns its history, the images, and what was left out."""
     from ..labels import mask_files
     from ..supervision import masks
@@ -44,7 +48,8 @@ def train(folder, *, net, width, mpp, out, taxonomy, epochs, batch, validation, 
     failures = [(str(path), why) for path, why in pairs.alone] + _look_at(pairs, seen)
     for name, why in failures:
         complain(f"left out: {name}: {why}")
-    recipe = _recipe(net, seen, mpp=mpp, taxonomy=taxonomy, batch=batch)
+    target, seen = _normalised(seen, stain) if stain else (None, seen)
+    recipe = _recipe(net, seen, mpp=mpp, taxonomy=taxonomy, batch=batch).changed(stain=target)
     numbers = {"epochs": epochs, "validation": validation, "seed": seed}
     recipe = recipe.changed(learning=replace(recipe.learning, **numbers))
     with display_on_stderr():
@@ -107,6 +112,18 @@ def _look_at(pairs, seen):
         refuse("there is no image to learn from", expected="RGB images with masks of their size", received="none",
                remedy="mend the files named: " + "; ".join(why for _, why in failures[:3]))  # fmt: skip
     return failures
+
+
+def _normalised(seen, method):
+    """The stain of all images together, and the images as they look in it."""
+    from ..images.read import read
+
+    again = Seen()
+    with progress() as bar:
+        target = reference(method, map(read, bar.track(seen.images, description="measuring stains")))
+        for path, annotation in zip(seen.images, seen.annotations, strict=True):
+            again.add(path, annotation, target.normalise(read(path)))
+    return target, again
 
 
 def _net(name, width, seed):

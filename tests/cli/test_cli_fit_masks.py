@@ -11,6 +11,7 @@ from hsn.cli.from_masks import CROPS_PX, Seen, check
 from hsn.datasets import made
 from hsn.images.read import read, write
 from hsn.labels.files import read_labels, write_labels
+from hsn.stains.references import reference
 from hsn.supervision import masks
 from hsn.taxonomies import GLAS
 
@@ -81,6 +82,17 @@ def test_fullnet_learns_by_its_published_numbers(run, folder, spy):
     assert (spy["net"].name, spy["net"].output_shape[-1]) == ("fullnet", 3)
 
 
+@pytest.mark.parametrize("method", ["reinhard", "macenko"])
+def test_images_are_brought_to_one_stain_where_asked_for(run, folder, spy, method):
+    assert run("fit", "--masks", folder, "--stain", method, "--out", "mine", *QUICK).exit_code == 2
+    images = [read(folder / f"images/{k}.png") for k in range(4)]
+    target = reference(method, images)
+    assert spy["recipe"].stain == target
+    pixels = np.concatenate([target.normalise(image).reshape(-1, 3) for image in images])
+    assert spy["recipe"].mean == pytest.approx(pixels.mean(axis=0))
+    assert spy["recipe"].std == pytest.approx(pixels.std(axis=0))
+
+
 def test_files_without_a_partner_and_bad_ones_are_left_out_and_named(run, folder, spy):
     write(folder / "images/lonely.png", np.zeros((48, 64, 3), np.uint8))
     write_labels(folder / "labels/other.png", np.eye(48, dtype=int))
@@ -103,6 +115,8 @@ def test_files_without_a_partner_and_bad_ones_are_left_out_and_named(run, folder
         (["--masks", "masks", "--window", "8"], "received --window as well"),
         (["--masks", "masks", "--net", "m2"], "there is no such net for masks; expected one of unet, fullnet"),
         (["--masks", "masks", "--width", "0.25"], "counts channels; expected a whole number from 1, received 0.25"),
+        (["--masks", "masks", "--stain", "vahadane"], "no such normalisation of stains; expected one of reinhard"),
+        (["masks", "--tags", "names", "--stain", "macenko"], "stains are normalised for nets that learn from masks"),
         (["--masks", "masks", "--out", "my net"], "takes its name from its folder"),
         (["--masks", "masks/images"], "holds no image with its mask"),
         (["--masks", "nowhere"], "nowhere is no folder"),
