@@ -40,6 +40,12 @@ def test_the_published_net_has_its_published_size():
     assert net.count_params() == 44_662_942
 
 
+def test_the_lean_net_is_as_small_as_its_document_says():
+    net = build(LEAN)
+    assert net.count_params() == 1_482_228
+    assert trunk_of(net)(np.zeros((1, 256, 256, 3), "float32"))["anchor_logits"].shape[1] == 49_152
+
+
 def test_maps_and_anchors_have_their_published_sizes():
     numbers = Numbers(**SMALL)
     seen = trunk_of(build(numbers, seed=0))(np.zeros((1, 256, 256, 3), "float32"))

@@ -1,6 +1,5 @@
 """The system: a net and its numbers, what it learns from, and what it finds."""
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -177,8 +176,3 @@ class MaskRCNN:
 
 def _stacked(rows):
     return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
-
-
-def optimizer(*, rate=0.005):
-    """The optimiser of the original: plain momentum, each gradient's norm at most 5."""
-    return keras.optimizers.SGD(rate, momentum=0.9, clipnorm=5.0)
