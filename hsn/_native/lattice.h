@@ -32,21 +32,20 @@ struct Chains {
   std::vector<std::size_t> cuts;  // a chain begins at each; between two cuts lies one job's work
 };
 
-// The simplexes met lately: neighbouring pixels of even tissue lie in the same few.
-template <int Order>
-class Simplexes {
+// The corners met lately, one a place: most corners of most pixels are found here at the first look.
+class Recent {
  public:
-  struct Simplex {
-    Key first = 0, turn = ~Key{0};  // no simplex has this turn
-    std::uint32_t rows[Embedding<Order>::room];
-    bool is(Key f, Key t) const { return first == f && turn == t; }
+  Recent() : slots_(std::size_t{1} << bits, Slot{0, nobody}) {}
+
+  struct Slot {
+    Key key;
+    std::uint32_t row;
   };
-  Simplexes() : simplexes_(std::size_t{1} << bits) {}
-  Simplex& at(Key first, Key turn) { return simplexes_[hash(first + turn) >> (64 - bits)]; }
+  Slot& at(Key key) { return slots_[hash(key) >> (64 - bits)]; }
 
  private:
-  static constexpr int bits = 11;  // some hundred kilobytes: they stay in the second-level cache
-  std::vector<Simplex> simplexes_;
+  static constexpr int bits = 12;  // 64 kB: they stay near
+  std::vector<Slot> slots_;
 };
 
 class Lattice {
@@ -65,6 +64,11 @@ class Lattice {
   }
 
   std::size_t rows() const { return first.back(); }
+  std::size_t bytes() const {
+    std::size_t sum = local.size() * sizeof(std::uint32_t) + weights.size() * sizeof(float);
+    for (const Chains& axis : chains) sum += axis.items.size() * sizeof(std::uint32_t);
+    return sum;  // the rest is small
+  }
 
   int order;                      // d + 1
   Buffer<std::uint32_t> local;    // (N, order) row of each corner, counted from its part's first
@@ -82,33 +86,32 @@ class Lattice {
             std::vector<Key>& keys) {
     Embedding<Order> embedding(points, radix);
     Table table((end - begin) / 4);
-    Simplexes<Order> lately;
+    Recent recent;
     Key corner[lanes][Embedding<Order>::room];
+    std::uint32_t missed[lanes * Embedding<Order>::room];
     const std::size_t order = embedding.order();
-    const bool named = order <= 15;  // 15^15 < 2^64: `turn` tells all ranks apart
     std::uint32_t pixels[lanes];
     for (std::size_t place = begin; place < end; place += lanes) {
       const std::size_t count = std::min<std::size_t>(lanes, end - place);
       for (std::size_t l = 0; l < lanes; ++l) pixels[l] = tiles.pixels[place + std::min(l, count - 1)];
       embedding(pixels);
+      std::uint32_t* rows = &local[place * order];
+      // No branch depends on what is found: a wrong guess would cost more than the look.
+      std::size_t misses = 0;
       for (std::size_t l = 0; l < count; ++l) {
-        const auto& simplex = lately.at(embedding.first[l], embedding.turn[l]);
-        if (named && simplex.is(embedding.first[l], embedding.turn[l])) continue;
+        for (std::size_t r = 0; r < order; ++r) weights[(place + l) * order + r] = embedding.weight[r][l];
         embedding.corners(static_cast<int>(l), corner[l]);
-        for (std::size_t r = 0; r < order; ++r) table.prefetch(corner[l][r]);
-      }
-      for (std::size_t l = 0; l < count; ++l) {
-        std::uint32_t* rows = &local[(place + l) * order];
-        std::memcpy(&weights[(place + l) * order], embedding.weight[l], order * sizeof(float));
-        auto& simplex = lately.at(embedding.first[l], embedding.turn[l]);
-        if (!named || !simplex.is(embedding.first[l], embedding.turn[l])) {
-          // Another pixel of this batch may have pushed the simplex out, so that its corners are not there yet.
-          embedding.corners(static_cast<int>(l), corner[l]);
-          simplex.first = embedding.first[l];
-          simplex.turn = embedding.turn[l];
-          for (std::size_t r = 0; r < order; ++r) simplex.rows[r] = number(corner[l][r], table, keys);
+        for (std::size_t r = 0; r < order; ++r) {
+          const Recent::Slot& slot = recent.at(corner[l][r]);
+          rows[l * order + r] = slot.row;
+          missed[misses] = static_cast<std::uint32_t>(l * order + r);
+          misses += slot.key != corner[l][r] || slot.row == nobody;
         }
-        std::memcpy(rows, simplex.rows, order * sizeof *rows);
+      }
+      for (std::size_t i = 0; i < misses; ++i) table.prefetch(corner[missed[i] / order][missed[i] % order]);
+      for (std::size_t i = 0; i < misses; ++i) {
+        const Key key = corner[missed[i] / order][missed[i] % order];
+        recent.at(key) = {key, rows[missed[i]] = number(key, table, keys)};
       }
     }
   }
@@ -154,17 +157,20 @@ class Lattice {
   // Intersect the sorted keys with themselves, one step on. No branch depends on the keys: which list advances is
   // as good as random, and a wrong guess costs more than the work.
   Neighbours neighbours(const Entry* begin, const Entry* end, Key step) const {
-    Neighbours found{Buffer<std::uint32_t>(rows()), Buffer<bool>(rows())};
+    const auto nowhere = static_cast<std::uint32_t>(rows());  // one place more, where what is not found is written
+    Neighbours found{Buffer<std::uint32_t>(nowhere + 1), Buffer<bool>(nowhere + 1)};
     std::fill(found.next.begin(), found.next.end(), nobody);
     std::fill(found.inner.begin(), found.inner.end(), false);
     const Entry *here = begin, *there = begin;
     while (here != end && there != end) {
       // Signed: the first keys' neighbours may lie below zero, where there are none.
       const auto wanted = static_cast<std::int64_t>(here->key + step), met = static_cast<std::int64_t>(there->key);
-      found.next[here->row] = wanted == met ? there->row : nobody;
-      found.inner[there->row] |= wanted == met;
-      here += wanted <= met;
-      there += met <= wanted;
+      const std::uint32_t not_before = wanted <= met, not_after = met <= wanted;
+      const std::uint32_t same = 0u - (not_before & not_after);  // all bits, or none
+      found.next[nowhere ^ ((here->row ^ nowhere) & same)] = there->row;
+      found.inner[nowhere ^ ((there->row ^ nowhere) & same)] = true;
+      here += not_before;
+      there += not_after;
     }
     return found;
   }
@@ -172,12 +178,13 @@ class Lattice {
   // Turn neighbours into chains of two rows or more.
   static Chains follow(const Neighbours& found) {
     const std::uint32_t* next = found.next.data();
-    const std::size_t rows = found.next.size();
+    const bool* inner = found.inner.data();
+    const std::size_t rows = found.next.size() - 1;
     Buffer<std::uint32_t> heads(rows + 1);
     std::size_t count = 0;
     for (std::size_t row = 0; row < rows; ++row) {
       heads[count] = static_cast<std::uint32_t>(row);
-      count += next[row] != nobody && !found.inner[row];
+      count += (next[row] != nobody) & !inner[row];
     }
     Chains chains;
     Buffer<std::uint32_t> items(rows);

@@ -11,21 +11,12 @@
 
 #include "crew.h"
 #include "filter.h"
-#include "lattice.h"
+#include "kernel.h"
 #include "memory.h"
-#include "points.h"
 #include "softmax.h"
 #include "tiles.h"
 
 namespace hsn {
-
-enum class Normalisation { symmetric, before, after, none };
-
-struct Term {
-  Points points;
-  Radix radix;
-  float weight;
-};
 
 struct Problem {
   const float* probabilities;          // (N, classes)
@@ -40,68 +31,14 @@ struct Problem {
   float tolerance;                     // largest change of a marginal at which to stop; 0 never stops
 };
 
-// A lattice with the term's weight and normalisation folded into its barycentric weights, so that an iteration
-// is splat, blur and slice with nothing else.
-struct Kernel {
-  Lattice lattice;
-  Buffer<float> before;  // (N,) further factor of the splat, where the normalisation is not symmetric
-};
-
-// K 1, then the factors D of K̃ = D K D (or of K D, D K).
-inline void normalise(std::vector<Kernel>& kernels, const Problem& problem, const Tiles& tiles, Crew& crew) {
-  constexpr float tiny = 1e-20f;  // keeps a pixel without neighbours finite
-  std::vector<std::unique_ptr<Filter<1>>> owned;
-  std::vector<Filter<1>*> filters;
-  for (Kernel& kernel : kernels) {
-    owned.push_back(std::make_unique<Filter<1>>(kernel.lattice));
-    filters.push_back(owned.back().get());
-  }
-  const std::vector<float> ones(Tiles::chunk, 1.0f);
-  const auto chunks = [&](std::size_t part, auto&& work) {
-    for (std::size_t at = tiles.parts[part]; at < tiles.parts[part + 1]; at += Tiles::chunk)
-      work(at, std::min(at + Tiles::chunk, tiles.parts[part + 1]));
-  };
-  if (problem.normalisation != Normalisation::none) {
-    crew.each(tiles.count(), [&](std::size_t part, int) {
-      for (auto* filter : filters) {
-        filter->clear(part);
-        chunks(part, [&](std::size_t begin, std::size_t end) { filter->splat(part, begin, end, ones.data()); });
-      }
-    });
-    blur_all(filters, tiles, false, crew);
-  }
-  for (std::size_t k = 0; k < kernels.size(); ++k) {
-    Kernel& kernel = kernels[k];
-    const auto order = static_cast<std::size_t>(kernel.lattice.order);
-    const float scale = gain_of(kernel.lattice.order), root = std::sqrt(problem.terms[k].weight * scale);
-    const Normalisation kind = problem.normalisation;
-    if (kind == Normalisation::before || kind == Normalisation::after) kernel.before = Buffer<float>(tiles.pixels.size());
-    crew.each(tiles.count(), [&](std::size_t part, int) {
-      chunks(part, [&](std::size_t begin, std::size_t end) {
-        float mass[Tiles::chunk] = {};
-        if (kind != Normalisation::none) filters[k]->slice(part, begin, end, mass, mass);
-        for (std::size_t place = begin; place < end; ++place) {
-          const float sum = mass[place - begin] * scale + tiny;
-          const float after = kind == Normalisation::symmetric ? 1.0f / std::sqrt(sum)
-                              : kind == Normalisation::after   ? 1.0f / sum
-                                                               : 1.0f;
-          if (kind == Normalisation::before) kernel.before[place] = 1.0f / sum;
-          if (kind == Normalisation::after) kernel.before[place] = sum;
-          for (std::size_t r = 0; r < order; ++r) kernel.lattice.weights[place * order + r] *= root * after;
-        }
-      });
-    });
-  }
-}
-
 template <int W>
 class MeanField {
  public:
-  MeanField(const Problem& problem, const std::vector<Kernel>& kernels, const Tiles& tiles, Crew& crew)
+  MeanField(const Problem& problem, const std::vector<std::shared_ptr<const Kernel>>& kernels, const Tiles& tiles, Crew& crew)
       : problem_(problem), kernels_(kernels), tiles_(tiles), crew_(crew), with_reference_(problem.penalties.empty()),
         evidence_(tiles.pixels.size() * W) {
-    for (const Kernel& kernel : kernels) {
-      owned_.push_back(std::make_unique<Filter<W>>(kernel.lattice));
+    for (const auto& kernel : kernels) {
+      owned_.push_back(std::make_unique<Filter<W>>(kernel->lattice));
       filters_.push_back(owned_.back().get());
     }
     std::size_t largest_part = 0;
@@ -142,25 +79,35 @@ class MeanField {
 
   // Evidence of each class: ln p, less that of the first class where that one is the reference.
   void read(std::size_t part) {
-    const std::size_t skip = with_reference_, used = problem_.present.size() - skip;
-    const std::size_t* present = problem_.present.data();
+    const std::size_t skip = with_reference_, classes = problem_.present.size(), used = classes - skip;
     const float least = problem_.least;
-    for (std::size_t begin = tiles_.parts[part]; begin < tiles_.parts[part + 1]; begin += Tiles::chunk) {
-      const std::size_t count = std::min(Tiles::chunk, tiles_.parts[part + 1] - begin);
-      float* evidence = &evidence_[begin * W];
-      float first[Tiles::chunk];
+    alignas(64) float logs[Tiles::chunk * (W + 1)];  // (chunk, classes)
+    each_chunk(tiles_, part, [&](std::size_t begin, std::size_t end) {
+      const std::size_t count = end - begin;
+      gather(begin, count, logs);
+      for (std::size_t i = 0; i < count * classes; ++i) logs[i] = log_of(clip(logs[i], least));
       for (std::size_t pixel = 0; pixel < count; ++pixel) {
-        const float* p = problem_.probabilities + problem_.classes * tiles_.pixels[begin + pixel];
-        first[pixel] = with_reference_ ? p[present[0]] : 1.0f;
-        for (std::size_t c = 0; c < used; ++c) evidence[pixel * W + c] = p[present[c + skip]];
-        for (std::size_t c = used; c < W; ++c) evidence[pixel * W + c] = 1.0f;
+        const float* log = logs + pixel * classes;
+        const float first = with_reference_ ? log[0] : 0.0f;
+        float* evidence = &evidence_[(begin + pixel) * W];
+        for (std::size_t c = 0; c < W; ++c) evidence[c] = c < used ? log[c + skip] - first : nothing;
       }
-      for (std::size_t i = 0; i < count; ++i) first[i] = log_of(clip(first[i], least));
-      for (std::size_t i = 0; i < count * W; ++i) evidence[i] = log_of(clip(evidence[i], least));
-      for (std::size_t pixel = 0; pixel < count; ++pixel) {
-        for (std::size_t c = 0; c < W; ++c) evidence[pixel * W + c] -= first[pixel];
-        for (std::size_t c = used; c < W; ++c) evidence[pixel * W + c] = nothing;
+    });
+  }
+
+  // Probabilities of the present classes. Pixels that follow each other in the image are copied together.
+  void gather(std::size_t begin, std::size_t count, float* probabilities) const {
+    const std::size_t classes = problem_.present.size();
+    const std::uint32_t* pixels = &tiles_.pixels[begin];
+    for (std::size_t pixel = 0, run; pixel < count; pixel += run, probabilities += run * classes) {
+      const float* from = problem_.probabilities + problem_.classes * pixels[pixel];
+      run = 1;
+      if (classes < problem_.classes) {
+        for (std::size_t k = 0; k < classes; ++k) probabilities[k] = from[problem_.present[k]];
+        continue;
       }
+      while (pixel + run < count && pixels[pixel + run] == pixels[pixel] + run) ++run;
+      std::memcpy(probabilities, from, run * classes * sizeof(float));
     }
   }
 
@@ -173,14 +120,11 @@ class MeanField {
       const float* evidence = &evidence_[begin * W];
       if (with_messages) receive(part, begin, end, evidence, q);
       if (!with_messages || filters_.empty()) std::memcpy(q, evidence, count * W * sizeof(float));
-      softmax<W>(q, count, with_reference_, reference);
-      if (problem_.tolerance > 0) change = std::max(change, remember(q, reference, begin, count));
-      if (last) {
+      softmax<W>(q, count, with_reference_, !last, reference);
+      if (last)
         write(q, reference, begin, count);
-        continue;
-      }
-      for (std::size_t pixel = 0; pixel < count; ++pixel)
-        for (std::size_t c = 0; c < W; ++c) q[pixel * W + c] -= reference[pixel];
+      else if (problem_.tolerance > 0)
+        change = std::max(change, remember(q, reference, begin, count));
     }
     return change;
   }
@@ -198,7 +142,7 @@ class MeanField {
     alignas(64) float scaled[Tiles::chunk * W];
     for (std::size_t k = 0; k < filters_.size(); ++k) {
       filters_[k]->clear(part);
-      const Buffer<float>& before = kernels_[k].before;
+      const Buffer<float>& before = kernels_[k]->before;
       for (std::size_t begin = tiles_.parts[part]; begin < tiles_.parts[part + 1]; begin += Tiles::chunk) {
         const std::size_t end = std::min(begin + Tiles::chunk, tiles_.parts[part + 1]);
         const float* q = marginals + (begin - tiles_.parts[part]) * W;
@@ -221,11 +165,11 @@ class MeanField {
     }
   }
 
-  // The largest change since the iteration before.
+  // The largest change since the iteration before; `q` counts from the reference.
   float remember(const float* q, const float* reference, std::size_t begin, std::size_t count) {
     float change = 0;
     const auto exchange = [&](float& previous, float now) { change = std::max(change, std::abs(now - std::exchange(previous, now))); };
-    for (std::size_t i = 0; i < count * W; ++i) exchange(previous_[begin * W + i], q[i]);
+    for (std::size_t i = 0; i < count * W; ++i) exchange(previous_[begin * W + i], q[i] + reference[i / W]);
     for (std::size_t i = 0; i < count; ++i) exchange(previous_reference_[begin + i], reference[i]);
     return change;
   }
@@ -241,7 +185,7 @@ class MeanField {
   }
 
   const Problem& problem_;
-  const std::vector<Kernel>& kernels_;
+  const std::vector<std::shared_ptr<const Kernel>>& kernels_;
   const Tiles& tiles_;
   Crew& crew_;
   bool with_reference_;

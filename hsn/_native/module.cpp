@@ -106,7 +106,6 @@ void with_width(std::size_t channels, Work&& work) {
   if (channels <= 1) return work(std::integral_constant<int, 1>());
   if (channels <= 4) return work(std::integral_constant<int, 4>());
   if (channels <= 8) return work(std::integral_constant<int, 8>());
-  if (channels <= 12) return work(std::integral_constant<int, 12>());
   if (channels <= 16) return work(std::integral_constant<int, 16>());
   if (channels <= 32) return work(std::integral_constant<int, 32>());
   if (channels <= 64) return work(std::integral_constant<int, 64>());
@@ -167,9 +166,8 @@ Floats mean_field(const Floats& probabilities, const std::vector<std::size_t>& p
     std::fill(problem.marginals, problem.marginals + problem.height * problem.width * problem.classes, 0.0f);
   Crew crew(crew_size(threads));
   const Tiles tiles(problem.height, problem.width);
-  std::vector<Kernel> kernels;
-  for (const Term& term : problem.terms) kernels.push_back({Lattice(term.points, term.radix, tiles, crew), {}});
-  normalise(kernels, problem, tiles, crew);
+  std::vector<std::shared_ptr<const Kernel>> kernels;
+  for (const Term& term : problem.terms) kernels.push_back(kernel_for(term, problem.normalisation, tiles, crew));
   // Potts needs no channel for the first class: logits count from it.
   const std::size_t channels = present.size() - penalties.empty();
   with_width(channels, [&](auto width) { MeanField<width.value>(problem, kernels, tiles, crew).run(); });
@@ -238,7 +236,10 @@ PYBIND11_MODULE(HSN_MODULE, module) {
            py::arg("image") = py::none(), py::arg("digits"), py::arg("lowest"), py::arg("weight"));
   module.def("flush_denormals", &flush_denormals, py::arg("flush"),
              "Whether this thread counts denormal numbers as 0; for benchmarks. Returns whether it could be set.");
-  module.def("release", [] { Pool::shared().release(); }, "Give back the memory kept for the next call.");
+  module.def("release", [] {
+    PlaceKernel::shared().release();
+    Pool::shared().release();
+  }, "Give back the memory kept for the next call.");
   module.def("supports", &cpu_supports, py::arg("level"));
   py::class_<PointFilter>(module, "PointFilter")
       .def(py::init<const Floats&, const std::vector<std::int64_t>&, const std::vector<std::int32_t>&, int>(), py::kw_only(),

@@ -4,9 +4,10 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "lanes.h"
+
 namespace hsn {
 
-constexpr int lanes = 16;      // pixels embedded together
 constexpr int most_order = 32;  // dimensions + 1 at most
 
 // A pixel's features: its place over `spread_px` and its colour over `spread_colour`, or a row of `features`.
@@ -21,30 +22,34 @@ struct Points {
 
   std::size_t size() const { return height * width; }
 
-  // Fill feature[i][lane] of `lanes` pixels.
-  void gather(const std::uint32_t* pixels, float feature[][lanes]) const {
+  // Fill the features of sixteen pixels.
+  void gather(const std::uint32_t* pixels, FloatLanes* feature) const {
     if (features) return gather_features(pixels, feature);
-    for (int lane = 0; lane < lanes; ++lane) {
+    FloatLanes col, row;
+    for (int l = 0; l < lanes; ++l) {
       // Exact: a double holds both numbers, and a quotient below an integer never rounds up to it.
-      const auto row = static_cast<std::uint32_t>(static_cast<double>(pixels[lane]) / static_cast<double>(width));
-      const std::uint32_t col = pixels[lane] - row * static_cast<std::uint32_t>(width);
-      feature[0][lane] = (left + static_cast<float>(col)) / spread_px;
-      feature[1][lane] = (top + static_cast<float>(row)) / spread_px;
+      const auto of = static_cast<std::uint32_t>(static_cast<double>(pixels[l]) / static_cast<double>(width));
+      col[l] = static_cast<float>(pixels[l] - of * static_cast<std::uint32_t>(width));
+      row[l] = static_cast<float>(of);
     }
-    if (!image) return;
-    for (int lane = 0; lane < lanes; ++lane) {
-      const std::uint8_t* colour = image + 3 * static_cast<std::size_t>(pixels[lane]);
-      for (int i = 0; i < 3; ++i) feature[2 + i][lane] = colour[i];
-    }
-    for (int i = 2; i < 5; ++i)
-      for (int lane = 0; lane < lanes; ++lane) feature[i][lane] /= spread_colour;
+    feature[0] = (col + left) / spread_px;
+    feature[1] = (row + top) / spread_px;
+    if (image) gather_colour(pixels, feature + 2);
   }
 
  private:
-  void gather_features(const std::uint32_t* pixels, float feature[][lanes]) const {
-    for (int lane = 0; lane < lanes; ++lane) {
-      const float* from = features + static_cast<std::size_t>(dimension) * pixels[lane];
-      for (int i = 0; i < dimension; ++i) feature[i][lane] = from[i];
+  void gather_colour(const std::uint32_t* pixels, FloatLanes* colour) const {
+    IntLanes packed;
+    for (int l = 0; l < lanes; ++l) {
+      const std::uint8_t* rgb = image + 3 * static_cast<std::size_t>(pixels[l]);
+      packed[l] = rgb[0] | rgb[1] << 8 | rgb[2] << 16;
+    }
+    for (int i = 0; i < 3; ++i) colour[i] = to_floats(packed >> 8 * i & 0xff) / spread_colour;
+  }
+  void gather_features(const std::uint32_t* pixels, FloatLanes* feature) const {
+    for (int l = 0; l < lanes; ++l) {
+      const float* from = features + static_cast<std::size_t>(dimension) * pixels[l];
+      for (int i = 0; i < dimension; ++i) feature[i][l] = from[i];
     }
   }
 };

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "rows.h"
+#include "tiles.h"
 
 namespace hsn {
 
@@ -54,31 +55,26 @@ inline float log_of(float x) {
   return n * 0.693147181f + s * series;
 }
 
-// The largest, and the sum, of W numbers, by halves: short loops without a carried dependency.
-template <int W>
-inline float largest(const float* x) {
-  if constexpr (W == 1) {
-    return x[0];
-  } else if constexpr (W % 2) {
-    return std::max(x[0], largest<W - 1>(x + 1));
-  } else {
-    constexpr int half = W / 2;
-    float y[half];
-    for (int i = 0; i < half; ++i) y[i] = x[i] > x[i + half] ? x[i] : x[i + half];
-    return largest<half>(y);
-  }
+// A row's lanes brought down to four, by sums or by maxima: what is left of 64 rows is then brought down together, in
+// loops without a carried dependency.
+template <int W, class Combine>
+inline void fold_row(const float* row, float* four, const Combine& combine) {
+  for (int i = 0; i < 4; ++i) four[i] = row[i];
+  for (int c = 4; c < W; c += 4)
+    for (int i = 0; i < 4; ++i) four[i] = combine(four[i], row[c + i]);
 }
-template <int W>
-inline float sum_of(const float* x) {
+
+// One number a row, from `count` rows.
+template <int W, class Combine>
+void fold_rows(const float* rows, std::size_t count, float* folded, const Combine& combine) {
   if constexpr (W == 1) {
-    return x[0];
-  } else if constexpr (W % 2) {
-    return x[0] + sum_of<W - 1>(x + 1);
+    for (std::size_t i = 0; i < count; ++i) folded[i] = rows[i];
   } else {
-    constexpr int half = W / 2;
-    float y[half];
-    for (int i = 0; i < half; ++i) y[i] = x[i] + x[i + half];
-    return sum_of<half>(y);
+    static_assert(W % 4 == 0, "rows are padded");
+    alignas(64) float four[Tiles::chunk * 4];
+    for (std::size_t i = 0; i < count; ++i) fold_row<W>(rows + i * W, four + 4 * i, combine);
+    for (std::size_t i = 0; i < count; ++i)
+      folded[i] = combine(combine(four[4 * i], four[4 * i + 1]), combine(four[4 * i + 2], four[4 * i + 3]));
   }
 }
 
@@ -88,25 +84,22 @@ inline float clip(float p, float least) {
 }
 
 // Softmax of `count` pixels of W logits each, in place. `reference` holds one more class a pixel, whose logit is 0
-// where `with_reference`; else it is no class and stays 0.
+// where `with_reference`; else it is no class and stays 0. Where `relative`, marginals count from the reference's.
 template <int W>
-void softmax(float* logits, std::size_t count, bool with_reference, float* reference) {
-  for (std::size_t pixel = 0; pixel < count; ++pixel) {
-    float* logit = logits + pixel * W;
-    float most = largest<W>(logit);
-    if (with_reference) most = most > 0.0f ? most : 0.0f;
-    for (int c = 0; c < W; ++c) logit[c] -= most;
-    reference[pixel] = -most;
-  }
-  for (std::size_t i = 0; i < count * W; ++i) logits[i] = exp_of(logits[i]);
-  const float is_class = with_reference ? 1.0f : 0.0f;
-  for (std::size_t pixel = 0; pixel < count; ++pixel) reference[pixel] = is_class * exp_of(reference[pixel]);
-  for (std::size_t pixel = 0; pixel < count; ++pixel) {
-    float* mass = logits + pixel * W;
-    const float inverse = 1.0f / (reference[pixel] + sum_of<W>(mass));
-    for (int c = 0; c < W; ++c) mass[c] *= inverse;
-    reference[pixel] *= inverse;
-  }
+void softmax(float* logits, std::size_t count, bool with_reference, bool relative, float* reference) {
+  alignas(64) float most[Tiles::chunk], inverse[Tiles::chunk];
+  fold_rows<W>(logits, count, most, [](float a, float b) { return a > b ? a : b; });
+  const float least = with_reference ? 0.0f : -3e38f, is_class = with_reference;
+  for (std::size_t i = 0; i < count; ++i) most[i] = most[i] > least ? most[i] : least;
+  for (std::size_t i = 0; i < count; ++i) reference[i] = is_class * exp_of(-most[i]);
+  for (std::size_t i = 0; i < count; ++i)
+    for (int c = 0; c < W; ++c) logits[i * W + c] = exp_of(logits[i * W + c] - most[i]);
+  fold_rows<W>(logits, count, inverse, [](float a, float b) { return a + b; });
+  for (std::size_t i = 0; i < count; ++i) inverse[i] = 1.0f / (reference[i] + inverse[i]);
+  for (std::size_t i = 0; i < count; ++i) reference[i] *= inverse[i];
+  const float taken = relative;
+  for (std::size_t i = 0; i < count; ++i)
+    for (int c = 0; c < W; ++c) logits[i * W + c] = logits[i * W + c] * inverse[i] - taken * reference[i];
 }
 
 }  // namespace hsn
