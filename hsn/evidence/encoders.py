@@ -1,7 +1,8 @@
 """Encoders: what turns patches into vectors that can be compared.
 
-Three kinds: stain and texture, which need no weights; the deepest maps of any net of this library; and a ResNet from a
-file of torch weights, as the patch selection of Lou et al. (IEEE TMI 2022) has it.
+Two kinds: stain and texture, which need no weights; and the deepest maps of a net, averaged. The patch selection of
+Lou et al. (IEEE TMI 2022) takes a ResNet-50 of ImageNet (`hsn.nets.resnet_state.encoder_from`) that sees pixels over
+255 with nothing subtracted: ``of_net(net, mean=0, std=255)``.
 """
 
 import hashlib
@@ -14,7 +15,6 @@ from keras import layers
 
 from .._refuse import refuse
 from ..images.read import resample
-from ..nets import resunet
 from ..selection import texture
 from .tiled import normalised
 
@@ -73,9 +73,9 @@ def of_net(net, *, mean, std, scale=1.0, name=None):
 
     Examples
     --------
-    >>> encoder = of_net(resunet.build(1, depth=18, width=2, seed=0), mean=0, std=255)
-    >>> encoder.describe(np.zeros((2, 64, 64, 3), np.uint8)).shape
-    (2, 16)
+    >>> net = keras.Sequential([layers.Input((None, None, 3)), layers.AveragePooling2D(2)])
+    >>> of_net(net, mean=0, std=255).describe(np.full((2, 64, 64, 3), 51, np.uint8)).round(2)[1].tolist()
+    [0.20000000298023224, 0.20000000298023224, 0.20000000298023224]
     """
     if not scale > 0:
         refuse("`scale` must be positive", expected="um/px of the patches over um/px of the net", received=scale,
@@ -113,8 +113,9 @@ def deepest_of(net):
 
     Examples
     --------
-    >>> deepest_of(resunet.build(1, depth=18, width=2)).shape
-    (None, None, None, 16)
+    >>> net = keras.Sequential([layers.Input((None, None, 3)), layers.Conv2D(5, 1), layers.UpSampling2D()])
+    >>> deepest_of(net).shape
+    (None, None, None, 5)
     """
     ends = (
         layers.UpSampling2D,
@@ -127,40 +128,3 @@ def deepest_of(net):
     if end is None and isinstance(net.layers[-1], layers.Activation | layers.Softmax):
         end = next(layer for layer in reversed(net.layers) if layer.weights)
     return net.output if end is None else end.input
-
-
-def of_resnet(state, *, name):
-    """A ResNet-18, -34 or -50 of torchvision, seeing pixels over 255 and nothing subtracted.
-
-    Parameters
-    ----------
-    state : mapping of str to array
-        Its `state_dict`; see `hsn.nets.resunet.load_encoder`.
-    name : str
-
-    Returns
-    -------
-    Encoder
-
-    Raises
-    ------
-    Refusal
-        If it is none of these.
-
-    References
-    ----------
-    .. [1] Lou et al., IEEE TMI 2022, whose released code scales pixels so.
-    """
-    stem = next((array for key, array in state.items() if key.endswith("conv1.weight")), np.empty(0))
-    blocks = tuple(
-        len({key.split(f"layer{stage}.")[1].split(".")[0] for key in state if f"layer{stage}." in key})
-        for stage in (1, 2, 3, 4)
-    )
-    kind = blocks, any("layer1.0.conv3." in key for key in state)
-    depth = next((depth for depth, known in resunet.BLOCKS.items() if known == kind), None)
-    if depth is None or np.ndim(stem) != 4:
-        refuse(f"{name} holds no ResNet that is known here", expected="torchvision's ResNet-18, -34 or -50",
-               received=f"stages of {blocks} blocks", remedy="save the state_dict of one of these")  # fmt: skip
-    net = resunet.build(1, depth=depth, width=len(stem))
-    resunet.load_encoder(net, state)
-    return of_net(resunet.encoder_of(net), mean=0, std=255, name=f"resnet{depth}")

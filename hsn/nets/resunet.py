@@ -5,14 +5,13 @@ with transposed convolutions and takes in what was seen on the way down (Qu et a
 segmentation using partial points annotation in histopathology images, IEEE TMI 2020). The decoder's unit is
 convolution, ReLU, batch normalisation, dropout of whole maps, in this order.
 
-Layers carry the names of torch, so a `state_dict` says where each of its arrays goes.
+Layers carry the names of torch, so a `state_dict` says where each of its arrays goes (`hsn.nets.resnet_state`).
 """
 
 import keras
 from keras import layers
 
 from .._refuse import refuse
-from . import torch_state
 
 # depth -> blocks of the four stages, and whether a block is a bottleneck (He et al., CVPR 2016)
 BLOCKS = {18: ((2, 2, 2, 2), False), 34: ((3, 4, 6, 3), False), 50: ((3, 4, 6, 3), True)}
@@ -20,12 +19,11 @@ EXPANSION = 4  # what a bottleneck gives, times its inner channels
 EPSILON, MOMENTUM = 1e-5, 0.9  # of batch normalisation
 STEP_PX = 32  # the sides are halved five times
 LEAST_PX = STEP_PX // 2 + 1  # a smaller side has a skip of one pixel, which cannot be mirrored
-_DECODER, _HEAD = ("u5", "u6", "u7", "u8"), "ce"
-_TORCHS_OWN = ("fc.",)  # ImageNet's classes, which the original keeps in its files unused
+DECODER, HEAD = ("u5", "u6", "u7", "u8"), "ce"
 
 
 def build(outputs, *, depth=34, width=64, dropout=0.1, sides_px=None, seed=None, name="resunet"):
-    """Build a ResUNet; the encoder starts from random weights until `load_encoder` gives it better ones.
+    """Build a ResUNet; the encoder starts from random weights (`hsn.nets.resnet_state` has better ones).
 
     Parameters
     ----------
@@ -73,9 +71,9 @@ def build(outputs, *, depth=34, width=64, dropout=0.1, sides_px=None, seed=None,
     seeds = iter(range(seed, seed + 1000)) if seed is not None else iter(lambda: None, 0)
     inputs = layers.Input((*(sides_px or (None, None)), 3), name="image")
     x, skips = _encode(inputs, *BLOCKS[depth], width, seeds)
-    for unit, skip in zip(_DECODER, reversed(skips), strict=True):
+    for unit, skip in zip(DECODER, reversed(skips), strict=True):
         x = _up(x, skip, unit, dropout, seeds)
-    x = _enlarged(x, outputs, _HEAD, seeds)  # (N, 32 ceil(H / 32), 32 ceil(W / 32), outputs)
+    x = _enlarged(x, outputs, HEAD, seeds)  # (N, 32 ceil(H / 32), 32 ceil(W / 32), outputs)
     surplus = [(0, -side % STEP_PX) for side in sides_px] if sides_px else 0
     x = layers.Cropping2D(surplus, name="logits")(x)  # (N, H, W, outputs)
     activation = "sigmoid" if outputs == 1 else "softmax"
@@ -188,7 +186,7 @@ def encoder_of(net):
     >>> encoder_of(build(1, depth=18, width=4)).output_shape
     (None, None, None, 32)
     """
-    return keras.Model(net.input, net.get_layer(f"{_DECODER[0]}.up").input, name="encoder")
+    return keras.Model(net.input, net.get_layer(f"{DECODER[0]}.up").input, name="encoder")
 
 
 def rebuilt(net, outputs, *, sides_px=None, seed=None):
@@ -226,79 +224,18 @@ def rebuilt(net, outputs, *, sides_px=None, seed=None):
         name=net.name,
     )
     for layer in other.layers:
-        if layer.weights and (layer.name != _HEAD or outputs == net.output_shape[-1]):
+        if layer.weights and (layer.name != HEAD or outputs == net.output_shape[-1]):
             layer.set_weights(named[layer.name].get_weights())
     return other
-
-
-def load_encoder(net, state):
-    """Put a ResNet's weights into the encoder of a ResUNet; the decoder stays.
-
-    Parameters
-    ----------
-    net : keras.Model
-        That `build` made, with width 64 for torchvision's.
-    state : mapping of str to array
-        A `state_dict` of torchvision's ResNet ("conv1.weight", "layer1.0.bn2.running_var", ...), as
-        `hsn.weights.torch_file.read_state` reads it. "module." and "resnet." before the names, the classifier
-        ("fc.") and a ResUNet's decoder are ignored.
-
-    Raises
-    ------
-    Refusal
-        If it is a ResNet of another depth or width; nothing is changed then.
-
-    Examples
-    --------
-    >>> net = build(1, depth=18, width=2)
-    >>> load_encoder(net, {"conv1.weight": [[[[0.0]]]]})  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-    hsn._refuse.Refusal: `conv1.weight` does not fit; expected ...
-    """
-    decoder = tuple(f"{unit}." for unit in (*_DECODER, _HEAD))
-    of_encoder = {k: v for k, v in _torch_names(state).items() if not k.startswith(decoder)}
-    _assign(encoder_of(net), of_encoder)
-
-
-def load(net, state):
-    """Put all weights of the original's ResUNet into a net of this file.
-
-    Parameters
-    ----------
-    net : keras.Model
-        That `build` made, with the depth and the outputs of the original.
-    state : mapping of str to array
-        The original's `state_dict`: torchvision's names under "resnet.", then "u5.up", "u5.conv1.conv",
-        "u5.conv1.norm", "u5.conv2.conv", "u5.conv2.norm", the same for u6, u7 and u8, and "ce"; each followed by
-        ".weight", ".bias", ".running_mean" or ".running_var". "module." before them is ignored.
-
-    Raises
-    ------
-    Refusal
-        If anything is missing, left over, or of another shape; nothing is changed then.
-
-    Examples
-    --------
-    >>> load(build(1, depth=18, width=2), {})  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-    hsn._refuse.Refusal: `conv1.weight` does not fit; expected ...
-    """
-    _assign(net, _torch_names(state))
-
-
-def _torch_names(state):
-    bare = {name.removeprefix("module.").removeprefix("resnet."): array for name, array in state.items()}
-    return {name: array for name, array in bare.items() if not name.startswith(_TORCHS_OWN)}
-
-
-def _assign(net, state):
-    torch_state.assign(net, state, names=[layer.name for layer in net.layers if layer.weights])
 
 
 def reach_px(net):
     """How far from a pixel a ResUNet looks, at most, in pixels: 540 for depth 34, so it sees 1081 x 1081.
 
-    What lies far off hardly counts: see the file's tests and `docs/points.md` for how much less will do.
+    Tiles that overlap by twice this, and start on multiples of 32, give what the whole image gives. A narrower margin
+    is cheaper and leaves seams, which `benchmarks/resunet_margin.py` measures for a net: one of width 16, trained for
+    300 steps on crops of 224 px, put 28 % of the pixels on the other side of 0.5 with no margin, 17 % with 32 px, 10 %
+    with 64 px and 5 % with 96 px.
 
     Examples
     --------
@@ -306,7 +243,7 @@ def reach_px(net):
     540
     """
     named = [layer for layer in net.layers if isinstance(layer, layers.Conv2D | layers.MaxPooling2D)]
-    down = [layer for layer in named if not layer.name.startswith((*_DECODER, _HEAD))]
+    down = [layer for layer in named if not layer.name.startswith((*DECODER, HEAD))]
     path = []  # kernel and stride, from the input to the deepest maps
     for layer in down:
         side = (layer.kernel_size if isinstance(layer, layers.Conv2D) else layer.pool_size)[0]
@@ -314,7 +251,7 @@ def reach_px(net):
     farthest = 0
     for place in range(STEP_PX):  # all pixels are alike but for where they lie under the halvings
         first = last = place // 2
-        for _ in _DECODER:
+        for _ in DECODER:
             first, last = (first - 2) // 2, (last + 2) // 2
         for side, stride in reversed(path):
             first, last = first * stride - side // 2, last * stride + side // 2

@@ -7,7 +7,7 @@ from keras import ops
 from scipy.ndimage import correlate
 
 from hsn import weights
-from hsn.nets import resunet
+from hsn.nets import resnet_state, resunet
 
 
 def state_of(net, rng=None):
@@ -84,7 +84,7 @@ def test_the_wiring_golden_through_the_originals_names(published):
     original = {f"module.resnet.{k}" if k.startswith(encoder) else f"module.{k}": v for k, v in state.items()}
     original |= {"module.resnet.fc.weight": np.ones((1000, 512)), "module.resnet.fc.bias": np.ones(1000)}
     net = resunet.build(2, seed=1)
-    resunet.load(net, original)
+    resnet_state.load(net, original)
     image = np.random.RandomState(7).rand(1, 3, 64, 64) - 0.5
     logits = logits_in(net, image.transpose(0, 2, 3, 1))[0]
     assert float(logits.mean()) == pytest.approx(-2.29016, rel=1e-4)
@@ -164,7 +164,7 @@ def test_any_size_gives_what_torchs_operations_give(depth, sides, rng):
     net = resunet.build(2, depth=depth, width=2, sides_px=sides, seed=3)
     assert net.output_shape == (None, *sides, 2)
     state = state_of(net, rng)
-    resunet.load(net, state)
+    resnet_state.load(net, state)
     image = rng.normal(size=(*sides, 3))
     expected = Torch(state).logits(image)
     found = logits_in(net, image[None])[0]
@@ -226,7 +226,7 @@ def test_dropout_takes_whole_maps_after_each_unit_of_the_decoder():
 @pytest.mark.parametrize("depth", [18, 50])
 def test_rebuilding_changes_the_head_only(depth, rng):
     net = resunet.build(1, depth=depth, width=2, dropout=0.2, seed=1)
-    resunet.load(net, state_of(net, rng))
+    resnet_state.load(net, state_of(net, rng))
     other = resunet.rebuilt(net, 2, seed=5)
     again = resunet.rebuilt(other, 1, seed=6)
     for layer in (layer for layer in net.layers if layer.weights):
@@ -245,7 +245,7 @@ def test_a_resnet_goes_into_the_encoder_and_nowhere_else(prefix, rng):
     state = {k: v + 1 for k, v in state_of(resunet.encoder_of(net), rng).items()}
     resnet = {f"{prefix}{k}": v for k, v in state.items()}
     resnet |= {f"{prefix}fc.weight": np.ones((9, 16)), f"{prefix}bn1.num_batches_tracked": np.int64(7)}
-    resunet.load_encoder(net, resnet)
+    resnet_state.load_encoder(net, resnet)
     loaded = state_of(resunet.encoder_of(net))
     assert all((loaded[k] == v).all() for k, v in state.items())
     assert all(
@@ -253,7 +253,7 @@ def test_a_resnet_goes_into_the_encoder_and_nowhere_else(prefix, rng):
     )
     whole = state_of(net)  # a ResUNet's own encoder serves another ResUNet
     other = resunet.build(2, depth=18, width=2, seed=9)
-    resunet.load_encoder(other, whole)
+    resnet_state.load_encoder(other, whole)
     assert (state_of(other)["layer4.1.bn2.running_var"] == state["layer4.1.bn2.running_var"]).all()
 
 
@@ -263,13 +263,13 @@ def test_weights_of_another_net_are_refused_and_change_nothing():
     deeper = state_of(resunet.build(1, depth=34, width=2))
     wider = state_of(resunet.build(1, depth=18, width=4))
     with pytest.raises(ValueError, match=r"another net; expected nothing left over, received \['layer1\.2"):
-        resunet.load_encoder(net, deeper)
+        resnet_state.load_encoder(net, deeper)
     with pytest.raises(ValueError, match=r"`conv1\.weight` does not fit.*received \(7, 7, 3, 4\)"):
-        resunet.load_encoder(net, wider)
+        resnet_state.load_encoder(net, wider)
     with pytest.raises(ValueError, match=r"`ce\.weight` does not fit.*received \(2, 2, 2, 2\)"):
-        resunet.load(net, state_of(resunet.build(2, depth=18, width=2)))
+        resnet_state.load(net, state_of(resunet.build(2, depth=18, width=2)))
     with pytest.raises(ValueError, match=r"`u5\.up\.weight` does not fit.*received nothing"):
-        resunet.load(net, state_of(resunet.encoder_of(net)))
+        resnet_state.load(net, state_of(resunet.encoder_of(net)))
     assert all((a == b).all() for a, b in zip(before, net.get_weights(), strict=True))
 
 
@@ -284,6 +284,20 @@ def test_a_folder_gives_back_what_was_saved(tmp_path, rng):
     np.testing.assert_array_equal(logits_in(again, image), logits_in(net, image))
     opened = resunet.rebuilt(again, 2)  # names and options survive the file
     assert opened.input_shape == (None, None, None, 3)
+
+
+@pytest.mark.parametrize("depth", [18, 34, 50])
+def test_an_encoder_is_built_from_its_weights_alone(depth, rng):
+    encoder = resunet.encoder_of(resunet.build(1, depth=depth, width=4, seed=1))
+    state = state_of(encoder, rng)
+    found = resnet_state.encoder_from({f"module.{k}": v for k, v in state.items()})
+    assert found.output_shape[-1] == (128 if depth == 50 else 32)
+    loaded = state_of(found)
+    assert all((loaded[k] == v).all() for k, v in state.items())
+    with pytest.raises(ValueError, match=r"no ResNet that is known.*received stages of 0, "):
+        resnet_state.encoder_from({k: v for k, v in state.items() if not k.startswith("layer1")})
+    with pytest.raises(ValueError, match=r"no ResNet that is known"):
+        resnet_state.encoder_from({k: v for k, v in state.items() if k != "conv1.weight"})
 
 
 @pytest.mark.slow
