@@ -11,7 +11,7 @@ import os
 import typer
 
 from .. import __version__
-from . import demo, doctor, evaluate, fit, segment, trained
+from . import demo, doctor, evaluate, fit, segment, synthesise, trained
 from .speech import Commands
 
 app = typer.Typer(
@@ -23,7 +23,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (segment.segment, fit.fit, evaluate.evaluate, demo.demo, doctor.doctor):
+for command in (
+    segment.segment,
+    fit.fit,
+    evaluate.evaluate,
+    synthesise.synthesise,
+    demo.demo,
+    doctor.doctor,
+):
     app.command()(command)
 app.add_typer(trained.commands, name="weights")
 

@@ -46,9 +46,7 @@ def sizes(shape, *, smallest_px=SMALLEST_PX, scales=SCALES):
                received=f"{scales} from {smallest_px} px",
                remedy="give a larger image or a smaller coarsest scale")  # fmt: skip
     factor = step(shape, smallest_px=smallest_px, scales=scales)
-    return [
-        tuple(math.ceil(round(side * factor**k, 9)) for side in shape) for k in reversed(range(scales))
-    ]
+    return [tuple(math.ceil(round(side * factor**k, 9)) for side in shape) for k in reversed(range(scales))]
 
 
 def step(shape, *, smallest_px=SMALLEST_PX, scales=SCALES):

@@ -10,7 +10,7 @@ reached an end has no gradient left. `activation="leaky"` is SinGAN's own critic
 """
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 from .._refuse import refuse
 
@@ -61,7 +61,7 @@ def generator(filters=32, *, seed=None):
     return keras.Model([condition, coarser], image, name="generator")
 
 
-def critic(filters=32, *, activation="leaky", seed=None):
+def critic(filters=32, *, activation="leaky", batch_norm=True, seed=None):
     """Build a critic of one scale.
 
     Parameters
@@ -70,6 +70,9 @@ def critic(filters=32, *, activation="leaky", seed=None):
         Channels inside, as of the generator.
     activation : {"leaky", "relu6"}
         "relu6" is the published one, which bounds the scores too.
+    batch_norm : bool
+        Whether each block normalises its batch, as published. Real and made images come in batches of their own, so
+        such a critic cannot compare how bright or how strong they are; without, kernels start larger (He et al., 2015).
     seed : int, optional
         Seed of the initial weights.
 
@@ -85,7 +88,7 @@ def critic(filters=32, *, activation="leaky", seed=None):
 
     Examples
     --------
-    >>> critic(32).count_params() - 2 * 4 * 32, critic(32).output_shape
+    >>> critic(32).count_params(), critic(32).output_shape
     (29185, (None, None, None, 1))
     """
     if activation not in ("leaky", "relu6"):
@@ -94,12 +97,47 @@ def critic(filters=32, *, activation="leaky", seed=None):
     seeds = _seeds(filters, seed)
     x = image = layers.Input((None, None, 3), name="image")
     for _ in range(BLOCKS):
-        bounded = layers.ReLU(max_value=6) if activation == "relu6" else layers.LeakyReLU(LEAK)
-        x = _block(x, filters, bounded, seeds)
+        if batch_norm:
+            x = BatchStatistics(seed=next(seeds))(_convolution(x, filters, seeds))
+        else:
+            x = _convolution(x, filters, seeds, spread=(2 / (9 * x.shape[-1])) ** 0.5)
+        x = (layers.ReLU(max_value=6) if activation == "relu6" else layers.LeakyReLU(LEAK))(x)
     x = _convolution(x, 1, seeds)
     if activation == "relu6":
         x = layers.ReLU(max_value=6)(x)
     return keras.Model(image, x, name="critic")
+
+
+class BatchStatistics(layers.Layer):
+    """Batch normalisation as it is in training, with a second derivative.
+
+    A gradient penalty differentiates twice. TensorFlow's `tf.nn.moments`, under Keras' `BatchNormalization`, takes the
+    mean inside the variance for a constant: right for a first derivative, wrong for a second. Critics only ever learn,
+    so nothing is kept for later.
+
+    Examples
+    --------
+    >>> layer = BatchStatistics(seed=0)
+    >>> bool(abs(ops.mean(layer(ops.convert_to_tensor([[1.0], [3.0]])))) < 1e-6), layer.count_params()
+    (True, 2)
+    """
+
+    def __init__(self, seed=None, **options):
+        super().__init__(**options)
+        self.seed = seed
+
+    def build(self, shape):
+        """Make a factor and an offset for each channel."""
+        factors = keras.initializers.RandomNormal(1.0, WEIGHT_SPREAD, seed=self.seed)
+        self.gamma = self.add_weight(name="gamma", shape=shape[-1:], initializer=factors)
+        self.beta = self.add_weight(name="beta", shape=shape[-1:], initializer="zeros")
+
+    def call(self, x):
+        """Each channel with mean 0 and deviation 1, times its factor, plus its offset."""
+        axes = tuple(range(len(x.shape) - 1))
+        away = x - ops.mean(x, axes, keepdims=True)
+        variance = ops.mean(ops.square(away), axes, keepdims=True)
+        return self.gamma * away * ops.rsqrt(variance + EPSILON) + self.beta
 
 
 def _seeds(filters, seed):
@@ -118,12 +156,12 @@ def _block(x, filters, activation, seeds):
     )
 
 
-def _convolution(x, filters, seeds):
+def _convolution(x, filters, seeds, *, spread=WEIGHT_SPREAD):
     """3x3, no padding; biases start as torch starts them, even within 1 / sqrt(inputs)."""
     bound = (9 * x.shape[-1]) ** -0.5
     return layers.Conv2D(
         filters,
         3,
-        kernel_initializer=keras.initializers.RandomNormal(0.0, WEIGHT_SPREAD, seed=next(seeds)),
+        kernel_initializer=keras.initializers.RandomNormal(0.0, spread, seed=next(seeds)),
         bias_initializer=keras.initializers.RandomUniform(-bound, bound, seed=next(seeds)),
     )(x)

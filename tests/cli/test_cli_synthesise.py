@@ -1,0 +1,95 @@
+"""`hsn synthesise`: files in, files out; the training itself is tested elsewhere."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hsn.images.read import read, write
+from hsn.labels.files import write_labels
+from hsn.supervision import synthesis
+from hsn.supervision.synthesis import Pairs, Progress
+
+
+@pytest.fixture
+def patch(rng):
+    write("patch.png", rng.integers(0, 256, (40, 56, 3), np.uint8))
+    instances = np.zeros((40, 56), int)
+    instances[8:20, 10:25] = 300
+    write_labels("mask.png", instances)
+    return ["patch.png", "mask.png"]
+
+
+@pytest.fixture
+def spy(monkeypatch):
+    """What is asked for; two pairs come back."""
+    asked = {}
+
+    def paint(image, instances, *, after, **options):
+        asked.update(image=image, instances=instances, **options)
+        layout = np.zeros((2, 40, 56), np.int32)
+        layout[0, :20], layout[1, :10], layout[1, 30:] = 1, 1, 2
+        pairs = Pairs(np.zeros((2, 40, 56, 3), np.uint8), layout)
+        for what, done, total in (("scale 1 of 1", 1, 2), ("scale 1 of 1", 2, 2), ("painting", 2, 2)):
+            after(Progress(what, done, total, lambda: pairs))
+        return pairs
+
+    monkeypatch.setattr(synthesis, "synthesise", paint)
+    return asked
+
+
+def test_a_patch_and_its_mask_become_pairs(run, patch, spy):
+    result = run("synthesise", *patch, "--n", 7, "--out", "mine", "--json")
+    assert result.exit_code == 0
+    assert result.said == {"pairs": 2, "nuclei": 3, "covered": 0.5, "folder": "mine/pairs",
+                           "preview": "mine/preview.png"}  # fmt: skip
+    assert (spy["image"] == read("patch.png")).all()
+    assert spy["instances"].max() == 300
+    assert {key: spy[key] for key in ("out", "preset", "count", "seed", "mode", "max_overlap")} == {
+        "out": Path("mine"), "preset": "quick", "count": 7, "seed": 0, "mode": "repaired", "max_overlap": 0.1,
+    }  # fmt: skip
+    assert read("mine/preview.png").shape[2] == 3
+
+
+def test_options_reach_the_synthesis(run, patch, spy):
+    options = ["--preset", "paper", "--seed", 3, "--mode", "released", "--max-overlap", 0.3]
+    assert run("synthesise", *patch, *options).stdout.startswith(
+        "2 pairs with 3 nuclei, 50 % of the area -> out/pairs"
+    )
+    assert [spy[key] for key in ("preset", "seed", "mode", "max_overlap")] == ["paper", 3, "released", 0.3]
+
+
+def test_previews_are_drawn_at_the_end_of_a_scale_and_now_and_then(run, patch, spy, monkeypatch):
+    from hsn.cli import synthesise as command
+
+    drawn = []
+    monkeypatch.setattr(command._Show, "_draw", lambda self, now, title: drawn.append(title))
+    monkeypatch.setattr(command, "PREVIEW_EVERY", 1)
+    run("synthesise", *patch)
+    assert drawn == ["scale 1 of 1, 1 of 2", "scale 1 of 1, 2 of 2", "painting, 2 of 2"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (["none.png", "mask.png"], "none.png is missing"),
+        (["patch.png", "none.png"], "none.png cannot be read"),
+        (["patch.png", "patch.png"], "holds colours, not labels"),
+        (["patch.png", "small.png"], "not of the size of its image"),
+    ],
+)
+def test_wrong_files_are_refused_in_a_sentence(run, patch, change, words):
+    write_labels("small.png", np.eye(9, dtype=int))
+    result = run("synthesise", *change, "--out", "mine")
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert not Path("mine").exists()
+
+
+def test_wrong_options_are_refused_before_anything_is_learned(run, patch):
+    for options, words in ((["--preset", "huge"], "no such preset"), (["--n", 0], "cannot be made"),
+                           (["--preset", "paper"], "not the right size")):  # fmt: skip
+        result = run("synthesise", *patch, *options, "--out", "mine")
+        assert result.exit_code == 2
+        assert words in result.stderr
+        assert not Path("mine").exists()
