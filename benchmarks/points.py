@@ -38,12 +38,12 @@ from hsn.metrics.table import overlaps
 from hsn.nets import resunet
 from hsn.supervision import masks, open_model, points, sibling_of
 from hsn.supervision.points.detect import find_points
+from hsn.supervision.points.rounds import BEST, SCORES
 from hsn.supervision.points.segment import maps_of
 
 DATA = Path(os.environ.get("HSN_DATA", Path(__file__).parents[2] / "shared" / "data"))
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 SPLITS = {"same organs": ("testA",), "other organs": ("testB",), "all": ("testA", "testB")}
-BEST = "best.weights.h5"
 
 
 def samples(*splits):
@@ -142,12 +142,14 @@ def pooled(k):
     return score
 
 
-def detection_rows(detector, recipe, tests):
+def detection_rows(detector, recipe, tests, likely):
     """Per image the counts of points found within the radius, optimally paired and as the paper pairs."""
     for each in tests:
         image = each.image()
         maps = maps_of(detector, at_scale(image, each.mpp, recipe.mpp), recipe)[..., 0]
-        found = (find_points(maps, recipe) + 0.5) * np.divide(image.shape[:2], maps.shape) - 0.5
+        found = (find_points(maps, recipe, likely=likely) + 0.5) * np.divide(
+            image.shape[:2], maps.shape
+        ) - 0.5
         truth = from_instances(each.instances())
         row = {"image": each.name, "truth": len(truth), "found": len(found)}
         for rule in ("optimal", "greedy"):
@@ -157,11 +159,11 @@ def detection_rows(detector, recipe, tests):
 
 
 def detectors(out, net, recipe):
-    """Each round's detector, with its number."""
+    """Each round's name, its detector, and from which probability on that one finds something."""
     for folder in sorted((out / "detection").glob("round-*")):
         detector = resunet.rebuilt(net, 1)
         detector.load_weights(folder / BEST)
-        yield folder.name, detector
+        yield folder.name, detector, json.loads((folder / SCORES).read_text())["likely"]
 
 
 def score(args):
@@ -171,8 +173,8 @@ def score(args):
     tests = samples("testA", "testB")
     split_of = {each.name: split for split in ("testA", "testB") for each in samples(split)}
     if args.out and model.card.supervision == "points":
-        for name, detector in detectors(args.out, model.net, recipe):
-            rows = list(detection_rows(detector, recipe, tests))
+        for name, detector, likely in detectors(args.out, model.net, recipe):
+            rows = list(detection_rows(detector, recipe, tests, likely))
             for split, parts in SPLITS.items():
                 own = [row for row in rows if split_of[row["image"]] in parts]
                 summary = {f"{what} ({rule})": interval([row[rule] for row in own], pooled(k))

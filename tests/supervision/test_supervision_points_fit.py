@@ -191,7 +191,10 @@ def test_validation_that_is_clicked_in_full_is_scored_and_labelled_so(tmp_path, 
     images, clicks = tissue(ratio=1.0)
     points.fit(net(), images, clicks, recipe(complete_validation=True), out=tmp_path / "o")
     scores = json.loads((tmp_path / "o" / "detection" / "round-0" / "scores.json").read_text())
-    assert set(scores) == {f"validation_{name}" for name in ("loss", "precision", "recall", "f1")}
+    assert set(scores) == {
+        "likely",
+        *(f"validation_{name}" for name in ("loss", "precision", "recall", "f1")),
+    }
     assert len(point_files.read(tmp_path / "o" / "points" / "0000.geojson")) == len(clicks[0])
 
 
@@ -270,3 +273,28 @@ def test_a_detector_is_no_segmenter(tmp_path):
         Refusal, match="a segmenter tells nuclei from background; expected a net with 2 outputs"
     ):
         points.fit(resunet.build(1, depth=18, width=2), *tissue(), recipe(), out=tmp_path / "o")
+
+
+@pytest.mark.parametrize(("complete", "expected"), [(True, 0.35), (False, 0.5)])
+def test_the_threshold_is_what_answers_best_to_clicks(complete, expected):
+    images, _ = tissue(count=2)
+    numbers = recipe(complete_validation=complete)
+    fields = fields_of(images, [[[10, 10], [30, 30]], [[10, 10]]], numbers)
+    bumps = np.zeros((2, 64, 64), np.float32)
+    bumps[:, 9:12, 9:12] = 0.6
+    bumps[:, 10:13, 15:18] = 0.45  # in the ring of the first click
+    bumps[0, 29:32, 29:32] = 0.4
+    likely, matching = rounds._likely(bumps, fields, numbers)
+    assert likely == pytest.approx(expected)
+    # Complete: only the held-out image counts, whose second nucleus is less likely than a mistake.
+    assert matching.true_positives == 2
+
+
+def test_far_from_clicks_nobody_can_tell():
+    images, _ = tissue(count=2)
+    numbers = recipe()
+    fields = fields_of(images, [[[10, 10]], [[10, 10]]], numbers)
+    bumps = np.zeros((2, 64, 64), np.float32)
+    bumps[:, 9:12, 9:12] = bumps[:, 40:43, 40:43] = 0.3
+    likely, matching = rounds._likely(bumps, fields, numbers)
+    assert (likely, matching.false_positives, matching.true_positives) == (0.25, 0, 2)

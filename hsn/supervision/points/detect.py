@@ -11,7 +11,6 @@ summits, and no zoom or blur can shift them.
 
 import cv2
 import numpy as np
-from scipy.ndimage import center_of_mass
 from scipy.spatial import KDTree
 from skimage.feature import peak_local_max
 
@@ -71,7 +70,7 @@ def _distance(points, shape, *, reach_px):
     return away[reach_px : reach_px + shape[0], reach_px : reach_px + shape[1]]
 
 
-def find_points(probability, recipe):
+def find_points(probability, recipe, *, likely=None):
     """Points from a detector's probabilities.
 
     Parameters
@@ -79,6 +78,8 @@ def find_points(probability, recipe):
     probability : float array, shape (H, W)
         At the net's scale.
     recipe : Recipe
+    likely : float, optional
+        From which probability on a pixel belongs to a nucleus; by default the recipe's.
 
     Returns
     -------
@@ -94,19 +95,23 @@ def find_points(probability, recipe):
     >>> find_points(probability, published()).tolist()
     [[4.0, 7.0]]
     """
-    likely = probability > recipe.likely
+    likely = probability > (recipe.likely if likely is None else likely)
     if recipe.peaks == "maxima":
         apart_px = max(1, round(recipe.radius_px / 2))  # two nuclei are not nearer
         found = peak_local_max(
             np.where(likely, probability, 0), min_distance=apart_px, exclude_border=False, labels=likely
         )
         return as_points(found[np.lexsort(found.T[::-1])])
-    parts, areas = _parts(likely, recipe)
+    parts, areas = parts_of(likely, recipe)
     fit = (areas >= recipe.least_peak_um2) & (areas < recipe.most_peak_um2)
-    return as_points(center_of_mass(likely, parts, np.flatnonzero(fit) + 1))
+    rows, columns = np.nonzero(likely)
+    numbers = parts[rows, columns] - 1
+    sums = [np.bincount(numbers, weights=places, minlength=len(areas)) for places in (rows, columns)]
+    counts = np.bincount(numbers, minlength=len(areas))
+    return as_points((np.array(sums) / np.maximum(counts, 1)).T[fit])
 
 
-def _parts(mask, recipe):
+def parts_of(mask, recipe):
     """The 8-connected parts of a mask, and the area of each in um2."""
     parts = number_parts(mask, connectivity=8)
     return parts, np.bincount(parts.ravel())[1:] * recipe.mpp**2

@@ -6,7 +6,7 @@ it from the net. Only background spreads: no nucleus is added that nobody clicke
 
 import numpy as np
 
-from .detect import GREYS, _parts
+from .detect import GREYS, parts_of
 
 
 def background_of(probability, recipe):
@@ -33,6 +33,6 @@ def background_of(probability, recipe):
     (410, False)
     """
     seen = np.floor(GREYS * np.asarray(probability)) / GREYS
-    parts, areas = _parts(seen > recipe.bright, recipe)
+    parts, areas = parts_of(seen > recipe.bright, recipe)
     too_large = np.append(False, areas >= recipe.most_peak_um2)
     return (seen < recipe.empty) | too_large[parts]

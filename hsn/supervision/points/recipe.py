@@ -128,8 +128,10 @@ class Recipe(RecipeLike):
         Where the bump is lower than this it is 0.
     click_weight : float
         Weight of a pixel on a bump; of background it is 1.
-    likely : float
-        From which probability on a pixel belongs to a detected nucleus.
+    likely : float or None
+        From which probability on a pixel belongs to a detected nucleus. None: each round chooses what answers best to
+        clicks; a net that learned for a short time is less sure than the published one, and each round is less sure
+        than the one before.
     peaks : {"parts", "maxima"}
         What a found point is: the middle of a connected part of what is likely; or each local maximum of it, which
         tells nuclei apart whose bumps touch.
@@ -175,7 +177,7 @@ class Recipe(RecipeLike):
     sharpness: float = 4.0
     cut: float = 0.05
     click_weight: float = 10.0
-    likely: float = 0.35
+    likely: float | None = 0.35
     peaks: str = "parts"
     least_peak_um2: float = 12 * 0.25**2
     most_peak_um2: float = 200 * 0.25**2
@@ -263,7 +265,7 @@ def quick(mpp=0.5):
     5.5
     """
     # A pixel has fewer neighbours within the same micrometres, and the CRF's loss sums over them.
-    recipe = Recipe(mpp=mpp, crf=0.005 * (mpp / 0.25) ** 2, tile_px=512, margin_px=32)
+    recipe = Recipe(mpp=mpp, likely=None, crf=0.005 * (mpp / 0.25) ** 2, tile_px=512, margin_px=32)
     learning = replace(
         recipe.learning,
         rounds=2,

@@ -22,6 +22,8 @@ from .segment import maps_of
 from .train import train
 
 SCORES, BEST = "scores.json", "best.weights.h5"
+LIKELY = (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)  # thresholds that are tried
+PUBLISHED_LIKELY = 0.35  # among equals the nearest to this is taken
 
 
 def detect(net, fields, recipe, folder):
@@ -74,15 +76,17 @@ def _round(detector, fields, recipe, folder):
         monitor="-validation_f1" if numbers.complete_validation else "validation_loss",
         out=folder,
     )
-    for field in fields:
-        probability = maps_of(detector, field.image, recipe)[..., 0]
-        found = field.at_image(find_points(probability, recipe))
+    maps = [maps_of(detector, field.image, recipe)[..., 0] for field in fields]
+    likely = _likely(maps, fields, recipe)[0]
+    for field, probability in zip(fields, maps, strict=True):
+        found = field.at_image(find_points(probability, recipe, likely=likely))
         point_files.write(folder / "points" / f"{field.name}.csv", found)
         background = background_of(probability, recipe)
         write_labels(folder / "background" / f"{field.name}.png", np.where(background, 255, 0))
     with replacing(folder / SCORES) as temporary:
-        scores = {name: float(value) for name, value in validation(detector, judging, recipe).items()}
-        temporary.write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
+        scores = {"likely": likely, **validation(detector, judging, recipe)}
+        plain = {name: float(value) for name, value in scores.items()}
+        temporary.write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
 
 
 def validation(detector, fields, recipe):
@@ -94,17 +98,40 @@ def validation(detector, fields, recipe):
         `validation_loss`, where clicks say something; where all nuclei are clicked also `validation_precision`,
         `validation_recall` and `validation_f1`, counted together over images.
     """
-    squares, known, matching = 0.0, 0, PointMatching()
-    for field in fields:
-        probability = maps_of(detector, field.image, recipe)  # (h, w, 1)
+    maps = [maps_of(detector, field.image, recipe)[..., 0] for field in fields]
+    squares, known = 0.0, 0
+    for field, probability in zip(fields, maps, strict=True):
         target, weight = click_targets(field.clicks, field.held.shape, recipe)
         weight = weight * field.held
-        squares += (weight * (probability[..., 0] - target) ** 2).sum()
+        squares += (weight * (probability - target) ** 2).sum()
         known += (weight > 0).sum()
-        found = inside(find_points(probability[..., 0], recipe), field.held)
-        matching += match_points(clicks_in(field, field.held), found, radius_px=recipe.radius_px)
     scores = {"validation_loss": squares / max(known, 1)}
     if recipe.learning.complete_validation:
+        matching = _likely(maps, fields, recipe)[1]
         scores |= {"validation_precision": matching.precision, "validation_recall": matching.recall,
                    "validation_f1": matching.f1}  # fmt: skip
     return scores
+
+
+def _likely(maps, fields, recipe):
+    """The threshold of probabilities whose points answer best to clicks, and how they do."""
+    tried = LIKELY if recipe.likely is None else (recipe.likely,)
+    told = [sum((_answers(probability, field, likely, recipe)
+                 for probability, field in zip(maps, fields, strict=True)), PointMatching())
+            for likely in tried]  # fmt: skip
+    best = max(range(len(tried)), key=lambda k: (told[k].f1, -abs(tried[k] - PUBLISHED_LIKELY)))
+    return tried[best], told[best]
+
+
+def _answers(probability, field, likely, recipe):
+    """How the points of an image answer to its clicks.
+
+    Where all nuclei are clicked, what is held out counts. Otherwise what lies in the rings of clicks does, all of
+    them: there another nucleus is a mistake, elsewhere nobody can tell.
+    """
+    found = find_points(probability, recipe, likely=likely)
+    if recipe.learning.complete_validation:
+        clicks, where = clicks_in(field, field.held), field.held
+    else:
+        clicks, where = field.clicks, click_targets(field.clicks, field.held.shape, recipe).weight > 0
+    return match_points(clicks, inside(found, where), radius_px=recipe.radius_px)
