@@ -163,7 +163,7 @@ def detectors(out, net, recipe):
     for folder in sorted((out / "detection").glob("round-*")):
         detector = resunet.rebuilt(net, 1)
         detector.load_weights(folder / BEST)
-        yield folder.name, detector, json.loads((folder / SCORES).read_text())["likely"]
+        yield folder.name, detector, json.loads((folder / SCORES).read_text()).get("likely", recipe.likely)
 
 
 def score(args):
