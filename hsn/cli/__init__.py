@@ -11,7 +11,7 @@ import os
 import typer
 
 from .. import __version__
-from . import demo, doctor, evaluate, fit, segment, synthesise, trained
+from . import choose, demo, doctor, evaluate, fit, segment, synthesise, trained
 from .speech import Commands
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app = typer.Typer(
 for command in (
     segment.segment,
     fit.fit,
+    choose.choose,
     evaluate.evaluate,
     synthesise.synthesise,
     demo.demo,

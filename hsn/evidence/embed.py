@@ -6,6 +6,7 @@ embedded then, and those that changed are embedded anew.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +15,43 @@ import numpy as np
 from .._files import replacing
 from .._refuse import Refusal, refuse
 from ..images.read import read
+from ..selection import texture
 from ..selection.patches import cut, places, quarters, tissue_share
 from ..selection.score import QUARTERS
 
 SETTINGS, IMAGES, VECTORS = "settings.json", "images.jsonl", "vectors.f32"
 _BATCH = 32  # patches between two looks at the clock
 _VIEWS = 1 + QUARTERS  # a patch, and its quarters
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """How patches become vectors.
+
+    Attributes
+    ----------
+    name : str
+        What it is; with the weights' fingerprint, so that vectors of two encoders are never mixed.
+    describe : callable
+        uint8 (n, px, px, 3) -> float32 (n, d), for any n and px.
+    standardise : bool
+        Whether its numbers are of different kinds, each to be compared in units of its own spread.
+    """
+
+    name: str
+    describe: Callable
+    standardise: bool
+
+
+def of_texture():
+    """The encoder that needs no weights: `hsn.selection.texture`.
+
+    Examples
+    --------
+    >>> of_texture().describe(np.zeros((2, 64, 64, 3), np.uint8)).shape
+    (2, 43)
+    """
+    return Encoder("texture", texture.describe, standardise=True)
 
 
 @dataclass(frozen=True)
@@ -57,7 +89,8 @@ def embed(paths, encoder, folder, *, side_px=256, stride_px=128, least_tissue=0.
     ----------
     paths : sequence of path
         Images, of any size from `side_px` on.
-    encoder : hsn.evidence.encoders.Encoder
+    encoder : Encoder
+        `of_texture()`, or of a net (`hsn.evidence.encoders`).
     folder : path
         For the vectors: 5 d numbers of 4 bytes a patch.
     side_px, stride_px : int
@@ -79,7 +112,6 @@ def embed(paths, encoder, folder, *, side_px=256, stride_px=128, least_tissue=0.
     Examples
     --------
     >>> import tempfile
-    >>> from hsn.evidence.encoders import of_texture
     >>> from hsn.images.read import write
     >>> folder = Path(tempfile.mkdtemp())
     >>> write(folder / "a.png", np.full((64, 96, 3), 120, np.uint8))

@@ -1,13 +1,10 @@
-"""Encoders: what turns patches into vectors that can be compared.
+"""Encoders made of nets: the deepest maps of one, averaged over a patch, are its vector.
 
-Two kinds: stain and texture, which need no weights; and the deepest maps of a net, averaged. The patch selection of
-Lou et al. (IEEE TMI 2022) takes a ResNet-50 of ImageNet (`hsn.nets.resnet_state.encoder_from`) that sees pixels over
-255 with nothing subtracted: ``of_net(net, mean=0, std=255)``.
+The patch selection of Lou et al. (IEEE TMI 2022) takes a ResNet-50 of ImageNet (`hsn.nets.resnet_state.encoder_from`)
+that sees pixels over 255 with nothing subtracted: ``of_net(net, mean=0, std=255)``.
 """
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import keras
 import numpy as np
@@ -15,41 +12,11 @@ from keras import layers
 
 from .._refuse import refuse
 from ..images.read import resample
-from ..selection import texture
+from .embed import Encoder
 from .tiled import normalised
 
 _STEP_PX = 32  # the sides of what a net sees: every net here halves them at most five times
 _BATCH = 16  # patches a forward pass: bounds memory
-
-
-@dataclass(frozen=True)
-class Encoder:
-    """How patches become vectors.
-
-    Attributes
-    ----------
-    name : str
-        What it is; with the weights' fingerprint, so that vectors of two encoders are never mixed.
-    describe : callable
-        uint8 (n, px, px, 3) -> float32 (n, d), for any n and px.
-    standardise : bool
-        Whether its numbers are of different kinds, each to be compared in units of its own spread.
-    """
-
-    name: str
-    describe: Callable
-    standardise: bool
-
-
-def of_texture():
-    """The encoder that needs no weights: `hsn.selection.texture`.
-
-    Examples
-    --------
-    >>> of_texture().describe(np.zeros((2, 64, 64, 3), np.uint8)).shape
-    (2, 43)
-    """
-    return Encoder("texture", texture.describe, standardise=True)
 
 
 def of_net(net, *, mean, std, scale=1.0, name=None):
