@@ -3,6 +3,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <memory>
@@ -94,10 +95,11 @@ Points points_of(std::size_t height, std::size_t width, const std::vector<float>
   return points;
 }
 
-int crew_size(int threads) {
-  if (threads > 0) return threads;
+// As many threads as asked for, or as there are cores; but no more than the image has parts to share.
+int crew_size(int threads, const Tiles& tiles) {
   const unsigned cores = std::thread::hardware_concurrency();
-  return cores ? static_cast<int>(cores) : 1;
+  const std::size_t wanted = threads > 0 ? static_cast<std::size_t>(threads) : std::max(cores, 1u);
+  return static_cast<int>(std::min(wanted, tiles.count()));
 }
 
 // Call work(std::integral_constant<int, W>) with the narrowest row that holds `channels`.
@@ -164,8 +166,8 @@ Floats mean_field(const Floats& probabilities, const std::vector<std::size_t>& p
   py::gil_scoped_release release;
   if (present.size() < problem.classes)
     std::fill(problem.marginals, problem.marginals + problem.height * problem.width * problem.classes, 0.0f);
-  Crew crew(crew_size(threads));
   const Tiles tiles(problem.height, problem.width);
+  Crew crew(crew_size(threads, tiles));
   std::vector<std::shared_ptr<const Kernel>> kernels;
   for (const Term& term : problem.terms) kernels.push_back(kernel_for(term, problem.normalisation, tiles, crew));
   // Potts needs no channel for the first class: logits count from it.
@@ -179,11 +181,11 @@ class PointFilter {
  public:
   PointFilter(const Floats& features, const std::vector<std::int64_t>& digits, const std::vector<std::int32_t>& lowest,
               int threads)
-      : points_(points_of(features)), radix_(radix_of(digits, lowest)), threads_(crew_size(threads)) {
+      : points_(points_of(features)), radix_(radix_of(digits, lowest)), threads_(threads) {
     require(radix_.order == points_.dimension + 1, "one digit more than dimensions");
     py::gil_scoped_release release;
-    Crew crew(threads_);
     tiles_ = std::make_unique<Tiles>(points_.height, points_.width);
+    Crew crew(crew_size(threads_, *tiles_));
     lattice_ = std::make_unique<Lattice>(points_, radix_, *tiles_, crew);
     points_.features = nullptr;  // the caller's, and not needed any more
   }
@@ -203,7 +205,7 @@ class PointFilter {
     Floats smooth({values.shape(0), values.shape(1)});
     float* to = smooth.mutable_data();
     py::gil_scoped_release release;
-    Crew crew(threads_);
+    Crew crew(crew_size(threads_, *tiles_));
     constexpr std::size_t most = 16;  // channels at once
     for (std::size_t begin = 0; begin < channels; begin += most)
       with_width(std::min(most, channels - begin), [&](auto width) {
