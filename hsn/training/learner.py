@@ -72,6 +72,9 @@ class Plan:
         ``() -> dict`` of numbers after an epoch.
     monitor : str
         Which of these numbers decides which epoch is best; the lowest, or with a leading "-" the highest.
+    finish : callable, optional
+        ``drawn -> (x, target, weight)``: what is left to do to what `batch` has drawn. It is called when the net has
+        learned from the batch before, so it may ask the net.
     """
 
     epochs: int
@@ -80,6 +83,7 @@ class Plan:
     rate: callable
     validate: callable
     monitor: str
+    finish: callable = None
 
 
 def learn(
@@ -159,7 +163,8 @@ def _learn(net, learner, plan, out, show):
         for epoch in range(len(rows), plan.epochs):
             losses = []
             _seed_dropout(net, epoch)
-            for step, (x, target, weight) in enumerate(_batches(plan, epoch)):
+            for step, drawn in enumerate(_batches(plan, epoch)):
+                x, target, weight = plan.finish(drawn) if plan.finish else drawn
                 learner.optimizer.learning_rate = plan.rate(epoch + step / plan.steps)
                 losses.append(learner.train_on_batch(x, target, sample_weight=weight))
                 progress.advance(task)

@@ -108,11 +108,12 @@ def fit(system, images, annotations, learning, *, out, show=True):
                remedy="leave `monitor` out")  # fmt: skip
     pairs = [_pair(*pair) for pair in _together(images, annotations)]
     learned, held_out = hold_out(len(pairs), learning.validation, seed=learning.seed)
-    crops = Crops(system, [pairs[k] for k in learned], learning)
+    crops = Crops([pairs[k] for k in learned], learning)
     plan = Plan(
         epochs=learning.epochs,
         steps=learning.steps,
         batch=crops.batch,
+        finish=lambda drawn: system.examples(*drawn),
         rate=lambda e: cosine(e / learning.epochs, lowest=learning.lowest_rate, highest=learning.rate),
         validate=lambda: validation(system, [pairs[k] for k in held_out]),
         monitor=MONITORS[learning.monitor],
@@ -141,20 +142,20 @@ def _pair(image, instances):
 
 
 class Crops:
-    """Random crops as examples; what a batch holds follows from the seed, the epoch, the step and the net's weights."""
+    """Random crops; what a batch holds follows from the seed, the epoch and the step."""
 
-    def __init__(self, system, pairs, learning):
-        self._system, self._pairs, self._learning = system, pairs, learning
+    def __init__(self, pairs, learning):
+        self._pairs, self._learning = pairs, learning
 
     def batch(self, epoch, step):
-        """Inputs, targets and weights of one step, as the system makes them."""
+        """Pixels (B, px, px, 3), objects (B, px, px), and a generator for what else is drawn."""
         of, pairs = self._learning, self._pairs
         rng = np.random.default_rng((of.seed, epoch, step))
         order = np.random.default_rng((of.seed, epoch)).permutation(len(pairs))
         chosen = order[(step * of.batch + np.arange(of.batch)) % len(order)]
         crops = [self._crop(rng, *pairs[k]) for k in chosen]
         images, instances = (np.stack(side) for side in zip(*crops, strict=True))
-        return self._system.examples(images, instances, rng)
+        return images, instances, rng
 
     def _crop(self, rng, image, instances):
         of = self._learning

@@ -131,6 +131,16 @@ def test_suppression_is_the_greedy_one_over_several_blocks(overlap, rng):
     assert nms(these, scores, overlap=overlap, limit=9).tolist() == chosen[:9].tolist()
 
 
+@pytest.mark.parametrize("between", [0, BLOCK])
+def test_only_more_than_the_overlap_is_too_much(between):
+    """Two boxes of IoU 1/2, in one block and in two."""
+    filler = far_apart(between) + 100
+    these = np.concatenate([[[0, 0, 4, 4]], filler, [[0, 0, 4, 2]]])
+    scores = np.linspace(1, 0.5, len(these))
+    assert len(nms(these, scores, overlap=0.5, limit=9999)) == between + 2
+    assert len(nms(these, scores, overlap=0.499, limit=9999)) == between + 1
+
+
 def test_nothing_is_left_of_nothing():
     assert nms(np.zeros((0, 4)), np.zeros(0), overlap=0.5, limit=5).tolist() == []
 

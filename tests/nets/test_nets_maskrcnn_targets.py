@@ -56,6 +56,14 @@ def test_between_the_thresholds_nothing_is_said(rng):
     assert made["known"].tolist() == [1, 0, 1]  # IoU 0.5 lies between, 0.294 does not
 
 
+def test_an_anchor_that_is_best_for_two_objects_moves_to_the_one_it_overlaps_most(rng):
+    laid, truth = np.float32([[0, 0, 8, 8]]), np.float32([[0, 0, 8, 8], [6, 6, 14, 14]])
+    for order in ([0, 1], [1, 0]):
+        made = anchor_targets(laid, truth[order], PAPER, rng)
+        assert made["objects"].tolist() == [1]
+        assert not made["deltas"].any()
+
+
 def test_an_image_without_objects_is_background(rng):
     made = anchor_targets(LAID, np.zeros((0, 4), np.float32), PAPER, rng)
     assert made["objects"].sum() == 0
@@ -83,6 +91,16 @@ def test_at_most_a_third_of_the_regions_is_positive(rng):
     moved = boxes.decode(regions[:165], made["deltas"][:165], PAPER.spread)
     assert boxes.iou(moved, truth).max(axis=1).min() > 0.999
     assert not made["deltas"][165:].any()
+
+
+def test_a_region_of_half_overlap_is_positive_and_one_below_is_not(rng):
+    instances = np.zeros((64, 64), np.int32)
+    instances[10:20, 10:20] = 1
+    proposals = np.float32([[10, 10, 20, 15], [10, 10, 20, 14.9], [10, 10, 16, 20]])
+    regions, made = roi_targets(proposals, instances, PAPER, rng)
+    assert made["classes"].sum() == 2
+    assert sorted(regions[:2].tolist()) == [[10, 10, 16, 20], [10, 10, 20, 15]]
+    assert made["known"].sum() == 3
 
 
 @pytest.mark.parametrize(("positives", "negatives"), [(1, 2), (10, 20), (33, 67), (100, 203)])

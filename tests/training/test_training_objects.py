@@ -45,7 +45,7 @@ class Threshold:
         self.seen = []
 
     def examples(self, images, instances, rng):
-        self.seen.append((images, instances, rng.integers(1000)))
+        self.seen.append((images, instances, rng.integers(1000), self.net.get_weights()[0].copy()))
         return images / 255, (instances > 0)[..., None].astype("float32"), None
 
     def loss(self, target, prediction, weight, image):
@@ -83,16 +83,22 @@ def test_a_resumed_run_ends_like_one_that_was_not_interrupted(pairs, tmp_path):
     for one, two in zip(whole.seen, parts.seen, strict=True):
         np.testing.assert_array_equal(one[0], two[0])
         assert one[2] == two[2]
+        np.testing.assert_allclose(one[3], two[3], rtol=1e-6)
+
+
+def test_examples_are_made_by_the_net_as_it_is_then(pairs, tmp_path):
+    system = Threshold()
+    fit(system, *pairs, replace(STILL, epochs=1, steps=3), out=tmp_path, show=False)
+    weights = [seen[3].tobytes() for seen in system.seen]
+    assert len(set(weights)) == 3
 
 
 def test_crops_move_objects_with_their_image():
     instances = np.zeros((60, 70), np.int32)
     instances[10:30, 15:40], instances[35:55, 5:30] = 1, 2
     image = np.stack([100 + 50 * instances] * 3, axis=2).astype(np.uint8)
-    system = Threshold()
     moving = replace(STILL, crop_px=48, zoom=(0.8, 1.25), flips=(True, True), turn_deg=180.0, batch=4)
-    Crops(system, [(image, instances)], moving).batch(0, 0)
-    ((images, told, _),) = system.seen
+    images, told, _ = Crops([(image, instances)], moving).batch(0, 0)
     for pixels, numbers in zip(images, told, strict=True):
         inside = [pixels[numbers == n].mean() for n in range(1, numbers.max() + 1)]
         assert all(min(abs(i - 150), abs(i - 200)) < 15 for i in inside)
@@ -102,11 +108,10 @@ def test_crops_move_objects_with_their_image():
 def test_small_rests_are_not_told():
     instances = np.zeros((40, 40), np.int32)
     instances[3:5, 3], instances[20:30, 20:30] = 1, 2
-    system = Threshold()
     image = np.full((40, 40, 3), 9, np.uint8)
-    Crops(system, [(image, instances)], replace(STILL, crop_px=40, batch=1, least_px=4)).batch(0, 0)
-    assert np.unique(system.seen[0][1]).tolist() == [0, 1]
-    assert (system.seen[0][1] > 0).sum() == 100
+    _, told, _ = Crops([(image, instances)], replace(STILL, crop_px=40, batch=1, least_px=4)).batch(0, 0)
+    assert np.unique(told).tolist() == [0, 1]
+    assert (told > 0).sum() == 100
 
 
 def test_refusals(pairs, tmp_path):

@@ -12,7 +12,8 @@ def anchor_targets(anchors, truth, numbers, rng):
     """What the proposal net should say of anchors.
 
     An anchor whose best IoU with an object is below `rpn_negative` is background; one of `rpn_positive` or more is an
-    object, and so are the best ones of each object. Of these `rpn_drawn` are drawn, at most half of them objects.
+    object, and so are the best ones of each object. Of these `rpn_drawn` are drawn, at most half of them objects. An
+    anchor is to move to the object that it overlaps most.
 
     Parameters
     ----------
@@ -45,9 +46,7 @@ def anchor_targets(anchors, truth, numbers, rng):
         objects = best >= numbers.rpn_positive
         owner = table.argmax(axis=1)
         top = table.max(axis=0)
-        nearest, object_ = np.nonzero((table == top) & (top > 0))  # an object that no anchor meets has none
-        objects[nearest] = True
-        owner[nearest] = object_
+        objects |= ((table == top) & (top > 0)).any(axis=1)  # an object that no anchor meets has none
         positive = np.flatnonzero(objects)
         deltas[positive] = b.encode(anchors[positive], truth[owner[positive]], numbers.spread)
     drawn = _draw(rng, objects, numbers.rpn_drawn // 2)
