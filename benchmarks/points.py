@@ -166,34 +166,48 @@ def detectors(out, net, recipe):
         yield folder.name, detector, json.loads((folder / SCORES).read_text()).get("likely", recipe.likely)
 
 
+def by_split(what, rows, summarised):
+    """One (what, split, rows, summary) for each split."""
+    for split, parts in SPLITS.items():
+        names = {each.name for each in samples(*parts)}
+        own = [row for row in rows if row["image"] in names]
+        yield what, split, own, summarised(own)
+
+
+def rates(rows):
+    """Precision, recall and F1 of points, counted together."""
+    return {
+        f"{what} ({rule})": interval([row[rule] for row in rows], pooled(k))
+        for rule in ("optimal", "greedy")
+        for k, what in enumerate(("precision", "recall", "F1"))
+    }
+
+
+def means(rows):
+    """Means over images."""
+    return {name: interval([row[name] for row in rows]) for name in rows[0] if name != "image"}
+
+
 def score(args):
     """Score a trained folder: (what, split, per-image rows, summary)."""
     model = open_model(args.out or "nuclei-points")
     sibling, recipe = sibling_of(model)
-    tests = samples("testA", "testB")
-    split_of = {each.name: split for split in ("testA", "testB") for each in samples(split)}
-    if args.out and model.card.supervision == "points":
+    tests, by_points = samples("testA", "testB"), model.card.supervision == "points"
+    if args.out and by_points:
         for name, detector, likely in detectors(args.out, model.net, recipe):
             rows = list(detection_rows(detector, recipe, tests, likely))
-            for split, parts in SPLITS.items():
-                own = [row for row in rows if split_of[row["image"]] in parts]
-                summary = {f"{what} ({rule})": interval([row[rule] for row in own], pooled(k))
-                           for rule in ("optimal", "greedy")
-                           for k, what in enumerate(("precision", "recall", "F1"))}  # fmt: skip
-                yield f"detection {name}", split, own, summary
-    rows = [
-        {"image": each.name, **segmentation_scores(
-            each.instances(), sibling.segment(model.net, each.image(), recipe, mpp=each.mpp).instances)}
-        for each in tests
-    ]  # fmt: skip
-    for split, parts in SPLITS.items():
-        own = [row for row in rows if split_of[row["image"]] in parts]
-        yield (
-            "segmentation",
-            split,
-            own,
-            {k: interval([row[k] for row in own]) for k in own[0] if k != "image"},
-        )
+            yield from by_split(f"detection {name}", rows, rates)
+    found = [sibling.segment(model.net, each.image(), recipe, mpp=each.mpp) for each in tests]
+    told = {"segmentation": [each.instances for each in found]}
+    if args.out and by_points:
+        parted = choose(model.net, recipe)[0]
+        told[f"segmentation, waists of {parted.waist_um} um"] = [
+            points.objects(one.evidence, parted, mpp=each.mpp) for one, each in zip(found, tests, strict=True)
+        ]
+    for what, several in told.items():
+        rows = [{"image": each.name, **segmentation_scores(each.instances(), instances)}
+                for each, instances in zip(tests, several, strict=True)]  # fmt: skip
+        yield from by_split(what, rows, means)
 
 
 def tell(told, path):
