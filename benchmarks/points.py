@@ -78,7 +78,7 @@ def train(args):
     """Train from clicks; a run that was killed goes on."""
     files, annotations, learned = clicks(args.ratio, args.seed)
     recipe = points.quick().changed(
-        image_mpp=multiorgan.MPP, **normalisation([each.image() for each in files[:learned]])
+        image_mpp=multiorgan.MPP, waist_um=0.0, **normalisation([each.image() for each in files[:learned]])
     )
     numbers = {
         "validation": tuple(range(learned, len(files))),
@@ -198,7 +198,7 @@ def score(args):
             rows = list(detection_rows(detector, recipe, tests, likely))
             yield from by_split(f"detection {name}", rows, rates)
     found = [sibling.segment(model.net, each.image(), recipe, mpp=each.mpp) for each in tests]
-    told = {"segmentation": [each.instances for each in found]}
+    told = {"segmentation": [each.instances for each in found]}  # connected parts, as published
     if args.out and by_points:
         parted = choose(model.net, recipe)[0]
         told[f"segmentation, waists of {parted.waist_um} um"] = [
