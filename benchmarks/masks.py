@@ -183,15 +183,16 @@ def choose(task, net, recipe):
 
     values = [mean_quality(choice) for choice in CHOICES[task]]
     best = int(np.argmax(values))
-    print(json.dumps({"task": task, "chosen": CHOICES[task][best], "validation": values[best],
+    print(json.dumps({"task": task, "views": recipe.views, "chosen": CHOICES[task][best], "validation": values[best],
                       "least": min(values)}))  # fmt: skip
     return recipe.changed(**CHOICES[task][best]), float(values[best])
 
 
-def ship(task, out):
+def ship(task, out, views):
     """Choose how objects are told apart, and write `pretrained/<task>-masks`."""
     model = weights.load(out)
-    recipe, value = choose(task, model.net, sibling_of(model)[1])
+    recipe = sibling_of(model)[1]
+    recipe, value = choose(task, model.net, recipe.changed(views=views or recipe.views))
     measure = "mean of object F1 and Dice" if task == "glas" else "AJI"
     card = model.card.model_copy(update={
         "name": f"{task}-masks", "licence": TERMS[task], "data": TAUGHT_BY[task], "source": "benchmarks/masks.py train",
@@ -255,10 +256,11 @@ def summarised(rows, means):
     return told
 
 
-def score(task, out, stain):
+def score(task, out, stain, views):
     """Score one net; yields (what, split, per-image rows, summary)."""
     model = open_model(out or f"{task}-masks")
     net, recipe = model.net, sibling_of(model)[1]
+    recipe = recipe.changed(views=views or recipe.views)
     if stain:
         recipe = recipe.changed(stain=reference_stain(task, stain))
 
@@ -323,15 +325,16 @@ def main():
     parser.add_argument(
         "--stain", choices=tuple(METHODS), help="bring images to the stains of those learned from"
     )
+    parser.add_argument("--views", type=int, choices=(1, 8), help="symmetries that are averaged")
     given = parser.parse_args()
     if given.what == "score":
-        tell(score(given.task, given.out, given.stain), given.json)
+        tell(score(given.task, given.out, given.stain, given.views), given.json)
         return
     out = given.out or Path("out") / f"{given.task}-masks"
     if given.what == "train":
         train(given.task, out, given.stain)
     if given.task in CHOICES:
-        ship(given.task, out)
+        ship(given.task, out, given.views)
 
 
 if __name__ == "__main__":
