@@ -112,6 +112,17 @@ def test_a_composite_is_one_object_with_its_holes_and_parts(tmp_path):
     expected[4:6, 6:8] = 1
     data = composite(*ring(0, 0, 5, 5), *ring(1, 1, 4, 3), *ring(6, 4, 8, 6))
     np.testing.assert_array_equal(read(data, tmp_path), expected)
+    corners = np.zeros((6, 8), int)  # of which the way from ring to ring goes around the middle
+    corners[:2, :2] = corners[:2, 6:] = corners[4:, :2] = 1
+    data = composite(*ring(0, 0, 2, 2), *ring(6, 0, 8, 2), *ring(0, 4, 2, 6))
+    np.testing.assert_array_equal(read(data, tmp_path), corners)
+
+
+def test_a_path_goes_on_from_where_it_was_closed(tmp_path):
+    square, triangle = [(0, 0), (3, 0), (3, 2), (0, 2)], [(0, 0), (8, 6), (0, 6)]
+    found = read(composite(0, 0, 0, 1, 3, 0, 1, 3, 2, 1, 0, 2, 4, 1, 8, 6, 1, 0, 6), tmp_path)
+    alone = [read(roi(POLYGON, corners), tmp_path) for corners in (square, triangle)]
+    np.testing.assert_array_equal(found, alone[0] ^ alone[1])
 
 
 def test_curves_of_a_composite(tmp_path):
