@@ -76,6 +76,15 @@ class Preset:
     reconstruction: float = 10.0
     noise: float = 0.1
 
+    def __post_init__(self):
+        seen_px = 2 * singan.MARGIN_PX + 1  # one score looks at so much
+        if (
+            min(self.smallest_px, self.crop_px or seen_px) < seen_px
+            or min(self.steps, self.batch, *self.filters) < 1
+        ):
+            refuse("a synthesis cannot be so small", expected=f"sides from {seen_px} px, and 1 or more of all else",
+                   received=asdict(self), remedy="change a preset's numbers one by one")  # fmt: skip
+
 
 def paper():
     """The published sizes: some 290 hours on two processor cores, for each patch."""
@@ -173,7 +182,7 @@ def synthesise(
 of the patch, received none; annotate a larger patch, or give its instance image.
     """
     preset = _preset(preset)
-    image, instances = _checked(image, instances, preset, count=count, mode=mode)
+    image, instances = _checked(image, instances, preset, count=count, seed=seed, mode=mode)
     how = "released" if mode == "released" else "turned"
     wanted = layouts(nuclei_of(instances), instances.shape, count=max(count, preset.layouts), seed=seed, mode=how,
                      max_overlap=max_overlap)  # fmt: skip
@@ -311,8 +320,12 @@ def _preset(preset):
     return PRESETS[preset]()
 
 
-def _checked(image, instances, preset, *, count, mode):
+def _checked(image, instances, preset, *, count, seed, mode):
     """The patch, if it can be learned from."""
+    if count < 1 or seed < 0 or mode not in MODES:
+        refuse("these pairs cannot be made", received=f"count={count}, seed={seed}, mode={mode!r}",
+               expected=f"`count` of 1 or more, `seed` of 0 or more, `mode` {' or '.join(MODES)}",
+               remedy="mend the numbers")  # fmt: skip
     image, instances = as_image(image), np.asarray(instances)
     if instances.shape != image.shape[:2]:
         refuse("the nuclei must cover the patch", expected=f"instances {image.shape[:2]}", received=instances.shape,
@@ -320,7 +333,4 @@ def _checked(image, instances, preset, *, count, mode):
     if min(image.shape[:2]) < preset.smallest_px or max(image.shape[:2]) > LARGEST_PX:
         refuse("the patch has not the right size", expected=f"sides from {preset.smallest_px} to {LARGEST_PX} px",
                received=f"{image.shape[0]} x {image.shape[1]}", remedy="cut a patch of 256 x 256")  # fmt: skip
-    if count < 1 or mode not in MODES:
-        refuse("these pairs cannot be made", expected=f"`count` of 1 or more, `mode` {' or '.join(MODES)}",
-               received=f"count={count}, mode={mode!r}", remedy="mend the numbers")  # fmt: skip
     return image, instances

@@ -59,7 +59,7 @@ class Folder:
             return None
         try:
             about = json.loads((self.path / ABOUT).read_text(encoding="utf-8"))
-            return about if about["what"] == WHAT else None
+            return dict(about, what=about["what"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             refuse(f"{self.path} holds something else", expected="an empty folder, or a synthesis to go on with",
                    received=str(error) or type(error).__name__, remedy="choose an empty folder")  # fmt: skip
@@ -76,13 +76,16 @@ class Folder:
 
     def recall(self, painter):
         """Give a painter the generators of a finished run; whether there is one."""
-        if "amplitudes" not in self.about:
+        amplitudes = self.about.get("amplitudes")
+        if amplitudes is None:
             return False
-        for level, amplitude in enumerate(self.about["amplitudes"]):
+        if not isinstance(amplitudes, list) or len(amplitudes) != len(painter.scales):
+            refuse(f"{self.path / ABOUT} is damaged", expected=f"{len(painter.scales)} amplitudes", received=amplitudes,
+                   remedy="choose an empty folder")  # fmt: skip
+        for level, (scale, amplitude) in enumerate(zip(painter.scales, amplitudes, strict=True)):
             path = self.path / GENERATORS / f"{level}.keras"
             keras_file.check(path)
-            painter.scales[level].generator = keras_file.read(path)
-            painter.scales[level].amplitude = float(amplitude)
+            scale.generator, scale.amplitude = keras_file.read(path), float(amplitude)
         return True
 
     def finish(self, painter, learned):

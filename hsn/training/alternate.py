@@ -8,6 +8,7 @@ import json
 import zipfile
 
 import numpy as np
+from keras import ops
 
 from .._files import replacing
 from .._refuse import refuse
@@ -77,7 +78,7 @@ def _means(since):
 
 
 def _keep(variables, rows, state):
-    numbers = {f"v{k}": np.asarray(variable) for k, variable in enumerate(variables)}
+    numbers = {f"v{k}": ops.convert_to_numpy(variable) for k, variable in enumerate(variables)}
     with replacing(state) as temporary:
         np.savez(temporary, rows=np.frombuffer(json.dumps(rows).encode(), np.uint8), **numbers)
 

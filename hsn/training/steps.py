@@ -56,7 +56,7 @@ def _others(weights, seen):
 def _on_tensorflow(loss, weights, others, optimizer):
     import tensorflow as tf
 
-    @tf.function
+    @tf.function(autograph=False)
     def step(*arrays):
         with tf.GradientTape() as tape:
             terms = loss(*arrays)

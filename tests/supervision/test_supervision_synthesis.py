@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -134,13 +135,24 @@ def test_a_folder_of_something_else_is_refused(patch, tmp_path, content):
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
-def test_generators_that_could_run_code_are_refused(whole, patch, tmp_path):
-    folder = Folder(tmp_path / "mine", *patch, {})
+def test_a_finished_folder_is_not_trusted(patch, tmp_path):
+    folder, painter = Folder(tmp_path / "mine", *patch, {}), SimpleNamespace(scales=[SimpleNamespace()])
+    folder.about["amplitudes"] = [1.0, 2.0]
+    with pytest.raises(Refusal, match=r"about\.json is damaged.*1 amplitudes"):
+        folder.recall(painter)
     folder.about["amplitudes"] = [1.0]
     (tmp_path / "mine" / "generators").mkdir()
     (tmp_path / "mine" / "generators" / "0.keras").write_bytes(b"no zip")
     with pytest.raises(Refusal, match=r"0\.keras"):
-        folder.recall(None)
+        folder.recall(painter)
+
+
+@pytest.mark.parametrize(
+    "numbers", [{"smallest_px": 10}, {"crop_px": 5}, {"steps": 0}, {"batch": 0}, {"filters": (4, 0)}]
+)
+def test_presets_that_see_nothing_are_refused(numbers):
+    with pytest.raises(Refusal, match=r"cannot be so small.*11 px"):
+        Preset(**numbers)
 
 
 def test_presets_have_the_published_numbers():
@@ -164,6 +176,7 @@ def test_presets_have_the_published_numbers():
         ({"preset": "huge"}, "no such preset.*quick, paper.*'huge'"),
         ({"count": 0}, "cannot be made.*count=0"),
         ({"mode": "mended"}, "cannot be made.*'mended'"),
+        ({"seed": -1}, "cannot be made.*seed=-1"),
         ({"max_overlap": 2}, "no such layouts.*2"),
         ({"image": np.zeros((48, 48), np.uint8)}, "8-bit RGB"),
         ({"instances": np.zeros((48, 40), int)}, r"must cover the patch.*\(48, 48\).*\(48, 40\)"),
