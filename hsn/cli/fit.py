@@ -1,4 +1,4 @@
-"""`hsn fit`: a lab's own tags or masks become a trained folder."""
+"""`hsn fit`: a lab's own tags, clicks or masks become a trained folder."""
 
 import re
 from pathlib import Path
@@ -6,16 +6,23 @@ from typing import Annotated
 
 import typer
 
-from .speech import AsJson, close, complain, display_on_stderr, progress, start_keras, tell
+from .speech import AsJson, close, start_keras, tell
 
 _Images = Annotated[
     list[Path] | None,
-    typer.Argument(help="Patches with tags, and folders of them; not with --masks.", show_default=False),
+    typer.Argument(help="Patches with tags, and folders of them; only with --tags.", show_default=False),
 ]
 _Tags = Annotated[
     str | None,
     typer.Option(
         help="A CSV table; or 'names', where file names end like '[1 0 1 0].png'; or 'folders', one per class."
+    ),
+]
+_Points = Annotated[
+    Path | None,
+    typer.Option(
+        help="Instead of tags: a folder of images, and of clicks on some nuclei, as CSV (x,y), QuPath's GeoJSON or "
+        "point images of their names."
     ),
 ]
 _Masks = Annotated[
@@ -40,27 +47,72 @@ _Window = Annotated[
 ]
 _Net = Annotated[
     str | None,
-    typer.Option(help="From tags x1.7, m1 to m7, vgg16 (m2 if not said); from masks unet or fullnet (unet)."),
+    typer.Option(
+        help="From tags x1.7, m1 to m7, vgg16 (m2 if not said); from points resunet18, resunet34, resunet50 "
+        "(resunet18); from masks unet or fullnet (unet)."
+    ),
 ]
 _Width = Annotated[
     float | None,
     typer.Option(
-        help="From tags a factor on the net's channels (0.25); from masks channels (unet 16, fullnet 24)."
+        help="From tags a factor on the net's channels (0.25); from points channels (16; of the larger nets 64); "
+        "from masks channels (unet 16, fullnet 24)."
+    ),
+]
+_Epochs = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="80; from points those of segmentation by coarse labels (50; of the larger nets 100), to which the other "
+        "stages keep their proportion.",
     ),
 ]
 _Batch = Annotated[
-    int | None, typer.Option(min=1, help="From tags patches (16); from masks crops (unet 4, fullnet 8).")
+    int | None,
+    typer.Option(
+        min=1, help="From tags patches (16); from points crops (8); from masks crops (unet 4, fullnet 8)."
+    ),
 ]
 _Stain = Annotated[
     str | None,
     typer.Option(help="From masks: bring images to the stain of those learned from, by reinhard or macenko."),
 ]
-_TAGS_NET, _TAGS_WIDTH, _TAGS_BATCH = "m2", 0.25, 16
+_Rounds = Annotated[
+    int | None,
+    typer.Option(
+        min=0, help="From points: how often detection learns again from what it held for background (2)."
+    ),
+]
+_Radius = Annotated[
+    float | None, typer.Option(help="From points: mean radius of a nucleus in micrometres (2.75).")
+]
+_Complete = Annotated[
+    bool, typer.Option("--complete", help="From points: every nucleus is clicked, so none is sought.")
+]
+_Label = Annotated[str | None, typer.Option(help="From points: take only clicks of this class.")]
+_Background = Annotated[
+    Path | None,
+    typer.Option(
+        help="From points: a folder of masks of the images' names, white where surely no nucleus is."
+    ),
+]
+_Labels = Annotated[
+    Path | None,
+    typer.Option(help="From points: coarse labels of the images' names, as an earlier run wrote them."),
+]
+_Encoder = Annotated[
+    Path | None,
+    typer.Option(
+        help="From points: weights of a ResNet to begin with, .npz or torch's .pth; see docs/points.md."
+    ),
+]
+_EPOCHS = 80
 
 
 def fit(
     images: _Images = None,
     tags: _Tags = None,
+    points: _Points = None,
     masks: _Masks = None,
     *,
     mpp: Annotated[float, typer.Option(help="Micrometres per pixel of the images.")],
@@ -70,179 +122,124 @@ def fit(
     net: _Net = None,
     width: _Width = None,
     window: _Window = None,
-    epochs: Annotated[int, typer.Option(min=1)] = 80,
+    epochs: _Epochs = None,
     batch: _Batch = None,
     stain: _Stain = None,
+    rounds: _Rounds = None,
+    radius: _Radius = None,
+    complete: _Complete = False,
+    label: _Label = None,
+    background: _Background = None,
+    labels: _Labels = None,
+    encoder: _Encoder = None,
     validation: Annotated[
         float, typer.Option(min=0, max=1, help="Share of the images to validate on.")
     ] = 0.2,
     seed: Annotated[int, typer.Option(help="Of initial weights, order and augmentation.")] = 0,
     as_json: AsJson = False,
 ):
-    """Train a net from tags (which tissues are in each patch), or from masks (each object is outlined)."""
-    _one_kind(images, tags, masks, classes=classes, window=window, stain=stain)
-    numbers = {"mpp": mpp, "out": out, "taxonomy": taxonomy, "epochs": epochs, "validation": validation,
-               "seed": seed, "net": net, "width": width, "batch": batch}  # fmt: skip
-    if masks is not None:
-        history, used, failures = _from_masks(masks, stain=stain, **numbers)
-        data, score = {"images": len(used)}, ("PQ", "validation_pq")
+    """Train a net from tags (which tissues are in each patch), points (some nuclei are clicked) or masks (outlines)."""
+    of_points = {"rounds": rounds, "radius": radius, "complete": complete, "label": label,
+                 "background": background, "labels": labels, "encoder": encoder}  # fmt: skip
+    _one_kind({"--tags": tags, "--points": points, "--masks": masks}, images,
+              {"--tags": {"images": images, "--classes": classes, "--window": window},
+               "--points": {f"--{name}": value for name, value in of_points.items()},
+               "--masks": {"--stain": stain}})  # fmt: skip
+    numbers = {"mpp": mpp, "out": out, "taxonomy": taxonomy, "validation": validation, "seed": seed,
+               "net": net, "width": width, "batch": batch}  # fmt: skip
+    if points is not None:
+        failures = _from_points(points, of_points, as_json=as_json, epochs=epochs, **numbers)
+    elif masks is not None:
+        failures = _from_masks(masks, as_json=as_json, stain=stain, epochs=epochs or _EPOCHS, **numbers)
     else:
-        history, used, failures = _from_tags(images, tags, classes=classes, window=window, **numbers)
-        data, score = {"patches": len(used)}, ("AUC", "validation_auc")
-    _tell(out, history, data, score, as_json=as_json)
+        of_tags = {"classes": classes, "window": window, "epochs": epochs or _EPOCHS}
+        failures = _from_tags(images, tags, as_json=as_json, **of_tags, **numbers)
     close(failures)
 
 
-def _one_kind(images, tags, masks, *, classes, window, stain):
-    """Refuse to learn from nothing, from two kinds of annotation, or by options of the other kind."""
+def _one_kind(kinds, images, options):
+    """Refuse to learn from nothing, from two kinds of annotation, or by options of another kind."""
     from .._refuse import refuse
 
-    if (tags is None) == (masks is None):
-        refuse("a net learns from one kind of annotation", expected="either --tags or --masks",
-               received="neither" if tags is None else "both", remedy="give one of them")  # fmt: skip
-    if tags is not None and not images:
+    chosen = [name for name, value in kinds.items() if value is not None]
+    if len(chosen) != 1:
+        refuse("a net learns from one kind of annotation", expected=f"one of {', '.join(kinds)}",
+               received=" and ".join(chosen) or "none of them", remedy="give one of them")  # fmt: skip
+    if chosen == ["--tags"] and not images:
         refuse("tags need their patches", expected="hsn fit PATCHES --tags ...", received="no images",
                remedy="name the patches or their folder")  # fmt: skip
-    if tags is not None and stain:
-        refuse("stains are normalised for nets that learn from masks", expected="--masks with --stain",
-               received="--tags", remedy="leave --stain out")  # fmt: skip
-    of_tags = {"images": images, "--classes": classes, "--window": window}
-    given = [name for name, value in of_tags.items() if value]
-    if masks is not None and given:
-        refuse("the folder of --masks holds images and masks alike", expected="hsn fit --masks FOLDER",
-               received=f"{', '.join(given)} as well", remedy="leave that out")  # fmt: skip
+    for kind, its in options.items():
+        given = [name for name, value in its.items() if value not in (None, False, [])]
+        if kind != chosen[0] and given:
+            what = "the images lie in the folder of" if given == ["images"] else "other options belong to"
+            refuse(f"{what} {chosen[0]}", expected=f"{', '.join(given)} with {kind} only",
+                   received=f"{', '.join(given)} as well", remedy="leave that out")  # fmt: skip
 
 
-def _from_masks(folder, *, net, width, stain, out, **numbers):
-    """Train from masks: history, images, and what was left out."""
+def _from_tags(images, tags, *, as_json, net, out, **numbers):
+    """Train from tags, and tell; returns what was left out."""
+    start_keras()
+    from . import from_tags
+
+    net = net or from_tags.NET
+    from_tags.check(net)
+    _check_name(out)
+    history, used, failures = from_tags.train(images, tags, net=net, out=out, **numbers)
+    _tell(out, history, {"patches": len(used)}, ("AUC", "validation_auc"), as_json=as_json)
+    return failures
+
+
+def _from_masks(folder, *, as_json, net, width, stain, out, **numbers):
+    """Train from masks, and tell; returns what was left out."""
     start_keras()
     from . import from_masks
 
     net = net or "unet"
     from_masks.check(net, width, stain)
     _check_name(out)
-    return from_masks.train(folder, net=net, width=width, stain=stain, out=out, **numbers)
+    history, used, failures = from_masks.train(folder, net=net, width=width, stain=stain, out=out, **numbers)
+    _tell(out, history, {"images": len(used)}, ("PQ", "validation_pq"), as_json=as_json)
+    return failures
 
 
-def _from_tags(
-    images, tags, *, classes, window, mpp, out, taxonomy, epochs, validation, seed, net, width, batch
-):
-    """Train from tags: history, patches, and what was left out."""
+def _from_points(folder, options, *, as_json, net, width, out, **numbers):
+    """Train from points, and tell; returns what was left out."""
     start_keras()
-    from ..nets import histonet
-    from ..supervision.tags import Learning
-    from ..supervision.tags import fit as fit_net
+    from . import from_points
 
-    net = net or _TAGS_NET
-    _check(out, net, histonet.FAMILY)
-    tagged, failures = _tagged(images, tags, classes, taxonomy)
-    patches = _look_at(tagged)
-    failures += patches.failures
-    for name, why in failures:
-        complain(f"left out: {name}: {why}")
-    side = window or patches.side_px
-    width = _TAGS_WIDTH if width is None else width
-    built = histonet.FAMILY[net](len(tagged.classes), width=width, input_px=side, seed=seed)
-    learning = Learning(epochs=epochs, batch=batch or _TAGS_BATCH, validation=validation, seed=seed)
-    recipe = _recipe(
-        built, tagged.classes, taxonomy, patches, mpp=mpp, side=side, learning=learning, name=out.name
+    net, options = net or from_points.QUICK, from_points.Options(**options)
+    from_points.check(net, width, options)
+    _check_name(out)
+    history, used, failures = from_points.train(
+        folder, net=net, width=width, options=options, out=out, **numbers
     )
-    with display_on_stderr():
-        history = fit_net(built, patches.paths, tagged.tags[patches.kept], recipe, out=out)
-    return history, patches.paths, failures
+    data = {"images": len(used), **from_points.told(out)}
+    _tell(out, history, data, None, as_json=as_json, more=from_points.curves(out))
+    return failures
 
 
-def _tell(out, history, data, score, *, as_json):
+def _tell(out, history, data, score, *, as_json, more=()):
     """Draw the learning curves, and say which epoch was kept and what was written."""
     from ..views import figures
 
     figures.write(figures.learning_curves(history, title=out.name), out / "learning.png")
-    best, (measure, column) = history.epochs[history.best], score
-    files = [out / name for name in ("net.keras", "card.json", "recipe.json", "learning.png")]
-    told = [
-        f"{out}: epoch {best['epoch']} of {len(history.epochs)} kept, validation loss "
-        f"{best['validation_loss']:.4f}, {measure} {best[column]:.4f}",
-        *(f"wrote {path}" for path in files),
-    ]
+    best = history.epochs[history.best]
+    files = [*(out / name for name in ("net.keras", "card.json", "recipe.json", "learning.png")), *more]
+    kept = (
+        f"epoch {best['epoch']} of {len(history.epochs)} kept, validation loss {best['validation_loss']:.4f}"
+    )
+    if score is not None:
+        kept += f", {score[0]} {best[score[1]]:.4f}"
+    points = f"{data['clicked']} clicks, {data['found']} more nuclei found; " if "clicked" in data else ""
+    told = [f"{out}: {points}{kept}", *(f"wrote {path}" for path in files)]
     data = {"folder": out} | data | {"best": best, "epochs": history.epochs, "files": files}
     tell(data, "\n".join(told), as_json=as_json)
 
 
-def _check(out, net, family):
-    """Refuse what would fail only after hours of training."""
-    from .._refuse import refuse
-
-    if net not in family:
-        refuse("there is no such net", expected=f"one of {', '.join(family)}", received=repr(net),
-               remedy="mend the name")  # fmt: skip
-    _check_name(out)
-
-
 def _check_name(out):
+    """Refuse what would fail only after hours of training."""
     from .._refuse import refuse
 
     if not re.fullmatch(r"\w[\w.+-]*", out.name):
         refuse("the net takes its name from its folder", expected="letters, digits, _ . + -",
                received=repr(out.name), remedy="rename the folder")  # fmt: skip
-
-
-def _tagged(places, tags, classes, taxonomy):
-    """Tags of all images, by whichever of the three habits, and places that were not found."""
-    from .. import taxonomies
-    from .._refuse import refuse
-    from ..labels import tag_files
-    from .files import images_of
-
-    found, failures = images_of(places, deep=True)
-    if tags == "folders":
-        return tag_files.from_folders(found), failures
-    if tags != "names":
-        return tag_files.from_table(found, tags), failures
-    if classes is None and not taxonomy:
-        refuse("the digits in the names need their classes", expected="--classes, as in 'TE,NEC,LYM,TAS'",
-               received="neither --classes nor --taxonomy", remedy="name the classes in the digits' order")  # fmt: skip
-    if classes is not None:
-        return tag_files.from_names(found, [name.strip() for name in classes.split(",")]), failures
-    first = taxonomies.get(taxonomy[0])
-    return tag_files.from_names(found, [name for name in first.names if name not in first.inferred]), failures
-
-
-def _look_at(tagged):
-    """Read every patch once before training: bad ones are left out now, not hours later."""
-    from .._refuse import Refusal, refuse
-    from ..images.read import read
-    from .patches import Gathered
-
-    gathered = Gathered()
-    with progress() as bar:
-        for k, path in enumerate(bar.track(tagged.paths, description="looking at patches")):
-            try:
-                gathered.add(k, path, read(path))
-            except Refusal as refusal:
-                gathered.failures.append((str(path), str(refusal)))
-    if not gathered.paths:
-        refuse("there is no patch to learn from", expected="square RGB images of one size", received="none",
-               remedy="mend the images named: " + "; ".join(why for _, why in gathered.failures[:3]))  # fmt: skip
-    return gathered
-
-
-def _recipe(net, classes, taxonomy, patches, *, mpp, side, learning, name):
-    from .. import taxonomies
-    from ..nets import histonet
-    from ..supervision.tags import Recipe
-    from .patches import taxonomy_of
-
-    spaces = [taxonomies.get(t) for t in taxonomy] if taxonomy else [taxonomy_of(classes, name)]
-    return Recipe(
-        classes=tuple(classes),
-        thresholds=(0.5,) * len(classes),
-        taxonomies=tuple(spaces),
-        mpp=mpp * patches.side_px / side,
-        image_mpp=mpp,
-        window_px=side,
-        mean=patches.mean,
-        std=patches.std,
-        features=histonet.features_of(net).name,
-        logits=histonet.logits_of(net).name,
-        learning=learning,
-    )

@@ -1,0 +1,223 @@
+"""`hsn fit --points`: a folder as people have it becomes a trained folder that numbers nuclei."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from hsn import Refusal
+from hsn.datasets import made
+from hsn.images.read import read, write
+from hsn.labels import points as point_files
+from hsn.labels.files import read_labels, write_labels
+from hsn.labels.points import from_instances
+from hsn.nets import resunet
+from hsn.supervision import points
+
+MPP = 0.5
+QUICK = ["--width", "2", "--epochs", "1", "--batch", "2", "--mpp", str(MPP), "--validation", "0.25"]
+
+
+@pytest.fixture
+def folder(monkeypatch):
+    """Four images of drawn tissue with clicks: two as CSV beside the images, GeoJSON, and a point image."""
+    monkeypatch.setattr(points, "quick", lambda: _short(QUICKEST))
+    for k in range(4):
+        drawn = made.tissue(k, (64, 96), mpp=MPP)
+        clicks = from_instances(drawn.instances, place="inside")[:8]
+        write(Path(f"clicks/images/{k}.png"), drawn.image)
+        if k < 2:
+            point_files.write(f"clicks/images/{k}.csv", clicks)
+        if k == 2:
+            point_files.write("clicks/2.geojson", clicks, labels=["nucleus"] * len(clicks))
+    marks = np.zeros((64, 96), int)
+    marks[tuple(point_files.pixels(clicks, marks.shape).T)] = 255
+    write_labels(Path("clicks/points/3.png"), marks)
+    return Path("clicks")
+
+
+QUICKEST = points.quick()
+
+
+def _short(recipe):
+    """The quick recipe, of which only one step an epoch is done."""
+    return recipe.changed(tile_px=64, margin_px=16, learning=replace(recipe.learning, steps=1, rounds=1))
+
+
+@pytest.fixture
+def spy(monkeypatch):
+    """What training is given; it ends there."""
+    seen = {}
+
+    def stop(net, images, annotations, recipe, *, out):
+        seen.update(net=net, images=images, annotations=annotations, recipe=recipe)
+        raise Refusal("enough")
+
+    monkeypatch.setattr(points, "fit", stop)
+    return seen
+
+
+def test_a_folder_becomes_a_net_that_numbers_nuclei(run, folder):
+    write(folder / "images/lonely.png", np.zeros((64, 96, 3), np.uint8))
+    result = run("fit", "--points", folder, "--out", "mine", "--json", *QUICK)
+    assert result.exit_code == 1
+    assert result.stderr.endswith("lonely.png: has no points of its name\nhsn: 1 failed, named above\n")
+    assert result.said["images"] == 4
+    assert result.said["clicked"] == sum(
+        len(point_files.read(path))
+        for path in (*folder.rglob("*.csv"), folder / "2.geojson", folder / "points/3.png")
+    )
+    assert result.said["found"] >= 0
+    assert [set(scores) for scores in result.said["detection"]] == [{"likely", "validation_loss"}] * 2
+    assert "validation_loss" in result.said["best"]
+    assert all(Path(f).is_file() for f in result.said["files"])
+    assert read("mine/learning.png").ndim == read("mine/detection/round-1/learning.png").ndim == 3
+    card, recipe = (json.loads(Path(f"mine/{name}.json").read_text()) for name in ("card", "recipe"))
+    assert (card["supervision"], card["name"]) == ("points", "mine")
+    assert recipe["image_mpp"] == MPP
+    pixels = np.concatenate([read(folder / f"images/{k}.png").reshape(-1, 3) for k in range(4)])
+    assert recipe["mean"] == pytest.approx(pixels.mean(axis=0))
+    assert recipe["learning"]["crop_px"] == 64
+    assert "hsn segment --model" in Path("mine/README.txt").read_text()
+    (one,) = run("segment", folder / "images/0.png", "--model", "mine", "--json").said
+    assert one["objects"] == read_labels("out/instances/0.png").max()
+
+    again = run("fit", "--points", folder, "--out", "mine", *QUICK)  # is done already
+    assert (
+        f"mine: {result.said['clicked']} clicks, {result.said['found']} more nuclei found; epoch"
+        in again.stdout
+    )
+    other = run("fit", "--points", folder, "--out", "mine", "--seed", "1", *QUICK)
+    assert other.exit_code == 2
+    assert "mine holds another run" in other.stderr
+
+
+@pytest.mark.slow
+def test_a_stage_that_is_there_already_is_skipped(run, folder):
+    first = run("fit", "--points", folder, "--complete", "--out", "first", "--json", *QUICK)
+    assert first.exit_code == 0, first.stderr
+    assert (first.said["detection"], first.said["found"]) == ([], 0)
+    assert not Path("first/detection").exists()
+    second = run("fit", "--points", folder, "--labels", "first/labels", "--out", "second", "--json", *QUICK)
+    assert second.exit_code == 0, second.stderr
+    assert second.said["detection"] == []
+    assert not Path("second/labels").exists()
+    assert second.said["epochs"] == first.said["epochs"]  # the same labels, the same seed
+
+
+def test_options_reach_the_recipe(run, folder, spy):
+    options = [
+        "--rounds",
+        "3",
+        "--radius",
+        "5.5",
+        "--seed",
+        "5",
+        "--mpp",
+        "0.25",
+        "--epochs",
+        "25",
+        "--batch",
+        "3",
+    ]
+    assert run("fit", "--points", folder, "--out", "mine", *options).exit_code == 2
+    recipe, learning = spy["recipe"], spy["recipe"].learning
+    assert (recipe.radius_um, recipe.image_mpp, recipe.mpp) == (5.5, 0.25, 0.5)
+    assert (learning.rounds, learning.seed, learning.validation) == (3, 5, 0.2)
+    assert (learning.detection_epochs, learning.segmentation_epochs, learning.refinement_epochs) == (
+        15,
+        25,
+        4,
+    )
+    assert (learning.detection_batch, learning.segmentation_batch, learning.crop_px) == (3, 3, 32)
+    assert spy["net"].output_shape[-1] == 2
+
+
+def test_background_that_is_known_is_handed_on(run, folder, spy):
+    Path("ground").mkdir()
+    mask = np.zeros((64, 96), int)
+    mask[:5] = 255
+    write_labels("ground/1.png", mask)
+    assert run("fit", "--points", folder, "--background", "ground", "--out", "mine", *QUICK).exit_code == 2
+    assert [given.background is None for given in spy["annotations"]] == [True, False, True, True]
+    assert (spy["annotations"][1].background == (mask > 0)).all()
+
+
+def test_an_encoder_that_knows_pictures(run, folder, spy):
+    known = resunet.build(1, depth=18, width=4, seed=3)
+    np.savez("encoder.npz", **_encoder_of(known))
+    assert run("fit", "--points", folder, "--encoder", "encoder.npz", "--out", "mine", "--mpp", "0.5",
+               "--width", "4").exit_code == 2  # fmt: skip
+    ours, theirs = (net.get_layer("layer2.0.conv1").get_weights()[0] for net in (spy["net"], known))
+    assert (ours == theirs).all()
+
+
+def test_clicks_can_be_chosen_by_class(run, folder, spy):
+    for name in ("0.csv", "1.csv"):
+        (folder / "images" / name).unlink()
+    (folder / "points/3.png").unlink()
+    run("fit", "--points", folder, "--label", "nucleus", "--out", "mine", *QUICK)
+    assert [path.stem for path in spy["images"]] == ["2"]
+    result = run("fit", "--points", folder, "--label", "tumour", "--out", "mine", *QUICK)
+    assert (
+        "2.geojson holds no point of that class; expected one of 'nucleus', received 'tumour'"
+        in result.stderr
+    )
+
+
+def test_bad_files_are_left_out_and_named(run, folder, spy):
+    (folder / "images/0.csv").write_text("x,y\n10,80\n")  # rows and columns exchanged
+    (folder / "images/1.csv").write_text("x,y\n10,ten\n")
+    result = run("fit", "--points", folder, "--out", "mine", *QUICK)
+    assert [path.stem for path in spy["images"]] == ["2", "3"]
+    assert "0.csv lie outside of the image" in result.stderr
+    assert "x and y are exchanged, so turn the columns round" in result.stderr
+    assert "1.csv, line 2, holds no point; expected numbers x and y, received '10,ten'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--points", "clicks", "--tags", "names"], "one of --tags, --points, --masks, received --tags and --points"),
+        (["clicks", "--points", "clicks"], "in the folder of --points; expected images with --tags only"),
+        (["--points", "clicks", "--window", "8"], "belong to --points; expected --window with --tags only"),
+        (["clicks", "--tags", "names", "--radius", "3"], "belong to --tags; expected --radius with --points only"),
+        (["--masks", "clicks", "--complete"], "belong to --masks; expected --complete with --points only"),
+        (["--points", "clicks", "--net", "unet"], "no such net for points; expected one of resunet18, resunet34"),
+        (["--points", "clicks", "--width", "3"], "counts channels; expected an even whole number from 2, received 3"),
+        (["--points", "clicks", "--radius", "0"], "mean radius of nuclei must be positive; expected micrometres"),
+        (["--points", "clicks", "--complete", "--rounds", "1"], "expected either --complete or --rounds, received"),
+        (["--points", "clicks", "--background", "no"], "no is no folder; expected a folder of the images' background"),
+        (["--points", "clicks", "--labels", "clicks/points"], "3.png holds no coarse labels; expected numbers up to 8"),
+        (["--points", "clicks", "--encoder", "no.npz"], "no.npz"),
+        (["--points", "clicks", "--out", "my net"], "takes its name from its folder"),
+        (["--points", "clicks/points"], "holds no image with its points"),
+        (["--points", "nowhere"], "nowhere is no folder"),
+        (["--points", "clicks", "--taxonomy", "adp-func"], "clicks are on one kind of object"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_learned_is_one_sentence_before_any_training(run, folder, options, words):
+    if "--labels" in options:  # of the other three images there are none
+        for name in ("0", "1", "2"):
+            (folder / "images" / f"{name}.png").unlink()
+    result = run("fit", *QUICK, *(["--out", "mine"] if "--out" not in options else []), *options)
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert not Path("mine").exists()
+
+
+def _encoder_of(net):
+    """The encoder's weights by torchvision's names."""
+    parts = {"kernel": "weight", "gamma": "weight", "beta": "bias", "moving_mean": "running_mean",
+             "moving_variance": "running_var"}  # fmt: skip
+    state = {}
+    for layer in resunet.encoder_of(net).layers:
+        for variable in layer.weights:
+            array = keras.ops.convert_to_numpy(variable)
+            state[f"{layer.name}.{parts[variable.name]}"] = (
+                array.transpose(3, 2, 0, 1) if array.ndim == 4 else array
+            )
+    return state
