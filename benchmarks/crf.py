@@ -5,6 +5,7 @@ turns, so that what else the machine does falls on all of them; a row gives medi
 The first turn of a row is cold: the kernel has given back its memory and the lattice of places that it keeps.
 
     python benchmarks/crf.py --sizes 512 1088 --classes 2 10 --repeats 3
+    python benchmarks/crf.py --sizes 512 --classes 10 --configs func --double
 """
 
 import argparse
@@ -18,10 +19,15 @@ from pathlib import Path
 
 import numpy as np
 from scipy.cluster.vq import kmeans2
+from scipy.special import softmax
 from skimage import data as samples
 from skimage.io import imread
 
 from hsn import _native, refine
+from hsn.refinement.engines import lattice_of
+from hsn.refinement.lattice import Lattice
+from hsn.refinement.mean_field import LEAST
+from hsn.refinement.terms import terms_of
 
 CONFIGS = {  # gaussian, bilateral: HistoSegNet's, its code's defaults, its successor's, and the CRF's own paper
     "morph": ((1, 20), (10, 40, 50)),
@@ -103,7 +109,7 @@ def row(image, maps, config, repeats, with_scipy):
     first, seconds, marginals = {}, {name: [] for name in chosen}, {}
     for turn in range(repeats + 1):  # the first is cold
         for name, options in chosen.items():
-            if turn == 0 and _native.kernel:
+            if turn == 0 and name.startswith("kernel"):
                 _native.kernel.release()
             spent, marginals[name] = timed(name, options, maps, image, config)
             seconds[name].append(spent)
@@ -125,6 +131,40 @@ def row(image, maps, config, repeats, with_scipy):
             line += f"  apart {apart.max():.0e}, 99.99 % within {np.quantile(apart, 0.9999):.0e}"
         print(line, flush=True)
     return ratios
+
+
+def in_double_precision(maps, image, gaussian, bilateral, iterations=5):
+    """The engines' formula in float64, on the lattice whose places are float32 as theirs."""
+
+    def product(steps, values):
+        for step in steps:
+            values = step @ values
+        return values
+
+    kernels = []
+    for term in terms_of(image, gaussian, bilateral, ()):
+        lattice = Lattice(term.features())
+        points = lattice.slice.astype(np.float64)
+        steps = [points.T, *(blur.astype(np.float64) for blur in lattice.blurs), points]
+        kernels.append((term.weight, steps, 1 / np.sqrt(product(steps, np.ones((points.shape[0], 1))))))
+    unary = -np.log(np.clip(maps, np.float32(LEAST), 1).astype(np.float64)).reshape(-1, maps.shape[2])
+    marginals = softmax(-unary, axis=1)
+    for _ in range(iterations):
+        messages = sum(weight * d * product(steps, d * marginals) for weight, steps, d in kernels)
+        marginals = softmax(messages - unary, axis=1)
+    return marginals.reshape(maps.shape)
+
+
+def distances_to_double(image, maps, config):
+    """Print how far each variant's marginals lie from those of double precision."""
+    exact = in_double_precision(maps, image, *CONFIGS[config])
+    for name, options in variants(with_scipy=True).items():
+        apart = np.abs(timed(name, options, maps, image, config)[1] - exact).max(axis=2)
+        print(
+            f"{image.shape[0]:5} {maps.shape[2]:3} {config:9} {name:14} from float64: at most {apart.max():.1e}, "
+            f"{1e6 * (apart > 2e-3).mean():6.1f} pixels in a million by more than 2e-3",
+            flush=True,
+        )
 
 
 def peak_memory(name, options, size_px, classes, config):
@@ -164,9 +204,6 @@ def bandwidth():
 
 def bandwidth_reached(size_px, classes, config):
     """Bytes a second that the kernel's iterations must move at least, on one core: rows, weights and evidence."""
-    from hsn.refinement.engines import lattice_of
-    from hsn.refinement.terms import terms_of
-
     image = crop(size_px)
     maps = colour_clusters(image, classes)
     gaussian, bilateral = CONFIGS[config]
@@ -196,6 +233,7 @@ def main():
     parser.add_argument("--configs", nargs="+", default=list(CONFIGS), choices=list(CONFIGS))
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--no-scipy", action="store_true")
+    parser.add_argument("--double", action="store_true", help="distances to float64 instead of times")
     asked = parser.parse_args()
     print(f"kernel {_native.kernel.__name__ if _native.kernel else 'not compiled'}, {os.cpu_count()} cores")
 
@@ -205,8 +243,13 @@ def main():
         for classes in asked.classes:
             maps = colour_clusters(image, classes)
             for config in asked.configs:
+                if asked.double:
+                    distances_to_double(image, maps, config)
+                    continue
                 for name, ratio in row(image, maps, config, asked.repeats, not asked.no_scipy).items():
                     ratios.setdefault((size_px, name), []).append(ratio)
+    if asked.double:
+        return
     print(
         "\nratios to pydensecrf2 as installed: lowest, median, highest; medians flushed, and of first calls"
     )

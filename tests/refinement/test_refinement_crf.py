@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy.ndimage import gaussian_filter
+from scipy.special import softmax
 from skimage.io import imread
 
 from hsn import Refusal, _native
 from hsn.refinement.crf import probabilities_of, refine
 from hsn.refinement.engines import solve
+from hsn.refinement.lattice import Lattice
 from hsn.refinement.mean_field import Problem
+from hsn.refinement.terms import Term, terms_of
 
 CONFIGS = {  # gaussian (px, weight), bilateral (px, grey levels, weight): HistoSegNet's and its successor's
     "morph": ((1, 20), (10, 40, 50)),
@@ -67,6 +71,37 @@ def test_labels_agree_with_the_released_implementation(tissue, name, engine):
     assert (ours.argmax(axis=2) == theirs.argmax(axis=2)).mean() >= 0.999
     # A pixel between two classes turns on the order of float32 sums; all but a few agree closely.
     assert np.quantile(np.abs(ours - theirs), 0.9999) < 2e-3
+
+
+def in_double_precision(maps, image, gaussian, bilateral, iterations=5):
+    """The module's formula in float64, on the lattice whose places are float32."""
+    kernels = []
+    for term in terms_of(image, gaussian, bilateral, ()):
+        lattice = Lattice(term.features())
+        lattice.slice = lattice.slice.astype(np.float64)
+        steps = [lattice.slice.T, *(blur.astype(np.float64) for blur in lattice.blurs), lattice.slice]
+        kernels.append((term.weight, steps, 1 / np.sqrt(product(steps, np.ones((image[..., 0].size, 1))))))
+    unary = -np.log(np.clip(maps, np.float32(1e-5), 1).astype(np.float64)).reshape(-1, maps.shape[2])
+    marginals = softmax(-unary, axis=1)
+    for _ in range(iterations):
+        messages = sum(weight * d * product(steps, d * marginals) for weight, steps, d in kernels)
+        marginals = softmax(messages - unary, axis=1)
+    return marginals.reshape(maps.shape)
+
+
+def product(steps, values):
+    for step in steps:
+        values = step @ values
+    return values
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", CONFIGS)
+def test_marginals_are_those_of_double_precision(tissue, name, engine):
+    image, maps = tissue
+    gaussian, bilateral = CONFIGS[name]
+    marginals = refine(maps, image, gaussian=gaussian, bilateral=bilateral, engine=engine)
+    assert np.abs(marginals - in_double_precision(maps, image, gaussian, bilateral)).max() < 1e-3
 
 
 @pytest.fixture
@@ -176,6 +211,33 @@ def test_the_kernel_ends_where_scipy_ends(ihc):
         assert np.quantile(np.abs(ours - theirs), 0.999) < 1e-4
 
 
+@pytest.mark.skipif(not _native.kernel, reason="not compiled")
+def test_the_lattice_that_is_kept_serves_only_the_question_it_was_built_for(made):
+    evidence, image = made
+    usual = {"gaussian": (2, 3), "bilateral": (9, 30, 5), "engine": "native"}
+    questions = [usual, {**usual, "gaussian": (2, 4)}, {**usual, "gaussian": (3, 4)}]
+    questions += [{**usual, "normalisation": kind} for kind in ("before", "after", "none")]
+    sizes = [(evidence, image), (evidence[:29, :29], image[:29, :29]), (evidence[:28], image[:28])]
+    for question in [*questions, usual]:
+        for maps, picture in sizes:
+            kept = refine(maps, picture, **question)
+            _native.kernel.release()
+            np.testing.assert_array_equal(kept, refine(maps, picture, **question))
+
+
+@pytest.mark.skipif(not _native.kernel, reason="not compiled")
+def test_calls_may_run_side_by_side(ihc):
+    def call(side_px):
+        image = ihc[:side_px, :side_px]
+        return refine(image[..., :2] / np.float32(255), image, engine="native", threads=2)
+
+    sides_px = [40, 150, 41, 150, 42, 140] * 3
+    alone = [call(side_px) for side_px in sides_px]
+    with ThreadPoolExecutor(3) as pool:
+        together = list(pool.map(call, sides_px))
+    assert all((a == b).all() for a, b in zip(alone, together, strict=True))
+
+
 shapes = st.tuples(st.integers(1, 9), st.integers(1, 9), st.integers(1, 4))
 
 
@@ -272,13 +334,46 @@ def test_too_large_an_image_is_sent_to_blocks():
     # A broadcast view: a huge image that takes no memory.
     huge = np.broadcast_to(np.float32(0.5), (30_000, 30_000, 2))
     with pytest.raises(Refusal, match=r"too large for one lattice.*give `memory`"):
-        solve(Problem(huge, [0, 1], terms_of_a_huge_image()))
+        solve(Problem(huge, [0, 1], [Term(1.0, (30_000, 30_000), 3.0)]))
 
 
-def terms_of_a_huge_image():
-    from hsn.refinement.terms import Term
-
-    return [Term(1.0, (30_000, 30_000), 3.0)]
+@pytest.mark.skipif(not _native.kernel, reason="not compiled")
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"probabilities": np.ones((4, 5), np.float32)}, "must be .height, width, classes"),
+        ({"probabilities": np.ones((0, 5, 2), np.float32)}, "at least one pixel"),
+        ({"present": []}, "at least one class"),
+        ({"present": [0, 2]}, "must name classes"),
+        ({"penalties": [0.0, 1.0]}, "one penalty a pair"),
+        ({"normalisation": "both"}, "unknown normalisation"),
+        ({"least": 0.0}, "must be a probability"),
+        ({"place": [0, 0, 3]}, "`place` is top"),
+        ({"place": [0, 0, -3, 1]}, "rows must be finite|spreads must be positive"),
+        ({"place": [0, 0, np.nan, 1]}, "must be finite"),
+        ({"place": [-1, 0, 3, 1]}, "rows must be"),
+        ({"image": np.zeros((5, 4, 3), np.uint8)}, "`image` must be"),
+        ({"features": np.zeros((5, 4, 2), np.float32)}, "must cover the image"),
+        ({"digits": [1, 0]}, "belong together"),
+        ({"weight": -1.0}, "must not be negative"),
+    ],
+)
+def test_the_kernels_border_checks_what_python_hands_over(wrong, words):
+    term = {"place": [0, 0, 3, 1], "digits": [1, 9, 0], "lowest": [-9, -9, -9], "weight": 1.0}
+    call = {
+        "probabilities": np.ones((4, 5, 2), np.float32),
+        "present": [0, 1],
+        "normalisation": "symmetric",
+        "penalties": [],
+        "least": 1e-5,
+        "iterations": 1,
+        "tolerance": 0.0,
+        "threads": 1,
+    }
+    term.update({key: value for key, value in wrong.items() if key not in call})
+    call.update({key: value for key, value in wrong.items() if key in call})
+    with pytest.raises(ValueError, match=words):
+        _native.kernel.mean_field(terms=[_native.kernel.Term(**term)], **call)
 
 
 def test_half_precision_and_masks_are_taken(made):
@@ -337,7 +432,6 @@ def test_without_the_extension_all_the_rest_works():
     assert "Refusal: the compiled kernel is not there" in run.stderr
 
 
-@pytest.mark.slow
 def test_the_tests_of_this_room_pass_without_the_extension():
     command = [
         sys.executable,

@@ -68,6 +68,35 @@ def test_it_stands_for_the_gaussian_of_all_pairs(engine):
     assert np.abs(mean.reshape(40, 40)[inner] - expected).max() < 0.04
 
 
+@pytest.mark.parametrize("engine", ["scipy", NATIVE])
+@pytest.mark.parametrize(
+    ("spread_px", "srgb", "error"), [(1, None, 0.05), (3, None, 0.05), (3, 13, 0.12), (10, 20, 0.12)]
+)
+def test_on_8_by_8_its_means_are_those_of_all_pairs_within_its_documented_error(
+    engine, spread_px, srgb, error, ihc, rng
+):
+    y, x = np.mgrid[:8, :8]
+    features = np.stack([x, y], axis=-1) / spread_px
+    if srgb:
+        features = np.concatenate([features, ihc[100:108, 100:108] / srgb], axis=-1)
+    values, ones, flat = rng.random((64, 20)), np.ones((64, 1)), features.reshape(64, -1)
+    lattice = lattice_of(features, engine)
+    mean = lattice.filter(values) / lattice.filter(ones)
+    assert np.abs(mean - exact(flat, values) / exact(flat, ones)).max() < error
+
+
+@needs_kernel
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40_000), (40_000, 1), (3, 9_000), (150, 140)])
+@pytest.mark.parametrize("colour", ["constant", "any"])
+def test_the_kernel_is_scipy_on_flat_images_and_on_one_colour(shape, colour, rng):
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    rgb = rng.integers(0, 256, (*shape, 3)) if colour == "any" else np.full((*shape, 3), 200)
+    features = np.concatenate([np.stack([x, y], axis=-1) / 10, rgb / 20], axis=-1)
+    values = rng.random((shape[0] * shape[1], 2))
+    ours, theirs = (lattice_of(features, engine).filter(values) for engine in ("native", "scipy"))
+    np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=1e-5)
+
+
 @needs_kernel
 @settings(max_examples=40, deadline=None)
 @given(
