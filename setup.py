@@ -40,16 +40,22 @@ LEVELS = {  # module: flags of GCC and Clang, flags of MSVC
 
 
 class BuildWhatCan(build_ext):
-    """Build each level; a level that does not compile is told in one line and left out."""
+    """Build each level; what does not compile is told in one line and left out, and without `portable` all of it."""
+
+    has_compiler = True
 
     def build_extension(self, extension):
-        gcc, msvc = LEVELS[extension.name.rpartition(".")[2]]
+        if not self.has_compiler:
+            return
+        level = extension.name.rpartition(".")[2]
+        gcc, msvc = LEVELS[level]
         unix = self.compiler.compiler_type != "msvc"
         extension.extra_compile_args = GCC + gcc if unix else MSVC + msvc
         extension.extra_link_args = ["-pthread"] if unix and sys.platform != "darwin" else []
         try:
             super().build_extension(extension)
         except Exception:  # whatever a missing or old compiler raises
+            self.has_compiler = level != "portable"
             print(f"hsn: {extension.name} was not built, for want of a C++17 compiler; SciPy does its work.")
 
 

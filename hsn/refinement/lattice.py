@@ -16,8 +16,6 @@ References
    2010.
 """
 
-from copy import copy
-
 import numpy as np
 from scipy import sparse
 
@@ -40,8 +38,6 @@ class Lattice:
     ----------
     slice : sparse float32 (N, M)
         Weights of each point at its d + 1 corners, of the M corners that any point uses.
-    splat : sparse float32 (M, N)
-        Its transpose.
     blurs : list of d + 1 sparse float32 (M, M)
         One an axis: a corner plus half of its two neighbours. A neighbour that no point uses counts as 0.
 
@@ -78,7 +74,6 @@ class Lattice:
         self.slice = sparse.csr_array(
             (weights.T.ravel(), np.stack(rows, axis=1).ravel(), places), shape=(len(features), start)
         )
-        self.splat = self.slice.T
         self.blurs = [_blur(tables, step) for step in steps]
 
     def filter(self, values, *, transposed=False):
@@ -102,40 +97,10 @@ class Lattice:
         >>> one_place.filter(np.array([[1.0], [3.0]])).round(2).tolist() == 2 * [[np.float32(3.78)]]
         True
         """
-        smooth = self.splat @ np.ascontiguousarray(values, np.float32)  # (M, C)
+        smooth = self.slice.T @ np.ascontiguousarray(values, np.float32)  # (M, C)
         for blur in reversed(self.blurs) if transposed else self.blurs:
             smooth = blur @ smooth
-        filtered = self.slice @ smooth
-        filtered *= gain(len(self.blurs) - 1)
-        return filtered
-
-    def scaled(self, before, after):
-        """Return the lattice whose filter is diag(after) K diag(before), which costs no more than K.
-
-        Parameters
-        ----------
-        before, after : float32 arrays, shape (N,)
-
-        Returns
-        -------
-        Lattice
-
-        Examples
-        --------
-        >>> lattice, ones = Lattice(np.zeros((2, 3))), np.ones((2, 1))
-        >>> twice = lattice.scaled(np.full(2, 2), np.ones(2)).filter(ones)
-        >>> bool((twice == 2 * lattice.filter(ones)).all())
-        True
-        """
-        scaled = copy(self)
-        scaled.splat = _rows_times(self.slice, before).T
-        scaled.slice = _rows_times(self.slice, after)
-        return scaled
-
-
-def _rows_times(matrix, factors):
-    each = np.repeat(np.asarray(factors, np.float32), np.diff(matrix.indptr))
-    return sparse.csr_array((matrix.data * each, matrix.indices, matrix.indptr), shape=matrix.shape)
+        return (self.slice @ smooth) * gain(len(self.blurs) - 1)
 
 
 def gain(dimension):

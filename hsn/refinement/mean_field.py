@@ -4,7 +4,6 @@ Krähenbühl, Koltun, NeurIPS 2011, algorithm 1: all pixels are updated in paral
 """
 
 from dataclasses import dataclass
-from functools import reduce
 
 import numpy as np
 
@@ -47,8 +46,7 @@ class Problem:
 
     def unary(self):
         """Return U = -ln p of the present classes: float32 (N, K)."""
-        # `take` keeps a pixel's classes together; indexing by a list would put its pixels last.
-        chosen = np.take(self.probabilities.reshape(-1, self.probabilities.shape[2]), self.present, axis=1)
+        chosen = self.probabilities.reshape(-1, self.probabilities.shape[2])[:, self.present]
         return -np.log(np.clip(chosen, np.float32(LEAST), 1))
 
     def spread(self, marginals):
@@ -72,17 +70,15 @@ def solve(problem):
     marginals = softmax(-unary)  # (N, K)
     for _ in range(problem.iterations):
         logits = -unary
-        if (
-            problem.penalties is None
-        ):  # Potts: logits may count from the first class, which then needs no channel
-            relative = marginals[:, 1:] - marginals[:, :1]
-            for kernel in kernels:
-                logits[:, 1:] += kernel(relative)
-        else:
-            for kernel in kernels:
+        for kernel in kernels:
+            if (
+                problem.penalties is None
+            ):  # Potts: logits may count from the first class, which then needs no channel
+                logits[:, 1:] += kernel(marginals[:, 1:] - marginals[:, :1])
+            else:
                 logits -= kernel(marginals) @ problem.penalties.T
         before, marginals = marginals, softmax(logits)
-        if problem.tolerance and np.abs(marginals - before).max() < problem.tolerance:
+        if np.abs(marginals - before).max() < problem.tolerance:
             break
     return problem.spread(marginals)
 
@@ -95,24 +91,20 @@ def softmax(logits):
     >>> softmax(np.zeros((1, 4))).tolist()
     [[0.25, 0.25, 0.25, 0.25]]
     """
-    # Class by class: NumPy's maximum and sum over a short last axis are many times slower.
-    most = reduce(np.maximum, np.moveaxis(logits, -1, 0))[..., None]
-    masses = logits - most
-    np.exp(np.maximum(masses, LEAST_LOGIT, out=masses), out=masses)
-    masses /= (masses @ np.ones(masses.shape[-1], masses.dtype))[..., None]
-    return masses
+    masses = np.exp(np.maximum(logits - logits.max(-1, keepdims=True), LEAST_LOGIT))
+    return masses / masses.sum(-1, keepdims=True)
 
 
 def _kernel(term, normalisation):
     """Return Q -> w K̃ Q of a term, with K̃ = D K D, K D, D K or K."""
     lattice = Lattice(term.features())
     mass = lattice.filter(np.ones((lattice.slice.shape[0], 1), np.float32)) + TINY  # (N, 1)
-    one = np.ones_like(mass)
+    one = np.float32(1)
     before, after = {
         "symmetric": (1 / np.sqrt(mass), 1 / np.sqrt(mass)),
         "before": (1 / mass, one),
         "after": (one, 1 / mass),
         "none": (one, one),
     }[normalisation]
-    # As diagonals of splat and slice, the factors cost nothing an iteration.
-    return lattice.scaled(before[:, 0], np.float32(term.weight) * after[:, 0]).filter
+    after = after * np.float32(term.weight)
+    return lambda marginals: after * lattice.filter(before * marginals)
