@@ -112,7 +112,7 @@ def test_critics_that_do_not_normalise_start_with_scores_that_differ(rng):
     noise = rng.uniform(-1, 1, size=(1, 30, 30, 3)).astype("float32")
     plain = singan.critic(32, batch_norm=False, seed=0)
     assert not [layer for layer in plain.layers if isinstance(layer, singan.BatchStatistics)]
-    before_last = keras.Model(plain.inputs, plain.layers[-2].output)
+    before_last = keras.Model(plain.input, plain.layers[-2].output)
     assert ops.convert_to_numpy(before_last(noise)).std() > 0.1
 
 
