@@ -84,6 +84,14 @@ def test_a_point_without_colour_around_is_marked():
     assert 20 <= (part == part[55, 55]).sum() <= 40  # a disk of radius 3
 
 
+def test_near_a_point_nothing_is_background():
+    image, _ = tissue(PLACES, radius=4)
+    target, weight = cluster_label(image, PLACES)
+    away = ndimage.distance_transform_edt(tissue(PLACES, radius=0)[1] == 0)
+    assert not ((target == 0) & (weight > 0) & (away <= 10)).any()
+    assert ((target == 0) & (weight > 0) & (away < 12)).any()
+
+
 def test_a_part_without_a_point_is_unknown():
     image, _ = tissue(PLACES)
     image[50:57, 50:57] = NUCLEUS  # 15 px from any click: no nucleus that anybody clicked
