@@ -1,8 +1,8 @@
 """Objects: a system that tells objects apart learns from random crops of images and their label images.
 
 A system is a net with what surrounds it, as `hsn.nets.maskrcnn.MaskRCNN` is. It has `teaching`, the net that the loop
-trains; `loss`; ``examples(images, instances, rng)``, what a step learns from; and ``segment(image)``, whose result has
-`scored` and `said`. Nothing here knows what net it is.
+trains; `loss`; ``examples(images, instances, known, rng)``, what a step learns from; and ``segment(image)``, whose
+result has `scored` and `said`. Nothing here knows what net it is.
 """
 
 from dataclasses import dataclass
@@ -75,7 +75,7 @@ class Learning:
     seed: int = 0
 
 
-def fit(system, images, annotations, learning, *, out, show=True):
+def fit(system, images, annotations, learning, *, out, known=None, show=True):
     """Train a system on images whose objects are outlined.
 
     Parameters
@@ -89,6 +89,9 @@ def fit(system, images, annotations, learning, *, out, show=True):
     learning : Learning
     out : path
         Folder of the history and the state; a run that was killed goes on from its last epoch.
+    known : sequence of bool arrays (H, W), optional
+        Per image where its objects are told, as `hsn.refinement.overlaps.pseudo_labels` gives it; everywhere by
+        default. Validation does not ask.
     show : bool
         Whether to show a progress bar.
 
@@ -107,8 +110,10 @@ def fit(system, images, annotations, learning, *, out, show=True):
         refuse("there is no such score to choose by", expected=" or ".join(MONITORS), received=learning.monitor,
                remedy="leave `monitor` out")  # fmt: skip
     pairs = [_pair(*pair) for pair in _together(images, annotations)]
+    known = [np.ones(objects.shape, bool) for _, objects in pairs] if known is None else known
+    told = [(*pair, where) for pair, where in _together(pairs, known)]
     learned, held_out = hold_out(len(pairs), learning.validation, seed=learning.seed)
-    crops = Crops([pairs[k] for k in learned], learning)
+    crops = Crops([told[k] for k in learned], learning)
     plan = Plan(
         epochs=learning.epochs,
         steps=learning.steps,
@@ -142,32 +147,38 @@ def _pair(image, instances):
 
 
 class Crops:
-    """Random crops; what a batch holds follows from the seed, the epoch and the step."""
+    """Random crops; what a batch holds follows from the seed, the epoch and the step.
 
-    def __init__(self, pairs, learning):
-        self._pairs, self._learning = pairs, learning
+    Parameters
+    ----------
+    told : sequence of (uint8 (H, W, 3), int32 (H, W), bool (H, W))
+        Images, their objects, and where these are known.
+    learning : Learning
+    """
+
+    def __init__(self, told, learning):
+        self._told, self._learning = told, learning
 
     def batch(self, epoch, step):
-        """Pixels (B, px, px, 3), objects (B, px, px), and a generator for what else is drawn."""
-        of, pairs = self._learning, self._pairs
+        """Pixels (B, px, px, 3), objects and where they are known (B, px, px), a generator for what else is drawn."""
+        of, told = self._learning, self._told
         rng = np.random.default_rng((of.seed, epoch, step))
-        order = np.random.default_rng((of.seed, epoch)).permutation(len(pairs))
+        order = np.random.default_rng((of.seed, epoch)).permutation(len(told))
         chosen = order[(step * of.batch + np.arange(of.batch)) % len(order)]
-        crops = [self._crop(rng, *pairs[k]) for k in chosen]
-        images, instances = (np.stack(side) for side in zip(*crops, strict=True))
-        return images, instances, rng
+        crops = [self._crop(rng, *told[k]) for k in chosen]
+        return *(np.stack(side) for side in zip(*crops, strict=True)), rng
 
-    def _crop(self, rng, image, instances):
+    def _crop(self, rng, image, instances, known):
         of = self._learning
         warp = draw_warp(
             rng, instances.shape, of.crop_px, zoom=of.zoom, flips=of.flips, turn_deg=of.turn_deg, skew=of.skew
         )
         color = draw(rng, flips=False, quarter_turns=False, gain=of.gain, offset=of.offset)
-        # Beyond the image's edge the picture is mirrored but nothing is told; there it shows the mean instead.
+        # Beyond the image's edge the picture is mirrored, which would complete objects that are told as cut.
         outside = warp.weight(np.ones(instances.shape, np.float32)) < 1
         pixels = color.paint(warp.image(image))
         pixels[outside] = image.mean(axis=(0, 1))
-        return pixels, without_small(warp.labels(instances), of.least_px)
+        return pixels, without_small(warp.labels(instances), of.least_px), warp.weight(known) == 1
 
 
 def without_small(instances, least_px):

@@ -25,6 +25,9 @@ def system():
     return MaskRCNN(net, TINY)
 
 
+KNOWN = np.ones((2, 64, 64), bool)
+
+
 def squares():
     instances = np.zeros((2, 64, 64), np.int32)
     instances[0, 8:20, 10:22], instances[0, 40:50, 30:44], instances[1, 20:31, 20:30] = 1, 2, 1
@@ -107,7 +110,7 @@ def test_it_is_saved_as_stock_layers_and_finds_the_same_afterwards(system, tmp_p
 
 def test_examples_are_what_the_teaching_net_takes(system):
     images, instances = squares()
-    inputs, target, _ = system.examples(images, instances, np.random.default_rng(0))
+    inputs, target, _ = system.examples(images, instances, KNOWN, np.random.default_rng(0))
     assert {k: v.shape for k, v in inputs.items()} == {
         "image": (2, 64, 64, 3), "boxes": (2, 12, 4), "places": (2, 12), "mask_boxes": (2, 3, 4), "mask_places": (2, 3),
     }  # fmt: skip
@@ -119,7 +122,7 @@ def test_examples_are_what_the_teaching_net_takes(system):
     assert prediction["mask_logits"].shape == (6, 28, 28, 2)
     value = float(system.loss(target, prediction, None, inputs))
     assert np.isfinite(value)
-    again, _, _ = system.examples(images, instances, np.random.default_rng(0))
+    again, _, _ = system.examples(images, instances, KNOWN, np.random.default_rng(0))
     np.testing.assert_array_equal(inputs["boxes"], again["boxes"])
 
 
@@ -128,7 +131,7 @@ def test_all_layers_learn(system):
     import tensorflow as tf
 
     images, instances = squares()
-    inputs, target, _ = system.examples(images, instances, np.random.default_rng(0))
+    inputs, target, _ = system.examples(images, instances, KNOWN, np.random.default_rng(0))
     with tf.GradientTape() as tape:
         value = system.loss(target, system.teaching(inputs, training=True), None, inputs)
     variables = system.net.trainable_weights

@@ -64,6 +64,40 @@ def test_an_anchor_that_is_best_for_two_objects_moves_to_the_one_it_overlaps_mos
         assert not made["deltas"].any()
 
 
+def test_where_nothing_is_known_there_is_no_background(rng):
+    """Pseudo-labels that are doubted: their boxes teach neither object nor background."""
+    instances, unknown = np.zeros((128, 128), np.int32), np.zeros((128, 128), bool)
+    instances[10:20, 10:20], unknown[64:] = 1, True
+    truth = boxes.around(instances)
+    made = anchor_targets(LAID, truth, replace(PAPER, rpn_drawn=100_000), rng, unknown=unknown)
+    low = (LAID[:, 0] >= 64) & (LAID[:, 2] <= 128)
+    assert not made["known"][low].any()
+    assert made["known"][(LAID[:, 2] < 60) & (boxes.iou(LAID, truth)[:, 0] < 0.3)].all()
+    proposals = np.float32([[10, 10, 20, 20]] + [[t, 50, t + 10, 60] for t in range(40, 100, 5)])
+    regions, made = roi_targets(proposals, instances, replace(PAPER, roi_share=0.05), rng, unknown=unknown)
+    drawn = regions[made["known"] > 0]
+    assert sorted(drawn[1:, 0].tolist()) == [
+        40,
+        45,
+        50,
+        55,
+    ]  # a box from 60 on is unknown for more than a half
+
+
+def test_shares_are_those_of_the_pixels(rng):
+    mask = rng.random((20, 30)) < 0.4
+    start = rng.integers(-3, 25, (60, 2))
+    these = np.concatenate([start, start + rng.integers(1, 12, (60, 2))], axis=1)
+    padded = np.pad(mask, 50)
+    wanted = [padded[50 + t : 50 + b, 50 + a : 50 + c].mean() for t, a, b, c in these]
+    np.testing.assert_allclose(boxes.shares(mask, these), wanted)
+
+
+def test_an_object_that_no_anchor_meets_claims_none(rng):
+    made = anchor_targets(LAID, np.float32([[500, 500, 520, 520]]), PAPER, rng)
+    assert made["objects"].sum() == 0
+
+
 def test_an_image_without_objects_is_background(rng):
     made = anchor_targets(LAID, np.zeros((0, 4), np.float32), PAPER, rng)
     assert made["objects"].sum() == 0

@@ -44,7 +44,7 @@ class Threshold:
         self.teaching = self.net = keras.Model(x, grey)
         self.seen = []
 
-    def examples(self, images, instances, rng):
+    def examples(self, images, instances, known, rng):
         self.seen.append((images, instances, rng.integers(1000), self.net.get_weights()[0].copy()))
         return images / 255, (instances > 0)[..., None].astype("float32"), None
 
@@ -98,18 +98,25 @@ def test_crops_move_objects_with_their_image():
     instances[10:30, 15:40], instances[35:55, 5:30] = 1, 2
     image = np.stack([100 + 50 * instances] * 3, axis=2).astype(np.uint8)
     moving = replace(STILL, crop_px=48, zoom=(0.8, 1.25), flips=(True, True), turn_deg=180.0, batch=4)
-    images, told, _ = Crops([(image, instances)], moving).batch(0, 0)
+    known = np.ones((60, 70), bool)
+    known[40:] = False
+    images, told, sure, _ = Crops([(image, instances, known)], moving).batch(0, 0)
     for pixels, numbers in zip(images, told, strict=True):
         inside = [pixels[numbers == n].mean() for n in range(1, numbers.max() + 1)]
         assert all(min(abs(i - 150), abs(i - 200)) < 15 for i in inside)
     assert len(np.unique(images.mean(axis=(1, 2, 3)))) == 4
+    # All of the first object is known, and most of the second is not.
+    first, second = (np.abs(images[..., 0] - value) < 5 for value in (150, 200))
+    assert sure[first & (told > 0)].mean() > 0.95
+    assert sure[second & (told > 0)].mean() < 0.5
 
 
 def test_small_rests_are_not_told():
     instances = np.zeros((40, 40), np.int32)
     instances[3:5, 3], instances[20:30, 20:30] = 1, 2
     image = np.full((40, 40, 3), 9, np.uint8)
-    _, told, _ = Crops([(image, instances)], replace(STILL, crop_px=40, batch=1, least_px=4)).batch(0, 0)
+    whole = replace(STILL, crop_px=40, batch=1, least_px=4)
+    _, told, _, _ = Crops([(image, instances, np.ones((40, 40), bool))], whole).batch(0, 0)
     assert np.unique(told).tolist() == [0, 1]
     assert (told > 0).sum() == 100
 

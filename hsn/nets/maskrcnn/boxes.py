@@ -53,6 +53,29 @@ def iou(boxes, others):
     return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
 
 
+def shares(mask, boxes):
+    """The share of each box, its ends rounded, that lies in a mask: float64 (n,); 0 where it has no pixel.
+
+    Parameters
+    ----------
+    mask : bool array, shape (H, W)
+        False is meant beyond it.
+    boxes : float array, shape (n, 4)
+
+    Examples
+    --------
+    >>> shares(np.array([[1, 1, 0, 0]], bool), np.array([[0, 1, 1, 3], [0, 0, 1, 2], [-1, 0, 1, 2]])).tolist()
+    [0.5, 1.0, 0.5]
+    """
+    sums = np.pad(
+        np.cumsum(np.cumsum(mask, axis=0, dtype=np.int64), axis=1), ((1, 0), (1, 0))
+    )  # of all before
+    ends = np.rint(boxes).astype(int)
+    top, left, bottom, right = clip(ends, mask.shape).T
+    inside = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
+    return inside / np.maximum(areas(ends), 1)
+
+
 def encode(boxes, wanted, spread):
     """How boxes must change to be the wanted ones: shifts over their size and logs of growth, over `spread`; (n, 4).
 

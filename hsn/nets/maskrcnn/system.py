@@ -45,7 +45,7 @@ class MaskRCNN:
         """The five terms; what is unknown is said by the targets themselves."""
         return losses.loss(target, prediction)
 
-    def examples(self, images, instances, rng):
+    def examples(self, images, instances, known, rng):
         """What a step learns from.
 
         The proposals are those of the net as it is now, so its trunk runs once more than a loop inside the graph would
@@ -58,6 +58,8 @@ class MaskRCNN:
             RGB, 0..255.
         instances : int array, shape (N, px, px)
             0 background, 1..n without gaps.
+        known : bool array, shape (N, px, px)
+            False where there may be objects that are not told: there is no background to learn.
         rng : numpy.random.Generator
 
         Returns
@@ -70,16 +72,17 @@ class MaskRCNN:
         seen = self._seen(pixels)
         laid = self._anchors(shape)
         rows = []
-        for logits, deltas, objects in zip(
-            seen["anchor_logits"], seen["anchor_deltas"], instances, strict=True
+        for logits, deltas, objects, unknown in zip(
+            seen["anchor_logits"], seen["anchor_deltas"], instances, ~known, strict=True
         ):
             truth = b.around(objects)
             proposals, _ = propose(
                 logits, deltas, laid, shape, spread=numbers.spread, candidates=numbers.candidates,
                 overlap=numbers.rpn_overlap_learning, limit=numbers.proposals_learning,
             )  # fmt: skip
-            regions, of_regions = roi_targets(np.concatenate([truth, proposals]), objects, numbers, rng)
-            of_anchors = anchor_targets(laid, truth, numbers, rng)
+            proposals = np.concatenate([truth, proposals])
+            regions, of_regions = roi_targets(proposals, objects, numbers, rng, unknown=unknown)
+            of_anchors = anchor_targets(laid, truth, numbers, rng, unknown=unknown)
             rows.append((regions, of_anchors, of_regions))
         regions = np.stack([row[0] for row in rows])
         of_anchors, of_regions = (_stacked([row[k] for row in rows]) for k in (1, 2))

@@ -1,14 +1,16 @@
 """Targets: which anchors and regions are objects, how their boxes must change, and their masks.
 
-What is not said of an anchor or a region has weight 0.
+What is not said of an anchor or a region has weight 0; so has what would be background where nothing is known.
 """
 
 import numpy as np
 
 from . import boxes as b
 
+DOUBTFUL = 0.5  # share of a box that lies where nothing is known, from which it is no background
 
-def anchor_targets(anchors, truth, numbers, rng):
+
+def anchor_targets(anchors, truth, numbers, rng, *, unknown=None):
     """What the proposal net should say of anchors.
 
     An anchor whose best IoU with an object is below `rpn_negative` is background; one of `rpn_positive` or more is an
@@ -22,6 +24,8 @@ def anchor_targets(anchors, truth, numbers, rng):
         Boxes of the objects; n may be 0.
     numbers : Numbers
     rng : numpy.random.Generator
+    unknown : bool array, shape (H, W), optional
+        Where there may be objects that are not told.
 
     Returns
     -------
@@ -49,9 +53,15 @@ def anchor_targets(anchors, truth, numbers, rng):
         objects |= ((table == top) & (top > 0)).any(axis=1)  # an object that no anchor meets has none
         positive = np.flatnonzero(objects)
         deltas[positive] = b.encode(anchors[positive], truth[owner[positive]], numbers.spread)
+    negative &= ~objects & ~_doubtful(anchors, unknown)
     drawn = _draw(rng, objects, numbers.rpn_drawn // 2)
-    known = drawn | _draw(rng, negative & ~objects, numbers.rpn_drawn - drawn.sum())
+    known = drawn | _draw(rng, negative, numbers.rpn_drawn - drawn.sum())
     return {"objects": objects.astype(np.float32), "known": known.astype(np.float32), "deltas": deltas}
+
+
+def _doubtful(boxes, unknown):
+    """Which boxes lie where nothing is known, bool (n,)."""
+    return np.zeros(len(boxes), bool) if unknown is None else b.shares(unknown, boxes) >= DOUBTFUL
 
 
 def _draw(rng, among, count):
@@ -62,7 +72,7 @@ def _draw(rng, among, count):
     return drawn
 
 
-def roi_targets(proposals, instances, numbers, rng):
+def roi_targets(proposals, instances, numbers, rng, *, unknown=None):
     """Draw regions for the heads to learn from, and what they should say of them.
 
     A region with an IoU of `roi_positive` or more with an object is that object. At most the share `roi_share` of
@@ -76,6 +86,8 @@ def roi_targets(proposals, instances, numbers, rng):
         0 background, 1..n.
     numbers : Numbers
     rng : numpy.random.Generator
+    unknown : bool array, shape (H, W), optional
+        Where there may be objects that are not told.
 
     Returns
     -------
@@ -101,7 +113,8 @@ def roi_targets(proposals, instances, numbers, rng):
     owner = table[positive].argmax(axis=1)
     # "As many as keep the share" is 2.03 negatives to a positive at a share of 0.33.
     others = int(len(positive) / numbers.roi_share) - len(positive) if len(positive) else numbers.rois
-    negative = _some(rng, table.max(axis=1) < numbers.roi_positive, min(others, numbers.rois - len(positive)))
+    background = (table.max(axis=1) < numbers.roi_positive) & ~_doubtful(proposals, unknown)
+    negative = _some(rng, background, min(others, numbers.rois - len(positive)))
     count, total = len(positive), len(positive) + len(negative)
     regions = np.zeros((numbers.rois, 4), np.float32)
     regions[:total] = proposals[np.concatenate([positive, negative])]
