@@ -4,8 +4,8 @@
 
 The image is real: colon by immunohistochemistry, nuclei blue, in the wheel of scikit-image (CMMI, no known copyright
 restrictions). Clicks were made by eye on enlarged parts of it, half on nuclei of the stroma, half on those inside brown
-glands. A detector learns from them where nuclei are; clicks and finds become two coarse labels; a segmenter learns these
-(Qu et al., IEEE TMI 2020).
+glands. A detector learns from them where nuclei are; clicks and finds become two coarse labels; a segmenter learns
+these (Qu et al., IEEE TMI 2020).
 
 The folder holds what a lab would have, an image with a CSV beside it, so the same is done by
 `hsn fit --points FOLDER/clicks --mpp 0.5 --out FOLDER/net`; this script only trains for less time.
