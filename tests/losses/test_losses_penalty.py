@@ -13,7 +13,7 @@ from keras import layers, ops
 from hsn.losses.penalty import gradient_penalty
 
 # In its own program: a backend is chosen once. The critic is smooth, so that differences are derivatives; what
-# normalises its batches is the critics' own layer. Numbers are double, but Keras takes means in single precision on JAX.
+# normalises its batches is the critics' own layer. Doubles, but Keras takes means as singles on JAX.
 CHECK = """
 import sys
 import keras, numpy as np
