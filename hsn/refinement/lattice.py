@@ -24,6 +24,7 @@ from .._refuse import refuse
 # float32 holds integers exactly up to 2^24; two bits are left for the fractions that rank the coordinates.
 FARTHEST = 2.0**22
 KEY_BITS = 63
+PART = 2**15  # points that are placed together: what they need stays in a cache
 
 
 class Lattice:
@@ -66,7 +67,7 @@ class Lattice:
         keys, steps, weights = corners(features)
         tables, rows, start = [], [], 0
         for remainder in keys:  # corners of different remainders never coincide, so each has its own table
-            table, row = np.unique(remainder, return_inverse=True)
+            table, row = _distinct(remainder)
             tables.append(table)
             rows.append(row + start)
             start += len(table)
@@ -172,13 +173,22 @@ def corners(features):
     ([[6, 6], [7, 7]], [-1, 1], [[100.0, 42.0], [0.0, 58.0]])
     """
     order = features.shape[1] + 1  # d + 1
-    elevated = _elevate(features)  # (d + 1, N)
-    nearest = np.rint(elevated * np.float32(1 / order)) * np.float32(order)  # remainder 0
-    rank = _rank(elevated - nearest, nearest).astype(np.intp)
-    weights = _barycentric(elevated - nearest, rank)
-
     digits, lowest = radix(*span(features))
     steps = [sum(digits) - order * digit for digit in digits]
+    keys = np.empty((order, len(features)), np.int64)
+    weights = np.empty((order, len(features)), np.float32)
+    for start in range(0, len(features), PART):
+        part = slice(start, start + PART)
+        keys[:, part], weights[:, part] = _simplex(features[part], digits, lowest, steps)
+    return keys, steps, weights
+
+
+def _simplex(features, digits, lowest, steps):
+    """Keys, int64 (d + 1, n), and weights, float32 (d + 1, n), of some points."""
+    order = len(digits)
+    elevated = _elevate(features)  # (d + 1, n)
+    nearest = np.rint(elevated * np.float32(1 / order)) * np.float32(order)  # remainder 0
+    rank = _rank(elevated - nearest, nearest).astype(np.intp)
     keys = np.empty((order, len(features)), np.int64)
     keys[0] = np.array(digits) @ (nearest.astype(np.int64) - np.array(lowest)[:, None])
     along = np.empty_like(keys)
@@ -186,7 +196,7 @@ def corners(features):
     for r in range(order - 1):
         # From one corner to the next, the coordinate ranked d - r falls back by d, the others grow by 1.
         keys[r + 1] = keys[r] + along[order - 1 - r]
-    return keys, steps, weights
+    return keys, _barycentric(elevated - nearest, rank)
 
 
 def span(features):
@@ -246,6 +256,13 @@ def radix(lowest, highest):
             remedy="use larger standard deviations, fewer features or a smaller image",
         )
     return [*digits[:-1], 0], origin
+
+
+def _distinct(keys):
+    """Distinct keys in order, and the place of each key among them; neighbours that share one are sorted as one."""
+    first = np.flatnonzero(np.diff(keys, prepend=keys[0] - 1))
+    table, place = np.unique(keys[first], return_inverse=True)
+    return table, np.repeat(place, np.diff(first, append=len(keys)))
 
 
 def _scale(dimension):
