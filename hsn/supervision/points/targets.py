@@ -65,8 +65,8 @@ def targets(image, annotation, recipe):
     --------
     >>> from hsn.supervision.points.recipe import published
     >>> target, weight = targets(np.zeros((30, 50, 3), np.uint8), [[15, 10], [15, 40]], published())
-    >>> target.shape, target[15, 10, 0], target[15, 25, 0], weight[15, 25, 0], weight[15, 17, 0]
-    ((30, 50, 2), 1.0, 0.0, 1.0, 0.0)
+    >>> target[15, [10, 25], 0].tolist(), weight[15, [25, 17], 0].tolist()
+    ([1.0, 0.0], [1.0, 0.0])
     """
     shape = as_image(image).shape[:2]
     points = as_points(annotation, shape)
