@@ -49,7 +49,7 @@ def of_net(net, *, mean, std, scale=1.0, name=None):
                remedy="leave it out where both have one scale")  # fmt: skip
     maps = deepest_of(net)
     pooled = layers.GlobalAveragePooling2D(dtype="float32")(maps) if len(maps.shape) == 4 else maps
-    to_vector = keras.Model(net.input, pooled)
+    to_vector = keras.Model(net.inputs[0], pooled)
 
     def describe(patches):
         sides = tuple(
@@ -94,4 +94,4 @@ def deepest_of(net):
     end = next((layer for layer in net.layers if isinstance(layer, ends)), None)
     if end is None and isinstance(net.layers[-1], layers.Activation | layers.Softmax):
         end = next(layer for layer in reversed(net.layers) if layer.weights)
-    return net.output if end is None else end.input
+    return net.outputs[0] if end is None else end.input

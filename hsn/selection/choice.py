@@ -71,7 +71,7 @@ def choose(features, quarters, n, *, textures=4, standardise=False, restarts=10,
     --------
     >>> features = np.float32([[0], [1], [2], [10], [11], [14]])
     >>> quarters = np.repeat(features[:, None], 4, axis=1)
-    >>> choose(features, quarters, 2).patches.tolist()
+    >>> choose(features, quarters, 2, textures=1).patches.tolist()
     [1, 4]
     """
     if np.ndim(features) != 2 or np.shape(quarters) != (len(features), QUARTERS, np.shape(features)[1]):
