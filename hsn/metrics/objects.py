@@ -25,11 +25,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._refuse import refuse
+from .hits import Hits
 from .pairing import assigned_pairs, best_pairs, greedy_pairs
 
 
 @dataclass(frozen=True)
-class Matching:
+class Matching(Hits):
     """Counts of a comparison; they add up over images.
 
     Attributes
@@ -40,34 +41,8 @@ class Matching:
         IoU and Dice, summed over the matched pairs.
     """
 
-    true_positives: int = 0
-    false_positives: int = 0
-    false_negatives: int = 0
     iou_sum: float = 0.0
     dice_sum: float = 0.0
-
-    def __add__(self, other):
-        return Matching(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
-
-    def _share(self, part, whole):
-        nothing = not (self.true_positives or self.false_positives or self.false_negatives)
-        return 1.0 if nothing else float(part / whole) if whole else 0.0
-
-    @property
-    def precision(self):
-        """Share of the predictions that are matched."""
-        return self._share(self.true_positives, self.true_positives + self.false_positives)
-
-    @property
-    def recall(self):
-        """Share of the truth that is matched."""
-        return self._share(self.true_positives, self.true_positives + self.false_negatives)
-
-    @property
-    def f1(self):
-        """Harmonic mean of precision and recall; of panoptic quality the detection part, DQ."""
-        wrong = self.false_positives + self.false_negatives
-        return self._share(2 * self.true_positives, 2 * self.true_positives + wrong)
 
     @property
     def mean_iou(self):

@@ -14,10 +14,11 @@ from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 from scipy.spatial import KDTree
 
 from .._refuse import refuse
+from .hits import Hits
 
 
 @dataclass(frozen=True)
-class PointMatching:
+class PointMatching(Hits):
     """Counts of a comparison of points; they add up over images.
 
     Attributes
@@ -34,30 +35,8 @@ class PointMatching:
     (0.8, 0.8, 0.8, 2.0)
     """
 
-    true_positives: int = 0
-    false_positives: int = 0
-    false_negatives: int = 0
     distance_sum: float = 0.0
     square_sum: float = 0.0
-
-    def __add__(self, other):
-        return PointMatching(*(getattr(self, k) + getattr(other, k) for k in self.__dataclass_fields__))
-
-    @property
-    def precision(self):
-        """Share of the points found that are right; 1 where there is nothing on either side."""
-        return self._share(self.true_positives, self.true_positives + self.false_positives)
-
-    @property
-    def recall(self):
-        """Share of the true points that are found; 1 where there is nothing on either side."""
-        return self._share(self.true_positives, self.true_positives + self.false_negatives)
-
-    @property
-    def f1(self):
-        """Harmonic mean of precision and recall."""
-        wrong = self.false_positives + self.false_negatives
-        return self._share(2 * self.true_positives, 2 * self.true_positives + wrong)
 
     @property
     def mean_distance(self):
@@ -70,10 +49,6 @@ class PointMatching:
         if not self.true_positives:
             return float("nan")
         return sqrt(max(self.square_sum / self.true_positives - self.mean_distance**2, 0.0))
-
-    def _share(self, part, whole):
-        nothing = not (self.true_positives or self.false_positives or self.false_negatives)
-        return 1.0 if nothing else part / whole if whole else 0.0
 
 
 def match_points(truth, found, *, radius_px, rule="optimal"):
