@@ -50,7 +50,9 @@ PRETRAINED = Path(__file__).parents[1] / "pretrained"
 def gland_recipe():
     """Glands at half the images' resolution, by a U-Net with FullNet's targets and loss."""
     small = masks.small()
-    learning = replace(small.learning, steps=90, crop_px=224, bend_px=6.0, stain_gain=0.2, stain_offset=0.05)
+    learning = replace(
+        small.learning, epochs=60, steps=90, crop_px=224, bend_px=6.0, stain_gain=0.2, stain_offset=0.05
+    )
     return small.changed(
         taxonomies=(replace(taxonomies.GLAS, other=None, forced=()),), mpp=2 * glas.MPP, image_mpp=glas.MPP,
         contour_px=2, border_sigma_um=20 * glas.MPP, grow_um=6 * glas.MPP, least_um2=400 * glas.MPP**2,
@@ -63,7 +65,7 @@ def nuclei_recipe():
     small = masks.small()
     return small.changed(
         mpp=2 * multiorgan.MPP, image_mpp=multiorgan.MPP, grow_um=0.75, least_um2=2.0,
-        learning=replace(small.learning, epochs=24, steps=110),
+        learning=replace(small.learning, epochs=60, steps=110),
     )  # fmt: skip
 
 
@@ -96,12 +98,12 @@ TASKS = {
 }
 
 
-def fresh_net(task, outputs):
+def fresh_net(task, outputs, *, width=16):
     """The net of a task: U-Nets of a quarter of the published width, FullNet of half the growth and two thirds of the
     layers (209,469 parameters of 1,780,233)."""
     if task == "fullnet":
         return fullnet.build(outputs, layers_per_block=4, growth=12, seed=0)
-    return unet.build(outputs, depth=3 if task == "cryonuseg" else 4, width=16, batch_norm=True, seed=0)
+    return unet.build(outputs, depth=3 if task == "cryonuseg" else 4, width=width, batch_norm=True, seed=0)
 
 
 def training_samples(task):
@@ -117,12 +119,12 @@ def reference_stain(task, method):
     return reference(method, [sample.image() for sample in training_samples(task)[0]])
 
 
-def train(task, out, stain):
+def train(task, out, stain=None, *, recipe=None, width=16):
     """Train one net; a run that was killed goes on."""
     learned, held_out = training_samples(task)
     samples = [*learned, *held_out]
     images = [sample.image() for sample in samples]
-    recipe = TASKS[task]()
+    recipe = recipe or TASKS[task]()
     if stain:
         recipe = recipe.changed(stain=reference(stain, images[: len(learned)]))
     if task != "cryonuseg":
@@ -131,7 +133,7 @@ def train(task, out, stain):
         recipe = recipe.changed(mean=(float(pixels.mean()),) * 3, std=(float(pixels.std()),) * 3)
     validation = tuple(range(len(learned), len(samples)))
     recipe = recipe.changed(learning=replace(recipe.learning, validation=validation))
-    net = fresh_net(task, len(recipe.classes))
+    net = fresh_net(task, len(recipe.classes), width=width)
     history = masks.fit(net, images, [sample.instances() for sample in samples], recipe, out=out)
     print(json.dumps({"task": task, "kept": history.epochs[history.best]}))
 
