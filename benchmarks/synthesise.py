@@ -28,7 +28,7 @@ from hsn.images.read import read
 from hsn.labels.files import read_labels
 from hsn.metrics.intervals import interval
 from hsn.supervision import open_model
-from hsn.supervision.synthesis import synthesise
+from hsn.supervision.selected.synthesise import synthesise
 from hsn.taxonomies import NUCLEI
 from hsn.views.figures import contact_sheet, write
 from hsn.views.overlay import overlay

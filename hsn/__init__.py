@@ -14,7 +14,7 @@ _DOORS = {
     "refine": "hsn.refinement.crf:refine",
     "load": "hsn.weights:load",
     "read": "hsn.images.read:read",
-    "synthesise": "hsn.supervision.synthesis:synthesise",
+    "synthesise": "hsn.supervision.selected.synthesise:synthesise",
     "Refusal": "hsn._refuse:Refusal",
     "Segmentation": "hsn.types:Segmentation",
     "Taxonomy": "hsn.taxonomies:Taxonomy",

@@ -42,7 +42,7 @@ def synthesise(
     patch = read(image)
     nuclei = read_mask(mask, patch.shape[:2])
     start_keras()
-    from ..supervision.synthesis import synthesise as paint
+    from ..supervision.selected.synthesise import synthesise as paint
 
     with progress() as bar:
         pairs = paint(

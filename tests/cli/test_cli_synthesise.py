@@ -1,5 +1,6 @@
 """`hsn synthesise`: files in, files out; the training itself is tested elsewhere."""
 
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +8,7 @@ import pytest
 
 from hsn.images.read import read, write
 from hsn.labels.files import write_labels
-from hsn.supervision import synthesis
-from hsn.supervision.synthesis import Pairs, Progress
+from hsn.supervision.selected.synthesise import Pairs, Progress
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def spy(monkeypatch):
             after(Progress(what, done, total, lambda: pairs))
         return pairs
 
-    monkeypatch.setattr(synthesis, "synthesise", paint)
+    monkeypatch.setattr(import_module("hsn.supervision.selected.synthesise"), "synthesise", paint)
     return asked
 
 

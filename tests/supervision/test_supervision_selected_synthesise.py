@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from importlib import import_module
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,9 +13,10 @@ from hsn.datasets import made
 from hsn.images.read import read
 from hsn.labels import mask_files
 from hsn.labels.layouts import layouts, nuclei_of
-from hsn.supervision import synthesis
-from hsn.supervision.synthesis import Preset, synthesise
-from hsn.supervision.synthesis_folder import Folder
+from hsn.supervision.selected import synthesis_presets
+from hsn.supervision.selected.synthesis_folder import Folder
+from hsn.supervision.selected.synthesis_presets import Preset
+from hsn.supervision.selected.synthesise import synthesise
 
 TINY = Preset(
     smallest_px=24, filters=(2, 2), critic_norm=False, steps=2, critic_steps=1, layouts=2, crop_px=20
@@ -93,7 +95,7 @@ def test_a_finished_folder_paints_more_of_the_same(whole, patch):
 @pytest.mark.slow
 @pytest.mark.parametrize("last", [("scale 1 of 2", 1), ("scale 2 of 2", 1), ("scale 2 of 2", 2)])
 def test_a_killed_run_ends_like_one_that_was_not(whole, patch, tmp_path, monkeypatch, last):
-    monkeypatch.setattr(synthesis, "KEEP_EVERY", 1)
+    monkeypatch.setattr(import_module("hsn.supervision.selected.synthesise"), "KEEP_EVERY", 1)
 
     def kill(now):
         if (now.what, now.done) == last:
@@ -156,7 +158,7 @@ def test_presets_that_see_nothing_are_refused(numbers):
 
 
 def test_presets_have_the_published_numbers():
-    paper = synthesis.paper()
+    paper = synthesis_presets.paper()
     assert (paper.smallest_px, paper.filters) == (128, (32, 32, 32, 32, 64))
     assert (paper.steps, paper.critic_steps, paper.layouts, paper.batch, paper.crop_px) == (
         25_000,
@@ -167,7 +169,7 @@ def test_presets_have_the_published_numbers():
     )
     assert (paper.rate, paper.betas, paper.epsilon) == (5e-4, (0.5, 0.999), 1e-8)
     assert (paper.penalty, paper.reconstruction, paper.noise) == (0.1, 10, 0.1)
-    assert synthesis.quick().steps < 1000
+    assert synthesis_presets.quick().steps < 1000
 
 
 @pytest.mark.parametrize(

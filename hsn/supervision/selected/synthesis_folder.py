@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from .._files import replacing
-from .._instances import renumber
-from .._refuse import refuse
-from ..images.read import write
-from ..labels.files import write_labels
-from ..weights import keras_file
+from ..._files import replacing
+from ..._instances import renumber
+from ..._refuse import refuse
+from ...images.read import write
+from ...labels.files import write_labels
+from ...weights import keras_file
 
 ABOUT, STATE, GENERATORS, PAIRS = "about.json", "state", "generators", "pairs"
 WHAT = (
