@@ -18,7 +18,6 @@ from .speech import complain, display_on_stderr, progress
 
 NETS = {"resunet18": 18, "resunet34": 34, "resunet50": 50}
 QUICK, QUICK_WIDTH, PUBLISHED_WIDTH = "resunet18", 16, 64
-RASTERS = (".png", ".bmp", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
@@ -134,6 +133,8 @@ def _given(path, clicks, shape, options):
 
 def _of_name(folder, path):
     """The file of an image's name in a folder, if there is one."""
+    from ..labels.files import RASTERS
+
     options = [] if folder is None else [folder / f"{path.stem}{suffix}" for suffix in RASTERS]
     return next((option for option in options if option.is_file()), None)
 

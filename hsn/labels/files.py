@@ -9,6 +9,7 @@ from PIL import Image
 from .._files import replacing
 from .._refuse import refuse
 
+RASTERS = (".png", ".bmp", ".tif", ".tiff")  # what label images are stored as: nothing that changes numbers
 MOST_IN_PNG = 65535  # PNG has 16 bits a number at most
 _MOST = 2**31 - 1  # of int32, in which labels are held
 

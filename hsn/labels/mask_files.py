@@ -5,44 +5,23 @@ Known habits: label images beside the pictures or in a folder of their own, with
 """
 
 import re
-from collections import defaultdict
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from .._refuse import refuse
 from . import imagej, xml
-from .files import read_labels
+from .files import RASTERS, read_labels
 from .instances import objects_of
+from .pairing import Words, pair_by_name
 
 OUTLINES = {".xml": xml.instances, ".zip": imagej.instances, ".roi": imagej.instances}
-RASTERS = (".png", ".bmp", ".tif", ".tiff")
-PICTURES = (*RASTERS, ".jpg", ".jpeg")
 # What names of label images end in, and what their folders are called.
 _WORDS = "anno|annotations?|labels?|masks?|instances?|gt|truth|rois?|binary|xml"
 _ENDING = re.compile(rf"[ _-]({_WORDS})$", re.IGNORECASE)
 _FOLDER = re.compile(rf"(^|[ _-])({_WORDS})([ _-]|$)", re.IGNORECASE)
 _MASK = 255  # the one value of a binary mask
-
-
-class Pairs(NamedTuple):
-    """Images with their annotations.
-
-    Attributes
-    ----------
-    images, annotations : tuple of pathlib.Path
-        In the same order.
-    alone : tuple of (pathlib.Path, str)
-        Files without a partner, and why.
-    spare : tuple of pathlib.Path
-        Outlines that are not used, because their image has a label image too.
-    """
-
-    images: tuple[Path, ...]
-    annotations: tuple[Path, ...]
-    alone: tuple[tuple[Path, str], ...]
-    spare: tuple[Path, ...] = ()
+_SAID = Words("mask", "masks", "masks", "label images, XML or ROI zips", "a_mask.png")
 
 
 def pair(folder):
@@ -76,36 +55,7 @@ def pair(folder):
     >>> pairs.images[0].name, pairs.annotations[0].name, pairs.alone[0][0].name
     ('a.png', 'a_anno.png', 'b.png')
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        refuse(f"{folder} is no folder", expected="a folder of images and their masks", received="none",
-               remedy="mend the path")  # fmt: skip
-    images, annotations = defaultdict(list), defaultdict(list)
-    for path in sorted(folder.rglob("*")):
-        inner = path.relative_to(folder)
-        if any(part[0] == "." for part in inner.parts) or not path.is_file():
-            continue
-        suffix = path.suffix.lower()
-        if suffix in OUTLINES or (suffix in RASTERS and _is_label(inner)):
-            annotations[_ENDING.sub("", path.stem)].append(path)
-        elif suffix in PICTURES:
-            images[path.stem].append(path)
-    together, alone, spare = [], [], []
-    for key in sorted(images.keys() | annotations.keys(), key=_natural):
-        of, (its, unused) = images.get(key, []), preferred(annotations.get(key, []))
-        spare += unused
-        if len(of) == len(its) == 1:
-            together.append((of[0], its[0]))
-            continue
-        why = "has no mask of its name" if not its else "has no image of its name"
-        why = f"{len(of)} images and {len(its)} masks have this name" if of and its else why
-        alone += [(path, why) for path in (*of, *its)]
-    if not together:
-        named = "; ".join(f"{path.name} {why}" for path, why in alone[:5]) or "no images"
-        refuse(f"{folder} holds no image with its mask", received=named,
-               expected="images, and label images, XML or ROI zips of the same names",
-               remedy="name masks like their images, as a.png and a_mask.png")  # fmt: skip
-    return Pairs(*zip(*together, strict=True), tuple(alone), tuple(spare))
+    return pair_by_name(folder, _annotated, _SAID, preferred=preferred)
 
 
 def preferred(annotations):
@@ -171,10 +121,8 @@ def is_raster(path):
     return Path(path).suffix.lower() not in OUTLINES
 
 
-def _is_label(inner):
-    """Whether a raster file is a label image, by its own name or its nearest folder's."""
-    return bool(_ENDING.search(inner.stem) or any(_FOLDER.search(part) for part in inner.parts[:-1]))
-
-
-def _natural(name):
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+def _annotated(inner):
+    """The name of the image that a file annotates by its ending, its own name or its folder's; None if none."""
+    suffix = inner.suffix.lower()
+    marked = _ENDING.search(inner.stem) or any(_FOLDER.search(part) for part in inner.parts[:-1])
+    return _ENDING.sub("", inner.stem) if suffix in OUTLINES or (suffix in RASTERS and marked) else None

@@ -5,18 +5,17 @@ Known habits: a CSV or GeoJSON beside each image; point images in a folder of th
 """
 
 import re
-from collections import defaultdict
-from pathlib import Path
 
-from .._refuse import refuse
-from .mask_files import PICTURES, Pairs, _natural
-from .points import RASTERS, TEXTS
+from .files import RASTERS
+from .pairing import Words, pair_by_name
+from .points import TEXTS
 
 # What names of files of points end in, and what their folders are called.
 _WORDS = "label[ _-]points?|points?|clicks?|centres|centers|centroids"
 _ENDING = re.compile(rf"[ ._-]({_WORDS})$", re.IGNORECASE)
 _FOLDER = re.compile(rf"(^|[ _-])({_WORDS}|labels[ _-]points?)([ _-]|$)", re.IGNORECASE)
 _IMAGE_ENDING = re.compile(r"\.(ome\.)?(png|bmp|tiff?|jpe?g)$", re.IGNORECASE)
+_SAID = Words("points", "points", "files of points", "CSV, GeoJSON or point images", "a.csv")
 
 
 def pair(folder):
@@ -43,6 +42,7 @@ def pair(folder):
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> folder = Path(tempfile.mkdtemp())
     >>> for name in ("a.png", "a.csv", "b.png"):
     ...     (folder / name).touch()
@@ -50,39 +50,15 @@ def pair(folder):
     >>> pairs.images[0].name, pairs.annotations[0].name, pairs.alone[0][0].name
     ('a.png', 'a.csv', 'b.png')
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        refuse(f"{folder} is no folder", expected="a folder of images and their points", received="none",
-               remedy="mend the path")  # fmt: skip
-    images, points = _sorted_out(folder)
-    together, alone = [], []
-    for key in sorted(images.keys() | points.keys(), key=_natural):
-        of, its = images.get(key, []), points.get(key, [])
-        if len(of) == len(its) == 1:
-            together.append((of[0], its[0]))
-            continue
-        why = "has no points of its name" if not its else "has no image of its name"
-        why = f"{len(of)} images and {len(its)} files of points have this name" if of and its else why
-        alone += [(path, why) for path in (*of, *its)]
-    if not together:
-        named = "; ".join(f"{path.name} {why}" for path, why in alone[:5]) or "no images"
-        refuse(f"{folder} holds no image with its points", received=named,
-               expected="images, and CSV, GeoJSON or point images of the same names",
-               remedy="name points like their images, as a.png and a.csv")  # fmt: skip
-    return Pairs(*zip(*together, strict=True), tuple(alone))
+    return pair_by_name(folder, _annotated, _SAID)
 
 
-def _sorted_out(folder):
-    """Images and files of points by the name that they share."""
-    images, points = defaultdict(list), defaultdict(list)
-    for path in sorted(folder.rglob("*")):
-        inner = path.relative_to(folder)
-        if any(part[0] == "." for part in inner.parts) or not path.is_file():
-            continue
-        suffix = path.suffix.lower()
-        marks = _ENDING.search(inner.stem) or any(_FOLDER.search(part) for part in inner.parts[:-1])
-        if suffix in TEXTS or (suffix in RASTERS and marks):
-            points[_ENDING.sub("", _IMAGE_ENDING.sub("", path.stem))].append(path)
-        elif suffix in PICTURES:
-            images[path.stem].append(path)
-    return images, points
+def _annotated(inner):
+    """The name of the image whose points a file holds, by its ending, its own name or its folder's; None if none."""
+    suffix = inner.suffix.lower()
+    marked = _ENDING.search(inner.stem) or any(_FOLDER.search(part) for part in inner.parts[:-1])
+    return (
+        _ENDING.sub("", _IMAGE_ENDING.sub("", inner.stem))
+        if suffix in TEXTS or (suffix in RASTERS and marked)
+        else None
+    )

@@ -15,7 +15,7 @@ from .._files import replacing
 from .._instances import renumber
 from .._refuse import refuse
 from . import geojson, point_tables
-from .files import read_labels
+from .files import RASTERS, read_labels
 
 TEXTS = {
     ".csv": point_tables,
@@ -24,7 +24,6 @@ TEXTS = {
     ".geojson": geojson,
     ".json": geojson,
 }
-RASTERS = (".png", ".bmp", ".tif", ".tiff")
 _EIGHT = generate_binary_structure(2, 2)
 # A million clicks are some 30 MB; this is far beyond any clicking by hand.
 _MOST_BYTES = 2**28
