@@ -59,6 +59,26 @@ def test_masks_teach_what_an_object_is(tmp_path, tissue):
     _explains_itself(tmp_path / "taught", history)
 
 
+def test_what_is_masked_teaches_nothing(tissue):
+    image, objects = tissue[0][1], tissue[1][1]
+    unknown = np.zeros(objects.shape, bool)
+    unknown[:40] = True
+    numbers = recipe()
+    whole = Annotated(image, objects, numbers)
+    known = Annotated(image, np.ma.array(objects, mask=unknown), numbers)
+    assert not known.weight[:40].any()
+    assert (known.weight[44:] >= 1).all()
+    assert known.instances[:40].max() == 0 < whole.instances[:40].max()
+    pixels, target, weight = Crops([known], numbers).batch(0, 0)
+    assert (weight == 0).any()
+    assert (weight >= 1).any()
+    of, said = masks.loss(numbers), np.full((*weight.shape, 3), 1 / 3, np.float32)
+    otherwise = np.where((weight == 0)[..., None], np.float32([0.98, 0.01, 0.01]), said)
+    assert float(of(target, otherwise, weight, pixels)) == pytest.approx(
+        float(of(target, said, weight, pixels)), rel=1e-5
+    )
+
+
 def _explains_itself(folder, history):
     card = json.loads((folder / "card.json").read_text())
     assert (card["supervision"], card["taxonomies"]) == ("masks", ["nuclei"])

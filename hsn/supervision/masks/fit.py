@@ -22,6 +22,7 @@ from ...metrics.table import overlaps
 from ...training.augment import draw, draw_warp
 from ...training.held_out import hold_out
 from ...training.learner import Plan, learn
+from ...training.order import batch_of
 from ...training.rates import cosine
 from .learning import MONITORS
 from .loss import loss
@@ -42,7 +43,8 @@ def fit(net, images, annotations, recipe, *, out):
     images : sequence of uint8 arrays (H, W, 3), or of paths
         At `recipe.image_mpp`.
     annotations : sequence of int arrays (H, W), or of paths
-        Per image its objects: 0 background, any positive ids. Paths as `hsn.labels.mask_files` reads them.
+        Per image its objects: 0 background, any positive ids. Paths as `hsn.labels.mask_files` reads them. What a
+        masked array of NumPy masks is unknown: nothing is learned there. Validation takes it for background.
     recipe : Recipe
     out : path
         The folder. A run that was killed goes on from its last epoch when it is started again.
@@ -120,7 +122,7 @@ class Annotated:
     instances : int32 (H, W)
         At the image's own scale.
     image, small, weight : uint8 (h, w, 3), int32 (h, w), float32 (h, w)
-        Image in the recipe's stains, objects and weights, at the net's scale.
+        Image in the recipe's stains, objects and weights, at the net's scale. The weight is 0 where nothing is known.
     """
 
     def __init__(self, image, instances, recipe):
@@ -130,10 +132,12 @@ class Annotated:
         if image.shape[:2] != instances.shape:
             refuse("an image and its masks must be of one size", expected=image.shape[:2],
                    received=instances.shape, remedy="check that the files are paired rightly")  # fmt: skip
-        self.instances = renumber(instances)[0]
+        unknown = np.ma.getmaskarray(instances)
+        self.instances = renumber(np.ma.filled(instances, 0))[0]
         self.image = as_seen(image, recipe, recipe.image_mpp)
         self.small = resize_labels(self.instances, self.image.shape[:2])
         self.weight = weights_of(self.small, recipe)
+        self.weight[resize_labels(unknown, self.image.shape[:2])] = 0
 
 
 class Crops:
@@ -145,9 +149,7 @@ class Crops:
     def batch(self, epoch, step):
         """Pixels (B, px, px, 3), targets (B, px, px, C + 1), weights (B, px, px)."""
         numbers = self._recipe.learning
-        order = np.random.default_rng((numbers.seed, epoch)).permutation(len(self._known))
-        rng = np.random.default_rng((numbers.seed, epoch, step))
-        chosen = order[(step * numbers.batch + np.arange(numbers.batch)) % len(order)]
+        chosen, rng = batch_of(len(self._known), numbers.batch, seed=numbers.seed, epoch=epoch, step=step)
         drawn = [self._crop(rng, self._known[k]) for k in chosen]
         return tuple(np.stack(x) for x in zip(*drawn, strict=True))
 
