@@ -4,6 +4,7 @@ import numpy as np
 
 from ...evidence.tiled import normalised
 from ...training.augment import draw, draw_warp
+from ...training.order import batch_of
 from .detect import click_targets
 from .targets import decode
 
@@ -41,9 +42,7 @@ class Crops:
     def batch(self, epoch, step):
         """Pixels (B, px, px, 3), targets and weights (B, px, px, ...)."""
         seed = self._recipe.learning.seed
-        order = np.random.default_rng((seed, epoch)).permutation(len(self._fields))
-        rng = np.random.default_rng((seed, epoch, step))
-        chosen = order[(step * self._batch + np.arange(self._batch)) % len(order)]
+        chosen, rng = batch_of(len(self._fields), self._batch, seed=seed, epoch=epoch, step=step)
         drawn = [self._crop(rng, self._fields[k]) for k in chosen]
         return tuple(np.stack(x) for x in zip(*drawn, strict=True))
 

@@ -18,6 +18,7 @@ from ...nets import histonet
 from ...training.augment import draw
 from ...training.held_out import hold_out
 from ...training.learner import Plan, learn
+from ...training.order import batch_of
 from ...training.rates import triangular
 from .loss import loss
 from .targets import targets
@@ -153,10 +154,8 @@ def _plan(patches, truth, learned, recipe, validate):
     target, weight = truth
 
     def batch(epoch, step):
-        order = np.random.default_rng((numbers.seed, epoch)).permutation(learned)
-        rng = np.random.default_rng((numbers.seed, epoch, step))
-        # The last batch of an epoch is filled up from its beginning: every batch has one shape.
-        chosen = order[(step * numbers.batch + np.arange(numbers.batch)) % len(order)]
+        drawn, rng = batch_of(len(learned), numbers.batch, seed=numbers.seed, epoch=epoch, step=step)
+        chosen = learned[drawn]
         draws = [_draw(rng, numbers) for _ in chosen]
         pixels = np.stack([d.paint(patches[k]) for d, k in zip(draws, chosen, strict=True)])  # (B, px, px, 3)
         tags = (_moved(draws, of[chosen]) for of in (target, weight))
