@@ -12,6 +12,7 @@ import keras
 from keras import layers, ops
 
 from .._refuse import refuse
+from .parts import seeds_from
 
 STEM = 24  # channels before the first block; not tied to the growth
 DILATIONS = (1, 2, 4, 8, 16, 4, 1)  # nominal, one a block
@@ -117,7 +118,7 @@ def build(
     if pooled and len(dilations) != len(DILATIONS):
         refuse("The pooled baseline has seven blocks", expected="7 dilations", received=len(dilations),
                remedy="use pooled=False")  # fmt: skip
-    seeds = iter(range(seed, seed + 1000)) if seed is not None else iter(lambda: None, 0)
+    seeds = seeds_from(seed)
     x = inputs = layers.Input((None, None, 3), name="image")
     x = _unit(x, STEM, 3, 1, seeds)  # (N, H, W, 24)
     for block, nominal in enumerate(dilations, 1):

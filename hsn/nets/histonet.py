@@ -16,6 +16,7 @@ import keras
 from keras import layers, regularizers
 
 from .._refuse import refuse
+from .parts import seeds_from
 
 # Pixels 0..255, the same for red, green and blue; ADP's training patches. The release adds 1e-7 to the deviation.
 MEAN = 193.09203
@@ -108,7 +109,7 @@ def build(
     if vectoriser not in ("average", "max", "flatten") or (vectoriser == "flatten" and input_px is None):
         refuse("this vectoriser cannot be built", expected="'average', 'max' or, with a fixed `input_px`, 'flatten'",
                received=f"{vectoriser!r} with input_px={input_px}", remedy="choose one of these")  # fmt: skip
-    seeds = iter(range(seed, seed + 1000)) if seed is not None else iter(lambda: None, 0)
+    seeds = seeds_from(seed)
     inner_dropout = list(inner_dropout)
     pooled_blocks = len(blocks) if pooled_blocks is None else pooled_blocks
     x = inputs = layers.Input((input_px, input_px, 3), name="patch")

@@ -12,6 +12,7 @@ import keras
 from keras import layers
 
 from .._refuse import refuse
+from .parts import seeds_from
 
 # depth -> blocks of the four stages, and whether a block is a bottleneck (He et al., CVPR 2016)
 BLOCKS = {18: ((2, 2, 2, 2), False), 34: ((3, 4, 6, 3), False), 50: ((3, 4, 6, 3), True)}
@@ -68,7 +69,7 @@ def build(outputs, *, depth=34, width=64, dropout=0.1, sides_px=None, seed=None,
     if sides_px is not None and min(sides_px) < LEAST_PX:
         refuse("This ResUNet cannot be built", expected=f"`sides_px` of {LEAST_PX} or more",
                received=sides_px, remedy="enlarge or mirror the images first")  # fmt: skip
-    seeds = iter(range(seed, seed + 1000)) if seed is not None else iter(lambda: None, 0)
+    seeds = seeds_from(seed)
     inputs = layers.Input((*(sides_px or (None, None)), 3), name="image")
     x, skips = _encode(inputs, *BLOCKS[depth], width, seeds)
     for unit, skip in zip(DECODER, reversed(skips), strict=True):

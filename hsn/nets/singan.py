@@ -13,6 +13,7 @@ import keras
 from keras import layers, ops
 
 from .._refuse import refuse
+from .parts import seeds_from
 
 BLOCKS = 4  # then one more convolution
 MARGIN_PX = 5  # what five 3x3 convolutions take from each side
@@ -144,7 +145,7 @@ def _seeds(filters, seed):
     if filters < 1:
         refuse("a net needs channels", expected="`filters` of 1 or more", received=filters,
                remedy="leave it out for the published 32")  # fmt: skip
-    return iter(range(seed, seed + 1000)) if seed is not None else iter(lambda: None, 0)
+    return seeds_from(seed)
 
 
 def _block(x, filters, activation, seeds):

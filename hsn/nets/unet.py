@@ -9,6 +9,7 @@ import keras
 from keras import layers, ops
 
 from .._refuse import refuse
+from .parts import seeds_from
 
 # Red, green, blue over 255, of the 28 images: means, and means of the images' deviations (not the pooled ones).
 MEAN = (0.53955701, 0.38888616, 0.56235658)
@@ -72,7 +73,7 @@ def build(outputs=1, *, depth=3, width=64, batch_norm=False, dropout=0.0, seed=N
         refuse("This U-Net cannot be built", expected="`outputs` and `width` of 1 or more, `depth` of 0 or more",
                received=f"outputs={outputs}, depth={depth}, width={width}",
                remedy="leave them out for the small net")  # fmt: skip
-    seeds = iter(range(seed, seed + 1000)) if seed is not None else iter(lambda: None, 0)
+    seeds = seeds_from(seed)
     x = inputs = layers.Input((None, None, 3), name="image")
     skipped = []
     for level in range(depth):

@@ -2,14 +2,15 @@
 
 One Functional model of stock layers holds all, so that it is saved and checked like any other: its inputs are the
 image and, apart from it, what the heads see of a region; its outputs are the pyramid, what is proposed, and what the
-heads say. `trunk_of`, `box_head_of` and `mask_head_of` give the three parts that share its layers; `joined` ties them
-together by alignment, to learn.
+heads say. `trunk_of`, `box_judge_of` and `mask_judge_of` give the three parts that share its layers, the heads with
+the alignment of what they look at; `joined` ties them together, to learn.
 """
 
 import keras
 from keras import layers
 
 from ..._refuse import refuse
+from ..parts import seeds_from
 from .align import Align
 from .presets import LEAN
 
@@ -57,10 +58,10 @@ class _Maker:
     """Makes layers whose initial weights follow from one seed."""
 
     def __init__(self, seed):
-        self._next = seed
+        self._seeds = seeds_from(seed)
 
     def _initial(self, spread=None, relu=True):
-        seed, self._next = self._next, None if self._next is None else self._next + 1
+        seed = next(self._seeds)
         if spread is not None:
             return keras.initializers.RandomNormal(stddev=spread, seed=seed)
         # What no ReLU halves keeps its variance as it is.
@@ -178,14 +179,28 @@ def trunk_of(net):
     return _part(net, "image", (*levels, "anchor_logits", "anchor_deltas"))
 
 
-def box_head_of(net):
-    """Crops of regions -> their class and their own deltas."""
-    return _part(net, "box_crops", ("class_logits", "box_deltas"))
+def box_judge_of(net, numbers):
+    """The heads' levels of the pyramid and regions of them -> class of each region, and its own deltas.
+
+    Inputs: ``p2`` ... (N, h, w, C); ``boxes`` (N, R, 4) by `boxes.normalised` and ``places`` (N, R), as of
+    `align.sample`. Outputs: N R rows.
+    """
+    head = _part(net, "box_crops", ("class_logits", "box_deltas"))
+    return _judge(head, numbers, numbers.box_px, "align_boxes")
 
 
-def mask_head_of(net):
-    """Crops of regions -> their masks."""
-    return _part(net, "mask_crops", ("mask_logits",))
+def mask_judge_of(net, numbers):
+    """As `box_judge_of`, but regions -> their masks."""
+    return _judge(_part(net, "mask_crops", ("mask_logits",)), numbers, numbers.mask_px, "align_masks")
+
+
+def _judge(head, numbers, size, name):
+    inputs = {f"p{k}": layers.Input((None, None, numbers.pyramid), name=f"p{k}") for k in numbers.head_levels}
+    pyramid = list(inputs.values())
+    inputs |= {"boxes": layers.Input((None, 4), name="boxes")}
+    inputs |= {"places": layers.Input((None,), dtype="int32", name="places")}
+    crops = Align(size, name=name)([inputs["boxes"], inputs["places"], *pyramid])
+    return keras.Model(inputs, head(crops))
 
 
 def joined(net, numbers):
@@ -210,11 +225,8 @@ def joined(net, numbers):
         for what, shape, dtype in (("boxes", (None, 4), "float32"), ("places", (None,), "int32"))
     }
     seen = net.output
-    pyramid = [seen[f"p{k}"] for k in numbers.head_levels]
-    box_crops = Align(numbers.box_px, name="align_boxes")([regions["boxes"], regions["places"], *pyramid])
-    mask_crops = Align(numbers.mask_px, name="align_masks")(
-        [regions["mask_boxes"], regions["mask_places"], *pyramid]
-    )
+    pyramid = {f"p{k}": seen[f"p{k}"] for k in numbers.head_levels}
     outputs = {name: seen[name] for name in ("anchor_logits", "anchor_deltas")}
-    outputs |= box_head_of(net)(box_crops) | mask_head_of(net)(mask_crops)
+    for kind, judge in (("", box_judge_of(net, numbers)), ("mask_", mask_judge_of(net, numbers))):
+        outputs |= judge({**pyramid, "boxes": regions[f"{kind}boxes"], "places": regions[f"{kind}places"]})
     return keras.Model({"image": net.input["image"], **regions}, outputs, name=f"{net.name}_joined")

@@ -1,0 +1,16 @@
+"""Parts: seeds that follow from the first."""
+
+from itertools import islice
+
+import numpy as np
+
+from hsn.nets.parts import seeds_from
+
+
+def test_seeds_count_on_and_never_end():
+    assert list(islice(seeds_from(3), 2000)) == list(range(3, 2003))
+    assert list(islice(seeds_from(None), 2000)) == [None] * 2000
+
+
+def test_a_seed_of_numpy_is_an_integer_that_a_file_can_hold():
+    assert type(next(seeds_from(np.int64(3)))) is int
