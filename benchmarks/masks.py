@@ -2,7 +2,8 @@
 
     python benchmarks/masks.py train glas --out out/glas-masks        # then pretrained/glas-masks is written
     python benchmarks/masks.py train nuclei --out out/nuclei-masks
-    python benchmarks/masks.py ship nuclei --out out/nuclei-masks     # the last step of train alone
+    python benchmarks/masks.py train organs --start out/nuclei-masks --out out/organs  # goes on, with CryoNuSeg too
+    python benchmarks/masks.py ship organs --out out/organs           # the last step of train alone
     python benchmarks/masks.py train cryonuseg --out out/cryonuseg    # the small U-Net of that paper; not shipped
     python benchmarks/masks.py train fullnet --out out/fullnet        # FullNet + varCE, smaller; not shipped
     python benchmarks/masks.py score glas                             # test A, official object scores
@@ -26,9 +27,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import binary_dilation, gaussian_filter
 from skimage.color import rgb2hed
 from skimage.filters import threshold_otsu
+from skimage.measure import regionprops
 
 from hsn import taxonomies, weights
 from hsn.datasets import cryonuseg, glas, multiorgan
@@ -69,6 +71,12 @@ def nuclei_recipe():
     )  # fmt: skip
 
 
+def organs_recipe():
+    """As nuclei, for a net that has learned from Kumar's images and goes on with those of CryoNuSeg too."""
+    recipe = nuclei_recipe()
+    return recipe.changed(learning=replace(recipe.learning, epochs=24, rate=1e-3, lowest_rate=1e-5))
+
+
 def cryonuseg_recipe():
     """The published recipe, but for batch normalisation, a higher rate and crops: what two cores can train."""
     published = masks.unet()
@@ -93,6 +101,7 @@ def fullnet_recipe():
 TASKS = {
     "glas": gland_recipe,
     "nuclei": nuclei_recipe,
+    "organs": organs_recipe,
     "cryonuseg": cryonuseg_recipe,
     "fullnet": fullnet_recipe,
 }
@@ -111,7 +120,24 @@ def training_samples(task):
     if task == "glas":
         return glas.images(DATA / "glas", "learn"), glas.images(DATA / "glas", "validation")
     name, room = ("cryonuseg", cryonuseg) if task == "cryonuseg" else ("multiorgan", multiorgan)
-    return room.images(DATA / name, "train"), room.images(DATA / name, "validation")
+    learned, held_out = room.images(DATA / name, "train"), room.images(DATA / name, "validation")
+    if task == "organs":
+        learned = [*learned, *cryonuseg.images(DATA / "cryonuseg", "train")]
+    return learned, held_out
+
+
+LEAST_SOLIDITY = 0.9  # area over that of the convex hull; below it a part is likely several nuclei
+RIM_PX = 2  # outlines of what is unknown are unknown as well
+
+
+def annotation_of(sample, task):
+    """A sample's objects. CryoNuSeg's masks are binary: in `organs` parts that look like several nuclei are masked."""
+    objects = sample.instances()
+    if task != "organs" or not sample.name.startswith("Human_"):
+        return objects
+    several = [part.label for part in regionprops(objects) if part.solidity < LEAST_SOLIDITY]
+    unknown = np.isin(objects, several)
+    return np.ma.array(objects, mask=binary_dilation(unknown, iterations=RIM_PX))
 
 
 def reference_stain(task, method):
@@ -119,22 +145,25 @@ def reference_stain(task, method):
     return reference(method, [sample.image() for sample in training_samples(task)[0]])
 
 
-def train(task, out, stain=None, *, recipe=None, width=16):
-    """Train one net; a run that was killed goes on."""
+def train(task, out, stain=None, *, recipe=None, width=16, start=None):
+    """Train one net, fresh or from where another one ended; a run that was killed goes on."""
     learned, held_out = training_samples(task)
     samples = [*learned, *held_out]
     images = [sample.image() for sample in samples]
     recipe = recipe or TASKS[task]()
     if stain:
         recipe = recipe.changed(stain=reference(stain, images[: len(learned)]))
-    if task != "cryonuseg":
+    begun = weights.load(start) if start else None
+    if begun:
+        recipe = recipe.changed(mean=tuple(begun.recipe["mean"]), std=tuple(begun.recipe["std"]))
+    elif task != "cryonuseg":
         seen = [recipe.stain.normalise(image) if stain else image for image in images[: len(learned)]]
         pixels = np.concatenate([image[::4, ::4].reshape(-1, 3) for image in seen])
         recipe = recipe.changed(mean=(float(pixels.mean()),) * 3, std=(float(pixels.std()),) * 3)
     validation = tuple(range(len(learned), len(samples)))
     recipe = recipe.changed(learning=replace(recipe.learning, validation=validation))
-    net = fresh_net(task, len(recipe.classes), width=width)
-    history = masks.fit(net, images, [sample.instances() for sample in samples], recipe, out=out)
+    net = begun.net if begun else fresh_net(task, len(recipe.classes), width=width)
+    history = masks.fit(net, images, [annotation_of(sample, task) for sample in samples], recipe, out=out)
     print(json.dumps({"task": task, "kept": history.epochs[history.best]}))
 
 
@@ -153,9 +182,12 @@ CHOICES = {
         for waist in (0.0, 0.15, 0.3)
     ],
 }
+CHOICES["organs"] = CHOICES["nuclei"]
+SHIPPED = {"glas": "glas-masks", "nuclei": "nuclei-masks", "organs": "nuclei-masks"}
 TERMS = {
     "glas": "trained on GlaS (MICCAI 2015 challenge, Warwick-QU), which is for research only; so is this net",
     "nuclei": "CC BY-NC-SA 4.0, as the images it learned from (Kumar 2017): not for commercial use",
+    "organs": "CC BY-NC-SA 4.0, as the images it learned from (Kumar 2017, Mahbod 2021): not for commercial use",
 }
 TAUGHT_BY = {
     "glas": "gland outlines of 67 of the 85 GlaS training images; the 18 others (patients 3, 5, 7, 14, 15) chose the"
@@ -163,6 +195,10 @@ TAUGHT_BY = {
     "nuclei": "nuclei of 12 images of MultiOrgan (Kumar 2017: breast, kidney, liver, prostate), FullNet's split; its 4"
     " validation images chose the epoch and how objects are told apart",
 }
+TAUGHT_BY["organs"] = (
+    f"{TAUGHT_BY['nuclei']}; then also nuclei of 22 images of CryoNuSeg (Mahbod 2021, frozen sections of ten organs),"
+    " those not to validate on"
+)
 
 
 def quality(task, truth, prediction):
@@ -197,11 +233,11 @@ def ship(task, out, views):
     recipe, value = choose(task, model.net, recipe.changed(views=views or recipe.views))
     measure = "mean of object F1 and Dice" if task == "glas" else "AJI"
     card = model.card.model_copy(update={
-        "name": f"{task}-masks", "licence": TERMS[task], "data": TAUGHT_BY[task], "source": "benchmarks/masks.py train",
+        "name": SHIPPED[task], "licence": TERMS[task], "data": TAUGHT_BY[task], "source": "benchmarks/masks.py train",
         "thresholds": (recipe.inside or 0.5,) * len(recipe.classes),
         "scores": {**model.card.scores, f"validation {measure}": value},
     })  # fmt: skip
-    weights.save(PRETRAINED / f"{task}-masks", model.net, card, recipe.as_dict(), half=True)
+    weights.save(PRETRAINED / SHIPPED[task], model.net, card, recipe.as_dict(), half=True)
 
 
 # --- Scoring ------------------------------------------------------------------------------------------------------
@@ -260,7 +296,7 @@ def summarised(rows, means):
 
 def score(task, out, stain, views):
     """Score one net; yields (what, split, per-image rows, summary)."""
-    model = open_model(out or f"{task}-masks")
+    model = open_model(out or SHIPPED.get(task, f"{task}-masks"))
     net, recipe = model.net, sibling_of(model)[1]
     recipe = recipe.changed(views=views or recipe.views)
     if stain:
@@ -275,7 +311,7 @@ def score(task, out, stain, views):
             gland_scores,
             ("F1", "Dice", "Hausdorff"),
         )
-    elif task in ("nuclei", "fullnet"):
+    elif task in ("nuclei", "organs", "fullnet"):
         splits = {split: multiorgan.images(DATA / "multiorgan", split) for split in ("testA", "testB")}
         of, means = nuclei_scores, ("AJI", "Dice", "F1", "SQ", "PQ")
     else:
@@ -323,6 +359,7 @@ def main():
     parser.add_argument("what", choices=("train", "ship", "score"))
     parser.add_argument("task", choices=tuple(TASKS))
     parser.add_argument("--out", type=Path, help="the trained folder; for score, the shipped net if not said")
+    parser.add_argument("--start", type=Path, help="a trained folder whose net goes on learning")
     parser.add_argument("--json", type=Path)
     parser.add_argument(
         "--stain", choices=tuple(METHODS), help="bring images to the stains of those learned from"
@@ -334,7 +371,7 @@ def main():
         return
     out = given.out or Path("out") / f"{given.task}-masks"
     if given.what == "train":
-        train(given.task, out, given.stain)
+        train(given.task, out, given.stain, start=given.start)
     if given.task in CHOICES:
         ship(given.task, out, given.views)
 
