@@ -3,10 +3,7 @@
 "varCE" of FullNet (Qu et al., MICCAI 2019): ``cross-entropy + variance * mean variance inside objects``.
 """
 
-from keras import ops
-
-from ...losses.known import binary_cross_entropy, pixel_weighted_cross_entropy
-from ...losses.variance import instance_variance
+from ...losses.objects import object_loss
 
 
 def loss(recipe):
@@ -31,16 +28,8 @@ def loss(recipe):
     >>> round(float(of(np.array([[[[1, 1]]]]), np.array([[[[0.5]]]]), np.ones((1, 1, 1)), None)), 4)
     0.6931
     """
-    count = len(recipe.classes)
 
     def of(target, prediction, weight, image):
-        classes, parts = target[..., :count], target[..., count]
-        if recipe.ternary:
-            value = pixel_weighted_cross_entropy(classes, prediction, weight)
-        else:
-            value = binary_cross_entropy(classes, prediction, ops.expand_dims(weight, -1))
-        if not recipe.variance:
-            return value
-        return value + recipe.variance * instance_variance(ops.cast(parts, "int32"), prediction)
+        return object_loss(target, prediction, weight, variance=recipe.variance)
 
     return of

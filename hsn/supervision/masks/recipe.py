@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 from ..._recipes import RecipeLike
 from ..._refuse import refuse
+from ...evidence.objects import SEPARATIONS
+from ...losses.objects import TERNARY
 from ...nets import fullnet as fullnet_net
 from ...nets import unet as unet_net
 from ...stains.macenko import Macenko
@@ -19,8 +21,6 @@ from ...stains.reinhard import Reinhard
 from ...taxonomies import NUCLEI, Taxonomy
 from .learning import MONITORS, Learning
 
-TERNARY = ("background", "inside", "contour")
-SEPARATIONS = ("parts", "flood", "waists")
 GREY = 255.0  # the papers' normalisation is of pixels over 255
 
 # FullNet's numbers for nuclei are pixels at this scale; here they are micrometres.

@@ -7,22 +7,14 @@ Objects: after FullNet (Qu et al., MICCAI 2019), parts of the inside class that 
 a watershed from the same markers; or, after the U-Nets on CryoNuSeg, a threshold, and a watershed at waists.
 """
 
-import keras
-import numpy as np
-from scipy.ndimage import distance_transform_edt
-
 from ..._refuse import as_scale, as_segmentable
+from ...evidence import objects as told
 from ...evidence import tiled
+from ...evidence.objects import MAX_PIXELS, object_evidence
 from ...evidence.tiled import at_scale
 from ...images.tiles import enlarge
-from ...labels.contours import CONTOUR, INSIDE, grow
-from ...nets import fullnet, resunet, unet
-from ...refinement.clean import drop_small, drop_small_parts, fill_holes, number_parts
-from ...refinement.split import flood, split
+from ...nets import reach
 from ...training.augment import SYMMETRIES
-from ...types import Segmentation
-
-MAX_PIXELS = 400_000_000  # 5 GB of maps; larger ones are slides, which are read in windows
 
 
 def segment(net, image, recipe, *, taxonomy=None, mpp=None):
@@ -57,12 +49,7 @@ def segment(net, image, recipe, *, taxonomy=None, mpp=None):
     image_mpp = as_scale(recipe.image_mpp if mpp is None else mpp)
     # Maps are enlarged before the classes are compared, so that borders stay smooth.
     maps = enlarge(maps_of(net, as_seen(image, recipe, image_mpp), recipe), image.shape[:2])
-    instances = objects(maps, recipe, mpp=image_mpp)
-    sure = object_evidence(maps, recipe)
-    evidence = np.stack([1 - sure, sure], axis=2)
-    return Segmentation(
-        (instances > 0).astype(np.int32), instances, evidence, evidence.max(axis=(0, 1)), wanted
-    )
+    return told.segmentation(objects(maps, recipe, mpp=image_mpp), object_evidence(maps), wanted)
 
 
 def as_seen(image, recipe, image_mpp):
@@ -88,21 +75,7 @@ def maps_of(net, image, recipe):
 
 def reach_of(net, recipe):
     """The margin of tiles, and what their starts must be multiples of, both in pixels of the net."""
-    kinds = [type(layer) for layer in net.layers]
-    poolings = kinds.count(keras.layers.MaxPooling2D)
-    # A ResUNet halves by strides, and makes up for each by a transposed convolution.
-    halvings = max(poolings, kinds.count(keras.layers.Conv2DTranspose))
-    if recipe.margin_px is not None:
-        return recipe.margin_px, 2**halvings
-    if halvings > poolings:
-        return resunet.reach_px(net), 2**halvings
-    enlarged = keras.layers.UpSampling2D in kinds
-    return (unet.reach_px(poolings), 2**poolings) if enlarged else (fullnet.reach_px(net), 1)
-
-
-def object_evidence(maps, recipe):
-    """How surely a pixel belongs to an object, inside or contour: float32 (H, W)."""
-    return maps[..., INSIDE] + maps[..., CONTOUR] if recipe.ternary else maps[..., 0]
+    return reach.reach_of(net, recipe.margin_px)
 
 
 def objects(maps, recipe, *, mpp):
@@ -122,31 +95,19 @@ def objects(maps, recipe, *, mpp):
 
     Examples
     --------
+    >>> import numpy as np
     >>> from hsn.supervision.masks.recipe import unet
     >>> maps = np.array([[0.9, 0.9, 0.1, 0.7]])[..., None]
     >>> objects(maps, unet(), mpp=0.25).tolist()
     [[1, 1, 0, 2]]
     """
-    least_px = recipe.least_um2 / mpp**2
-    if not recipe.ternary:
-        mask = _filled(drop_small_parts(maps[..., 0] > recipe.inside, min_area_px=least_px), recipe)
-        return drop_small(_parted(mask, recipe, mpp, connectivity=4), min_area_px=least_px)
-    likely = maps.argmax(axis=2) == INSIDE if recipe.inside is None else maps[..., INSIDE] > recipe.inside
-    mask = _filled(drop_small_parts(likely, min_area_px=least_px), recipe)
-    parts = _parted(mask, recipe, mpp, connectivity=8)
-    grow_px = round(recipe.grow_um / mpp, 3)  # a rest of rounding would cost a whole pixel
-    if recipe.separate == "parts":
-        return grow(parts, radius_px=grow_px, meet=recipe.meet)
-    near = distance_transform_edt(parts == 0) <= grow_px if parts.any() else parts > 0
-    bounds = (parts > 0) | (near & (maps.argmax(axis=2) != 0))
-    return flood(parts, bounds, depth=object_evidence(maps, recipe))
-
-
-def _parted(mask, recipe, mpp, *, connectivity):
-    if not recipe.waist_um:
-        return number_parts(mask, connectivity=connectivity)
-    return split(mask, waist_px=recipe.waist_um / mpp)
-
-
-def _filled(mask, recipe):
-    return fill_holes(mask) if recipe.fill else mask
+    return told.objects(
+        maps,
+        inside=recipe.inside,
+        separate=recipe.separate,
+        grow_px=round(recipe.grow_um / mpp, 3),  # a rest of rounding would cost a whole pixel
+        meet=recipe.meet,
+        waist_px=recipe.waist_um / mpp,
+        least_px=recipe.least_um2 / mpp**2,
+        fill=recipe.fill,
+    )

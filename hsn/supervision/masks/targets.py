@@ -4,13 +4,9 @@ After FullNet (Qu et al., MICCAI 2019): an object is its inside and a contour ar
 """
 
 import numpy as np
-from scipy.ndimage import binary_dilation
 
-from ..._instances import renumber
 from ..._refuse import as_image, refuse
-from ...labels.borders import outline_weights
-from ...labels.contours import INSIDE, ternary
-from ...refinement.clean import number_parts
+from ...losses import objects
 from ...types import Targets
 
 
@@ -58,29 +54,12 @@ def encoded(instances, recipe):
     >>> encoded(np.array([[0, 3, 3, 0, 4]]), unet())[0].tolist()
     [[0.0, 0.0], [1.0, 1.0], [1.0, 1.0], [0.0, 0.0], [1.0, 2.0]]
     """
-    if recipe.ternary:
-        classes = _classes(_shrunk(renumber(instances)[0], recipe.shrink_px), recipe.contour_px)
-        hot = np.eye(len(recipe.classes), dtype=np.float32)[classes]  # (H, W, 3)
-        inside = classes == INSIDE
-    else:
-        inside = renumber(instances)[0] > 0
-        hot = inside[..., None].astype(np.float32)  # (H, W, 1)
-    return np.concatenate([hot, number_parts(inside)[..., None].astype(np.float32)], axis=2)
-
-
-def _shrunk(numbers, radius_px):
-    return np.where(ternary(numbers, radius_px=radius_px) == INSIDE, numbers, 0) if radius_px else numbers
-
-
-def _classes(numbers, contour_px):
-    """Background, inside and contour; outside of objects the contour is one pixel wide, whatever its width inside."""
-    mask = numbers > 0
-    return np.where(mask | binary_dilation(mask), ternary(numbers, radius_px=contour_px), 0)
+    return objects.encode(
+        instances, len(recipe.classes), shrink_px=recipe.shrink_px, contour_px=recipe.contour_px
+    )
 
 
 def weights_of(instances, recipe):
     """The weights alone, float32 (H, W): 1, and more between objects; see `targets`."""
-    if not recipe.border_weight:
-        return np.ones(np.shape(instances), np.float32)
     sigma_px = recipe.border_sigma_um / recipe.mpp
-    return 1 + outline_weights(instances, sigma_px=sigma_px, height=recipe.border_weight)
+    return objects.weights_of(instances, sigma_px=sigma_px, height=recipe.border_weight)

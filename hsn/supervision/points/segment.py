@@ -8,6 +8,7 @@ import numpy as np
 
 from ..._refuse import as_scale, as_segmentable
 from ...evidence import tiled
+from ...evidence.objects import MAX_PIXELS
 from ...evidence.tiled import at_scale
 from ...images.tiles import enlarge
 from ...nets import resunet
@@ -15,8 +16,6 @@ from ...refinement.clean import drop_small, fill_holes, number_parts
 from ...refinement.split import split
 from ...training.augment import SYMMETRIES
 from ...types import Segmentation
-
-MAX_PIXELS = 400_000_000  # 3 GB of maps; larger ones are slides, which are read in windows
 
 
 def segment(net, image, recipe, *, taxonomy=None, mpp=None):
