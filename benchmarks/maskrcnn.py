@@ -50,10 +50,10 @@ def system(least_score=0.5):
 def train(out, epochs, steps):
     """Train; the weights of the best epoch are written."""
     learned, held_out = (multiorgan.images(DATA, split) for split in ("train", "validation"))
-    images, objects = zip(*(half(sample) for sample in (*learned, *held_out)), strict=True)
+    images, objects = zip(*((s.image(), s.instances()) for s in (*learned, *held_out)), strict=True)
     learning = Learning(
-        epochs=epochs, steps=steps, batch=4, crop_px=128, rate=2e-3, lowest_rate=2e-5, monitor="aji",
-        validation=tuple(range(len(learned), len(images))),
+        epochs=epochs, steps=steps, batch=2, crop_px=256, rate=2e-3, lowest_rate=2e-5, stain_gain=0.3,
+        stain_offset=0.05, bend_px=4.0, monitor="aji", validation=tuple(range(len(learned), len(images))),
     )  # fmt: skip
     learner = system()
     begun = time.process_time()

@@ -45,8 +45,8 @@ def test_the_published_net_has_its_published_size():
 
 def test_the_lean_net_is_as_small_as_its_document_says():
     net = build(LEAN)
-    assert net.count_params() == 1_482_228
-    assert trunk_of(net)(np.zeros((1, 256, 256, 3), "float32"))["anchor_logits"].shape[1] == 49_152
+    assert net.count_params() == 1_516_816
+    assert trunk_of(net)(np.zeros((1, 256, 256, 3), "float32"))["anchor_logits"].shape[1] == 30_720
 
 
 def test_maps_and_anchors_have_their_published_sizes():
@@ -65,7 +65,7 @@ def test_anchors_and_what_is_said_of_them_have_one_order():
     for name in ("rpn_class", "rpn_box"):
         kernel, bias = net.get_layer(name).get_weights()
         net.get_layer(name).set_weights([0 * kernel, np.arange(len(bias), dtype="float32")])
-    seen = system._seen(np.zeros((1, 64, 64, 3), "float32"))
+    seen = system._trunk.predict_on_batch(np.zeros((1, 64, 64, 3), "float32"))
     laid = system._anchors((64, 64))
     ratio = (laid[:, 3] - laid[:, 1]) / (laid[:, 2] - laid[:, 0])
     shape_of = np.searchsorted([0.7, 1.4], ratio)  # 0, 1, 2: tall, square, wide
@@ -144,12 +144,12 @@ def test_all_layers_learn(system):
 def test_heads_judge_regions_by_chunks_alike(system, rng):
     start = rng.uniform(0, 50, (CHUNK + 5, 2))
     regions = np.concatenate([start, start + rng.uniform(4, 14, start.shape)], axis=1).astype(np.float32)
-    pyramid = [ops.convert_to_tensor(rng.normal(size=(1, 16, 16, 8)).astype("float32"))]
-    together = system._judged(system._box_head, pyramid, regions, (64, 64), 7)
-    apart = system._judged(system._box_head, pyramid, regions[CHUNK:], (64, 64), 7)
+    pyramid = {"p2": rng.normal(size=(1, 16, 16, 8)).astype("float32")}
+    together = system._judged(system._box_judge, pyramid, regions, (64, 64))
+    apart = system._judged(system._box_judge, pyramid, regions[CHUNK:], (64, 64))
     assert len(together["class_logits"]) == CHUNK + 5
     np.testing.assert_allclose(together["box_deltas"][CHUNK:], apart["box_deltas"], atol=1e-5)
-    assert len(system._judged(system._box_head, pyramid, regions[:0], (64, 64), 7)["class_logits"]) == 0
+    assert len(system._judged(system._box_judge, pyramid, regions[:0], (64, 64))["class_logits"]) == 0
 
 
 def test_nothing_found_is_an_empty_image(system):
@@ -178,8 +178,8 @@ def test_refusals(system):
         ValueError, match=r"no Mask R-CNN of these numbers; expected p2 of.*received a net unet without"
     ):
         MaskRCNN(unet.build(depth=1, width=2), TINY)
-    with pytest.raises(ValueError, match=r"expected rpn_class of 18, received 24"):
-        MaskRCNN(system.net, replace(TINY, sides_px=((8, 14, 24),)))
+    with pytest.raises(ValueError, match=r"expected rpn_class of 18, received 12"):
+        MaskRCNN(system.net, replace(TINY, sides_px=((8, 14, 24), (30, 40, 50))))
     with pytest.raises(ValueError, match="must be an 8-bit RGB image"):
         system.segment(np.zeros((9, 9), np.uint8))
     assert isinstance(system.teaching, keras.Model)

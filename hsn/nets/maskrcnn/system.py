@@ -1,16 +1,15 @@
 """The system: a net and its numbers, what it learns from, and what it finds."""
 
+import keras
 import numpy as np
-from keras import ops
 
 from ..._refuse import as_image
 from ...refinement.overlaps import Piece
 from . import boxes as b
 from . import losses, whole
-from .align import sample
 from .anchors import anchors
 from .detect import choose, paste
-from .net import box_head_of, check, joined, mask_head_of, trunk_of
+from .net import box_judge_of, check, joined, mask_judge_of, trunk_of
 from .proposals import propose
 from .targets import anchor_targets, roi_targets
 
@@ -38,7 +37,10 @@ class MaskRCNN:
     def __init__(self, net, numbers):
         self.net, self.numbers = check(net, numbers), numbers
         self.teaching = joined(net, numbers)
-        self._trunk, self._box_head, self._mask_head = trunk_of(net), box_head_of(net), mask_head_of(net)
+        self._trunk, self._box_judge, self._mask_judge = (
+            _compiled(part)
+            for part in (trunk_of(net), box_judge_of(net, numbers), mask_judge_of(net, numbers))
+        )
         self._laid = {}
 
     def loss(self, target, prediction, weight, image):
@@ -69,7 +71,7 @@ class MaskRCNN:
         """
         numbers, shape = self.numbers, images.shape[1:3]
         pixels = self._normalised(images)
-        seen = self._seen(pixels)
+        seen = self._trunk.predict_on_batch(pixels)
         laid = self._anchors(shape)
         rows = []
         for logits, deltas, objects, unknown in zip(
@@ -119,18 +121,18 @@ class MaskRCNN:
     def find(self, pixels):
         """Objects of one window of normalised pixels (px, px, 3): boxes, scores, pieces, and limits reached."""
         numbers, shape = self.numbers, pixels.shape[:2]
-        seen = self._seen(pixels[None])
+        seen = self._trunk.predict_on_batch(pixels[None])
         regions, said = propose(
             seen["anchor_logits"][0], seen["anchor_deltas"][0], self._anchors(shape), shape, spread=numbers.spread,
             candidates=numbers.candidates, overlap=numbers.rpn_overlap, limit=numbers.proposals,
         )  # fmt: skip
-        pyramid = [seen[f"p{k}"] for k in numbers.head_levels]
-        judged = self._judged(self._box_head, pyramid, regions, shape, numbers.box_px)
+        pyramid = {f"p{k}": seen[f"p{k}"] for k in numbers.head_levels}
+        judged = self._judged(self._box_judge, pyramid, regions, shape)
         found = choose(
             regions, judged["class_logits"], judged["box_deltas"], shape, spread=numbers.spread,
             least_score=numbers.least_score, overlap=numbers.overlap, limit=numbers.detections,
         )  # fmt: skip
-        logits = self._judged(self._mask_head, pyramid, found.boxes, shape, numbers.mask_px)["mask_logits"]
+        logits = self._judged(self._mask_judge, pyramid, found.boxes, shape)["mask_logits"]
         logits = logits[np.arange(len(logits)), :, :, found.classes]  # (n, 28, 28)
         masks = 1 / (1 + np.exp(-logits))
         pieces = [Piece(*paste(mask, box, shape)) for mask, box in zip(masks, found.boxes, strict=True)]
@@ -140,11 +142,6 @@ class MaskRCNN:
         numbers = self.numbers
         return (np.asarray(pixels, np.float32) - np.float32(numbers.mean)) / np.float32(numbers.std)
 
-    def _seen(self, pixels):
-        """What the trunk says of images, as NumPy arrays but for the pyramid."""
-        seen = self._trunk(pixels, training=False)
-        return {k: v if k[0] == "p" else ops.convert_to_numpy(v) for k, v in seen.items()}
-
     def _inputs(self, regions, shape):
         """Regions (N, R, 4) in pixels as inputs of alignment."""
         flat = regions.reshape(-1, 4)
@@ -153,20 +150,15 @@ class MaskRCNN:
             "places": b.places(flat, self.numbers.head_levels).reshape(regions.shape[:2]),
         }
 
-    def _judged(self, head, pyramid, regions, shape, size):
+    def _judged(self, judge, pyramid, regions, shape):
         """What a head says of regions (n, 4) of one image, chunk by chunk: dict of arrays of n rows."""
         count = len(regions)
         regions = np.pad(regions, ((0, -count % CHUNK or (0 if count else CHUNK)), (0, 0)))
-        said = []
-        for start in range(0, len(regions), CHUNK):
-            inputs = self._inputs(regions[None, start : start + CHUNK], shape)
-            crops = sample(
-                pyramid, ops.convert_to_tensor(inputs["boxes"]), ops.convert_to_tensor(inputs["places"]), size
-            )
-            said.append(head(crops[0], training=False))
-        return {
-            name: np.concatenate([ops.convert_to_numpy(s[name]) for s in said])[:count] for name in said[0]
-        }
+        said = [
+            judge.predict_on_batch(pyramid | self._inputs(regions[None, start : start + CHUNK], shape))
+            for start in range(0, len(regions), CHUNK)
+        ]
+        return {name: np.concatenate([s[name] for s in said])[:count] for name in said[0]}
 
     def _anchors(self, shape):
         if shape not in self._laid:
@@ -175,6 +167,13 @@ class MaskRCNN:
                 shape, levels=numbers.levels, sides_px=numbers.sides_px, ratios=numbers.ratios
             )
         return self._laid[shape]
+
+
+def _compiled(part):
+    """A part of the net whose passes are compiled: run layer by layer, a small net takes nine times as long."""
+    # XLA takes a minute to compile a net of this size, and its convolutions on CPUs are slower.
+    part.compile(jit_compile=False if keras.backend.backend() == "tensorflow" else "auto")
+    return part
 
 
 def _stacked(rows):
