@@ -17,7 +17,7 @@ PACKAGE = ROOT / "hsn"
 FILES = sorted(path for path in PACKAGE.rglob("*.py"))
 
 FLOORS = (
-    ("_refuse", "_files", "_instances", "_native", "_recipes", "types", "taxonomies"),
+    ("_refuse", "_files", "_geojson", "_instances", "_native", "_recipes", "types", "taxonomies"),
     ("images", "stains", "labels", "selection", "refinement", "metrics"),
     ("nets", "losses", "evidence", "training"),
     ("weights", "datasets"),

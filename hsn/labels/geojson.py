@@ -6,6 +6,7 @@ corner of the first pixel, so the middle of that pixel is (0.5, 0.5) there and (
 
 import json
 
+from .._geojson import annotation, collection
 from .._refuse import refuse
 
 _HALF_PX = 0.5
@@ -117,11 +118,4 @@ def compose(points, labels):
     of_class = {}
     for (row, col), label in zip(points, labels, strict=True):
         of_class.setdefault(label, []).append([float(col) + _HALF_PX, float(row) + _HALF_PX])
-    features = [_feature(places, label) for label, places in of_class.items()]
-    return json.dumps({"type": "FeatureCollection", "features": features}, indent=1)
-
-
-def _feature(places, label):
-    properties = {"objectType": "annotation"} | ({"classification": {"name": label}} if label else {})
-    geometry = {"type": "MultiPoint", "coordinates": places}
-    return {"type": "Feature", "geometry": geometry, "properties": properties}
+    return collection([annotation("MultiPoint", places, label=label) for label, places in of_class.items()])

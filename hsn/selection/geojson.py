@@ -1,6 +1,6 @@
 """GeoJSON of patches, as QuPath reads it: locked squares with names."""
 
-import json
+from .._geojson import annotation, collection
 
 CLASS = "to annotate"
 
@@ -23,20 +23,17 @@ def squares(corners, side_px, properties):
 
     Examples
     --------
+    >>> import json
     >>> text = squares([[10, 20]], 256, [{"name": "1"}])
     >>> json.loads(text)["features"][0]["geometry"]["coordinates"]
     [[[20, 10], [276, 10], [276, 266], [20, 266], [20, 10]]]
     """
-    features = [
-        {
-            "type": "Feature",
-            "geometry": {"type": "Polygon", "coordinates": [_ring(int(row), int(column), side_px)]},
-            "properties": {"objectType": "annotation", "isLocked": True, "classification": {"name": CLASS}}
-            | each,
-        }
-        for (row, column), each in zip(corners, properties, strict=True)
-    ]
-    return json.dumps({"type": "FeatureCollection", "features": features}, indent=1, ensure_ascii=False)
+    return collection(
+        [
+            annotation("Polygon", [_ring(int(row), int(column), side_px)], label=CLASS, isLocked=True, **each)
+            for (row, column), each in zip(corners, properties, strict=True)
+        ]
+    )
 
 
 def _ring(top, left, side):
