@@ -1,6 +1,7 @@
 """Commands run in an empty folder, with a tiny net that has learned nothing: they are tested, not its skill."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -53,6 +54,38 @@ def images(tmp_path, rng):
     for name in ("a", "b", "c"):
         write(tmp_path / "images" / f"{name}.png", rng.integers(0, 256, (40, 56, 3), np.uint8))
     return tmp_path / "images"
+
+
+@pytest.fixture
+def tissue():
+    """Draw images of tissue into a folder, as `0.png` and on; returns them with their truth."""
+    from hsn.datasets import made
+
+    def tissue(folder, count, shape, *, mpp):
+        several = [made.tissue(seed, shape, mpp=mpp) for seed in range(count)]
+        for k, drawn in enumerate(several):
+            write(Path(folder) / f"{k}.png", drawn.image)
+        return several
+
+    return tissue
+
+
+@pytest.fixture
+def spy_on(monkeypatch):
+    """Stop a kind of supervision before it trains; what it was given is told in the dict that comes back."""
+    from hsn import Refusal
+
+    def spy_on(kind):
+        seen = {}
+
+        def stop(net, images, annotations, recipe, *, out):
+            seen.update(net=net, images=images, annotations=annotations, recipe=recipe)
+            raise Refusal("enough")
+
+        monkeypatch.setattr(kind, "fit", stop)
+        return seen
+
+    return spy_on
 
 
 @pytest.fixture

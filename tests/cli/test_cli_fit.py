@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hsn import Refusal, taxonomies
+from hsn import taxonomies
 from hsn.cli.patches import Gathered, taxonomy_of
 from hsn.images.read import read, write
 
@@ -110,19 +110,16 @@ def test_bad_patches_are_left_out_and_named(run, patches, rng):
     )
 
 
-def test_tags_stay_with_their_patches_where_some_are_left_out(run, patches, monkeypatch):
+def test_tags_stay_with_their_patches_where_some_are_left_out(run, patches, spy_on):
     from hsn.supervision import tags
 
-    seen = {}
-
-    def spy(net, paths, annotations, recipe, *, out):
-        seen.update({int(path.stem): said.tolist() for path, said in zip(paths, annotations, strict=True)})
-        raise Refusal("enough")
-
     (patches / "11.png").write_text("no image")  # the third by name: those after it would move up
-    monkeypatch.setattr(tags, "fit", spy)
+    seen = spy_on(tags)
     assert run("fit", patches, "--tags", "tags.csv", "--out", "mine", *QUICK).exit_code == 2
-    assert seen == {k: [k % 2, 1 - k % 2] for k in range(16) if k != 11}
+    told = zip(seen["images"], seen["annotations"], strict=True)
+    assert {int(path.stem): said.tolist() for path, said in told} == {
+        k: [k % 2, 1 - k % 2] for k in range(16) if k != 11
+    }
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hsn import Refusal
 from hsn.cli.from_masks import CROPS_PX, Seen, check
-from hsn.datasets import made
 from hsn.images.read import read, write
 from hsn.labels.files import read_labels, write_labels
 from hsn.stains.references import reference
@@ -21,11 +19,9 @@ SQUARE = '<Vertex X="4" Y="4"/><Vertex X="20" Y="4"/><Vertex X="20" Y="20"/><Ver
 
 
 @pytest.fixture
-def folder():
+def folder(tissue):
     """Four images of drawn tissue; three have label images in a folder of their own, one has XML."""
-    for k in range(4):
-        drawn = made.tissue(k, (48, 64), mpp=MPP)
-        write(Path(f"masks/images/{k}.png"), drawn.image)
+    for k, drawn in enumerate(tissue("masks/images", 4, (48, 64), mpp=MPP)):
         if k < 3:
             write_labels(Path(f"masks/labels/{k}.png"), drawn.instances)
     regions = f'<Regions><Region Id="1"><Vertices>{SQUARE}</Vertices></Region></Regions>'
@@ -34,16 +30,8 @@ def folder():
 
 
 @pytest.fixture
-def spy(monkeypatch):
-    """What training is given; it ends there."""
-    seen = {}
-
-    def stop(net, images, annotations, recipe, *, out):
-        seen.update(net=net, images=images, annotations=annotations, recipe=recipe)
-        raise Refusal("enough")
-
-    monkeypatch.setattr(masks, "fit", stop)
-    return seen
+def spy(spy_on):
+    return spy_on(masks)
 
 
 def test_a_folder_becomes_a_net_that_numbers_objects(run, folder):
