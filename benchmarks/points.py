@@ -29,7 +29,7 @@ from hsn import weights
 from hsn.datasets import multiorgan
 from hsn.evidence.tiled import at_scale
 from hsn.labels.colors import resize_labels
-from hsn.labels.points import from_instances, sample
+from hsn.labels.sampling import from_instances, sample
 from hsn.metrics.intervals import interval
 from hsn.metrics.objects import aji, match
 from hsn.metrics.outlines import object_dice

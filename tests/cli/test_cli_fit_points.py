@@ -8,12 +8,10 @@ import keras
 import numpy as np
 import pytest
 
-from hsn import Refusal
-from hsn.datasets import made
 from hsn.images.read import read, write
 from hsn.labels import points as point_files
 from hsn.labels.files import read_labels, write_labels
-from hsn.labels.points import from_instances
+from hsn.labels.sampling import from_instances
 from hsn.nets import resunet
 from hsn.supervision import points
 
@@ -22,13 +20,11 @@ QUICK = ["--width", "2", "--epochs", "1", "--batch", "2", "--mpp", str(MPP), "--
 
 
 @pytest.fixture
-def folder(monkeypatch):
+def folder(monkeypatch, tissue):
     """Four images of drawn tissue with clicks: two as CSV beside the images, GeoJSON, and a point image."""
     monkeypatch.setattr(points, "quick", lambda: _short(QUICKEST))
-    for k in range(4):
-        drawn = made.tissue(k, (64, 96), mpp=MPP)
+    for k, drawn in enumerate(tissue("clicks/images", 4, (64, 96), mpp=MPP)):
         clicks = from_instances(drawn.instances, place="inside")[:8]
-        write(Path(f"clicks/images/{k}.png"), drawn.image)
         if k < 2:
             point_files.write(f"clicks/images/{k}.csv", clicks)
         if k == 2:
@@ -48,16 +44,8 @@ def _short(recipe):
 
 
 @pytest.fixture
-def spy(monkeypatch):
-    """What training is given; it ends there."""
-    seen = {}
-
-    def stop(net, images, annotations, recipe, *, out):
-        seen.update(net=net, images=images, annotations=annotations, recipe=recipe)
-        raise Refusal("enough")
-
-    monkeypatch.setattr(points, "fit", stop)
-    return seen
+def spy(spy_on):
+    return spy_on(points)
 
 
 def test_a_folder_becomes_a_net_that_numbers_nuclei(run, folder):

@@ -11,7 +11,7 @@ from hsn.datasets import multiorgan
 from hsn.images.read import read
 from hsn.labels import clusters, mask_files
 from hsn.labels.clusters import cluster_label
-from hsn.labels.points import from_instances, sample
+from hsn.labels.sampling import from_instances, sample
 
 NUCLEUS, GROUND = (120, 60, 120), (230, 190, 215)
 

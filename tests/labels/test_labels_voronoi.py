@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hsn import Refusal
 from hsn.datasets import multiorgan
 from hsn.labels import mask_files
-from hsn.labels.points import from_instances
+from hsn.labels.sampling import from_instances
 from hsn.labels.voronoi import cells, edges, nearest, voronoi_label
 
 SHAPE = (13, 17)

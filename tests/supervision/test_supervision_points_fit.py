@@ -13,6 +13,7 @@ from hsn.datasets import made
 from hsn.images.read import write
 from hsn.labels import points as point_files
 from hsn.labels.files import read_labels
+from hsn.labels.sampling import from_instances, sample
 from hsn.nets import resunet
 from hsn.supervision.points import rounds
 from hsn.supervision.points.fields import GRID, clicks_in, fields_of
@@ -35,9 +36,7 @@ def net(seed=0):
 
 def tissue(count=3, side=64, ratio=0.5):
     drawn = [made.tissue(seed, (side, side), mpp=MPP) for seed in (0, 1, 4, 5, 6)[:count]]
-    clicks = [
-        point_files.sample(point_files.from_instances(d.instances), ratio, rng_or_seed=0) for d in drawn
-    ]
+    clicks = [sample(from_instances(d.instances), ratio, rng_or_seed=0) for d in drawn]
     return [d.image for d in drawn], clicks
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from hsn import Refusal
 from hsn.datasets import made
-from hsn.labels.points import from_instances
+from hsn.labels.sampling import from_instances
 from hsn.losses.crf import energies
 from hsn.supervision.points import Learning, Recipe, loss, published, quick, radius_of, targets
 from hsn.supervision.points.crops import BLACK_BACKGROUND
