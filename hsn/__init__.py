@@ -20,6 +20,7 @@ _DOORS = {
     "Taxonomy": "hsn.taxonomies:Taxonomy",
     "masks": "hsn.supervision.masks",
     "points": "hsn.supervision.points",
+    "selected": "hsn.supervision.selected",
     "tags": "hsn.supervision.tags",
     "taxonomies": "hsn.taxonomies",
 }

@@ -12,7 +12,7 @@ from .. import weights
 from .._refuse import refuse
 from ..images.read import read
 
-SIBLINGS = ("tags", "points", "masks")
+SIBLINGS = ("tags", "points", "selected", "masks")
 
 
 def segment(image, model, *, taxonomy=None, mpp=None):

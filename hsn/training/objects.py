@@ -44,8 +44,12 @@ class Learning:
         Whether crops may be flipped top to bottom, and left to right.
     turn_deg, skew : float
         Largest rotation to either side, and movement of every entry of an affine matrix.
+    bend_px, bend_every_px : float
+        Spread of the control points of an elastic deformation, and from one to the next.
     gain, offset : float
         Each colour channel is multiplied by 1 +- gain and shifted by +- offset grey levels.
+    stain_gain, stain_offset : float
+        The amounts of haematoxylin and eosin are multiplied by 1 +- stain_gain, and +- stain_offset is added.
     least_px : int
         An object that a crop leaves fewer pixels of is not told.
     validation : float or tuple of int
@@ -67,15 +71,19 @@ class Learning:
     flips: tuple[bool, bool] = (True, True)
     turn_deg: float = 180.0
     skew: float = 0.0
+    bend_px: float = 0.0
+    bend_every_px: float = 42.0
     gain: float = 0.15
     offset: float = 15.0
+    stain_gain: float = 0.0
+    stain_offset: float = 0.0
     least_px: int = 4
     validation: float | tuple[int, ...] = 0.2
     monitor: str = "pq"
     seed: int = 0
 
 
-def fit(system, images, annotations, learning, *, out, known=None, show=True):
+def fit(system, images, annotations, learning, *, out, known=None, often=None, show=True):
     """Train a system on images whose objects are outlined.
 
     Parameters
@@ -92,6 +100,9 @@ def fit(system, images, annotations, learning, *, out, known=None, show=True):
     known : sequence of bool arrays (H, W), optional
         Per image where its objects are told, as `hsn.refinement.overlaps.pseudo_labels` gives it; everywhere by
         default. Validation does not ask.
+    often : sequence of float, optional
+        Per image how often it is drawn, in relation to the others; all alike by default. Those of images that
+        validate do not count.
     show : bool
         Whether to show a progress bar.
 
@@ -113,7 +124,9 @@ def fit(system, images, annotations, learning, *, out, known=None, show=True):
     known = [np.ones(objects.shape, bool) for _, objects in pairs] if known is None else known
     told = [(*pair, where) for pair, where in _together(pairs, known)]
     learned, held_out = hold_out(len(pairs), learning.validation, seed=learning.seed)
-    crops = Crops([told[k] for k in learned], learning)
+    crops = Crops(
+        [told[k] for k in learned], learning, often=None if often is None else [often[k] for k in learned]
+    )
     plan = Plan(
         epochs=learning.epochs,
         steps=learning.steps,
@@ -154,26 +167,45 @@ class Crops:
     told : sequence of (uint8 (H, W, 3), int32 (H, W), bool (H, W))
         Images, their objects, and where these are known.
     learning : Learning
+    often : sequence of float, optional
+        Per image how often it is drawn, in relation to the others; all alike by default.
     """
 
-    def __init__(self, told, learning):
+    def __init__(self, told, learning, *, often=None):
         self._told, self._learning = told, learning
+        self._often = None if often is None else np.asarray(often, np.float64)
 
     def batch(self, epoch, step):
         """Pixels (B, px, px, 3), objects and where they are known (B, px, px), a generator for what else is drawn."""
         of, told = self._learning, self._told
         rng = np.random.default_rng((of.seed, epoch, step))
-        order = np.random.default_rng((of.seed, epoch)).permutation(len(told))
+        order = self._order(np.random.default_rng((of.seed, epoch)))
         chosen = order[(step * of.batch + np.arange(of.batch)) % len(order)]
         crops = [self._crop(rng, *told[k]) for k in chosen]
         return *(np.stack(side) for side in zip(*crops, strict=True)), rng
 
+    def _order(self, rng):
+        """The images of an epoch, as indices in the order in which they are drawn."""
+        order = rng.permutation(len(self._told))
+        if self._often is None:
+            return order
+        # Equal steps along a line on which each image is as long as it is drawn often: no share is left to luck.
+        count = self._learning.steps * self._learning.batch
+        ends = np.cumsum(self._often[order])
+        places = (rng.random() + np.arange(count)) / count * ends[-1]
+        found = np.minimum(np.searchsorted(ends, places, side="right"), len(order) - 1)
+        return rng.permutation(order[found])
+
     def _crop(self, rng, image, instances, known):
         of = self._learning
         warp = draw_warp(
-            rng, instances.shape, of.crop_px, zoom=of.zoom, flips=of.flips, turn_deg=of.turn_deg, skew=of.skew
-        )
-        color = draw(rng, flips=False, quarter_turns=False, gain=of.gain, offset=of.offset)
+            rng, instances.shape, of.crop_px, zoom=of.zoom, flips=of.flips, turn_deg=of.turn_deg, skew=of.skew,
+            bend_px=of.bend_px, bend_every_px=of.bend_every_px,
+        )  # fmt: skip
+        color = draw(
+            rng, flips=False, quarter_turns=False, gain=of.gain, offset=of.offset, stain_gain=of.stain_gain,
+            stain_offset=of.stain_offset,
+        )  # fmt: skip
         # Beyond the image's edge the picture is mirrored, which would complete objects that are told as cut.
         outside = warp.weight(np.ones(instances.shape, np.float32)) < 1
         pixels = color.paint(warp.image(image))

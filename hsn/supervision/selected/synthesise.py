@@ -117,8 +117,11 @@ def synthesise(
     hsn._refuse.Refusal: there is no whole nucleus to build layouts of; expected nuclei that keep 6 px from the edge \
 of the patch, received none; annotate a larger patch, or give its instance image.
     """
-    preset = _preset(preset)
-    image, instances = _checked(image, instances, preset, count=count, seed=seed, mode=mode)
+    if count < 1 or seed < 0 or mode not in MODES:
+        refuse("these pairs cannot be made", received=f"count={count}, seed={seed}, mode={mode!r}",
+               expected=f"`count` of 1 or more, `seed` of 0 or more, `mode` {' or '.join(MODES)}",
+               remedy="mend the numbers")  # fmt: skip
+    image, instances, preset = check(image, instances, preset)
     how = "released" if mode == "released" else "turned"
     wanted = layouts(nuclei_of(instances), instances.shape, count=max(count, preset.layouts), seed=seed, mode=how,
                      max_overlap=max_overlap)  # fmt: skip
@@ -256,17 +259,13 @@ def _preset(preset):
     return PRESETS[preset]()
 
 
-def _checked(image, instances, preset, *, count, seed, mode):
-    """The patch, if it can be learned from."""
-    if count < 1 or seed < 0 or mode not in MODES:
-        refuse("these pairs cannot be made", received=f"count={count}, seed={seed}, mode={mode!r}",
-               expected=f"`count` of 1 or more, `seed` of 0 or more, `mode` {' or '.join(MODES)}",
-               remedy="mend the numbers")  # fmt: skip
-    image, instances = as_image(image), np.asarray(instances)
+def check(image, instances, preset):
+    """A patch as arrays, and a preset as numbers, if the one can be painted by the other; refuse them otherwise."""
+    preset, image, instances = _preset(preset), as_image(image), np.asarray(instances)
     if instances.shape != image.shape[:2]:
         refuse("the nuclei must cover the patch", expected=f"instances {image.shape[:2]}", received=instances.shape,
                remedy="give the mask of this image")  # fmt: skip
     if min(image.shape[:2]) < preset.smallest_px or max(image.shape[:2]) > LARGEST_PX:
         refuse("the patch has not the right size", expected=f"sides from {preset.smallest_px} to {LARGEST_PX} px",
                received=f"{image.shape[0]} x {image.shape[1]}", remedy="cut a patch of 256 x 256")  # fmt: skip
-    return image, instances
+    return image, instances, preset

@@ -1,0 +1,134 @@
+"""Dense: any net that sees insides and contours, as a system that tells objects apart.
+
+It stands where Lou et al. have Mask R-CNN: what a round needs of a net is objects and how sure it is of each, and these
+can be read from maps as well.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from ..._refuse import as_image, refuse
+from ...evidence import objects as told
+from ...evidence import tiled
+from ...nets import reach
+from ...nets.maskrcnn import MaskRCNN
+from ...nets.maskrcnn.whole import Report
+from ...refinement.overlaps import score_objects
+from ...training.augment import SYMMETRIES
+from .loss import loss
+from .targets import taught
+
+
+class Dense:
+    """A net with outputs background, inside and contour that can learn and find; see `hsn.training.objects`.
+
+    Parameters
+    ----------
+    net : keras.Model
+        (N, H, W, 3) normalised pixels -> (N, H, W, 3) probabilities, for instance of `hsn.nets.unet`.
+    recipe : Recipe
+
+    Attributes
+    ----------
+    net, teaching : keras.Model
+        The net; it is what the loop trains.
+    """
+
+    def __init__(self, net, recipe):
+        outputs = net.output_shape[-1] if len(net.outputs) == 1 else f"{len(net.outputs)} maps"
+        if outputs != len(recipe.classes):
+            refuse("the net does not see what the recipe says", expected=f"outputs {', '.join(recipe.classes)}",
+                   received=outputs, remedy="build it with 3 outputs, or give the recipe a `detector`")  # fmt: skip
+        self.net = self.teaching = net
+        self.recipe, self._loss = recipe, loss(recipe)
+
+    def loss(self, target, prediction, weight, image):
+        """See `hsn.supervision.selected.loss`."""
+        return self._loss(target, prediction, weight, image)
+
+    def examples(self, images, instances, known, rng):
+        """What a step learns from: normalised pixels, targets, and weights that are 0 where nothing is known.
+
+        Parameters
+        ----------
+        images : array, shape (N, px, px, 3)
+            RGB, 0..255.
+        instances : int array, shape (N, px, px)
+        known : bool array, shape (N, px, px)
+        rng : numpy.random.Generator
+            Not needed: nothing is left to be drawn.
+
+        Returns
+        -------
+        float32 arrays, shapes (N, px, px, 3), (N, px, px, 4), (N, px, px)
+        """
+        made = [taught(*each, self.recipe) for each in zip(instances, known, strict=True)]
+        target, weight = (np.stack(side) for side in zip(*made, strict=True))
+        return tiled.normalised(images, self.recipe.mean, self.recipe.std), target, weight
+
+    def maps(self, image):
+        """Probabilities over an image at the net's scale, float32 (H, W, 3)."""
+        recipe = self.recipe
+        margin_px, step_px = reach.reach_of(self.net, recipe.margin_px)
+        return tiled.maps_of(
+            self.net,
+            as_image(image),
+            mean=recipe.mean,
+            std=recipe.std,
+            tile_px=recipe.tile_px,
+            margin_px=margin_px,
+            step_px=step_px,
+            views=SYMMETRIES if recipe.views == 8 else (),
+        )
+
+    def segment(self, image):
+        """Find the objects of an image of any size, at the net's scale; each scores the mean evidence inside.
+
+        Returns
+        -------
+        Report
+            `scored.instances` and `scored.scores`; `said` is empty, there is no limit to reach.
+        """
+        maps = self.maps(image)
+        instances = objects(maps, self.recipe, mpp=self.recipe.mpp)
+        return Report(score_objects(instances, told.object_evidence(maps)), ())
+
+
+def objects(maps, recipe, *, mpp):
+    """Tell objects in the probabilities of a dense net.
+
+    Parameters
+    ----------
+    maps : float array, shape (H, W, 3)
+    recipe : Recipe
+    mpp : float
+        Micrometres per pixel of `maps`.
+
+    Returns
+    -------
+    int32 array, shape (H, W)
+        0 background, 1..n.
+
+    Examples
+    --------
+    >>> from hsn.supervision.selected.recipe import quick
+    >>> maps = np.eye(3)[[[0, 2, 1, 1, 2, 0]]]
+    >>> objects(maps, quick().changed(least_um2=0.0), mpp=0.25).tolist()
+    [[0, 1, 1, 1, 1, 0]]
+    """
+    return told.objects(
+        maps,
+        separate=recipe.separate,
+        grow_px=round(recipe.grow_um / mpp, 3),  # a rest of rounding would cost a whole pixel
+        waist_px=recipe.waist_um / mpp,
+        least_px=recipe.least_um2 / mpp**2,
+        fill=recipe.fill,
+    )
+
+
+def system_of(net, recipe):
+    """The system that a recipe's net learns and finds in: `Dense`, or Mask R-CNN where the recipe has a detector."""
+    if recipe.detector is None:
+        return Dense(net, recipe)
+    return MaskRCNN(net, replace(recipe.detector, mean=recipe.mean, std=recipe.std))

@@ -1,0 +1,117 @@
+"""Pseudo-labels: what a trained net is sure of, in images that nobody annotated, is learned from like annotation.
+
+Objects that are seen but not believed - unsure, too small, too large - are neither objects nor background: their pixels
+are unknown. The authors' code took every detection above a score of 0.5 for an object, and the rest for background.
+
+Each image is written when it is done: a label image, a mask of what is known, and a record of counts. A run that was
+killed goes on with the next image.
+"""
+
+import json
+from typing import NamedTuple
+
+import numpy as np
+from rich.progress import track
+
+from ..._files import replacing
+from ...labels.files import read_labels, write_labels
+from ...refinement.overlaps import pseudo_labels
+
+SUMMARY = "summary.json"
+KNOWN = 255  # in files of what is known
+
+
+class Pseudo(NamedTuple):
+    """What is taken for the objects of an image.
+
+    Attributes
+    ----------
+    instances : int32 (H, W)
+        0 background, 1..n.
+    known : bool (H, W)
+        False where an object was seen but is not believed.
+    """
+
+    instances: np.ndarray
+    known: np.ndarray
+
+
+def label(system, patches, recipe, folder):
+    """Take what a system finds in images for annotation, as far as it is sure.
+
+    Parameters
+    ----------
+    system : object
+        A system in the sense of `hsn.training.objects`.
+    patches : sequence of Patch
+        Images that nobody annotated.
+    recipe : Recipe
+    folder : path
+        For `labels/NAME.png`, `known/NAME.png`, `told/NAME.json` of each image, and `summary.json`. Images of which
+        the last is there are not looked at again.
+
+    Returns
+    -------
+    list of Pseudo
+        At the net's scale.
+    """
+    made, rows = [], {}
+    for patch in track(patches, description="pseudo-labels"):
+        record = folder / "told" / f"{patch.name}.json"
+        places = [folder / kind / f"{patch.name}.png" for kind in ("labels", "known")]
+        if not record.exists():
+            scored = system.segment(patch.image).scored
+            pseudo = believed(scored, recipe)
+            counts = {"seen": len(scored.scores), "believed": int(pseudo.instances.max(initial=0))}
+            for path, pixels in zip(places, (pseudo.instances, KNOWN * pseudo.known), strict=True):
+                write_labels(path, pixels)
+            _write(record, counts | {"known": float(pseudo.known.mean()), "pixels": pseudo.known.size})
+        instances, known = map(read_labels, places)
+        made.append(Pseudo(instances.astype(np.int32), known == KNOWN))
+        rows[patch.name] = json.loads(record.read_text(encoding="utf-8"))
+    _write(folder / SUMMARY, summary(rows))
+    return made
+
+
+def believed(scored, recipe):
+    """Those of some scored objects, at the net's scale, that a recipe believes.
+
+    Examples
+    --------
+    >>> from hsn.refinement.overlaps import Scored
+    >>> from hsn.supervision.selected.recipe import quick
+    >>> scored = Scored(np.array([[1, 1, 0, 2, 2, 3]]), np.array([0.9, 0.4, 0.8]))
+    >>> recipe = quick().changed(mpp=1.0, least_score=0.5, least_believed_um2=2.0)
+    >>> instances, known = believed(scored, recipe)
+    >>> instances.tolist(), known.astype(int).tolist()
+    ([[1, 1, 0, 0, 0, 0]], [[1, 1, 1, 0, 0, 0]])
+    """
+    most_um2 = np.inf if recipe.most_believed_um2 is None else recipe.most_believed_um2
+    return Pseudo(
+        *pseudo_labels(
+            scored,
+            least_score=recipe.least_score,
+            least_px=recipe.least_believed_um2 / recipe.mpp**2,
+            most_px=most_um2 / recipe.mpp**2,
+        )
+    )
+
+
+def summary(rows):
+    """Counts of all images together, and of each.
+
+    Examples
+    --------
+    >>> rows = {"a": {"seen": 3, "believed": 2, "known": 0.5, "pixels": 10}}
+    >>> {key: value for key, value in summary(rows).items() if key != "images"}
+    {'seen': 3, 'believed': 2, 'doubted': 1, 'known': 0.5}
+    """
+    seen, sure = (sum(row[key] for row in rows.values()) for key in ("seen", "believed"))
+    pixels = sum(row["pixels"] for row in rows.values())
+    known = sum(row["known"] * row["pixels"] for row in rows.values()) / max(pixels, 1)
+    return {"seen": seen, "believed": sure, "doubted": seen - sure, "known": known, "images": rows}
+
+
+def _write(path, data):
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
