@@ -20,6 +20,8 @@ def test_squares_are_closed_and_x_comes_first():
     assert first["properties"]["name"] == "1: a"
     assert first["properties"]["image"] == "a"
     assert first["properties"]["objectType"] == "annotation"
+    assert first["properties"]["classification"] == {"name": "to annotate"}
+    assert first["properties"]["isLocked"] is True
     assert second["geometry"]["coordinates"][0][0] == [300, 0]
 
 
