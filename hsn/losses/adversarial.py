@@ -1,6 +1,7 @@
 """What a painter of nuclei and its three critics want: the losses of the conditional SinGAN.
 
-One critic looks at whole images, one at nuclei, one at what lies between them; each sees the rest as black:
+One critic looks at whole images, one at nuclei, one at what lies between them; the rest is hidden from it under one
+colour:
 
     L_k = -mean(w_k D_k(real_k)) + mean(v_k D_k(made_k)) + p GP(D_k)                 of critic k
     L_G = -sum_k mean(v_k D_k(made_k)) + a MSE(G(reconstruction), image)             of the generator
@@ -9,6 +10,9 @@ with w_k and v_k the parts of the score maps that belong to what critic k looks 
 
 The released code masked made images in eight bits, outside of the gradient: the critics of nuclei and of background
 learned, and the generator never heard of it. Here the mask is part of the computation.
+
+It hides under black. A generator that hears its critics then learns to go on with black between nuclei that lie close,
+as if more of them were hidden there. Under the mean colour of what a critic judges, going on with it does no harm.
 
 References
 ----------
@@ -22,7 +26,7 @@ PENALTY, RECONSTRUCTION = 0.1, 10.0  # weights of both papers
 BLACK = -1.0  # of pixels in -1..1
 
 
-def views(image, mask, *, released=False):
+def views(image, mask, *, hidden=((BLACK,), (BLACK,)), released=False):
     """What each critic sees of an image.
 
     Parameters
@@ -30,13 +34,15 @@ def views(image, mask, *, released=False):
     image : float tensor, shape (N, H, W, 3), in -1..1
     mask : float tensor, shape (N, H, W, 1)
         1 inside nuclei, -1 around them.
+    hidden : array, shape (2, 3) or (2, 1), in -1..1
+        The colour of what the critic of nuclei does not see, then of what that of the rest does not see.
     released : bool
         Masks as the released code did, through eight bits: no gradient passes.
 
     Returns
     -------
     list of three float tensors
-        The image; with its nuclei alone; without its nuclei. The rest is black.
+        The image; with its nuclei alone; without its nuclei.
 
     Examples
     --------
@@ -45,7 +51,9 @@ def views(image, mask, *, released=False):
     ([0.0, -1.0], [-1.0, 0.0])
     """
     inside = (mask + 1) / 2
-    parts = [image, *(image * part + BLACK * (1 - part) for part in (inside, 1 - inside))]
+    parts = [image]
+    for part, color in zip((inside, 1 - inside), hidden, strict=True):
+        parts.append(image * part + ops.convert_to_tensor(color, image.dtype) * (1 - part))
     if released:
         parts[1:] = [ops.stop_gradient(_in_eight_bits(part)) for part in parts[1:]]
     return parts

@@ -15,6 +15,8 @@ from ..images import pyramid
 # Random streams of a run: each draws from the run's seed, one of these, and what is said beside it.
 _STAR, _STEP, _EPOCH, _PAINTING = range(4)
 
+BLACK = -1.0  # of pixels in -1..1
+
 
 @dataclass
 class Scale:
@@ -88,8 +90,14 @@ class Painter:
         What a generator takes from each side of its input.
     seed : int
     released : bool
-        As the released code has it: real images masked before they are resized, layouts resized from the next
-        coarser scale, no noise at finer scales but the one painted last, zeros beyond the edges.
+        As the released code has it: real images masked before they are resized, by black, layouts resized from the
+        next coarser scale, no noise at finer scales but the one painted last, zeros beyond the edges.
+
+    Attributes
+    ----------
+    scales : list of Scale
+    hidden : float32 array, shape (2, 3)
+        What hides the rest from the critics of nuclei and of what is between: the mean colour of what each judges.
 
     Examples
     --------
@@ -105,7 +113,11 @@ class Painter:
         self.shapes = pyramid.sizes(image.shape[:2], **options)
         self.enlarge = 1 / pyramid.step(image.shape[:2], **options)
         pixels, mask = image.astype(np.float32) / 127.5 - 1, np.asarray(instances) > 0
-        whole = _views(pixels, mask)
+        self.hidden = np.full((2, 3), BLACK, np.float32)
+        if not released:
+            for color, part in zip(self.hidden, (mask, ~mask), strict=True):
+                color[:] = pixels[part].mean(axis=0) if part.any() else BLACK
+        whole = _views(pixels, mask, self.hidden)
         self.scales = []
         for level, shape in enumerate(self.shapes):
             shrink = self.enlarge ** (level + 1 - count)
@@ -113,7 +125,7 @@ class Painter:
             seen = (
                 np.stack([pyramid.resize(v, shape, scale=shrink) for v in whole])
                 if released
-                else _views(small, m)
+                else _views(small, m, self.hidden)
             )
             self.scales.append(Scale(small, seen, _signed(m)))
 
@@ -247,10 +259,12 @@ def watch(painter, level, layouts, *, batch, crop_px, epochs=1):
     return draw
 
 
-def _views(image, mask):
+def _views(image, mask, hidden):
     """An image (H, W, 3) as each critic sees it, (3, H, W, 3)."""
-    inside = mask[..., None]
-    return np.stack([image, np.where(inside, image, -1), np.where(inside, -1, image)]).astype(np.float32)
+    inside, (around, within) = mask[..., None], hidden
+    return np.stack([image, np.where(inside, image, around), np.where(inside, within, image)]).astype(
+        np.float32
+    )
 
 
 def _signed(mask):

@@ -31,6 +31,15 @@ def test_each_critic_sees_its_part_on_black(image, mask):
     assert (between[inside] == -1).all()
 
 
+def test_what_a_critic_does_not_see_has_its_colour(image, mask):
+    inside, hidden = mask[0, ..., 0] > 0, np.float32([[0.25, -0.5, 0.75], [-0.75, 0.5, 0]])
+    shown = views(ops.convert_to_tensor(image), mask, hidden=hidden)
+    _, nuclei, between = (ops.convert_to_numpy(view)[0] for view in shown)
+    assert (nuclei[~inside] == hidden[0]).all()
+    assert (between[inside] == hidden[1]).all()
+    assert (np.where(inside[..., None], nuclei, between) == image[0]).all()
+
+
 def test_released_masks_pass_through_eight_bits(image, mask):
     _, nuclei, between = (ops.convert_to_numpy(v)[0] for v in views(image, mask, released=True))
     together = np.where(mask[0] > 0, nuclei, between)

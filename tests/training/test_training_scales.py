@@ -43,11 +43,19 @@ def test_scales_show_the_patch_and_its_parts(patch):
     inside = instances > 0
     assert abs(finest.image - (image / 127.5 - 1)).max() <= 1 / 127.5 + 1e-6  # eight bits, cut down
     assert (finest.mask == np.where(inside, 1, -1)).all()
+    means = np.stack([image[part].mean(axis=0) for part in (inside, ~inside)]) / 127.5 - 1
+    np.testing.assert_allclose(made.hidden, means, atol=1e-5)
     for scale in made.scales:
         inside = scale.mask > 0
         assert (scale.views[0] == scale.image).all()
-        assert (scale.views[1] == np.where(inside[..., None], scale.image, -1)).all()
-        assert (scale.views[2] == np.where(inside[..., None], -1, scale.image)).all()
+        assert (scale.views[1] == np.where(inside[..., None], scale.image, made.hidden[0])).all()
+        assert (scale.views[2] == np.where(inside[..., None], made.hidden[1], scale.image)).all()
+
+
+def test_what_a_patch_has_nothing_of_is_hidden_by_black(patch):
+    made = painter((patch[0], np.ones_like(patch[1])))
+    assert (made.hidden[0] > -1).all()
+    assert (made.hidden[1] == -1).all()
 
 
 def test_released_parts_are_masked_before_they_are_resized(patch):
@@ -58,6 +66,7 @@ def test_released_parts_are_masked_before_they_are_resized(patch):
     np.testing.assert_allclose(coarsest.views[1], softly, atol=1e-5)
     hard = np.where(coarsest.mask[..., None] > 0, coarsest.image, -1)
     assert abs(coarsest.views[1] - hard).max() > 0.1
+    assert (made.hidden == -1).all()
 
 
 def test_each_scale_sees_the_layout_itself_but_released_ones_a_blocky_one(patch):
@@ -123,7 +132,7 @@ def test_a_step_sees_crops_that_belong_together(patch):
     assert (middle[..., 3:] == seen.mask).all()
     # The known patch and the real one are the same crop: nuclei alone and the mask agree.
     inside = seen.known[:, MARGIN:-MARGIN, MARGIN:-MARGIN, 3:] > 0
-    assert (seen.real[1] == np.where(inside, seen.real[0], -1)).all()
+    assert (seen.real[1] == np.where(inside, seen.real[0], made.hidden[0])).all()
     again, other = see(5, 0), see(5, 1)
     assert all((a == b).all() for a, b in zip(seen, again, strict=True))
     assert (seen.condition != other.condition).any()

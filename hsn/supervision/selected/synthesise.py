@@ -4,14 +4,15 @@ The second stage of Lou et al. (IEEE TMI 2022, "Which pixel to annotate"): the p
 (`hsn.labels.layouts`), and a conditional SinGAN that is trained on this one patch paints each layout. Its generators
 learn one after another, from coarse to fine, each against three critics.
 
-The released code differs from what its paper means; `mode="released"` repeats it: critics that end in a ReLU6; masked
-images through which the generator hears nothing of the critics of nuclei and of background; layouts that each scale
-resizes from the coarser one, blocky at full size; scores averaged over pixels that a critic does not judge; the same
-noise for all layouts of an epoch, and none at finer scales but the last.
+The released code differs from what its paper means; `mode="released"` repeats it: critics that end in a ReLU6; images
+masked by black, through which the generator hears nothing of the critics of nuclei and of background; layouts that each
+scale resizes from the coarser one, blocky at full size; scores averaged over pixels that a critic does not judge; the
+same noise for all layouts of an epoch, and none at finer scales but the last.
 """
 
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import lru_cache
 from typing import NamedTuple
 
 import keras
@@ -173,9 +174,12 @@ def learn(painter, level, drawn, preset, critics, *, folder, after):
     scale.generator = generator
     if level:
         scale.amplitude = preset.noise * painter.error(level, painter.star(epochs - 1))
-    see = watch(painter, level, drawn, batch=preset.batch, crop_px=preset.crop_px, epochs=epochs)
+    # What the generator's turn sees is what the critics saw last: it is kept, not painted again.
+    see = lru_cache(1)(
+        watch(painter, level, drawn, batch=preset.batch, crop_px=preset.crop_px, epochs=epochs)
+    )
     optimizers = [keras.optimizers.Adam(preset.rate, *preset.betas, epsilon=preset.epsilon) for _ in range(2)]
-    turns = _turns(generator, judges, see, preset, optimizers, released=painter.released)
+    turns = _turns(generator, judges, see, preset, optimizers, painter)
     variables = [v for net in (generator, *judges) for v in net.variables]
     variables += [v for optimizer in optimizers for v in optimizer.variables]
 
@@ -210,22 +214,23 @@ def _nets(painter, level, preset, critics):
     return generator, judges
 
 
-def _turns(generator, judges, see, preset, optimizers, *, released):
+def _turns(generator, judges, see, preset, optimizers, painter):
     """The two parties' turns: step -> terms of their losses."""
 
     def ask(judge):
         return lambda images: judge(images, training=True)
 
     critics = [ask(judge) for judge in judges]
+    how = {"hidden": painter.hidden, "released": painter.released}
 
     def of_critics(condition, coarser, mask, made_parts, real, real_parts, share):
         made = generator([condition, coarser], training=True)
-        made = [ops.stop_gradient(view) for view in views(made, mask, released=released)]
+        made = [ops.stop_gradient(view) for view in views(made, mask, **how)]
         penalties = [gradient_penalty(judge, real[k], made[k], share) for k, judge in enumerate(judges)]
         return critic_terms(critics, real, made, real_parts, made_parts, penalties, penalty=preset.penalty)
 
     def of_generator(condition, coarser, mask, made_parts, known, known_coarser, image):
-        made = views(generator([condition, coarser], training=True), mask, released=released)
+        made = views(generator([condition, coarser], training=True), mask, **how)
         painted = generator([known, known_coarser], training=True)
         return generator_terms(
             critics, made, made_parts, painted, image, reconstruction=preset.reconstruction
@@ -242,7 +247,7 @@ def _turns(generator, judges, see, preset, optimizers, *, released):
         return terms
 
     def generator_turn(step):
-        s = see(step, preset.critic_steps - 1)  # paints once more what the critics saw last
+        s = see(step, preset.critic_steps - 1)
         return generator_step(
             s.condition, s.coarser, s.mask, s.made_parts, s.known, s.known_coarser, s.real[0]
         )
