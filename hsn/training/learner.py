@@ -156,6 +156,7 @@ def computing_in(net, precision):
 
 
 def _learn(net, learner, plan, out, show):
+    learner.optimizer.build(learner.trainable_variables)  # or TensorFlow traces the first step twice
     rows, best = _resume(learner, plan, out)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, disable=not show) as progress:
@@ -230,7 +231,6 @@ def _resume(learner, plan, out):
     try:
         history = json.loads(path.read_text())
         rows, state = history["epochs"], out / Path(history["state"]).name
-        learner.optimizer.build(learner.trainable_variables)
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # Keras only warns where a file does not fit
             learner.load_weights(state)
