@@ -121,6 +121,60 @@ def test_small_rests_are_not_told():
     assert (told > 0).sum() == 100
 
 
+def flat(level, shape=(40, 40)):
+    return np.full((*shape, 3), level, np.uint8), np.zeros(shape, np.int32), np.ones(shape, bool)
+
+
+def drawn(often, steps=50):
+    """How often each of some flat images is drawn in an epoch, and its batches."""
+    crops = Crops(
+        [flat(10 * k) for k in range(len(often))], replace(STILL, steps=steps, batch=4), often=often
+    )
+    levels = np.concatenate([crops.batch(3, step)[0][:, 0, 0, 0] for step in range(steps)])
+    return np.bincount(levels.astype(int) // 10, minlength=len(often)), levels
+
+
+def test_images_are_drawn_as_often_as_is_said():
+    counts, levels = drawn([1, 1, 0, 6])
+    np.testing.assert_allclose(counts, [25, 25, 0, 150], atol=1)
+    np.testing.assert_array_equal(levels, drawn([1, 1, 0, 6])[1])  # by the seed, the epoch and the step
+    assert np.bincount((levels[:40] // 10).astype(int))[3] < 38  # mixed over the epoch
+    alike, _ = drawn([0.5] * 4)
+    np.testing.assert_allclose(alike, [50] * 4, atol=1)
+
+
+def test_how_often_is_said_of_all_images_but_counts_for_those_that_are_learned_from(pairs, tmp_path):
+    system = Threshold()
+    images = [np.full_like(image, 60 * k) for k, image in enumerate(pairs[0])]
+    fit(system, images, pairs[1], replace(STILL, epochs=1), out=tmp_path, often=[5, 0, 1], show=False)
+    assert {int(seen[0].max()) for seen in system.seen} == {120}
+
+
+def test_stains_are_varied_and_tissue_is_bent():
+    image, instances = nuclei(3)
+    told = [(image, instances, np.ones(instances.shape, bool))]
+    still = replace(STILL, crop_px=96, batch=1)
+    (as_it_is,), (objects,), _, _ = Crops(told, still).batch(0, 0)
+    np.testing.assert_array_equal(as_it_is, image)
+    (stained_anew,), (same,), _, _ = Crops(told, replace(still, stain_gain=0.3)).batch(0, 0)
+    np.testing.assert_array_equal(same, objects)
+    assert 2 < np.abs(stained_anew - image).mean() < 60
+    (bent,), (moved,), _, _ = Crops(told, replace(still, bend_px=3.0, bend_every_px=20.0)).batch(0, 0)
+    assert 0.02 < ((moved > 0) != (objects > 0)).mean() < 0.3
+    assert image[objects > 0].mean() + 10 < image[objects == 0].mean()
+    assert bent[moved > 0].mean() + 10 < bent[moved == 0].mean()  # objects lie where their image does
+
+
+def test_an_image_smaller_than_a_crop_lies_in_its_middle():
+    image, instances, known = flat(200, (20, 24))
+    instances[5:10, 5:10] = 1
+    (pixels,), (told,), (sure,), _ = Crops([(image, instances, known)], replace(STILL, batch=1)).batch(0, 0)
+    assert pixels.shape == (32, 32, 3)
+    assert abs(int(sure.sum()) - 20 * 24) <= 0
+    assert sure[6:26, 4:28].all()
+    assert (told > 0).sum() == 25
+
+
 def test_refusals(pairs, tmp_path):
     images, objects = pairs
     with pytest.raises(
@@ -133,31 +187,17 @@ def test_refusals(pairs, tmp_path):
         fit(Threshold(), images, objects, replace(STILL, monitor="loss"), out=tmp_path)
 
 
-def test_a_tiny_mask_rcnn_learns(tmp_path):
-    """A few steps: the loss falls, and the plain net that is saved is the one that has learned."""
-    numbers = replace(
-        maskrcnn.LEAN, blocks=(1, 1, 1, 1), width=4, pyramid=8, rpn=8, box=16, mask=8, mask_layers=1, tile_px=64,
-        margin_px=8, detections=50, proposals=50, candidates=200,
-    )  # fmt: skip
-    system = maskrcnn.MaskRCNN(maskrcnn.build(numbers, seed=0), numbers)
-    before = [w.copy() for w in system.net.get_weights()]
-    made = [nuclei(seed, 64) for seed in (0, 1)]
-    learning = replace(STILL, epochs=2, steps=6, crop_px=64, rate=5e-3, lowest_rate=5e-3, validation=(1,))
-    history = fit(system, *zip(*made, strict=True), learning, out=tmp_path, show=False)
-    assert history.epochs[1]["loss"] < 0.9 * history.epochs[0]["loss"]
-    assert any((a != b).any() for a, b in zip(before, system.net.get_weights(), strict=True))
-
-
-@pytest.mark.slow
 def test_mask_rcnn_learns_four_drawn_images_by_heart(tmp_path):
-    numbers = replace(maskrcnn.LEAN, tile_px=96, margin_px=16)
+    """Proposals, boxes, classes, masks and what is made of them must all be right for this; 30 s of one core."""
+    numbers = replace(maskrcnn.LEAN, blocks=(1, 1, 1, 1), tile_px=96, margin_px=16)
     system = maskrcnn.MaskRCNN(maskrcnn.build(numbers, seed=0), numbers)
     images, objects = zip(*(nuclei(seed) for seed in range(4)), strict=True)
     learning = replace(
-        STILL, epochs=6, steps=25, batch=4, crop_px=96, rate=2e-3, lowest_rate=1e-5, flips=(True, True), gain=0.05,
+        STILL, epochs=2, steps=75, batch=4, crop_px=96, rate=2e-3, lowest_rate=1e-5, flips=(True, True), gain=0.05,
         offset=3.0, validation=(4, 5, 6, 7),
     )  # fmt: skip
-    fit(system, images * 2, objects * 2, learning, out=tmp_path, show=False)
+    history = fit(system, images * 2, objects * 2, learning, out=tmp_path, show=False)
+    assert history.epochs[1]["loss"] < 0.6 * history.epochs[0]["loss"]
     found = [system.segment(image).scored.instances for image in images]
     scores = [aji(overlaps(truth, told)).score for truth, told in zip(objects, found, strict=True)]
     assert np.mean(scores) > 0.8

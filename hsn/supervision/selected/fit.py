@@ -10,6 +10,7 @@ on where it was. `README.txt` in the folder says what lies where.
 
 import hashlib
 import json
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -126,8 +127,10 @@ def _start(net, path):
     """The weights that a net came with when the run began, which they are for all its rounds."""
     if path.exists():
         try:
-            net.load_weights(path)
-        except (ValueError, OSError) as error:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")  # Keras only warns where a file does not fit
+                net.load_weights(path)
+        except (ValueError, OSError, UserWarning) as error:
             refuse(f"{path} is of another net", expected="weights of this one", received=str(error).splitlines()[0],
                    remedy="choose an empty folder to start anew")  # fmt: skip
     else:
