@@ -17,6 +17,7 @@ from ..metrics.table import overlaps
 from .augment import draw, draw_warp
 from .held_out import hold_out
 from .learner import Plan, learn
+from .order import batch_by_share, batch_of
 from .rates import cosine
 
 MONITORS = {"pq": "-validation_pq", "aji": "-validation_aji"}
@@ -172,29 +173,18 @@ class Crops:
     """
 
     def __init__(self, told, learning, *, often=None):
-        self._told, self._learning = told, learning
-        self._often = None if often is None else np.asarray(often, np.float64)
+        self._told, self._learning, self._often = told, learning, often
 
     def batch(self, epoch, step):
         """Pixels (B, px, px, 3), objects and where they are known (B, px, px), a generator for what else is drawn."""
         of, told = self._learning, self._told
-        rng = np.random.default_rng((of.seed, epoch, step))
-        order = self._order(np.random.default_rng((of.seed, epoch)))
-        chosen = order[(step * of.batch + np.arange(of.batch)) % len(order)]
+        when = {"seed": of.seed, "epoch": epoch, "step": step}
+        if self._often is None:
+            chosen, rng = batch_of(len(told), of.batch, **when)
+        else:
+            chosen, rng = batch_by_share(self._often, of.batch, steps=of.steps, **when)
         crops = [self._crop(rng, *told[k]) for k in chosen]
         return *(np.stack(side) for side in zip(*crops, strict=True)), rng
-
-    def _order(self, rng):
-        """The images of an epoch, as indices in the order in which they are drawn."""
-        order = rng.permutation(len(self._told))
-        if self._often is None:
-            return order
-        # Equal steps along a line on which each image is as long as it is drawn often: no share is left to luck.
-        count = self._learning.steps * self._learning.batch
-        ends = np.cumsum(self._often[order])
-        places = (rng.random() + np.arange(count)) / count * ends[-1]
-        found = np.minimum(np.searchsorted(ends, places, side="right"), len(order) - 1)
-        return rng.permutation(order[found])
 
     def _crop(self, rng, image, instances, known):
         of = self._learning
