@@ -7,6 +7,7 @@ import typer
 
 from .speech import AsJson, close, complain, progress, start_keras, tell
 
+N = 6  # patches, if not said otherwise
 EMBEDDING = "embedding"  # folder of the vectors: a second choice from the same images needs seconds
 _RESNETS = (".npz", ".safetensors", ".pt", ".pth")
 
@@ -35,7 +36,7 @@ _Tissue = Annotated[
 
 def choose(
     images: _Images,
-    n: _N = 6,
+    n: _N = N,
     out: _Out = Path("chosen"),
     side_px: _Side = 256,
     stride: _Stride = 128,
@@ -49,6 +50,18 @@ def choose(
 
     Writes the patches, `choice.csv`, `places.geojson` (and one file an image, for QuPath) and a contact sheet.
     """
+    data, failures = make(
+        images, out, n=n, side_px=side_px, stride_px=stride, encoder=encoder, mpp=mpp, least_tissue=least_tissue,
+        seed=seed,
+    )  # fmt: skip
+    tell(data, f"{text_of(data)}\n{next_step(out)}", as_json=as_json)
+    close(failures)
+
+
+def make(
+    images, out, *, n=N, side_px=256, stride_px=128, encoder="texture", mpp=None, least_tissue=0.1, seed=0
+):
+    """Choose patches and write them; returns what there is to tell, and what failed."""
     from .._refuse import refuse
     from ..evidence.embed import embed
     from ..selection.choice import choose
@@ -66,7 +79,7 @@ def choose(
             looked,
             out / EMBEDDING,
             side_px=side_px,
-            stride_px=stride,
+            stride_px=stride_px,
             least_tissue=least_tissue,
             progress=lambda done: bar.update(task, completed=done),
         )
@@ -82,8 +95,16 @@ def choose(
         "chosen": rows,
         "files": files,
     }
-    tell(data, _text(data), as_json=as_json)
-    close(failures + embedding.failures)
+    return data, failures + embedding.failures
+
+
+def next_step(out, *, then=None):
+    """What the person does now, and then."""
+    return (
+        f"now outline every nucleus of the patches in {out / 'patches'}, and save the masks by their names in"
+        f" {out / 'labels'} (label images, Aperio XML or zips of ImageJ's regions); then"
+        f" {then or f'learn from them with hsn fit IMAGES --selected {out}'}"
+    )
 
 
 def _open(encoder, mpp):
@@ -190,7 +211,8 @@ def _mention_others(folder, chosen):
         )
 
 
-def _text(data):
+def text_of(data):
+    """What is told of a choice, for people."""
     from .speech import table
 
     rows = [

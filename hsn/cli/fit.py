@@ -1,154 +1,74 @@
-"""`hsn fit`: a lab's own tags, clicks or masks become a trained folder."""
+"""`hsn fit`: a lab's own tags, clicks, chosen patches or masks become a trained folder."""
 
 import re
-from pathlib import Path
-from typing import Annotated
 
-import typer
-
+from . import fit_options
 from .speech import AsJson, close, start_keras, tell
 
-_Images = Annotated[
-    list[Path] | None,
-    typer.Argument(help="Patches with tags, and folders of them; only with --tags.", show_default=False),
-]
-_Tags = Annotated[
-    str | None,
-    typer.Option(
-        help="A CSV table; or 'names', where file names end like '[1 0 1 0].png'; or 'folders', one per class."
-    ),
-]
-_Points = Annotated[
-    Path | None,
-    typer.Option(
-        help="Instead of tags: a folder of images, and of clicks on some nuclei, as CSV (x,y), QuPath's GeoJSON or "
-        "point images of their names."
-    ),
-]
-_Masks = Annotated[
-    Path | None,
-    typer.Option(
-        help="Instead of tags: a folder of images, and of label images, XML or ROI zips of their names."
-    ),
-]
-
-_Out = Annotated[
-    Path, typer.Option("--out", "-o", help="Folder of the trained net; called again, a killed run goes on.")
-]
-_Taxonomy = Annotated[
-    list[str] | None,
-    typer.Option(help="Label space: a file or a built-in name; by default the tags' classes, or nuclei."),
-]
-_Classes = Annotated[
-    str | None, typer.Option(help="With 'names': what the digits stand for, as 'TE,NEC,LYM'.")
-]
-_Window = Annotated[
-    int | None, typer.Option(help="With tags: side of the net's input in pixels; the patches' by default.")
-]
-_Net = Annotated[
-    str | None,
-    typer.Option(
-        help="From tags x1.7, m1 to m7, vgg16 (m2 if not said); from points resunet18, resunet34, resunet50 "
-        "(resunet18); from masks unet or fullnet (unet)."
-    ),
-]
-_Width = Annotated[
-    float | None,
-    typer.Option(
-        help="From tags a factor on the net's channels (0.25); from points channels (16; of the larger nets 64); "
-        "from masks channels (unet 16, fullnet 24)."
-    ),
-]
-_Epochs = Annotated[
-    int | None,
-    typer.Option(
-        min=1,
-        help="80; from points those of segmentation by coarse labels (50; of the larger nets 100), to which the other "
-        "stages keep their proportion.",
-    ),
-]
-_Batch = Annotated[
-    int | None,
-    typer.Option(
-        min=1, help="From tags patches (16); from points crops (8); from masks crops (unet 4, fullnet 8)."
-    ),
-]
-_Stain = Annotated[
-    str | None,
-    typer.Option(help="From masks: bring images to the stain of those learned from, by reinhard or macenko."),
-]
-_Rounds = Annotated[
-    int | None,
-    typer.Option(
-        min=0, help="From points: how often detection learns again from what it held for background (2)."
-    ),
-]
-_Radius = Annotated[
-    float | None, typer.Option(help="From points: mean radius of a nucleus in micrometres (2.75).")
-]
-_Complete = Annotated[
-    bool, typer.Option("--complete", help="From points: every nucleus is clicked, so none is sought.")
-]
-_Label = Annotated[str | None, typer.Option(help="From points: take only clicks of this class.")]
-_Background = Annotated[
-    Path | None,
-    typer.Option(
-        help="From points: a folder of masks of the images' names, white where surely no nucleus is."
-    ),
-]
-_Labels = Annotated[
-    Path | None,
-    typer.Option(help="From points: coarse labels of the images' names, as an earlier run wrote them."),
-]
-_Encoder = Annotated[
-    Path | None,
-    typer.Option(
-        help="From points: weights of a ResNet to begin with, .npz or torch's .pth; see docs/points.md."
-    ),
-]
 _EPOCHS = 80
+# Names of what validation measures, as they are said.
+_SAID = {
+    "validation_loss": "validation loss",
+    "validation_auc": "AUC",
+    "validation_aji": "AJI",
+    "validation_pq": "PQ",
+}
 
 
 def fit(
-    images: _Images = None,
-    tags: _Tags = None,
-    points: _Points = None,
-    masks: _Masks = None,
+    images: fit_options.Images = None,
+    tags: fit_options.Tags = None,
+    points: fit_options.Points = None,
+    selected: fit_options.Selected = None,
+    masks: fit_options.Masks = None,
     *,
-    mpp: Annotated[float, typer.Option(help="Micrometres per pixel of the images.")],
-    out: _Out,
-    taxonomy: _Taxonomy = None,
-    classes: _Classes = None,
-    net: _Net = None,
-    width: _Width = None,
-    window: _Window = None,
-    epochs: _Epochs = None,
-    batch: _Batch = None,
-    stain: _Stain = None,
-    rounds: _Rounds = None,
-    radius: _Radius = None,
-    complete: _Complete = False,
-    label: _Label = None,
-    background: _Background = None,
-    labels: _Labels = None,
-    encoder: _Encoder = None,
-    validation: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of the images to validate on.")
-    ] = 0.2,
-    seed: Annotated[int, typer.Option(help="Of initial weights, order and augmentation.")] = 0,
+    mpp: fit_options.Mpp,
+    out: fit_options.Out,
+    taxonomy: fit_options.Taxonomy = None,
+    classes: fit_options.Classes = None,
+    net: fit_options.Net = None,
+    width: fit_options.Width = None,
+    window: fit_options.Window = None,
+    epochs: fit_options.Epochs = None,
+    batch: fit_options.Batch = None,
+    stain: fit_options.Stain = None,
+    rounds: fit_options.Rounds = None,
+    radius: fit_options.Radius = None,
+    complete: fit_options.Complete = False,
+    label: fit_options.Label = None,
+    background: fit_options.Background = None,
+    labels: fit_options.Labels = None,
+    encoder: fit_options.Encoder = None,
+    n: fit_options.N = None,
+    synthetic: fit_options.Synthetic = None,
+    least_score: fit_options.LeastScore = None,
+    validation: fit_options.Validation = 0.2,
+    seed: fit_options.Seed = 0,
     as_json: AsJson = False,
 ):
-    """Train a net from tags (which tissues are in each patch), points (some nuclei are clicked) or masks (outlines)."""
-    of_points = {"rounds": rounds, "radius": radius, "complete": complete, "label": label,
-                 "background": background, "labels": labels, "encoder": encoder}  # fmt: skip
-    _one_kind({"--tags": tags, "--points": points, "--masks": masks}, images,
-              {"--tags": {"images": images, "--classes": classes, "--window": window},
-               "--points": {f"--{name}": value for name, value in of_points.items()},
-               "--masks": {"--stain": stain}})  # fmt: skip
+    """Train a net from tags (which tissues a patch has), points (nuclei), selected patches or masks (outlines)."""
+    of_points = {"radius": radius, "complete": complete, "label": label, "background": background,
+                 "labels": labels, "encoder": encoder}  # fmt: skip
+    _one_kind(
+        {"--tags": tags, "--points": points, "--selected": selected, "--masks": masks},
+        images,
+        {
+            ("--tags", "--selected"): {"images": images},
+            ("--tags",): {"--classes": classes, "--window": window},
+            ("--points",): {f"--{name}": value for name, value in of_points.items()},
+            ("--points", "--selected"): {"--rounds": rounds},
+            ("--selected",): {"--n": n, "--synthetic": synthetic, "--least-score": least_score},
+            ("--masks",): {"--stain": stain},
+        },
+    )
     numbers = {"mpp": mpp, "out": out, "taxonomy": taxonomy, "validation": validation, "seed": seed,
                "net": net, "width": width, "batch": batch}  # fmt: skip
     if points is not None:
+        of_points["rounds"] = rounds
         failures = _from_points(points, of_points, as_json=as_json, epochs=epochs, **numbers)
+    elif selected is not None:
+        options = {"n": n, "synthetic": synthetic, "rounds": rounds, "least_score": least_score}
+        failures = _from_selected(selected, images, options, as_json=as_json, epochs=epochs, **numbers)
     elif masks is not None:
         failures = _from_masks(masks, as_json=as_json, stain=stain, epochs=epochs or _EPOCHS, **numbers)
     else:
@@ -168,11 +88,13 @@ def _one_kind(kinds, images, options):
     if chosen == ["--tags"] and not images:
         refuse("tags need their patches", expected="hsn fit PATCHES --tags ...", received="no images",
                remedy="name the patches or their folder")  # fmt: skip
-    for kind, its in options.items():
-        given = [name for name, value in its.items() if value not in (None, False, [])]
-        if kind != chosen[0] and given:
+    for its, values in options.items():
+        given = [
+            name for name, value in values.items() if value is not None and value is not False and value != []
+        ]
+        if chosen[0] not in its and given:
             what = "the images lie in the folder of" if given == ["images"] else "other options belong to"
-            refuse(f"{what} {chosen[0]}", expected=f"{', '.join(given)} with {kind} only",
+            refuse(f"{what} {chosen[0]}", expected=f"{', '.join(given)} with {' or '.join(its)} only",
                    received=f"{', '.join(given)} as well", remedy="leave that out")  # fmt: skip
 
 
@@ -185,7 +107,7 @@ def _from_tags(images, tags, *, as_json, net, out, **numbers):
     from_tags.check(net)
     _check_name(out)
     history, used, failures = from_tags.train(images, tags, net=net, out=out, **numbers)
-    _tell(out, history, {"patches": len(used)}, ("AUC", "validation_auc"), as_json=as_json)
+    _tell(out, history, {"patches": len(used)}, as_json=as_json)
     return failures
 
 
@@ -198,7 +120,27 @@ def _from_masks(folder, *, as_json, net, width, stain, out, **numbers):
     from_masks.check(net, width, stain)
     _check_name(out)
     history, used, failures = from_masks.train(folder, net=net, width=width, stain=stain, out=out, **numbers)
-    _tell(out, history, {"images": len(used)}, ("PQ", "validation_pq"), as_json=as_json)
+    _tell(out, history, {"images": len(used)}, as_json=as_json)
+    return failures
+
+
+def _from_selected(folder, images, options, *, as_json, net, width, out, **numbers):
+    """Choose what is to be outlined, or train from it, and tell; returns what was left out."""
+    from . import from_selected
+
+    net, options = net or "unet", from_selected.Options(**options)
+    from_selected.check(net, width)
+    _check_name(out)
+    if not from_selected.is_chosen(folder):
+        data, text, failures = from_selected.choose(folder, images, n=options.n, seed=numbers["seed"])
+        tell(data, text, as_json=as_json)
+        return failures
+    start_keras()
+    history, data, failures = from_selected.train(
+        folder, images, net=net, width=width, options=options, out=out, **numbers
+    )
+    said = from_selected.text_of(data)
+    _tell(out, history, data, as_json=as_json, said=said, stages="rounds/*")
     return failures
 
 
@@ -214,26 +156,50 @@ def _from_points(folder, options, *, as_json, net, width, out, **numbers):
         folder, net=net, width=width, options=options, out=out, **numbers
     )
     data = {"images": len(used), **from_points.told(out)}
-    _tell(out, history, data, None, as_json=as_json, more=from_points.curves(out))
+    said = f"{data['clicked']} clicks, {data['found']} more nuclei found; "
+    _tell(out, history, data, as_json=as_json, said=said, stages="detection/round-*")
     return failures
 
 
-def _tell(out, history, data, score, *, as_json, more=()):
+def _tell(out, history, data, *, as_json, said="", stages=None):
     """Draw the learning curves, and say which epoch was kept and what was written."""
+    best = history.epochs[history.best]
+    _draw(history, out.name, out / "learning.png")
+    files = [out / name for name in ("net.keras", "card.json", "recipe.json", "learning.png")]
+    files += _draw_stages(out, stages) if stages else []
+    of = f"of round {best['round']}" if "round" in best else f"of {len(history.epochs)}"
+    scores = [f"{said} {best[name]:.4f}" for name, said in _SAID.items() if name in best]
+    kept = ", ".join([f"epoch {best['epoch']} {of} kept", *scores])
+    text = "\n".join([f"{out}: {said}{kept}", *(f"wrote {path}" for path in files)])
+    data = {"folder": out} | data | {"best": best, "epochs": history.epochs, "files": files}
+    tell(data, text, as_json=as_json)
+
+
+def _draw(history, title, path):
+    """Learning curves; of several rounds one after another."""
+    from ..types import History
     from ..views import figures
 
-    figures.write(figures.learning_curves(history, title=out.name), out / "learning.png")
-    best = history.epochs[history.best]
-    files = [*(out / name for name in ("net.keras", "card.json", "recipe.json", "learning.png")), *more]
-    kept = (
-        f"epoch {best['epoch']} of {len(history.epochs)} kept, validation loss {best['validation_loss']:.4f}"
+    rows = (
+        {name: value for name, value in row.items() if name != "round"} | {"epoch": number}
+        for number, row in enumerate(history.epochs, start=1)
     )
-    if score is not None:
-        kept += f", {score[0]} {best[score[1]]:.4f}"
-    points = f"{data['clicked']} clicks, {data['found']} more nuclei found; " if "clicked" in data else ""
-    told = [f"{out}: {points}{kept}", *(f"wrote {path}" for path in files)]
-    data = {"folder": out} | data | {"best": best, "epochs": history.epochs, "files": files}
-    tell(data, "\n".join(told), as_json=as_json)
+    figures.write(figures.learning_curves(History(tuple(rows), history.best), title=title), path)
+
+
+def _draw_stages(out, stages):
+    """The curves of each training that a run has done before its last; returns the files written."""
+    import json
+
+    from ..types import History
+
+    written = []
+    for path in sorted(out.glob(f"{stages}/history.json")):
+        told = json.loads(path.read_text(encoding="utf-8"))
+        written.append(path.with_name("learning.png"))
+        stage = path.parent.relative_to(out).as_posix()
+        _draw(History(tuple(told["epochs"]), told.get("best")), f"{out.name}, {stage}", written[-1])
+    return written
 
 
 def _check_name(out):

@@ -7,10 +7,9 @@ Both see background, inside and contour, at the scale of the images.
 
 from dataclasses import replace
 
-import numpy as np
-
-from .._refuse import Refusal, refuse
+from .._refuse import refuse
 from ..stains.references import METHODS, reference
+from .seen import Seen, look_at
 from .speech import complain, display_on_stderr, progress
 
 NETS = ("unet", "fullnet")
@@ -18,7 +17,6 @@ UNET_DEPTH, UNET_WIDTH, FULLNET_GROWTH = 4, 16, 24
 CROPS_PX = {"unet": 192, "fullnet": 208}
 _CROP_STEP_PX = 2**UNET_DEPTH  # the U-Net halves the sides so often
 _CONTOUR_PX = 1.5  # what the contour took from an object all around, corners included, and growing gives back
-_LEAST_STD = 1.0  # grey levels; flat images must not be divided by nothing
 
 
 def check(net, width, stain=None):
@@ -44,10 +42,7 @@ def train(folder, *, net, width, stain, mpp, out, taxonomy, epochs, batch, valid
         complain(
             f"label images count before outlines: {len(pairs.spare)} files like {pairs.spare[0]} are not used"
         )
-    seen = Seen()
-    failures = [(str(path), why) for path, why in pairs.alone] + _look_at(pairs, seen)
-    for name, why in failures:
-        complain(f"left out: {name}: {why}")
+    seen, failures = look_at(pairs, of_masks, "masks", wanted="RGB images with masks of their size")
     target, seen = _normalised(seen, stain) if stain else (None, seen)
     recipe = _recipe(net, seen, mpp=mpp, taxonomy=taxonomy, batch=batch).changed(stain=target)
     numbers = {"epochs": epochs, "validation": validation, "seed": seed}
@@ -57,61 +52,12 @@ def train(folder, *, net, width, stain, mpp, out, taxonomy, epochs, batch, valid
     return history, seen.images, failures
 
 
-class Seen:
-    """Images that can be used, with their masks, and what the recipe must know of them.
-
-    Attributes
-    ----------
-    images, annotations : list of pathlib.Path
-    pixels, smallest_px : int
-        Of all images together, and the smallest side of any.
-    """
-
-    def __init__(self):
-        self.images, self.annotations = [], []
-        self.pixels, self.smallest_px = 0, None
-        self._sums = np.zeros((3, 2))  # of the levels of each channel, and of their squares
-
-    def add(self, path, annotation, image):
-        """Take an image and its masks up."""
-        self.images.append(path)
-        self.annotations.append(annotation)
-        self.pixels += image.shape[0] * image.shape[1]
-        self.smallest_px = min(*image.shape[:2], self.smallest_px or max(image.shape))
-        levels = np.stack([np.bincount(image[..., c].ravel(), minlength=256) for c in range(3)])  # (3, 256)
-        self._sums += levels @ np.stack([np.arange(256.0), np.arange(256.0) ** 2], axis=1)
-
-    @property
-    def mean(self):
-        """Mean of each channel, in grey levels."""
-        return tuple((self._sums[:, 0] / self.pixels).tolist())
-
-    @property
-    def std(self):
-        """Standard deviation likewise."""
-        variance = self._sums[:, 1] / self.pixels - np.square(self.mean)
-        return tuple(np.sqrt(np.maximum(variance, _LEAST_STD**2)).tolist())
-
-
-def _look_at(pairs, seen):
-    """Read everything once before training: bad files are left out now, not hours later. Returns the failures."""
-    from ..images.read import read
+def of_masks(path, annotation, image):
+    """A file of masks, if it can be read: training reads it again, when it needs it."""
     from ..labels import mask_files
 
-    failures = []
-    with progress() as bar:
-        both = list(zip(pairs.images, pairs.annotations, strict=True))
-        for path, annotation in bar.track(both, description="looking at masks"):
-            try:
-                image = read(path)
-                mask_files.read(annotation, image.shape[:2])
-                seen.add(path, annotation, image)
-            except Refusal as refusal:
-                failures.append((str(path), str(refusal)))
-    if not seen.images:
-        refuse("there is no image to learn from", expected="RGB images with masks of their size", received="none",
-               remedy="mend the files named: " + "; ".join(why for _, why in failures[:3]))  # fmt: skip
-    return failures
+    mask_files.read(annotation, image.shape[:2])
+    return annotation
 
 
 def _normalised(seen, method):

@@ -10,11 +10,12 @@ What a user has already need not be made again: clicks on all nuclei (`--complet
 
 import json
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from .._refuse import Refusal, refuse
-from .from_masks import Seen
-from .speech import complain, display_on_stderr, progress
+from .._refuse import refuse
+from .seen import look_at
+from .speech import display_on_stderr
 
 NETS = {"resunet18": 18, "resunet34": 34, "resunet50": 50}
 QUICK, QUICK_WIDTH, PUBLISHED_WIDTH = "resunet18", 16, 64
@@ -60,30 +61,15 @@ def train(folder, *, net, width, options, mpp, out, taxonomy, epochs, batch, val
     from ..supervision import points
 
     pairs = point_files.pair(folder)
-    seen = Seen()
-    failures = [(str(path), why) for path, why in pairs.alone] + _look_at(pairs, seen, options)
-    for name, why in failures:
-        complain(f"left out: {name}: {why}")
+    seen, failures = look_at(
+        pairs, partial(_given, options=options), "points", wanted="RGB images with points that lie on them"
+    )
     recipe = _recipe(net, seen, options, mpp=mpp, taxonomy=taxonomy, epochs=epochs, batch=batch)
     recipe = recipe.changed(learning=replace(recipe.learning, validation=validation, seed=seed))
     built = _net(net, width, seed, options.encoder)
     with display_on_stderr():
         history = points.fit(built, seen.images, seen.annotations, recipe, out=out)
     return history, seen.images, failures
-
-
-def curves(out):
-    """Draw the learning curves of the detectors that a run has trained; returns the files written."""
-    from ..types import History
-    from ..views import figures
-
-    written = []
-    for path in sorted((out / "detection").glob("round-*/history.json")):
-        told = json.loads(path.read_text(encoding="utf-8"))
-        history = History(tuple(told["epochs"]), told.get("best"))
-        written.append(path.with_name("learning.png"))
-        figures.write(figures.learning_curves(history, title=f"{out.name}, {path.parent.name}"), written[-1])
-    return written
 
 
 def told(out):
@@ -96,33 +82,14 @@ def told(out):
     return counts | {"detection": [json.loads(path.read_text(encoding="utf-8")) for path in rounds]}
 
 
-def _look_at(pairs, seen, options):
-    """Read everything once before training: bad files are left out now, not hours later. Returns the failures."""
-    from ..images.read import read
-
-    failures = []
-    with progress() as bar:
-        both = list(zip(pairs.images, pairs.annotations, strict=True))
-        for path, clicks in bar.track(both, description="looking at points"):
-            try:
-                image = read(path)
-                seen.add(path, _given(path, clicks, image.shape[:2], options), image)
-            except Refusal as refusal:
-                failures.append((str(path), str(refusal)))
-    if not seen.images:
-        refuse("there is no image to learn from", expected="RGB images with points that lie on them",
-               received="none", remedy="mend " + "; ".join(why for _, why in failures[:3]))  # fmt: skip
-    return failures
-
-
-def _given(path, clicks, shape, options):
+def _given(path, clicks, image, *, options):
     """The clicks on an image, and what else its user has of it."""
     from ..labels import points
     from ..labels.mask_files import read
     from ..supervision.points import Given
     from ..supervision.points.targets import decode
 
-    background = _of_name(options.background, path)
+    shape, background = image.shape[:2], _of_name(options.background, path)
     labels = _of_name(options.labels, path)
     return Given(
         points.read(clicks, shape, label=options.label),

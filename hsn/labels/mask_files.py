@@ -24,7 +24,7 @@ _MASK = 255  # the one value of a binary mask
 _SAID = Words("mask", "masks", "masks", "label images, XML or ROI zips", "a_mask.png")
 
 
-def pair(folder):
+def pair(folder, *, besides=(), least=1):
     """Find the images and their annotations in a folder, and in those below it.
 
     An annotation is an `.xml`, a `.zip` or `.roi`, or an image whose name ends like `_anno`, `_label` or `_mask`, or
@@ -34,6 +34,10 @@ def pair(folder):
     Parameters
     ----------
     folder : path
+    besides : collection of str
+        Files and folders within the folder that count for nothing.
+    least : int
+        With fewer pairs the folder is refused.
 
     Returns
     -------
@@ -43,7 +47,7 @@ def pair(folder):
     Raises
     ------
     Refusal
-        If there is no such folder, or no pair in it; files that are alone are named.
+        If there is no such folder, or too few pairs in it; files that are alone are named.
 
     Examples
     --------
@@ -55,7 +59,7 @@ def pair(folder):
     >>> pairs.images[0].name, pairs.annotations[0].name, pairs.alone[0][0].name
     ('a.png', 'a_anno.png', 'b.png')
     """
-    return pair_by_name(folder, _annotated, _SAID, preferred=preferred)
+    return pair_by_name(folder, _annotated, _SAID, preferred=preferred, besides=besides, least=least)
 
 
 def preferred(annotations):

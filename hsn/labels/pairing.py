@@ -50,7 +50,9 @@ class Words(NamedTuple):
     example: str
 
 
-def pair_by_name(folder, annotated, words, *, preferred=lambda annotations: (annotations, [])):
+def pair_by_name(
+    folder, annotated, words, *, preferred=lambda annotations: (annotations, []), besides=(), least=1
+):
     """Find the images and their annotations in a folder, and in those below it.
 
     Parameters
@@ -63,6 +65,10 @@ def pair_by_name(folder, annotated, words, *, preferred=lambda annotations: (ann
         For refusals.
     preferred : callable, optional
         ``annotations -> used, spare``: of all annotations of one image those that count, and the rest.
+    besides : collection of str
+        Files and folders within the folder that count for nothing.
+    least : int
+        With fewer pairs the folder is refused.
 
     Returns
     -------
@@ -72,7 +78,7 @@ def pair_by_name(folder, annotated, words, *, preferred=lambda annotations: (ann
     Raises
     ------
     Refusal
-        If there is no such folder, or no pair in it; files that are alone are named.
+        If there is no such folder, or too few pairs in it; files that are alone are named.
 
     Examples
     --------
@@ -89,7 +95,7 @@ def pair_by_name(folder, annotated, words, *, preferred=lambda annotations: (ann
     if not folder.is_dir():
         refuse(f"{folder} is no folder", expected=f"a folder of images and their {words.their}", received="none",
                remedy="mend the path")  # fmt: skip
-    images, annotations = _sorted_out(folder, annotated)
+    images, annotations = _sorted_out(folder, annotated, besides)
     together, alone, spare = [], [], []
     for key in sorted(images.keys() | annotations.keys(), key=_natural):
         of, (its, unused) = images.get(key, []), preferred(annotations.get(key, []))
@@ -100,20 +106,21 @@ def pair_by_name(folder, annotated, words, *, preferred=lambda annotations: (ann
         why = f"has no {words.its} of its name" if not its else "has no image of its name"
         why = f"{len(of)} images and {len(its)} {words.files} have this name" if of and its else why
         alone += [(path, why) for path in (*of, *its)]
-    if not together:
+    if len(together) < least:
         named = "; ".join(f"{path.name} {why}" for path, why in alone[:5]) or "no images"
         refuse(f"{folder} holds no image with its {words.its}", received=named,
                expected=f"images, and {words.formats} of the same names",
                remedy=f"name {words.their} like their images, as a.png and {words.example}")  # fmt: skip
-    return Pairs(*zip(*together, strict=True), tuple(alone), tuple(spare))
+    images, annotations = zip(*together, strict=True) if together else ((), ())
+    return Pairs(images, annotations, tuple(alone), tuple(spare))
 
 
-def _sorted_out(folder, annotated):
+def _sorted_out(folder, annotated, besides):
     """Images and annotations by the name that they share."""
     images, annotations = defaultdict(list), defaultdict(list)
     for path in sorted(folder.rglob("*")):
         inner = path.relative_to(folder)
-        if any(part[0] == "." for part in inner.parts) or not path.is_file():
+        if any(part[0] == "." for part in inner.parts) or inner.parts[0] in besides or not path.is_file():
             continue
         name = annotated(inner)
         if name is not None:

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hsn.cli.from_masks import CROPS_PX, Seen, check
+from hsn.cli.from_masks import CROPS_PX, check
+from hsn.cli.seen import Seen
 from hsn.images.read import read, write
 from hsn.labels.files import read_labels, write_labels
 from hsn.stains.references import reference
@@ -96,10 +97,10 @@ def test_files_without_a_partner_and_bad_ones_are_left_out_and_named(run, folder
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--masks", "masks", "--tags", "names"], "one of --tags, --points, --masks, received --tags and --masks"),
-        ([], "learns from one kind of annotation; expected one of --tags, --points, --masks, received none"),
+        (["--masks", "masks", "--tags", "names"], "--selected, --masks, received --tags and --masks"),
+        ([], "one kind of annotation; expected one of --tags, --points, --selected, --masks, received none"),
         (["--tags", "names"], "tags need their patches"),
-        (["masks", "--masks", "masks"], "in the folder of --masks; expected images with --tags only, received images"),
+        (["masks", "--masks", "masks"], "in the folder of --masks; expected images with --tags or --selected only"),
         (["--masks", "masks", "--window", "8"], "received --window as well"),
         (["--masks", "masks", "--net", "m2"], "there is no such net for masks; expected one of unet, fullnet"),
         (["--masks", "masks", "--width", "0.25"], "counts channels; expected a whole number from 1, received 0.25"),

@@ -169,8 +169,8 @@ def test_bad_files_are_left_out_and_named(run, folder, spy):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--points", "clicks", "--tags", "names"], "one of --tags, --points, --masks, received --tags and --points"),
-        (["clicks", "--points", "clicks"], "in the folder of --points; expected images with --tags only"),
+        (["--points", "clicks", "--tags", "names"], "--selected, --masks, received --tags and --points"),
+        (["clicks", "--points", "clicks"], "in the folder of --points; expected images with --tags or --selected only"),
         (["--points", "clicks", "--window", "8"], "belong to --points; expected --window with --tags only"),
         (["clicks", "--tags", "names", "--radius", "3"], "belong to --tags; expected --radius with --points only"),
         (["--masks", "clicks", "--complete"], "belong to --masks; expected --complete with --points only"),

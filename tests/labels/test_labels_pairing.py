@@ -45,6 +45,23 @@ def test_of_several_annotations_the_preferred_counts(tmp_path, touch):
     assert pairs.alone == ()
 
 
+def test_what_else_lies_in_a_folder_can_be_left_out(tmp_path, touch):
+    touch("a.png", "a.txt", "sheet.png", "old/a.png", "new/old/b.png")
+    pairs = pair_by_name(tmp_path, noted, WORDS, besides=("sheet.png", "old"))
+    assert pairs.images == (tmp_path / "a.png",)
+    assert [path for path, _ in pairs.alone] == [tmp_path / "new/old/b.png"]
+
+
+def test_a_caller_can_do_without_pairs_or_want_more(tmp_path, touch):
+    touch("a.png", "a.txt", "b.png")
+    with pytest.raises(Refusal, match=r"received b.png has no note of its name"):
+        pair_by_name(tmp_path, noted, WORDS, least=2)
+    (tmp_path / "a.txt").unlink()
+    pairs = pair_by_name(tmp_path, noted, WORDS, least=0)
+    assert (pairs.images, pairs.annotations) == ((), ())
+    assert names(path for path, _ in pairs.alone) == ["a.png", "b.png"]
+
+
 def test_a_folder_without_pairs_is_refused_and_says_why(tmp_path, touch):
     with pytest.raises(Refusal, match=r"holds no image with its note; .* and texts of .* received no images"):
         pair_by_name(tmp_path, noted, WORDS)

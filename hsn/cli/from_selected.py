@@ -1,0 +1,239 @@
+"""`hsn fit --selected`: a few outlined patches, and images that nobody annotated, become a trained folder.
+
+Where there are no patches yet, they are chosen first, and the person is told what to outline. Three nets can be had,
+all of them by the numbers of `selected.quick`: `unet` and `fullnet` see background, inside and contour; `maskrcnn`, the
+lean one of `hsn.nets.maskrcnn`, finds objects one by one.
+"""
+
+import csv
+import json
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from .._refuse import Refusal, refuse
+from .from_masks import FULLNET_GROWTH, UNET_DEPTH, UNET_WIDTH, of_masks
+from .seen import look_at
+from .speech import complain, display_on_stderr
+
+NETS = ("unet", "fullnet", "maskrcnn")
+TABLE = "choice.csv"
+BESIDES = ("contact_sheet.png", "embedding", "places")  # what `hsn choose` writes beside its patches
+_MOST_BYTES = 2**24  # of a table: some hundred thousand patches
+_LOST_PX = {
+    "unet": 1.5,
+    "fullnet": 1.0,
+}  # what the contour took from an object all around, and growing gives back
+_STEP_PX = 32  # sides of crops are multiples of it: all nets halve them up to five times
+
+
+@dataclass(frozen=True)
+class Options:
+    """What only learning from chosen patches knows: see the help of `hsn fit`."""
+
+    n: int | None = None
+    synthetic: int | None = None
+    rounds: int | None = None
+    least_score: float | None = None
+
+
+def check(net, width):
+    """Refuse what would fail only after the images were read."""
+    if net not in NETS:
+        refuse("there is no such net for chosen patches", expected=f"one of {', '.join(NETS)}", received=repr(net),
+               remedy="mend the name")  # fmt: skip
+    if width is not None and (width < 1 or width != int(width)):
+        refuse("the width of a net for chosen patches counts channels", expected="a whole number from 1",
+               received=width, remedy=f"leave it out for {UNET_WIDTH} ({FULLNET_GROWTH} of a fullnet)")  # fmt: skip
+
+
+def is_chosen(folder):
+    """Whether a folder is there to learn from; what a killed choice left, vectors only, is none."""
+    return folder.exists() and not (
+        folder.is_dir() and {path.name for path in folder.iterdir()} <= {"embedding"}
+    )
+
+
+def choose(folder, images, *, n, seed):
+    """Choose patches of images to outline; returns what there is to tell, the same for people, and what failed."""
+    from . import choose
+
+    if not images:
+        refuse(f"{folder} holds no patches yet", expected="patches and their masks, or images to choose patches from",
+               received="neither", remedy=f"name the images: hsn fit IMAGES --selected {folder} ...")  # fmt: skip
+    data, failures = choose.make(images, folder, n=n or choose.N, seed=seed)
+    step = choose.next_step(folder, then="call the same command again")
+    return data | {"next": step}, f"{choose.text_of(data)}\n{step}", failures
+
+
+def train(folder, images, *, net, width, options, mpp, out, taxonomy, epochs, batch, validation, seed):
+    """Train a net from chosen patches; returns its history, what there is to tell, and what was left out."""
+    from ..labels.pairing import Pairs
+    from ..supervision import selected
+
+    pairs = _pairs(folder)
+    unseen, missing = _unseen(folder, images, options.rounds)
+    both = Pairs(
+        (*pairs.images, *unseen),
+        (*pairs.annotations, *[None] * len(unseen)),
+        alone=(*pairs.alone, *missing),
+    )
+    recipe = _changed(selected.quick(), options)
+    seen, failures = look_at(
+        both, partial(_told, recipe=recipe), "patches", wanted="patches with masks of their size"
+    )
+    annotated = len(seen.annotations) - seen.annotations.count(None)
+    if not annotated:
+        refuse("there is no patch to learn from", expected="RGB patches with masks of their size", received="none",
+               remedy="mend the files named")  # fmt: skip
+    recipe = _recipe(recipe, net, width, seen, mpp=mpp, taxonomy=taxonomy, batch=batch)
+    numbers = {"validation": validation, "seed": seed} | ({} if epochs is None else {"epochs": epochs})
+    recipe = recipe.changed(learning=replace(recipe.learning, **numbers))
+    with display_on_stderr(), _warnings_said():
+        history = selected.fit(_net(net, width, recipe, seed), seen.images, seen.annotations, recipe, out=out)
+    return history, {"patches": annotated, **told(out)}, failures
+
+
+def told(out):
+    """What there is to tell of a run beside its history: what each round learned from, and what was believed."""
+    rounds = json.loads((out / "rounds.json").read_text(encoding="utf-8"))
+    summaries = sorted((out / "pseudo").glob("*/summary.json"))
+    believed = [json.loads(path.read_text(encoding="utf-8")) for path in summaries]
+    return rounds | {"pseudo": [{key: one[key] for key in one if key != "images"} for one in believed]}
+
+
+def text_of(data):
+    """The same for people, as the beginning of a sentence."""
+    counts = data["rounds"][data["kept"]]["learned_from"]
+    return (
+        f"{data['patches']} patches; kept was round {data['kept']}, which learned from {counts['real']} patches,"
+        f" {counts['synthetic']} painted pairs and {counts['pseudo']} images that the round before had labelled; "
+    )
+
+
+def _pairs(folder):
+    """The patches and their masks; refused with what is to be done where nothing is outlined."""
+    from ..labels import mask_files
+    from .choose import next_step
+
+    pairs = mask_files.pair(folder, besides=BESIDES, least=0)
+    if not pairs.images:
+        why = "; ".join(f"{path.name} {why}" for path, why in pairs.alone[:5]) or "no images"
+        refuse(f"no patch of {folder} is outlined yet", expected="masks named like the patches", received=why,
+               remedy=next_step(folder, then="call the same command again"))  # fmt: skip
+    return pairs
+
+
+def _unseen(folder, images, rounds):
+    """Images for pseudo-labels: those that the user names, or those that the patches were chosen from."""
+    from .files import images_of
+
+    if rounds == 0:
+        return [], []
+    if images:
+        return images_of(images)
+    if not (folder / TABLE).is_file():
+        complain(f"no images are named, and {folder} has no {TABLE} that does: no round of pseudo-labels")
+        return [], []
+    named, failures = _images_of_table(folder / TABLE)
+    found = [path for path in named if _is_image(path)]
+    if len(found) < len(named):
+        gone = len(named) - len(found)
+        complain(
+            f"{gone} of {len(named)} images of {folder / TABLE} are not there: name them or their folder"
+        )
+    if not found:
+        complain("no image for a round of pseudo-labels: learning from the patches only")
+    return found, failures
+
+
+def _images_of_table(path):
+    """Paths of images that a table of `hsn choose` names, each once; it may have been edited, and is only read."""
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise ValueError(f"more than {_MOST_BYTES} bytes")
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = csv.DictReader(file)
+            named = dict.fromkeys(Path(row["image"]) for row in rows if row.get("image"))
+    except (OSError, ValueError, csv.Error) as error:
+        return [], [(str(path), f"is no table of patches: {error}")]
+    return list(named), []
+
+
+def _is_image(path):
+    from ..images.read import SUFFIXES
+
+    try:
+        return path.suffix.lower() in SUFFIXES and path.is_file()
+    except OSError:  # a name that no file can have
+        return False
+
+
+def _told(path, annotation, image, *, recipe):
+    """The masks of a patch, which can be painted anew if that is wanted."""
+    from ..supervision.selected.synthesise import check
+
+    if annotation is None:
+        return None
+    if recipe.synthetic:
+        try:
+            check(image, np.zeros(image.shape[:2], int), recipe.preset)
+        except Refusal as refusal:
+            raise Refusal(
+                f"{path} cannot be painted anew (--synthetic 0 paints nothing): {refusal}"
+            ) from None
+    return of_masks(path, annotation, image)
+
+
+def _changed(recipe, options):
+    """A recipe by what the user says."""
+    wanted = {"synthetic": options.synthetic, "rounds": options.rounds, "least_score": options.least_score}
+    return recipe.changed(**{name: value for name, value in wanted.items() if value is not None})
+
+
+def _recipe(recipe, net, width, seen, *, mpp, taxonomy, batch):
+    """The recipe of a net, at the scale of these images."""
+    from .. import taxonomies
+
+    changes = {}
+    if taxonomy:
+        changes["taxonomies"] = tuple(taxonomies.get(each) for each in taxonomy)
+    if net == "maskrcnn":
+        changes |= {"detector": _numbers(width), "classes": ("background", "object")}
+    else:
+        changes["grow_um"] = _LOST_PX[net] * mpp
+    learning = recipe.learning
+    crop_px = min(learning.crop_px, max(1, seen.smallest_px // _STEP_PX) * _STEP_PX)
+    learning = replace(learning, crop_px=crop_px, batch=batch or learning.batch)
+    return recipe.changed(mpp=mpp, image_mpp=mpp, mean=seen.mean, std=seen.std, learning=learning, **changes)
+
+
+def _numbers(width):
+    from ..nets import maskrcnn
+
+    return maskrcnn.LEAN if width is None else replace(maskrcnn.LEAN, width=int(width))
+
+
+def _net(name, width, recipe, seed):
+    from ..nets import fullnet, maskrcnn, unet
+
+    if name == "maskrcnn":
+        return maskrcnn.build(recipe.detector, seed=seed)
+    outputs = len(recipe.classes)
+    if name == "fullnet":
+        return fullnet.build(outputs, growth=int(width or FULLNET_GROWTH), seed=seed)
+    return unet.build(outputs, depth=UNET_DEPTH, width=int(width or UNET_WIDTH), batch_norm=True, seed=seed)
+
+
+@contextmanager
+def _warnings_said():
+    """Let a warning be one sentence, like everything else that is said."""
+    before, warnings.showwarning = warnings.showwarning, lambda message, *_, **__: complain(message)
+    try:
+        yield
+    finally:
+        warnings.showwarning = before

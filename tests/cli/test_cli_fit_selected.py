@@ -1,0 +1,240 @@
+"""`hsn fit --selected`: patches are chosen, outlined by somebody, and become a trained folder with the other images."""
+
+import json
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hsn.cli import choose as cli_choose
+from hsn.datasets import made
+from hsn.images.read import read, write
+from hsn.labels.files import read_labels, write_labels
+from hsn.supervision import selected
+from hsn.supervision.selected import Preset
+
+MPP = 0.31
+TINY = Preset(smallest_px=48, filters=(4,), critic_norm=False, steps=2, critic_steps=1, layouts=2, crop_px=32)
+QUICK = ["--width", "2", "--epochs", "1", "--mpp", str(MPP), "--validation", "0.34", "--least-score", "0"]
+QUICKEST = selected.quick()
+PATCHES = (0, 5, 4)  # made tissue of 64 px with whole nuclei
+
+
+@pytest.fixture(autouse=True)
+def quickest(monkeypatch):
+    """The quick recipe, of which only two steps an epoch are done, and few small pairs are painted."""
+    learning = replace(QUICKEST.learning, steps=2, batch=2)
+    recipe = QUICKEST.changed(
+        preset=TINY, synthetic=2, margin_px=8, least_believed_um2=0.0, learning=learning
+    )
+    monkeypatch.setattr(selected, "quick", lambda: recipe)
+
+
+@pytest.fixture
+def folder():
+    """Three patches of drawn tissue, outlined: two label images in a folder of their own, one beside its patch."""
+    for k, seed in enumerate(PATCHES):
+        drawn = made.tissue(seed, (64, 64), mpp=MPP)
+        write(Path(f"chosen/patches/{k}.png"), drawn.image)
+        write_labels(Path(f"chosen/labels/{k}.png" if k else "chosen/patches/0_mask.png"), drawn.instances)
+    return Path("chosen")
+
+
+@pytest.fixture
+def spy(spy_on):
+    return spy_on(selected)
+
+
+def names(paths):
+    return [path.name for path in paths]
+
+
+@pytest.mark.slow
+def test_from_images_to_chosen_patches_to_a_net_that_numbers_objects(run, tissue, monkeypatch):
+    truth = tissue("images", 2, (96, 96), mpp=MPP)
+    monkeypatch.setattr(cli_choose, "make", partial(cli_choose.make, side_px=64, stride_px=32))
+    command = ["fit", "images", "--selected", "chosen", "--n", "3", "--out", "mine", "--json", *QUICK]
+    chosen = run(*command)
+    assert chosen.exit_code == 0
+    assert len(chosen.said["chosen"]) == 3
+    assert "outline every nucleus of the patches in chosen/patches" in chosen.said["next"]
+    assert "call the same command again" in chosen.said["next"]
+    assert not Path("mine").exists()
+
+    unmarked = run(*command)
+    assert unmarked.exit_code == 2
+    assert "no patch of chosen is outlined yet; expected masks named like the patches" in unmarked.stderr
+
+    for row in chosen.said["chosen"]:
+        instances = truth[int(row["name"])].instances
+        part = np.s_[row["row"] : row["row"] + row["side_px"], row["column"] : row["column"] + row["side_px"]]
+        write_labels(Path("chosen/labels") / row["patch"], instances[part])
+    result = run(*command)
+    assert result.exit_code == 0, result.stderr
+    assert (result.said["patches"], len(result.said["rounds"]), len(result.said["pseudo"])) == (3, 2, 1)
+    assert [one["learned_from"]["pseudo"] for one in result.said["rounds"]] == [0, 2]
+    assert result.said["best"]["round"] == result.said["kept"]
+    drawn = {f"mine/{stage}learning.png" for stage in ("", "rounds/0/", "rounds/1/")}
+    assert drawn <= set(result.said["files"])
+    assert all(read(path).ndim == 3 for path in result.said["files"] if path.endswith(".png"))
+    card, recipe = (json.loads(Path(f"mine/{name}.json").read_text()) for name in ("card", "recipe"))
+    assert (card["supervision"], card["name"]) == ("selected", "mine")
+    assert (recipe["mpp"], recipe["image_mpp"]) == (MPP, MPP)
+    (one,) = run("segment", "images/0.png", "--model", "mine", "--json").said
+    assert one["objects"] == read_labels("out/instances/0.png").max()
+
+    again = run(*[each for each in command if each != "--json"])  # is done already
+    assert again.stdout.startswith(
+        f"mine: 3 patches; kept was round {result.said['kept']}, which learned from "
+    )
+    assert f"epoch 1 of round {result.said['kept']} kept, AJI " in again.stdout
+    other = run(*command, "--seed", "1")
+    assert other.exit_code == 2
+    assert "mine holds another run" in other.stderr
+
+
+def test_a_folder_of_patches_needs_no_images(run, folder):
+    result = run("fit", "--selected", folder, "--synthetic", "0", "--out", "mine", "--json", *QUICK)
+    assert result.exit_code == 0, result.stderr
+    assert (
+        "no images are named, and chosen has no choice.csv that does: no round of pseudo-labels"
+        in result.stderr
+    )
+    (told,) = result.said["rounds"]
+    assert told["learned_from"] == {"real": 2, "synthetic": 0, "pseudo": 0}
+    assert result.said["pseudo"] == []
+
+
+def test_options_reach_the_recipe_and_images_the_rounds(run, folder, tissue, spy):
+    tissue("more", 2, (64, 96), mpp=MPP)
+    options = ["--synthetic", "3", "--rounds", "2", "--least-score", "0.4", "--epochs", "7", "--batch", "3",
+               "--seed", "5", "--taxonomy", "glas", "--mpp", "0.5", "--validation", "0.4"]  # fmt: skip
+    run("fit", "more", "--selected", folder, "--out", "mine", *options)
+    assert names(spy["images"]) == ["0.png", "1.png", "2.png", "0.png", "1.png"]
+    assert names(spy["annotations"][:3]) == ["0_mask.png", "1.png", "2.png"]
+    assert spy["annotations"][3:] == [None, None]
+    recipe, learning = spy["recipe"], spy["recipe"].learning
+    assert (recipe.synthetic, recipe.rounds, recipe.least_score) == (3, 2, 0.4)
+    assert (recipe.mpp, recipe.image_mpp, recipe.grow_um) == (0.5, 0.5, 0.75)
+    assert [each.name for each in recipe.taxonomies] == ["glas"]
+    assert (learning.epochs, learning.batch, learning.seed, learning.validation) == (7, 3, 5, 0.4)
+    assert learning.crop_px == 64
+    pixels = np.concatenate([read(path).reshape(-1, 3) for path in spy["images"]])
+    assert recipe.mean == pytest.approx(pixels.mean(axis=0))
+    run("fit", "more", "--selected", folder, "--rounds", "0", "--out", "mine", *QUICK)
+    assert len(spy["images"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("net", "width", "outputs"), [("unet", 4, 3), ("fullnet", 3, 3), ("maskrcnn", 8, None)]
+)
+def test_every_net_fits_its_recipe(run, folder, spy, net, width, outputs):
+    run("fit", "--selected", folder, "--net", net, "--out", "mine", "--mpp", "0.25", "--width", width)
+    assert selected.segment(spy["net"], read(folder / "patches/0.png"), spy["recipe"]).instances.shape == (
+        64,
+        64,
+    )
+    if outputs:
+        assert spy["net"].output_shape[-1] == len(spy["recipe"].classes) == outputs
+    else:
+        assert spy["recipe"].detector.width == width
+
+
+def table(folder, *images):
+    rows = "".join(f"{number},x.png,{image}\n" for number, image in enumerate(images))
+    (folder / "choice.csv").write_text(f"number,patch,image\n{rows}")
+
+
+def test_images_of_the_table_serve_the_rounds_where_they_are_still_there(run, folder, tissue, spy):
+    tissue("more", 2, (64, 96), mpp=MPP)
+    Path("more/bad.png").write_text("no image")
+    write(folder / "contact_sheet.png", np.zeros((9, 9, 3), np.uint8))
+    write(folder / "embedding/seen.png", np.zeros((9, 9, 3), np.uint8))
+    table(
+        folder, "more/0.png", "more/0.png", "more/bad.png", "more/gone.png", "/dev/zero", "x" * 5000 + ".png"
+    )
+    result = run("fit", "--selected", folder, "--out", "mine", *QUICK)
+    assert names(spy["images"]) == ["0.png", "1.png", "2.png", "0.png"]
+    assert "3 of 5 images of chosen/choice.csv are not there: name them or their folder" in result.stderr
+    assert "left out: more/bad.png" in result.stderr
+    assert "contact_sheet" not in result.stderr
+
+
+@pytest.mark.parametrize("text", ["number,place\n1,a.png\n", "", "number,image\n1,gone.png\n", "\0\n1\n"])
+def test_a_table_that_names_no_image_leaves_the_patches(run, folder, spy, text):
+    (folder / "choice.csv").write_text(text)
+    result = run("fit", "--selected", folder, "--out", "mine", *QUICK)
+    assert len(spy["images"]) == 3
+    assert "no image for a round of pseudo-labels: learning from the patches only" in result.stderr
+
+
+def test_a_table_that_cannot_be_read_is_named(run, folder, spy):
+    (folder / "choice.csv").write_bytes(b"number,image\n1,\xff.png\n")
+    result = run("fit", "--selected", folder, "--out", "mine", *QUICK)
+    assert len(spy["images"]) == 3
+    assert "choice.csv is no table of patches" in result.stderr
+
+
+def test_patches_that_nobody_outlined_and_bad_ones_are_left_out_and_named(run, folder, spy):
+    write(folder / "patches/3.png", np.zeros((64, 64, 3), np.uint8))
+    write(folder / "patches/4.png", np.zeros((64, 64, 3), np.uint8))
+    write_labels(folder / "labels/4.png", np.eye(63, dtype=int))
+    write(folder / "patches/5.png", np.zeros((32, 64, 3), np.uint8))
+    write_labels(folder / "labels/5.png", np.ones((32, 64), int))
+    result = run("fit", "--selected", folder, "--out", "mine", *QUICK)
+    assert names(spy["images"]) == ["0.png", "1.png", "2.png"]
+    assert "3.png: has no mask of its name" in result.stderr
+    assert "4.png is not of the size of its image" in result.stderr
+    assert "5.png cannot be painted anew (--synthetic 0 paints nothing): the patch has not" in result.stderr
+    run("fit", "--selected", folder, "--synthetic", "0", "--out", "mine", *QUICK)
+    assert names(spy["images"]) == ["0.png", "1.png", "2.png", "5.png"]
+
+
+def test_a_choice_that_was_killed_goes_on(run, tissue, monkeypatch):
+    tissue("images", 2, (96, 96), mpp=MPP)
+    monkeypatch.setattr(cli_choose, "make", partial(cli_choose.make, side_px=64, stride_px=32))
+    Path("chosen/embedding").mkdir(parents=True)
+    result = run("fit", "images", "--selected", "chosen", "--n", "2", "--out", "mine", *QUICK)
+    assert result.exit_code == 0
+    assert "now outline every nucleus of the patches in chosen/patches" in result.stdout
+    assert len(list(Path("chosen/patches").iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--selected", "nowhere"], "nowhere holds no patches yet; expected patches and their masks, or images"),
+        (["nowhere", "--selected", "empty"], "there is no image to choose from"),
+        (["--selected", "empty"], "empty holds no patches yet"),
+        (["--selected", "chosen/patches/1.png"], "chosen/patches/1.png is no folder"),
+        (["--selected", "bare"], "no patch of bare is outlined yet; expected masks named like the patches, received "
+                                 "a.png has no mask of its name; now outline every nucleus"),
+        (["--selected", "chosen", "--masks", "chosen"], "one of --tags, --points, --selected, --masks, received"),
+        (["--selected", "chosen", "--stain", "macenko"], "belong to --selected; expected --stain with --masks only"),
+        (["--selected", "chosen", "--window", "8"], "expected --window with --tags only"),
+        (["--selected", "chosen", "--radius", "3"], "expected --radius with --points only"),
+        (["--masks", "chosen", "--synthetic", "0"], "belong to --masks; expected --synthetic with --selected only"),
+        (["--masks", "chosen", "--rounds", "0"], "expected --rounds with --points or --selected only"),
+        (["--points", "chosen", "--n", "3"], "belong to --points; expected --n with --selected only"),
+        (["--selected", "chosen", "--net", "m2"], "no such net for chosen patches; expected one of unet, fullnet"),
+        (["--selected", "chosen", "--width", "0.5"], "counts channels; expected a whole number from 1, received 0.5"),
+        (["--selected", "chosen", "--out", "my net"], "takes its name from its folder"),
+        (["--selected", "chosen", "--taxonomy", "adp-func"], "one class beside everything else"),
+        (["--selected", "chosen", "--validation", "1"], "images must remain to learn from"),
+        (["--selected", "bad", "more"], "there is no patch to learn from"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_learned_is_one_sentence_before_any_training(run, folder, tissue, options, words):
+    tissue("more", 1, (64, 64), mpp=MPP)
+    write(Path("bare/a.png"), np.zeros((64, 64, 3), np.uint8))
+    Path("empty").mkdir()
+    Path("bad").mkdir()
+    Path("bad/a.png").write_text("no image")
+    write_labels("bad/a_mask.png", np.ones((64, 64), int))
+    few = [each for each in QUICK if each not in ("--least-score", "0")]  # belongs to one kind only
+    result = run("fit", *few, *(["--out", "mine"] if "--out" not in options else []), *options)
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert not Path("mine").exists()
