@@ -32,10 +32,12 @@ def test_anchors_of_256_px_are_the_published_ones():
 def test_ratios_keep_the_area_and_are_width_over_height():
     made = laid(LEAN, (32, 32))
     size = made[:, 2:] - made[:, :2]
-    areas = np.sqrt(size.prod(axis=1)).reshape(8, 8, 4, 3)
-    np.testing.assert_allclose(
-        areas, np.broadcast_to(np.reshape([8, 14, 24, 40], (4, 1)), areas.shape), rtol=1e-5
-    )
+    sides = np.sqrt(size.prod(axis=1))
+    for cells, of, wanted in (
+        (64, sides[: 64 * 6], LEAN.sides_px[0]),
+        (16, sides[64 * 6 :], LEAN.sides_px[1]),
+    ):
+        np.testing.assert_allclose(of, np.tile(np.repeat(wanted, 3), cells), rtol=1e-5)
     np.testing.assert_allclose((size[:, 1] / size[:, 0]).reshape(-1, 3)[7], [0.5, 1, 2], rtol=1e-5)
 
 
@@ -170,6 +172,27 @@ def test_1500_objects_pass_the_limits_and_a_limit_that_cuts_is_said(rng):
     )
     _, said = propose(logits, np.zeros((6000, 4)), laid_, shape, candidates=500, limit=1000, **options)
     assert "limit of 500 candidates" in said[0]
+
+
+def test_a_box_for_which_a_proposal_stands_is_left_out_in_silence():
+    objects = far_apart(50)
+    laid_ = np.concatenate([objects, objects + 1, objects + 2])  # IoU .68 and .47 with the first
+    options = {"spread": SPREAD, "overlap": 0.6}
+
+    def said(near, candidates, limit):
+        lead = np.concatenate(
+            [np.full(50, 3.0), np.full(50, 2.0 if near else -1), np.full(50, -1 if near else 2.0)]
+        )
+        logits = np.stack([0 * lead, lead], axis=1)
+        found, words = propose(
+            logits, np.zeros((150, 4)), laid_, (200, 200), candidates=candidates, limit=limit, **options
+        )
+        assert len(found) == 50
+        return words
+
+    assert said(True, 50, 90) == said(True, 150, 50) == ()
+    assert "50 candidates" in said(False, 50, 90)[0]
+    assert "50 proposals" in said(False, 150, 50)[0]
 
 
 def test_unlikely_boxes_are_left_out_in_silence(rng):

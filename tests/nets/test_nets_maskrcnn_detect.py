@@ -59,6 +59,17 @@ def test_each_class_moves_its_own_box():
     assert found.scores.tolist() == pytest.approx([0.7])
 
 
+def test_an_object_counts_from_its_score_even_where_background_is_likelier():
+    regions, deltas = np.float32([[0, 0, 8, 8], [20, 20, 28, 28]]), np.zeros((2, 2, 4), np.float32)
+    logits = logits_for([0.4, 0.2])
+    few, all_ = (
+        choose(regions, logits, deltas, (64, 64), **(OPTIONS | {"least_score": s})) for s in (0.3, 0.1)
+    )
+    assert few.scores.tolist() == pytest.approx([0.4])
+    assert all_.classes.tolist() == [1, 1]
+    assert len(choose(regions, logits, deltas, (64, 64), **OPTIONS).scores) == 0
+
+
 def test_boxes_end_at_the_image_and_empty_ones_go():
     regions = np.float32([[-3, -3, 5, 5], [70, 70, 80, 80]])
     found = choose(regions, logits_for([0.9, 0.9]), np.zeros((2, 2, 4), np.float32), (64, 64), **OPTIONS)

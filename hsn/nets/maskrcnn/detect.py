@@ -42,7 +42,8 @@ def choose(regions, logits, deltas, shape, *, spread, least_score, overlap, limi
         Height and width of the image.
     spread : sequence of 4 float
     least_score : float
-        Softmax from which a detection counts.
+        Softmax of the likeliest kind of object from which a detection counts; below a half, background may be
+        likelier still.
     overlap : float
         IoU above which the lower of two goes, whatever their classes: a pixel belongs to one object.
     limit : int
@@ -65,11 +66,11 @@ def choose(regions, logits, deltas, shape, *, spread, least_score, overlap, limi
     """
     scores = np.exp(logits - logits.max(axis=1, keepdims=True))
     scores = scores / scores.sum(axis=1, keepdims=True)
-    classes = scores.argmax(axis=1)
+    classes = 1 + scores[:, 1:].argmax(axis=1)
     rows = np.arange(len(scores))
     sure = scores[rows, classes]
     boxes = b.clip(b.decode(regions, deltas[rows, classes], spread), shape)
-    counts = np.flatnonzero((classes > 0) & (sure >= least_score) & (b.areas(boxes) >= 1))
+    counts = np.flatnonzero((sure >= least_score) & (b.areas(boxes) >= 1))
     kept = counts[nms(boxes[counts], sure[counts], overlap=overlap, limit=limit + 1)]
     said = ()
     if len(kept) > limit:

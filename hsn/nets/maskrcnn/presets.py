@@ -48,7 +48,7 @@ class Numbers:
     roi_share : float
         Share of the regions that is positive, at most; as many negatives are drawn as keep it.
     least_score : float
-        Score from which a detection counts.
+        Score from which a detection counts; see `detect.choose`.
     overlap : float
         IoU above which the lower of two detections goes.
     detections : int

@@ -5,7 +5,10 @@ import numpy as np
 from . import boxes as b
 from .nms import nms
 
-LIKELY = 0.5  # a proposal that is left out although it is more likely an object than not is worth a word
+# A box that is left out is worth a word if it is more likely an object than not, and no proposal shows the same object.
+LIKELY = 0.5
+SAME = 0.5  # IoU from which two boxes show one object: heads learn to move one to the other
+CHUNK = 1024  # boxes compared at once
 
 
 def propose(logits, deltas, anchors, shape, *, spread, candidates, overlap, limit):
@@ -30,7 +33,7 @@ def propose(logits, deltas, anchors, shape, *, spread, candidates, overlap, limi
     -------
     boxes : float32 array, shape (n, 4)
     said : tuple of str
-        Which limit left out boxes that are more likely objects than not.
+        Which limit left out boxes that are more likely objects than not, and that no proposal stands for.
 
     Examples
     --------
@@ -42,19 +45,30 @@ def propose(logits, deltas, anchors, shape, *, spread, candidates, overlap, limi
     """
     lead = logits[:, 1] - logits[:, 0]  # the softmax rises with it
     best = np.argsort(-lead, kind="stable")
-    said = _left_out("candidates", candidates, lead[best[candidates:]])
-    best = best[:candidates]
-    boxes = b.clip(b.decode(anchors[best], deltas[best], spread), shape)
+
+    def shown(chosen):
+        return b.clip(b.decode(anchors[chosen], deltas[chosen], spread), shape)
+
+    looked = best[:candidates]
+    boxes = shown(looked)
     whole = b.areas(boxes) >= 1  # what lies outside is no proposal
-    boxes, lead = boxes[whole], lead[best[whole]]
-    kept = nms(boxes, lead, overlap=overlap, limit=limit + 1)  # one more tells whether any is left out
-    said += _left_out("proposals", limit, lead[kept[limit:]])
-    return boxes[kept[:limit]].astype(np.float32), said
-
-
-def _left_out(name, limit, lead):
+    boxes, looked = boxes[whole], looked[whole]
+    kept = nms(boxes, lead[looked], overlap=overlap, limit=limit)
+    proposals = boxes[kept].astype(np.float32)
     likely = np.log(LIKELY / (1 - LIKELY))
-    if not (lead > likely).any():
+    rest = best[candidates:]
+    said = _left_out("candidates", candidates, shown(rest[lead[rest] > likely]), proposals)
+    if len(kept) == limit:
+        rest = boxes[kept[-1] + 1 :][lead[looked][kept[-1] + 1 :] > likely]
+        said += _left_out("proposals", limit, rest, proposals)
+    return proposals, said
+
+
+def _left_out(name, limit, boxes, proposals):
+    """A sentence if any of these boxes shows an object that no proposal shows."""
+    boxes = boxes[b.areas(boxes) >= 1]
+    chunks = (boxes[start : start + CHUNK] for start in range(0, len(boxes), CHUNK))
+    if all((b.iou(chunk, proposals) >= SAME).any(axis=1).all() for chunk in chunks):
         return ()
     return (
         f"the limit of {limit} {name} left out boxes that are likely objects; raise `{name}` or use smaller tiles",
