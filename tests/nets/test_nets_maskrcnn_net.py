@@ -1,4 +1,4 @@
-"""The net and the system around it: sizes as published, a file like any other, parts that share their layers."""
+"""The net and the system around it: sizes of maps as published, a file like any other, parts that share their layers."""
 
 from dataclasses import replace
 
@@ -36,8 +36,8 @@ def squares():
 
 
 @pytest.mark.slow
-def test_the_published_net_has_its_published_size():
-    """Trainable parameters and all of them, as Matterport's code counts with ResNet-50 and two classes."""
+def test_the_published_net_keeps_its_size():
+    """Layers and channels are those of the paper's code; that its net has as many parameters is nowhere written."""
     net = build(PAPER)
     assert sum(w.shape.num_elements() for w in net.trainable_weights) == 44_603_678
     assert net.count_params() == 44_662_942
