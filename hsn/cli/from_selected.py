@@ -122,8 +122,10 @@ def _pairs(folder):
 
     pairs = mask_files.pair(folder, besides=BESIDES, least=0)
     if not pairs.images:
-        why = "; ".join(f"{path.name} {why}" for path, why in pairs.alone[:5]) or "no images"
-        refuse(f"no patch of {folder} is outlined yet", expected="masks named like the patches", received=why,
+        named = [f"{path.name} {why}" for path, why in pairs.alone] or ["no patches"]
+        more = f", and {len(named) - 2} more" if len(named) > 2 else ""
+        refuse(f"no patch of {folder} is outlined yet", expected="masks named like the patches",
+               received=f"{', '.join(named[:2])}{more}",
                remedy=next_step(folder, then="call the same command again"))  # fmt: skip
     return pairs
 

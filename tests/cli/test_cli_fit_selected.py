@@ -174,7 +174,7 @@ def test_a_table_that_cannot_be_read_is_named(run, folder, spy):
     (folder / "choice.csv").write_bytes(b"number,image\n1,\xff.png\n")
     result = run("fit", "--selected", folder, "--out", "mine", *QUICK)
     assert len(spy["images"]) == 3
-    assert "choice.csv is no table of patches" in result.stderr
+    assert "choice.csv: is no table of patches" in result.stderr
 
 
 def test_patches_that_nobody_outlined_and_bad_ones_are_left_out_and_named(run, folder, spy):
