@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hsn.training.order import batch_of
+from hsn.training.order import batch_by_share, batch_of
 
 few = st.integers(1, 9)
 
@@ -38,3 +38,15 @@ def test_epochs_steps_and_seeds_differ():
     assert drawn(0, 0, 0) == first
     assert drawn(0, 1, 0)[0] != first[0] != drawn(1, 0, 0)[0]
     assert drawn(0, 0, 1)[1] != first[1]
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=6).filter(any), few, few, few)
+def test_shares_are_kept_to_a_draw(often, size, steps, epoch):
+    drawn = [
+        batch_by_share(often, size, steps=steps, seed=3, epoch=epoch, step=step)[0] for step in range(steps)
+    ]
+    assert {len(each) for each in drawn} == {size}
+    counts = np.bincount(np.concatenate(drawn), minlength=len(often))
+    wanted = size * steps * np.array(often) / sum(often)
+    assert (np.abs(counts - wanted) < 1 + 1e-9).all()
+    assert not counts[np.array(often) == 0].any()

@@ -8,18 +8,16 @@ Every stage writes what it made before the next begins, and a stage whose result
 was killed goes on where it was. `README.txt` in the folder says what lies where.
 """
 
-import hashlib
-import json
 from pathlib import Path
 
 import numpy as np
 
 from ... import weights
-from ..._files import replacing
 from ..._refuse import refuse
 from ...evidence.tiled import normalised
 from ...labels import points as point_files
 from ...labels.files import read_labels, write_labels
+from ...training.claim import claim
 from ...types import History
 from .crops import segmentation_crops
 from .detect import merged
@@ -30,7 +28,6 @@ from .segment import maps_of
 from .targets import decode, encode, targets
 from .train import train
 
-RUN, GUIDE = "run.json", "README.txt"
 CLICKED, FOUND = "clicked", "found"
 
 ABOUT = """\
@@ -87,7 +84,8 @@ def fit(net, images, annotations, recipe, *, out):
         refuse("a segmenter tells nuclei from background", expected=f"a net with {len(recipe.classes)} outputs",
                received=net.output_shape[-1], remedy="build it with 2 outputs")  # fmt: skip
     fields = fields_of(images, annotations, recipe)
-    _claim(out, fields, recipe)
+    arrays = (each for f in fields for each in (f.image, f.clicks, f.background, f.codes))
+    claim(out, recipe, arrays, guide=ABOUT, what="images, clicks")
     if recipe.learning.rounds is not None and any(field.codes is None for field in fields):
         detector = detect(net, fields, recipe, out / "detection")
         if recipe.learning.start == "onward":
@@ -96,22 +94,6 @@ def fit(net, images, annotations, recipe, *, out):
     history = _segmentation(net, fields, recipe, out / "segmentation")
     weights.save(out, net, card(recipe, history, fields, name=out.name), recipe.as_dict())
     return history
-
-
-def _claim(out, fields, recipe):
-    """Write whose run a folder holds, or see that it is this one's."""
-    digest = hashlib.sha256()
-    for field in fields:
-        for array in (field.image, field.clicks, field.background, field.codes):
-            digest.update(b"none" if array is None else np.ascontiguousarray(array).tobytes())
-    run = json.dumps({"recipe": recipe.as_dict(), "data": digest.hexdigest()}, indent=1)
-    path = out / RUN
-    if path.exists() and path.read_text(encoding="utf-8") != run:
-        refuse(f"{out} holds another run", expected="these images, clicks and this recipe", received="others",
-               remedy="choose an empty folder to start anew")  # fmt: skip
-    for name, text in ((RUN, run), (GUIDE, ABOUT)):
-        with replacing(out / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
 
 
 def _inherit(net, detector):

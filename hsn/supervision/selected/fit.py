@@ -8,7 +8,6 @@ Every stage writes what it made before the next begins, and what is there is not
 on where it was. `README.txt` in the folder says what lies where.
 """
 
-import hashlib
 import json
 import warnings
 from dataclasses import replace
@@ -20,13 +19,14 @@ from ... import weights
 from ..._files import replacing
 from ..._refuse import refuse
 from ...training import objects as training
+from ...training.claim import claim
 from ...types import History
 from .dense import system_of
 from .paint import paint
 from .patches import patches_of
 from .pseudo import label
 
-RUN, GUIDE, START, ROUNDS = "run.json", "README.txt", "start.weights.h5", "rounds.json"
+START, ROUNDS = "start.weights.h5", "rounds.json"
 BEST = "best.weights.h5"  # as `hsn.training.learner` calls it
 
 ABOUT = """\
@@ -84,7 +84,8 @@ def fit(net, images, annotations, recipe, *, out):
     out = Path(out)
     patches = patches_of(images, annotations, recipe)
     system = system_of(net, recipe)
-    _claim(out, patches, recipe)
+    arrays = (array for patch in patches for array in (patch.image, patch.instances, patch.known))
+    claim(out, recipe, arrays, guide=ABOUT, what="images, masks")
     start = _start(net, out / START)
     painted = paint(_learned(patches), recipe, out / "synthetic")
     unseen = [patch for patch in patches if patch.instances is None]
@@ -98,29 +99,12 @@ def fit(net, images, annotations, recipe, *, out):
         counts = {"real": len(_learned(patches)), "synthetic": len(painted), "pseudo": len(pseudo)}
         told.append({"round": k, "learned_from": counts, **histories[-1].epochs[histories[-1].best]})
         kept = _best(told, recipe)
-        _write(out / ROUNDS, json.dumps({"kept": kept, "rounds": told}, indent=1) + "\n")
+        with replacing(out / ROUNDS) as temporary:
+            text = json.dumps({"kept": kept, "rounds": told}, indent=1) + "\n"
+            temporary.write_text(text, encoding="utf-8")
     system.teaching.load_weights(out / "rounds" / str(kept) / BEST)
     weights.save(out, net, card(recipe, told, kept, name=out.name), recipe.as_dict())
     return _joined(histories, kept)
-
-
-def _claim(out, patches, recipe):
-    """Write whose run a folder holds, or see that it is this one's."""
-    digest = hashlib.sha256()
-    for patch in patches:
-        for array in (patch.image, patch.instances, patch.known):
-            digest.update(b"none" if array is None else np.ascontiguousarray(array).tobytes())
-    run = json.dumps({"recipe": recipe.as_dict(), "data": digest.hexdigest()}, indent=1)
-    if (out / RUN).exists() and (out / RUN).read_text(encoding="utf-8") != run:
-        refuse(f"{out} holds another run", expected="these images, masks and this recipe", received="others",
-               remedy="choose an empty folder to start anew")  # fmt: skip
-    _write(out / RUN, run)
-    _write(out / GUIDE, ABOUT)
-
-
-def _write(path, text):
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
 
 
 def _start(net, path):
