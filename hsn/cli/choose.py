@@ -9,6 +9,8 @@ from .speech import AsJson, close, complain, progress, start_keras, tell
 
 N = 6  # patches, if not said otherwise
 EMBEDDING = "embedding"  # folder of the vectors: a second choice from the same images needs seconds
+TABLE, SHEET, PLACES = "choice.csv", "contact_sheet.png", "places"
+BESIDES = (EMBEDDING, SHEET, PLACES)  # what lies beside the patches and their masks
 _RESNETS = (".npz", ".safetensors", ".pt", ".pth")
 
 _Images = Annotated[list[Path], typer.Argument(help="Images, and folders of images.", show_default=False)]
@@ -172,9 +174,9 @@ def _write(rows, out):
     for row in rows:
         by_image.setdefault((row["image"], row["name"]), []).append(row)
     files = {
-        "table": out / "choice.csv",
+        "table": out / TABLE,
         "places": out / "places.geojson",
-        "contact_sheet": out / "contact_sheet.png",
+        "contact_sheet": out / SHEET,
     }
     texts = {files["places"]: rows}
     for (path, name), of_image in by_image.items():
@@ -182,7 +184,7 @@ def _write(rows, out):
         for row, patch in zip(of_image, cut(read(path), corners, of_image[0]["side_px"]), strict=True):
             pixels[row["number"]] = patch
             write(out / "patches" / row["patch"], patch)
-        texts[out / "places" / f"{name}.geojson"] = of_image
+        texts[out / PLACES / f"{name}.geojson"] = of_image
     for path, of_file in texts.items():
         corners = [(row["row"], row["column"]) for row in of_file]
         told = [{"name": f"{row['number']}: {row['patch']}", "image": row["name"]} for row in of_file]

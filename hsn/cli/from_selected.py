@@ -16,18 +16,15 @@ from pathlib import Path
 import numpy as np
 
 from .._refuse import Refusal, refuse
+from . import choose as choosing
 from .from_masks import FULLNET_GROWTH, UNET_DEPTH, UNET_WIDTH, of_masks
 from .seen import look_at
 from .speech import complain, display_on_stderr
 
 NETS = ("unet", "fullnet", "maskrcnn")
-TABLE = "choice.csv"
-BESIDES = ("contact_sheet.png", "embedding", "places")  # what `hsn choose` writes beside its patches
 _MOST_BYTES = 2**24  # of a table: some hundred thousand patches
-_LOST_PX = {
-    "unet": 1.5,
-    "fullnet": 1.0,
-}  # what the contour took from an object all around, and growing gives back
+# What the contour took from an object all around, and growing gives back.
+_LOST_PX = {"unet": 1.5, "fullnet": 1.0}
 _STEP_PX = 32  # sides of crops are multiples of it: all nets halve them up to five times
 
 
@@ -53,38 +50,29 @@ def check(net, width):
 
 def is_chosen(folder):
     """Whether a folder is there to learn from; what a killed choice left, vectors only, is none."""
-    return folder.exists() and not (
-        folder.is_dir() and {path.name for path in folder.iterdir()} <= {"embedding"}
-    )
+    if not folder.is_dir():
+        return folder.exists()
+    return any(path.name != choosing.EMBEDDING and path.name[0] != "." for path in folder.iterdir())
 
 
 def choose(folder, images, *, n, seed):
     """Choose patches of images to outline; returns what there is to tell, the same for people, and what failed."""
-    from . import choose
-
     if not images:
         refuse(f"{folder} holds no patches yet", expected="patches and their masks, or images to choose patches from",
                received="neither", remedy=f"name the images: hsn fit IMAGES --selected {folder} ...")  # fmt: skip
-    data, failures = choose.make(images, folder, n=n or choose.N, seed=seed)
-    step = choose.next_step(folder, then="call the same command again")
-    return data | {"next": step}, f"{choose.text_of(data)}\n{step}", failures
+    data, failures = choosing.make(images, folder, n=n or choosing.N, seed=seed)
+    step = choosing.next_step(folder, then="call the same command again")
+    return data | {"next": step}, f"{choosing.text_of(data)}\n{step}", failures
 
 
 def train(folder, images, *, net, width, options, mpp, out, taxonomy, epochs, batch, validation, seed):
     """Train a net from chosen patches; returns its history, what there is to tell, and what was left out."""
-    from ..labels.pairing import Pairs
     from ..supervision import selected
 
-    pairs = _pairs(folder)
-    unseen, missing = _unseen(folder, images, options.rounds)
-    both = Pairs(
-        (*pairs.images, *unseen),
-        (*pairs.annotations, *[None] * len(unseen)),
-        alone=(*pairs.alone, *missing),
-    )
     recipe = _changed(selected.quick(), options)
+    pairs = _with_unseen(_outlined(folder), *_unseen(folder, images, options.rounds))
     seen, failures = look_at(
-        both, partial(_told, recipe=recipe), "patches", wanted="patches with masks of their size"
+        pairs, partial(_told, recipe=recipe), "patches", wanted="patches with masks of their size"
     )
     annotated = len(seen.annotations) - seen.annotations.count(None)
     if not annotated:
@@ -115,19 +103,29 @@ def text_of(data):
     )
 
 
-def _pairs(folder):
+def _outlined(folder):
     """The patches and their masks; refused with what is to be done where nothing is outlined."""
     from ..labels import mask_files
-    from .choose import next_step
 
-    pairs = mask_files.pair(folder, besides=BESIDES, least=0)
+    pairs = mask_files.pair(folder, besides=choosing.BESIDES, least=0)
     if not pairs.images:
         named = [f"{path.name} {why}" for path, why in pairs.alone] or ["no patches"]
         more = f", and {len(named) - 2} more" if len(named) > 2 else ""
         refuse(f"no patch of {folder} is outlined yet", expected="masks named like the patches",
                received=f"{', '.join(named[:2])}{more}",
-               remedy=next_step(folder, then="call the same command again"))  # fmt: skip
+               remedy=choosing.next_step(folder, then="call the same command again"))  # fmt: skip
     return pairs
+
+
+def _with_unseen(pairs, unseen, missing):
+    """Patches with their masks, and images with None; those of them that lie among the patches count once."""
+    from ..labels.pairing import Pairs
+
+    known = {path.resolve() for path in (*pairs.images, *pairs.annotations, *pairs.spare)}
+    unseen = [path for path in unseen if path.resolve() not in known]
+    named = {path.resolve() for path in unseen}
+    alone = [(path, why) for path, why in pairs.alone if path.resolve() not in named]
+    return Pairs((*pairs.images, *unseen), (*pairs.annotations, *[None] * len(unseen)), (*alone, *missing))
 
 
 def _unseen(folder, images, rounds):
@@ -138,15 +136,17 @@ def _unseen(folder, images, rounds):
         return [], []
     if images:
         return images_of(images)
-    if not (folder / TABLE).is_file():
-        complain(f"no images are named, and {folder} has no {TABLE} that does: no round of pseudo-labels")
+    if not (folder / choosing.TABLE).is_file():
+        complain(
+            f"no images are named, and {folder} has no {choosing.TABLE} that does: no round of pseudo-labels"
+        )
         return [], []
-    named, failures = _images_of_table(folder / TABLE)
+    named, failures = _images_of_table(folder / choosing.TABLE)
     found = [path for path in named if _is_image(path)]
     if len(found) < len(named):
         gone = len(named) - len(found)
         complain(
-            f"{gone} of {len(named)} images of {folder / TABLE} are not there: name them or their folder"
+            f"{gone} of {len(named)} images of {folder / choosing.TABLE} are not there: name them or their folder"
         )
     if not found:
         complain("no image for a round of pseudo-labels: learning from the patches only")

@@ -192,6 +192,14 @@ def test_patches_that_nobody_outlined_and_bad_ones_are_left_out_and_named(run, f
     assert names(spy["images"]) == ["0.png", "1.png", "2.png", "5.png"]
 
 
+def test_images_may_lie_among_the_patches(run, folder, spy):
+    write(folder / "patches/3.png", np.zeros((64, 64, 3), np.uint8))
+    result = run("fit", folder / "patches", "--selected", folder, "--out", "mine", *QUICK)
+    assert names(spy["images"]) == ["0.png", "1.png", "2.png", "3.png"]
+    assert [each is None for each in spy["annotations"]] == [False, False, False, True]
+    assert "left out" not in result.stderr
+
+
 def test_a_choice_that_was_killed_goes_on(run, tissue, monkeypatch):
     tissue("images", 2, (96, 96), mpp=MPP)
     monkeypatch.setattr(cli_choose, "make", partial(cli_choose.make, side_px=64, stride_px=32))
