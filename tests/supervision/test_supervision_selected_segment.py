@@ -11,7 +11,7 @@ from hsn.nets.maskrcnn.whole import Report
 from hsn.refinement.overlaps import Scored
 from hsn.supervision import masks
 from hsn.supervision.selected import loss, published, quick, segment, targets
-from hsn.supervision.selected.dense import Dense, system_of
+from hsn.supervision.selected.dense import Dense, objects, system_of
 
 RECIPE = quick().changed(mean=(127.5,) * 3, std=(127.5,) * 3, margin_px=0, least_um2=0.0, fill=False)
 BACKGROUND, INSIDE, CONTOUR = np.eye(3, dtype=np.uint8) * 255
@@ -47,6 +47,15 @@ def test_a_finer_image_is_seen_at_the_scale_of_the_net():
     assert fine.instances.shape == (40, 48)
     assert fine.instances.max() == 2
     assert abs(int((fine.instances == 1).sum()) - 4 * 81) < 60
+
+
+def test_lengths_are_micrometres():
+    maps = np.eye(3)[np.pad([[1]], 9)]  # inside in the middle, background around
+    parts = RECIPE.changed(separate="parts", grow_um=0.5)
+    widths = [int((objects(maps, parts, mpp=mpp)[9] > 0).sum()) for mpp in (0.25, 0.125)]
+    assert widths == [5, 9]
+    assert not objects(maps, parts.changed(least_um2=0.1), mpp=0.25).any()
+    assert objects(maps, parts.changed(least_um2=0.1), mpp=0.5).any()
 
 
 def test_the_scale_and_the_taxonomy_are_asked_for():
