@@ -1,4 +1,4 @@
-"""What the recipes of all siblings do alike: name their taxonomies, change, and go to plain data and back."""
+"""What the recipes of all siblings do alike: check numbers, name their taxonomies, change, become data and come back."""
 
 from dataclasses import asdict, fields, replace
 
@@ -53,6 +53,33 @@ class RecipeLike:
     @classmethod
     def _parsed(cls, data):
         return {}
+
+    def _check_positive(self, *names, **others):
+        """Refuse fields, or other numbers by name, that are not above 0."""
+        for name, value in {**{name: getattr(self, name) for name in names}, **others}.items():
+            if not value > 0:
+                refuse(f"a recipe's `{name}` must be positive", expected="a number above 0",
+                       received=value, remedy="mend recipe.json")  # fmt: skip
+
+    def _check_normalisation(self):
+        """Refuse a `mean` and `std` that are not of three channels."""
+        if len(self.mean) != 3 or len(self.std) != 3 or not min(self.std) > 0:
+            refuse("a recipe's normalisation is of red, green and blue", received=f"{self.mean} and {self.std}",
+                   expected="three means, three deviations above 0", remedy="mend recipe.json")  # fmt: skip
+
+    def _check_choices(self, **choices):
+        """Refuse a choice, ``name=(value, what there is)``, that does not exist."""
+        for name, (value, known) in choices.items():
+            if value not in known:
+                refuse("a recipe's choice does not exist", expected=f"`{name}` one of {tuple(known)}",
+                       received=repr(value), remedy="mend the recipe")  # fmt: skip
+
+    def _check_one_kind(self):
+        """Refuse taxonomies that are not of one kind of object beside everything else."""
+        for taxonomy in self.taxonomies:
+            if len(taxonomy) != 2:
+                refuse("objects of one kind are one class beside everything else", received=len(taxonomy),
+                       expected="a taxonomy of two classes", remedy="train a net per kind of object")  # fmt: skip
 
 
 def _tuples(data):

@@ -6,7 +6,7 @@ file is hostile until it is parsed. Nothing here unpickles, evaluates, or writes
 was given.
 """
 
-from .card import Card, Normalisation
+from .card import Card, Normalisation, card_of
 from .download import fetch
 from .folders import Model, available, find, home, load, save
 from .release import import_release
@@ -16,6 +16,7 @@ __all__ = [
     "Model",
     "Normalisation",
     "available",
+    "card_of",
     "fetch",
     "find",
     "home",

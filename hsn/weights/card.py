@@ -1,5 +1,6 @@
 """The card of a trained net: where it comes from, what it expects, what it says, and on which terms."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -125,3 +126,44 @@ class Card(_Strict):
         """Write `card.json` into `folder`; a crash leaves the old card or the new one."""
         with replacing(Path(folder) / "card.json") as temporary:
             temporary.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def card_of(recipe, kept, *, name, notes, thresholds=None):
+    """A card with what is known after training; who shares the net adds source, data and licence.
+
+    Parameters
+    ----------
+    recipe : Recipe of a sibling
+    kept : dict
+        What was measured of the epoch that was kept; finite numbers of validation become its scores.
+    name, notes : str
+    thresholds : sequence of float, optional
+        One a class; a half by default.
+
+    Returns
+    -------
+    Card
+
+    Examples
+    --------
+    >>> from hsn.supervision.masks.recipe import unet
+    >>> card = card_of(unet(), {"epoch": 3, "validation_pq": 0.5}, name="mine", notes="epoch 3 of 5 was kept")
+    >>> card.supervision, card.scores
+    ('masks', {'validation_pq': 0.5})
+    """
+    return Card(
+        name=name,
+        supervision=recipe.KIND,
+        classes=recipe.classes,
+        thresholds=tuple(thresholds or (0.5,) * len(recipe.classes)),
+        mpp=recipe.mpp,
+        taxonomies=tuple(taxonomy.name for taxonomy in recipe.taxonomies),
+        normalisation=Normalisation(mean=_grey(recipe.mean), std=_grey(recipe.std)),
+        scores={k: v for k, v in kept.items() if k.startswith("validation") and math.isfinite(v)},
+        notes=notes,
+    )
+
+
+def _grey(numbers):
+    """One number, where those of red, green and blue are one."""
+    return numbers[0] if isinstance(numbers, tuple) and len(set(numbers)) == 1 else numbers

@@ -98,20 +98,13 @@ def fit(net, images, annotations, recipe, *, out):
 
 
 def card(recipe, history, *, name):
-    """A card with what is known after training; who shares the net adds source, data and licence."""
+    """The card of what `fit` trained."""
     kept = history.epochs[history.best]
-    mean, std = (x[0] if len(set(x)) == 1 else x for x in (recipe.mean, recipe.std))
-    return weights.Card(
-        name=name,
-        supervision="masks",
-        classes=recipe.classes,
-        thresholds=(0.5 if recipe.inside is None else recipe.inside,) * len(recipe.classes),
-        mpp=recipe.mpp,
-        taxonomies=tuple(t.name for t in recipe.taxonomies),
-        normalisation=weights.Normalisation(mean=mean, std=std),
-        scores={k: v for k, v in kept.items() if k.startswith("validation") and np.isfinite(v)},
-        notes=f"epoch {kept['epoch']} of {len(history.epochs)} was kept, by validation {recipe.learning.monitor}",
+    notes = (
+        f"epoch {kept['epoch']} of {len(history.epochs)} was kept, by validation {recipe.learning.monitor}"
     )
+    thresholds = None if recipe.inside is None else (recipe.inside,) * len(recipe.classes)
+    return weights.card_of(recipe, kept, name=name, notes=notes, thresholds=thresholds)
 
 
 class Annotated:

@@ -112,15 +112,8 @@ class Recipe(RecipeLike):
 
     def __post_init__(self):
         ternary = tuple(self.classes) == TERNARY
-        positive = {"mpp": self.mpp, "image_mpp": self.image_mpp, "tile_px": self.tile_px,
-                    "border_sigma_um": self.border_sigma_um}  # fmt: skip
-        for name, value in positive.items():
-            if not value > 0:
-                refuse(f"a recipe's `{name}` must be positive", expected="a number above 0",
-                       received=value, remedy="mend recipe.json")  # fmt: skip
-        if len(self.mean) != 3 or len(self.std) != 3 or not min(self.std) > 0:
-            refuse("a recipe's normalisation is of red, green and blue", received=f"{self.mean} and {self.std}",
-                   expected="three means, three deviations above 0", remedy="mend recipe.json")  # fmt: skip
+        self._check_positive("mpp", "image_mpp", "tile_px", "border_sigma_um")
+        self._check_normalisation()
         if not ternary and len(self.classes) != 1:
             refuse("a net that learned from masks has outputs of one kind", expected=f"{TERNARY}, or one class",
                    received=self.classes, remedy="mend the recipe's `classes`")  # fmt: skip
@@ -128,17 +121,12 @@ class Recipe(RecipeLike):
             refuse("objects cannot be told apart so", received=repr(self.separate),
                    expected="'parts' or 'flood' for a net that sees contours, 'waists' for one that does not",
                    remedy="mend the recipe's `separate`")  # fmt: skip
-        if self.views not in (1, 8) or self.learning.monitor not in MONITORS:
-            refuse("a recipe's choice does not exist", expected="`views` 1 or 8, `monitor` iou, pq or loss",
-                   received=f"{self.views} and {self.learning.monitor!r}", remedy="mend the recipe")  # fmt: skip
+        self._check_choices(views=(self.views, (1, 8)), monitor=(self.learning.monitor, tuple(MONITORS)))
         if not isinstance(self.stain, Reinhard | Macenko | None):
             refuse("a recipe's `stain` is the colours that images are brought to", received=repr(self.stain),
                    expected="a record of hsn.stains, or None",
                    remedy="measure it with hsn.stains.references.reference")  # fmt: skip
-        for taxonomy in self.taxonomies:
-            if len(taxonomy) != 2:
-                refuse("objects of one kind are one class beside everything else", received=len(taxonomy),
-                       expected="a taxonomy of two classes", remedy="train a net per kind of object")  # fmt: skip
+        self._check_one_kind()
 
     @classmethod
     def _parsed(cls, data):

@@ -160,18 +160,9 @@ def validation(net, fields, recipe):
 
 
 def card(recipe, history, fields, *, name):
-    """A card with what is known after training; who shares the net adds source, data and licence."""
+    """The card of what `fit` trained."""
     kept = history.epochs[history.best]
     clicks = sum(len(field.clicks) for field in fields)
-    return weights.Card(
-        name=name,
-        supervision="points",
-        classes=recipe.classes,
-        thresholds=(0.5,) * len(recipe.classes),
-        mpp=recipe.mpp,
-        taxonomies=tuple(t.name for t in recipe.taxonomies),
-        normalisation=weights.Normalisation(mean=recipe.mean, std=recipe.std),
-        scores={k: v for k, v in kept.items() if k.startswith("validation") and np.isfinite(v)},
-        notes=f"learned from {clicks} clicks on {len(fields)} images; epoch {kept['epoch']} of {len(history.epochs)}"
-        " was kept, by validation loss",
-    )
+    epochs = f"epoch {kept['epoch']} of {len(history.epochs)} was kept, by validation loss"
+    notes = f"learned from {clicks} clicks on {len(fields)} images; {epochs}"
+    return weights.card_of(recipe, kept, name=name, notes=notes)

@@ -114,25 +114,17 @@ class Recipe(RecipeLike):
     learning: Learning = field(default_factory=Learning)
 
     def __post_init__(self):
-        positive = ("mpp", "image_mpp", "radius_um", "ring", "sharpness", "tile_px", "crf_um", "crf_rgb")
-        for name in positive:
-            if not getattr(self, name) > 0:
-                refuse(f"a recipe's `{name}` must be positive", expected="a number above 0",
-                       received=getattr(self, name), remedy="mend recipe.json")  # fmt: skip
-        if len(self.mean) != 3 or len(self.std) != 3 or not min(self.std) > 0:
-            refuse("a recipe's normalisation is of red, green and blue", received=f"{self.mean} and {self.std}",
-                   expected="three means, three deviations above 0", remedy="mend recipe.json")  # fmt: skip
-        choices = {
-            "peaks": (self.peaks, PEAKS),
-            "views": (self.views, (1, 8)),
-            "crf_gradient": (self.crf_gradient, GRADIENTS),
-            "start": (self.learning.start, STARTS),
-            "rim": (self.learning.rim, RIMS),
-        }
-        for name, (value, known) in choices.items():
-            if value not in known:
-                refuse("a recipe's choice does not exist", expected=f"`{name}` one of {known}",
-                       received=repr(value), remedy="mend the recipe")  # fmt: skip
+        self._check_positive(
+            "mpp", "image_mpp", "radius_um", "ring", "sharpness", "tile_px", "crf_um", "crf_rgb"
+        )
+        self._check_normalisation()
+        self._check_choices(
+            peaks=(self.peaks, PEAKS),
+            views=(self.views, (1, 8)),
+            crf_gradient=(self.crf_gradient, GRADIENTS),
+            start=(self.learning.start, STARTS),
+            rim=(self.learning.rim, RIMS),
+        )
         if len(self.classes) != 2 or any(len(taxonomy) != 2 for taxonomy in self.taxonomies):
             refuse("clicks are on one kind of object, beside everything else", expected="two classes",
                    received=f"{len(self.classes)} outputs, {', '.join(t.name for t in self.taxonomies)}",

@@ -183,20 +183,12 @@ def _joined(histories, kept):
 
 
 def card(recipe, told, kept, *, name):
-    """A card with what is known after training; who shares the net adds source, data and licence."""
+    """The card of what `fit` trained."""
     row = told[kept]
     counts = row["learned_from"]
-    mean, std = (x[0] if len(set(x)) == 1 else x for x in (recipe.mean, recipe.std))
-    return weights.Card(
-        name=name,
-        supervision="selected",
-        classes=recipe.classes,
-        thresholds=(0.5,) * len(recipe.classes),
-        mpp=recipe.mpp,
-        taxonomies=tuple(t.name for t in recipe.taxonomies),
-        normalisation=weights.Normalisation(mean=mean, std=std),
-        scores={k: v for k, v in row.items() if k.startswith("validation") and np.isfinite(v)},
-        notes=f"learned from {counts['real']} annotated patches, {counts['synthetic']} synthetic pairs and"
+    notes = (
+        f"learned from {counts['real']} annotated patches, {counts['synthetic']} synthetic pairs and"
         f" {counts['pseudo']} pseudo-labelled images; epoch {row['epoch']} of round {kept} of 0 to {len(told) - 1} was"
-        f" kept, by validation {recipe.learning.monitor}",
+        f" kept, by validation {recipe.learning.monitor}"
     )
+    return weights.card_of(recipe, row, name=name, notes=notes)

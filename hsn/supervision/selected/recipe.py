@@ -107,38 +107,23 @@ class Recipe(RecipeLike):
     learning: Learning = field(default_factory=Learning)
 
     def __post_init__(self):
-        for name in ("mpp", "image_mpp", "tile_px", "border_sigma_um"):
-            if not getattr(self, name) > 0:
-                refuse(f"a recipe's `{name}` must be positive", expected="a number above 0",
-                       received=getattr(self, name), remedy="mend recipe.json")  # fmt: skip
-        if len(self.mean) != 3 or len(self.std) != 3 or not min(self.std) > 0:
-            refuse("a recipe's normalisation is of red, green and blue", received=f"{self.mean} and {self.std}",
-                   expected="three means, three deviations above 0", remedy="mend recipe.json")  # fmt: skip
+        self._check_positive("mpp", "image_mpp", "tile_px", "border_sigma_um")
+        self._check_normalisation()
         wanted = len(TERNARY) if self.detector is None else self.detector.classes
         if len(self.classes) != wanted or not isinstance(self.detector, Numbers | None):
             refuse("a recipe's classes are those of its net", received=f"{self.classes}",
                    expected=f"{wanted} names", remedy="mend the recipe's `classes`")  # fmt: skip
-        self._check_choices()
-        for taxonomy in self.taxonomies:
-            if len(taxonomy) != 2:
-                refuse("objects of one kind are one class beside everything else", received=len(taxonomy),
-                       expected="a taxonomy of two classes", remedy="train a net per kind of object")  # fmt: skip
+        self._check_choices(
+            separate=(self.separate, SEPARATIONS[:2]),
+            views=(self.views, (1, 8)),
+            preset=("a Preset" if isinstance(self.preset, Preset) else self.preset, ("a Preset", *PRESETS)),
+            start=(self.start, STARTS),
+            monitor=(self.learning.monitor, tuple(MONITORS)),
+        )
+        self._check_one_kind()
+        self._check_shares()
 
-    def _check_choices(self):
-        choices = {
-            "separate": (self.separate, SEPARATIONS[:2]),
-            "views": (self.views, (1, 8)),
-            "preset": (
-                "a Preset" if isinstance(self.preset, Preset) else self.preset,
-                ("a Preset", *PRESETS),
-            ),
-            "start": (self.start, STARTS),
-            "monitor": (self.learning.monitor, tuple(MONITORS)),
-        }
-        for name, (value, known) in choices.items():
-            if value not in known:
-                refuse("a recipe's choice does not exist", expected=f"`{name}` one of {known}",
-                       received=repr(value), remedy="mend the recipe")  # fmt: skip
+    def _check_shares(self):
         shares = (self.least_score, self.max_overlap, 1.0 if self.real_share is None else self.real_share)
         if min(self.synthetic, self.rounds) < 0 or min(shares) < 0 or max(shares) > 1 or self.real_share == 0:
             refuse("a recipe's counts and shares are out of range", remedy="mend the recipe",

@@ -108,19 +108,10 @@ def _over_what_is_tagged(net, target, recipe):
 
 
 def card(recipe, history, *, name):
-    """A card with what is known after training; who shares the net adds source, data and licence."""
+    """The card of what `fit` trained."""
     kept = history.epochs[history.best]
-    return weights.Card(
-        name=name,
-        supervision="tags",
-        classes=recipe.classes,
-        thresholds=recipe.thresholds,
-        mpp=recipe.mpp,
-        taxonomies=tuple(t.name for t in recipe.taxonomies),
-        normalisation=weights.Normalisation(mean=recipe.mean, std=recipe.std),
-        scores={k: v for k, v in kept.items() if k.startswith("validation") and np.isfinite(v)},
-        notes=f"epoch {kept['epoch']} of {len(history.epochs)} was kept: the lowest validation loss",
-    )
+    notes = f"epoch {kept['epoch']} of {len(history.epochs)} was kept: the lowest validation loss"
+    return weights.card_of(recipe, kept, name=name, notes=notes, thresholds=recipe.thresholds)
 
 
 class Patches:

@@ -136,12 +136,8 @@ class Recipe(RecipeLike):
         if len(self.classes) != len(self.thresholds):
             refuse("a recipe needs a threshold per class", expected=f"{len(self.classes)} thresholds",
                    received=len(self.thresholds), remedy="give one per output of the net")  # fmt: skip
-        sizes = {"mpp": self.mpp, "image_mpp": self.image_mpp, "window_px": self.window_px, "std": self.std}
-        sizes |= {f"refinement of {n} mpp": r.mpp for n, r in self.refinement.items() if r.mpp is not None}
-        for name, value in sizes.items():
-            if not value > 0:
-                refuse(f"a recipe's `{name}` must be positive", expected="a number above 0",
-                       received=value, remedy="mend recipe.json")  # fmt: skip
+        refined = {f"refinement of {n} mpp": r.mpp for n, r in self.refinement.items() if r.mpp is not None}
+        self._check_positive("mpp", "image_mpp", "window_px", "std", **refined)
         if self.windows not in ("cover", "overlapped"):
             refuse("this way to lay windows does not exist", expected="'cover' or 'overlapped'",
                    received=repr(self.windows), remedy="mend recipe.json")  # fmt: skip
