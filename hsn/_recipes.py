@@ -1,4 +1,4 @@
-"""What the recipes of all siblings do alike: check numbers, name their taxonomies, change, become data and come back."""
+"""What recipes of all siblings do alike: check numbers, name their taxonomies, change, become data and come back."""
 
 from dataclasses import asdict, fields, replace
 
