@@ -98,8 +98,8 @@ def text_of(data):
     """The same for people, as the beginning of a sentence."""
     counts = data["rounds"][data["kept"]]["learned_from"]
     return (
-        f"{data['patches']} patches; kept was round {data['kept']}, which learned from {counts['real']} patches,"
-        f" {counts['synthetic']} painted pairs and {counts['pseudo']} images that the round before had labelled; "
+        f"{data['patches']} patches, {counts['real']} of them learned from, with {counts['synthetic']} painted pairs"
+        f" and {counts['pseudo']} pseudo-labelled images; "
     )
 
 
