@@ -119,6 +119,7 @@ def objects(maps, recipe, *, mpp):
     """
     return told.objects(
         maps,
+        inside=recipe.inside,
         separate=recipe.separate,
         grow_px=round(recipe.grow_um / mpp, 3),  # a rest of rounding would cost a whole pixel
         waist_px=recipe.waist_um / mpp,

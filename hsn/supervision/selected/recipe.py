@@ -42,7 +42,7 @@ class Recipe(RecipeLike):
         to `views`, says what it learns and how its objects are told; see `hsn.supervision.masks.Recipe`.
     contour_px, border_weight, border_sigma_um, variance
         Of its targets and its loss.
-    separate, grow_um, waist_um, least_um2, fill
+    inside, separate, grow_um, waist_um, least_um2, fill
         Of how its objects are told.
     tile_px, margin_px, views
         Of how it looks at an image.
@@ -87,6 +87,7 @@ class Recipe(RecipeLike):
     border_weight: float = 5.0
     border_sigma_um: float = 5 * 0.25
     variance: float = 1.0
+    inside: float | None = None
     separate: str = "flood"
     grow_um: float = 2 * 0.25
     waist_um: float = 0.0
