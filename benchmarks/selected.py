@@ -15,8 +15,9 @@ Arms:
 
 Net, recipe and number of batches are the same in all arms; a round of pseudo-labels is a second training of as many
 batches. The seed is of the patches, the net and the crops. Pairs are painted once for each patch. Four validation
-images with full masks choose the epoch, in all arms alike: masks too, which the budget does not count. The 14 test
-images are scored once all nets are trained. `HSN_DATA` names the folder that holds `multiorgan`.
+images with full masks choose the epoch and how objects are told apart, in all arms alike: masks too, which the budget
+does not count. The 14 test images are scored once all nets are trained. `HSN_DATA` names the folder that holds
+`multiorgan`.
 
 Scores are means over images and seeds, their 95 % bootstrap intervals over images. Differences to another arm are those
 of the same seed and image, and their bootstrap draws seeds and images.
@@ -34,11 +35,16 @@ import numpy as np
 from hsn._files import replacing
 from hsn.datasets import multiorgan
 from hsn.evidence.embed import embed, of_texture
+from hsn.evidence.tiled import at_scale
+from hsn.images.tiles import enlarge
 from hsn.metrics.intervals import Interval, interval
+from hsn.metrics.objects import aji
+from hsn.metrics.table import overlaps
 from hsn.nets import unet
 from hsn.selection.choice import choose
 from hsn.selection.patches import cut
 from hsn.supervision import selected
+from hsn.supervision.selected import dense
 from hsn.supervision.selected.fit import BEST
 from hsn.supervision.selected.synthesis_folder import PAIRS
 
@@ -53,6 +59,7 @@ ARMS = {  # name: run, its round, the arm that it is compared with
     "painted + pseudo": ("painted", 1, "painted"),
     "full": ("full", 0, "chosen"),
 }
+WAYS = [{"inside": inside, "waist_um": waist} for inside in (0.2, 0.3, 0.4) for waist in (0.15, 0.3)]
 SCORES = ("AJI", "Dice", "PQ")
 RESAMPLES = 2000
 
@@ -154,17 +161,31 @@ def train(pool, run, seed, steps, rounds):
 def paint(kept, told, recipe, wanted):
     """Put the pairs of each patch where `fit` looks for them, painted only if no run had this patch before."""
     for number, (name, image, instances) in enumerate(told):
-        selected.synthesise(
-            image, instances, out=kept / name, preset=recipe.preset, count=recipe.synthetic, seed=0,
-            max_overlap=recipe.max_overlap,
-        )  # fmt: skip
-        target = wanted / f"{number:04d}" / PAIRS
+        pairs, target = kept / name / PAIRS, wanted / f"{number:04d}" / PAIRS
+        if len(list(pairs.glob("labels/*.png"))) < recipe.synthetic:
+            selected.synthesise(
+                image, instances, out=kept / name, preset=recipe.preset, count=recipe.synthetic, seed=0,
+                max_overlap=recipe.max_overlap,
+            )  # fmt: skip
+            print(json.dumps({"painted": name}), flush=True)
         if not target.exists():
-            shutil.copytree(kept / name / PAIRS, target)
-        print(json.dumps({"painted": name}), flush=True)
+            shutil.copytree(pairs, target)
 
 
 # --- Scoring ------------------------------------------------------------------------------------------------------
+
+
+def best_way(pool, net, recipe):
+    """The recipe whose way to tell objects apart has the best AJI on the validation images, and that AJI."""
+    system, seen = dense.system_of(net, recipe), []
+    for sample in pool.judges:
+        image = sample.image()
+        maps = system.maps(at_scale(image, sample.mpp, recipe.mpp))
+        seen.append((sample.instances(), enlarge(maps, image.shape[:2]), sample.mpp))
+    tried = [recipe.changed(**way) for way in WAYS]
+    values = [np.mean([aji(overlaps(truth, dense.objects(maps, each, mpp=mpp))).score for truth, maps, mpp in seen])
+              for each in tried]  # fmt: skip
+    return tried[int(np.argmax(values))], float(max(values))
 
 
 def scored(pool, arm, seed, steps):
@@ -174,13 +195,15 @@ def scored(pool, arm, seed, steps):
     if not path.exists():
         recipe, net = recipe_of(pool, run, seed, steps), fresh_net(seed)
         net.load_weights(pool.out / f"{run}-{seed}" / "rounds" / str(number) / BEST)
+        recipe, validation = best_way(pool, net, recipe)
         rows = []
         for sample in multiorgan.images(bench.DATA / "multiorgan", "test"):
             found = selected.segment(net, sample.image(), recipe, mpp=sample.mpp).instances
             row = bench.nuclei_scores(sample.instances(), found)
             rows.append({"image": sample.name, **{name: float(row[name]) for name in SCORES}})
         rounds = json.loads((pool.out / f"{run}-{seed}" / "rounds.json").read_text())["rounds"]
-        told = {key: rounds[number][key] for key in ("validation_aji", "validation_pq", "epoch")}
+        told = {"epoch": rounds[number]["epoch"], "validation AJI": validation}
+        told |= {name: getattr(recipe, name) for name in WAYS[0]}
         line = {"arm": arm, "seed": seed, **pool.budget(run, seed), **told, "images": rows}
         with replacing(path) as temporary:
             temporary.write_text(json.dumps(line))
@@ -216,7 +239,7 @@ def table(results):
             len(lines),
             *(f"{np.mean([line[k] for line in lines]):,.0f}" for k in ("pixels", "nuclei")),
         ]
-        cells.append(brief(f"{np.mean([line['validation_aji'] for line in lines]):.3f}"))
+        cells.append(brief(f"{np.mean([line['validation AJI'] for line in lines]):.3f}"))
         cells += [shown(interval(matrix(lines, score).mean(axis=0))) for score in SCORES]
         other = ARMS[arm][2]
         cells.append(
