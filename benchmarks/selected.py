@@ -217,9 +217,12 @@ def matrix(lines, score):
 
 def paired(one, other, score):
     """How much better one arm is than another, in the seeds that both have; draws seeds and images."""
-    seeds = [line["seed"] for line in one if line["seed"] in {each["seed"] for each in other}]
-    both = (matrix([line for line in lines if line["seed"] in seeds], score) for lines in (one, other))
-    apart = np.subtract(*both)  # (seeds, images)
+    both = {line["seed"] for line in one} & {line["seed"] for line in other}
+    if not both:
+        return None
+    apart = np.subtract(
+        *(matrix([line for line in arm if line["seed"] in both], score) for arm in (one, other))
+    )
     rng, (rows, columns) = np.random.default_rng(0), apart.shape
     draws = [
         apart[np.ix_(rng.integers(rows, size=rows), rng.integers(columns, size=columns))].mean()
@@ -242,9 +245,8 @@ def table(results):
         cells.append(brief(f"{np.mean([line['validation AJI'] for line in lines]):.3f}"))
         cells += [shown(interval(matrix(lines, score).mean(axis=0))) for score in SCORES]
         other = ARMS[arm][2]
-        cells.append(
-            f"{shown(paired(lines, results[other], 'AJI'), '+')} {other}" if other in results else "-"
-        )
+        told = paired(lines, results.get(other, []), "AJI")
+        cells.append(f"{shown(told, '+')} {other}" if told else "-")
         yield "| " + " | ".join(map(str, cells)) + " |"
 
 
