@@ -134,12 +134,19 @@ def test_what_a_detector_found_is_painted_with_its_scores(monkeypatch):
     found = np.zeros((10, 12), np.int32)
     found[1:5, 1:5], found[6:9, 6:11] = 1, 2
     scored = Scored(found, np.array([0.75, 0.5], np.float32))
-    monkeypatch.setattr(maskrcnn.MaskRCNN, "segment", lambda self, image: Report(scored, ()))
-    recipe = published().changed(detector=maskrcnn.LEAN, mpp=0.5)
+    asked = []
+
+    def segment_at_scale(self, image, *, least_px):
+        asked.append(least_px)
+        return Report(scored, ())
+
+    monkeypatch.setattr(maskrcnn.MaskRCNN, "segment", segment_at_scale)
+    recipe = published().changed(detector=maskrcnn.LEAN, mpp=0.5, least_um2=2.0)
     net = maskrcnn.build(maskrcnn.LEAN, seed=0)
     result = segment(net, drawn(), recipe, mpp=0.25)
     np.testing.assert_array_equal(result.instances, np.kron(found, np.ones((2, 2), int)))
     np.testing.assert_array_equal(result.evidence[..., 1], np.append(0, scored.scores)[result.instances])
+    assert asked == [8]  # 2 um2 at 0.5 um/px
 
 
 def test_a_system_is_what_the_recipe_says():

@@ -4,6 +4,8 @@ Maps are enlarged to the size of the image before objects are told in them, so t
 detector found is enlarged as it is.
 """
 
+from functools import lru_cache
+
 import numpy as np
 
 from ..._instances import renumber
@@ -45,11 +47,17 @@ def segment(net, image, recipe, *, taxonomy=None, mpp=None):
     """
     wanted, image = recipe.taxonomy(taxonomy), as_segmentable(image, most_pixels=MAX_PIXELS)
     image_mpp, shape = as_scale(recipe.image_mpp if mpp is None else mpp), image.shape[:2]
-    system, small = system_of(net, recipe), at_scale(image, image_mpp, recipe.mpp)
+    system, small = _opened(net, recipe), at_scale(image, image_mpp, recipe.mpp)
     if recipe.detector is None:
         maps = enlarge(system.maps(small), shape)
         return segmentation(objects(maps, recipe, mpp=image_mpp), object_evidence(maps), wanted)
-    found = system.segment(small).scored
+    found = system.segment(small, least_px=max(1, round(recipe.least_um2 / recipe.mpp**2))).scored
     instances = resize_labels(found.instances, shape)
     sure = np.append(0, found.scores).astype(np.float32)[instances]
     return segmentation(renumber(instances)[0], sure, wanted)
+
+
+@lru_cache(maxsize=2)
+def _opened(net, recipe):
+    """The system of a net, kept for the next image: a detector compiles its passes once."""
+    return system_of(net, recipe)
