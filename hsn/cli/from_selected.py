@@ -25,6 +25,7 @@ NETS = ("unet", "fullnet", "maskrcnn")
 _MOST_BYTES = 2**24  # of a table: some hundred thousand patches
 # What the contour took from an object all around, and growing gives back.
 _LOST_PX = {"unet": 1.5, "fullnet": 1.0}
+_DETECTOR_SCORE = 0.4  # a detector is rarely surer: on Kumar's validation images its objects count best from 0.25
 _STEP_PX = 32  # sides of crops are multiples of it: all nets halve them up to five times
 
 
@@ -69,7 +70,8 @@ def train(folder, images, *, net, width, options, mpp, out, taxonomy, epochs, ba
     """Train a net from chosen patches; returns its history, what there is to tell, and what was left out."""
     from ..supervision import selected
 
-    recipe = _changed(selected.quick(), options)
+    recipe = selected.quick()
+    recipe = _changed(recipe.changed(least_score=_DETECTOR_SCORE) if net == "maskrcnn" else recipe, options)
     pairs = _with_unseen(_outlined(folder), *_unseen(folder, images, options.rounds))
     seen, failures = look_at(
         pairs, partial(_told, recipe=recipe), "patches", wanted="patches with masks of their size"

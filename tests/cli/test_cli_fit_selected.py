@@ -138,6 +138,7 @@ def test_every_net_fits_its_recipe(run, folder, spy, net, width, outputs):
         assert spy["net"].output_shape[-1] == len(spy["recipe"].classes) == outputs
     else:
         assert spy["recipe"].detector.width == width
+    assert spy["recipe"].least_score == (0.65 if outputs else 0.4)
 
 
 def table(folder, *images):
