@@ -130,7 +130,9 @@ Synthetic = Annotated[
 LeastScore = Annotated[
     float | None,
     typer.Option(
-        min=0, max=1, help="From selected patches: how sure a net must be of an object in IMAGES (0.65; of a maskrcnn 0.4)."
+        min=0,
+        max=1,
+        help="From selected patches: how sure a net must be of an object in IMAGES (0.65; of a maskrcnn 0.4).",
     ),
 ]
 Mpp = Annotated[float, typer.Option(help="Micrometres per pixel of the images.")]

@@ -25,7 +25,7 @@ NETS = ("unet", "fullnet", "maskrcnn")
 _MOST_BYTES = 2**24  # of a table: some hundred thousand patches
 # What the contour took from an object all around, and growing gives back.
 _LOST_PX = {"unet": 1.5, "fullnet": 1.0}
-_DETECTOR_SCORE = 0.4  # a detector is rarely surer: on Kumar's validation images its objects count best from 0.25
+_DETECTOR_SCORE = 0.4  # a detector is rarely surer; on Kumar's validation images AJI is best from 0.25
 _STEP_PX = 32  # sides of crops are multiples of it: all nets halve them up to five times
 
 

@@ -1,4 +1,4 @@
-"""The net and the system around it: sizes of maps as published, a file like any other, parts that share their layers."""
+"""The net and the system around it: sizes of maps as published, a file like any other, parts that share layers."""
 
 from dataclasses import replace
 
