@@ -67,7 +67,7 @@ def nuclei_recipe():
     small = masks.small()
     return small.changed(
         mpp=2 * multiorgan.MPP, image_mpp=multiorgan.MPP, grow_um=0.75, least_um2=2.0,
-        learning=replace(small.learning, epochs=60, steps=110),
+        learning=replace(small.learning, epochs=60, steps=110, choose=False),
     )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Fitting from masks: it learns to find objects, explains itself, and a killed run ends like one that was not."""
 
+import importlib
 import json
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from hsn.metrics.objects import match
 from hsn.metrics.table import overlaps
 from hsn.nets import unet
 from hsn.supervision import masks, segment
+from hsn.supervision.masks import choose
 from hsn.supervision.masks.fit import Annotated, Crops, contrast
 from hsn.supervision.masks.recipe import fullnet
 from hsn.supervision.masks.recipe import unet as unet_recipe
@@ -77,6 +79,28 @@ def test_what_is_masked_teaches_nothing(tissue):
     assert float(of(target, otherwise, weight, pixels)) == pytest.approx(
         float(of(target, said, weight, pixels)), rel=1e-5
     )
+
+
+def test_how_objects_are_told_is_chosen_on_validation_images(tmp_path, tissue, monkeypatch):
+    images, objects = tissue
+    sure = np.stack([objects[0] == 0, objects[0] > 0, np.zeros(objects[0].shape, bool)], axis=2)
+    maps = np.where(sure, 0.35, 0.325).astype(
+        np.float32
+    )  # insides are nowhere surer than 0.4, elsewhere above 0.3
+    monkeypatch.setattr(choose, "maps_of", lambda net, image, recipe: maps)
+    numbers = recipe().changed(waist_um=0.7, grow_um=0.0)
+    best = choose.best_told(None, [Annotated(images[0], objects[0], numbers)], numbers)
+    assert (best.inside, best.changed(inside=None, waist_um=0.7)) == (None, numbers)
+    spoilt = numbers.changed(inside=0.4)  # finds nothing
+    assert choose.best_told(None, [Annotated(images[0], objects[0], spoilt)], spoilt).inside is None
+    numbers = recipe(epochs=1, choose=True)
+    chosen = numbers.changed(inside=0.3, waist_um=0.15)
+    module = importlib.import_module("hsn.supervision.masks.fit")  # `masks.fit` is the function
+    monkeypatch.setattr(module, "best_told", lambda net, known, given: chosen)
+    masks.fit(net(), *tissue, numbers, out=tmp_path / "chosen")
+    kept = weights.load(tmp_path / "chosen")
+    assert masks.Recipe.from_dict(kept.recipe) == chosen
+    assert kept.card.thresholds == (0.3,) * 3
 
 
 def _explains_itself(folder, history):

@@ -24,6 +24,7 @@ from ...training.held_out import hold_out
 from ...training.learner import Plan, learn
 from ...training.order import batch_of
 from ...training.rates import cosine
+from .choose import best_told
 from .learning import MONITORS
 from .loss import loss
 from .segment import as_seen, maps_of, objects
@@ -93,6 +94,8 @@ def fit(net, images, annotations, recipe, *, out):
         # XLA takes a minute to compile a net with skips, and its convolutions on CPUs are slower.
         jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
     )
+    if numbers.choose:
+        recipe = best_told(net, [known[k] for k in held_out], recipe)
     weights.save(out, net, card(recipe, history, name=Path(out).name), recipe.as_dict())
     return history
 

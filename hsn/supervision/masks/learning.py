@@ -53,6 +53,8 @@ class Learning:
         Share of the images to validate on, drawn by the seed, or their indices.
     monitor : {"iou", "pq", "loss"}
         Which validation score decides the epoch that is kept.
+    choose : bool
+        Whether the recipe's `inside` and `waist_um` are chosen on the validation images when the net has learned.
     seed : int
     """
 
@@ -83,4 +85,5 @@ class Learning:
     apart: float = 0.0
     validation: float | tuple[int, ...] = 0.2
     monitor: str = "iou"
+    choose: bool = False
     seed: int = 0

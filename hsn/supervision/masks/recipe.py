@@ -122,6 +122,9 @@ class Recipe(RecipeLike):
                    expected="'parts' or 'flood' for a net that sees contours, 'waists' for one that does not",
                    remedy="mend the recipe's `separate`")  # fmt: skip
         self._check_choices(views=(self.views, (1, 8)), monitor=(self.learning.monitor, tuple(MONITORS)))
+        if self.learning.choose and not ternary:
+            refuse("there is nothing to choose for a net that does not see contours", expected="`choose` False",
+                   received=True, remedy="mend the recipe's `learning`")  # fmt: skip
         if not isinstance(self.stain, Reinhard | Macenko | None):
             refuse("a recipe's `stain` is the colours that images are brought to", received=repr(self.stain),
                    expected="a record of hsn.stains, or None",
@@ -227,5 +230,6 @@ def small():
             stain_gain=0.3,
             stain_offset=0.05,
             monitor="pq",
+            choose=True,
         ),
     )
