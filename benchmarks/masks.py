@@ -53,7 +53,7 @@ def gland_recipe():
     """Glands at half the images' resolution, by a U-Net with FullNet's targets and loss."""
     small = masks.small()
     learning = replace(
-        small.learning, epochs=60, steps=90, crop_px=224, bend_px=6.0, stain_gain=0.2, stain_offset=0.05
+        small.learning, epochs=60, steps=90, crop_px=224, bend_px=6.0, stain_gain=0.2, choose=False
     )
     return small.changed(
         taxonomies=(replace(taxonomies.GLAS, other=None, forced=()),), mpp=2 * glas.MPP, image_mpp=glas.MPP,
