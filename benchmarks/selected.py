@@ -3,6 +3,7 @@
     python benchmarks/selected.py                               # all arms, three seeds; a run that was killed goes on
     python benchmarks/selected.py --arms random chosen --seeds 0 --json out/selected.jsonl --table out/selected.md
     python benchmarks/selected.py --steps 1600 --out out/longer
+    python benchmarks/selected.py --start nothing --out out/anew  # nets begin with random weights
 
 Arms:
 
@@ -13,11 +14,12 @@ Arms:
     painted + pseudo     and one round of pseudo-labels
     full                 full masks of the 12 images instead, the ceiling; the first seed only
 
-Net, recipe and number of batches are the same in all arms; a round of pseudo-labels is a second training of as many
-batches. The seed is of the patches, the net and the crops. Pairs are painted once for each patch. Four validation
-images with full masks choose the epoch and how objects are told apart, in all arms alike: masks too, which the budget
-does not count. The 14 test images are scored once all nets are trained. `HSN_DATA` names the folder that holds
-`multiorgan`.
+Net, recipe and number of batches are the same in all arms. Nets begin with the weights of `glas-masks`, a net of the
+same layers that has learned glands: from random weights 800 batches teach too little for arms to be told apart. A
+round of pseudo-labels is a second training of as many batches. The seed is of the patches, the net and the crops. Pairs
+are painted once for each patch. Four validation images with full masks choose the epoch and how objects are told apart,
+in all arms alike: masks too, which the budget does not count. The 14 test images are only scored. `HSN_DATA` names the
+folder that holds `multiorgan`.
 
 Scores are means over images and seeds, their 95 % bootstrap intervals over images. Differences to another arm are those
 of the same seed and image, and their bootstrap draws seeds and images.
@@ -60,7 +62,7 @@ ARMS = {  # name: run, its round, the arm that it is compared with
     "full": ("full", 0, "chosen"),
 }
 WAYS = [{"inside": inside, "waist_um": waist} for inside in (0.2, 0.3, 0.4) for waist in (0.15, 0.3)]
-START = "glas-masks"  # from random weights, 800 batches teach too little for arms to be told apart
+NOTHING = "nothing"
 SCORES = ("AJI", "Dice", "PQ")
 RESAMPLES = 2000
 
@@ -68,8 +70,8 @@ RESAMPLES = 2000
 class Pool:
     """The 12 images to learn from, the 4 to choose the epoch by, and all tissue patches of the former."""
 
-    def __init__(self, out):
-        folder, self.out = bench.DATA / "multiorgan", out
+    def __init__(self, out, start):
+        folder, self.out, self.start = bench.DATA / "multiorgan", out, start
         self.samples, self.judges = (multiorgan.images(folder, part) for part in ("train", "validation"))
         self.images = [sample.image() for sample in self.samples]
         self.instances = [sample.instances() for sample in self.samples]
@@ -139,10 +141,11 @@ def recipe_of(pool, run, seed, steps, rounds=0):
     )  # fmt: skip
 
 
-def fresh_net(seed):
-    """The net that all arms share, as all begin: it has learned glands, and knows what H&E looks like."""
+def fresh_net(pool, seed):
+    """The net that all arms share, as all begin."""
     net = unet.build(3, depth=4, width=16, batch_norm=True, seed=seed)
-    net.set_weights(open_model(START).net.get_weights())
+    if pool.start != NOTHING:
+        net.set_weights(open_model(pool.start).net.get_weights())
     return net
 
 
@@ -157,7 +160,7 @@ def train(pool, run, seed, steps, rounds):
     unseen = pool.images if rounds else []
     images = [*(image for _, image, _ in told), *(s.image() for s in pool.judges), *unseen]
     masks = [*(m for *_, m in told), *(s.instances() for s in pool.judges), *[None] * len(unseen)]
-    selected.fit(fresh_net(seed), images, masks, recipe, out=folder)
+    selected.fit(fresh_net(pool, seed), images, masks, recipe, out=folder)
     print(json.dumps({"run": run, "seed": seed, **pool.budget(run, seed), "patches": [t[0] for t in told]}))
 
 
@@ -196,7 +199,7 @@ def scored(pool, arm, seed, steps):
     run, number, _ = ARMS[arm]
     path = pool.out / "scores" / f"{arm.replace(' ', '')}-{seed}.json"
     if not path.exists():
-        recipe, net = recipe_of(pool, run, seed, steps), fresh_net(seed)
+        recipe, net = recipe_of(pool, run, seed, steps), fresh_net(pool, seed)
         net.load_weights(pool.out / f"{run}-{seed}" / "rounds" / str(number) / BEST)
         recipe, validation = best_way(pool, net, recipe)
         rows = []
@@ -269,11 +272,14 @@ def main():
     parser.add_argument("--arms", nargs="+", choices=tuple(ARMS), default=tuple(ARMS))
     parser.add_argument("--seeds", nargs="+", type=int, default=(0, 1, 2))
     parser.add_argument("--steps", type=int, default=800, help=f"of each training; {EPOCH} are an epoch")
+    parser.add_argument(
+        "--start", default="glas-masks", help=f"net whose weights all begin with, or {NOTHING}"
+    )
     parser.add_argument("--out", type=Path, default=Path("out") / "selected")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--table", type=Path)
     given = parser.parse_args()
-    pool = Pool(given.out)
+    pool = Pool(given.out, given.start)
     wanted = [
         (arm, seed) for seed in given.seeds for arm in given.arms if arm != "full" or seed == given.seeds[0]
     ]
