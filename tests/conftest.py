@@ -83,3 +83,19 @@ def tiny_model(tmp_path_factory):
     folder = tmp_path_factory.mktemp("nets") / "tiny"
     models.save(folder, net, card, config.as_dict())
     return folder
+
+
+@pytest.fixture
+def raises_code():
+    """Context manager: the block raises an `InputError` with this code."""
+    from contextlib import contextmanager
+
+    from hsn.errors import InputError
+
+    @contextmanager
+    def raises(code):
+        with pytest.raises(InputError) as caught:
+            yield caught
+        assert caught.value.code == code, f"{caught.value.code}: {caught.value}"
+
+    return raises

@@ -17,7 +17,18 @@ PACKAGE = ROOT / "hsn"
 FILES = sorted(path for path in PACKAGE.rglob("*.py"))
 
 FLOORS = (
-    ("errors", "checks", "files", "geojson", "instances", "_native", "config", "types", "taxonomies"),
+    (
+        "errors",
+        "checks",
+        "progress",
+        "files",
+        "geojson",
+        "instances",
+        "_native",
+        "config",
+        "types",
+        "taxonomies",
+    ),
     ("images", "stains", "objects", "annotations", "selection", "crf", "metrics"),
     ("nets", "losses"),
     ("training", "prediction"),

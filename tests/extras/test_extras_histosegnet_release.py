@@ -16,9 +16,9 @@ import pytest
 import scipy.io
 
 from hsn import InputError
-from hsn.extras.histosegnet import legacy, matlab
+from hsn.extras.histosegnet import import_release, legacy, matlab
 from hsn.extras.histosegnet.release import FILES, NAME, STEM
-from hsn.models import archive, available, import_release, load
+from hsn.models import archive, available, load
 from hsn.nets import histonet
 from hsn.supervision.tags.config import Config
 from hsn.taxonomies import ADP_OUTPUTS
