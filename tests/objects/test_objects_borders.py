@@ -110,7 +110,7 @@ def test_a_width_that_is_not_given_once_is_refused(two, width):
 
 
 def test_what_is_no_label_image_is_refused():
-    with pytest.raises(ValueError, match=r"label image must hold one whole number a pixel.*float64"):
+    with pytest.raises(ValueError, match=r"label image must be an integer array.*float64"):
         outline_weights(np.zeros((3, 3)), sigma_px=5)
 
 
