@@ -34,7 +34,7 @@ def train(
     """Train a net from tags; returns its history, the patches, and what was left out."""
     from ..nets import histonet
     from ..supervision.tags import TrainConfig
-    from ..supervision.tags import training as fit_net
+    from ..supervision.tags import fit as fit_net
 
     tagged, failures = _tagged(images, tags, classes, taxonomy)
     patches = _look_at(tagged)

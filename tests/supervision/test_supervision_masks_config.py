@@ -9,9 +9,7 @@ from hsn import InputError
 from hsn.objects.contours import encode, ternary
 from hsn.stains.macenko import Macenko
 from hsn.stains.reinhard import Reinhard
-from hsn.supervision.masks import Config, TrainConfig, fullnet, small, unet
-from hsn.supervision.masks import losses as loss
-from hsn.supervision.masks import target_maps as targets
+from hsn.supervision.masks import Config, TrainConfig, fullnet, loss, small, targets, unet
 from hsn.taxonomies import ADP_FUNC, GLAS
 
 

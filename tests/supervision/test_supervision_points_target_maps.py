@@ -10,9 +10,7 @@ from hsn import InputError
 from hsn.annotations.sampling import from_instances
 from hsn.data import made
 from hsn.losses.crf import energies
-from hsn.supervision.points import Config, TrainConfig, published, quick, radius_of
-from hsn.supervision.points import losses as loss
-from hsn.supervision.points import target_maps as targets
+from hsn.supervision.points import Config, TrainConfig, loss, published, quick, radius_of, targets
 from hsn.supervision.points.crops import BLACK_BACKGROUND
 from hsn.supervision.points.target_maps import decode, encode
 from hsn.taxonomies import ADP_FUNC

@@ -11,10 +11,7 @@ from hsn.extras.maskrcnn.whole import Report
 from hsn.nets import unet
 from hsn.objects.overlaps import Scored
 from hsn.supervision import masks
-from hsn.supervision.selected import inference as segment
-from hsn.supervision.selected import losses as loss
-from hsn.supervision.selected import published, quick
-from hsn.supervision.selected import target_maps as targets
+from hsn.supervision.selected import loss, published, quick, segment, targets
 from hsn.supervision.selected.dense import Dense, objects, system_of
 
 CONFIG = quick().changed(mean=(127.5,) * 3, std=(127.5,) * 3, margin_px=0, least_um2=0.0, fill=False)
