@@ -96,7 +96,7 @@ def bad_images(folder, rng):
         "grey.png": "must be 8-bit RGB; got gray",
         "clear.png": "must be opaque",
         "ink.jpg": "got CMYK",
-        "dot.png": "too small to tell anything; expected 16 x 16 pixels or more, received 1 x 1",
+        "dot.png": "must be at least 16 x 16 pixels; got 1 x 1",
         "huge.png": "20000 x 20000 = 400,000,000",
     }
 

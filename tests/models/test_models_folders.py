@@ -140,7 +140,7 @@ def test_a_failed_save_leaves_what_was_there(folder, net, patches, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(keras_file, "write", full)
-    with pytest.raises(InputError, match=r"write permission; got No space left on device"):
+    with pytest.raises(InputError, match=r"cannot be written.*No space left on device; choose another place"):
         save(folder, small_net(seed=1), card_of(), CONFIG)
     assert np.array_equal(load(folder).net(patches), net(patches))
     assert len(list(folder.iterdir())) == 3

@@ -94,7 +94,9 @@ def test_one_stain_alone_keeps_its_hue(rng, kept):
     apart = np.degrees(np.arccos(np.prod([h / np.linalg.norm(h) for h in hues], axis=0).sum()))
     assert apart < 1
     found = separate_stains(made, np.array([TARGET.hematoxylin, TARGET.eosin]))[..., kept]
-    assert np.percentile(found[image.mean(axis=2) < 215], 99) == pytest.approx(TARGET.max_amounts[kept], rel=0.1)
+    assert np.percentile(found[image.mean(axis=2) < 215], 99) == pytest.approx(
+        TARGET.max_amounts[kept], rel=0.1
+    )
 
 
 def test_a_black_or_tiny_image_is_no_trouble():
