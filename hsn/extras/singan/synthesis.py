@@ -116,8 +116,8 @@ def synthesize(
     >>> synthesize(np.zeros((128, 128, 3), np.uint8), np.zeros((128, 128), int), out="mine")
     Traceback (most recent call last):
         ...
-    hsn.errors.InputError: the patch must hold a nucleus that is 6 px or more from its border; got none; annotate a larger \
-patch, or give its instance image.
+    hsn.errors.InputError: the patch must hold a nucleus that is 6 px or more from its border; got none; annotate a \
+larger patch, or give its instance image.
     """
     if count < 1 or seed < 0 or mode not in MODES:
         refuse("these pairs cannot be made", received=f"count={count}, seed={seed}, mode={mode!r}",
