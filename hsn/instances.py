@@ -1,4 +1,4 @@
-"""Validation and numbering of label images of instances."""
+"""Label images of instances: the check and the numbering that all rooms share."""
 
 import numpy as np
 import numpy.typing as npt
@@ -7,24 +7,24 @@ from .errors import InputError
 
 
 def renumber(instances: npt.ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Renumber the instances of a label image to 1..n, in the order of their ids.
+    """Renumber the objects of a label image to 1..n, in the order of their ids.
 
     Parameters
     ----------
     instances : integer array (H, W)
-        0 background; any positive ids, with or without gaps.
+        0 is background. Ids are positive; gaps are allowed.
 
     Returns
     -------
     numbers : int32 (H, W)
         0 background, 1..n.
     ids : integer array (n,)
-        Original id of each number, ascending.
+        The original id of each number, ascending.
 
     Raises
     ------
     InputError
-        "instances-dtype" if the array is not two-dimensional, not of integers, or has negative ids.
+        "label-image-invalid" if the array is not two-dimensional, not integer, or has negative ids.
 
     Examples
     --------
@@ -36,16 +36,16 @@ def renumber(instances: npt.ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     lowest = instances.min(initial=0) if instances.dtype.kind in "iub" else None
     if instances.ndim != 2 or lowest is None or lowest < 0:
         raise InputError(
-            "instances-dtype",
-            "a label image must be an integer array (height, width), 0 background, ids above 0",
+            "label-image-invalid",
+            "a label image must hold integers (height, width), 0 for background and ids above 0",
             got=f"{instances.dtype} {instances.shape}, lowest value {lowest}",
             hint="convert colors or probabilities to ids first",
         )
     instances = instances.astype(np.int64)
-    top = int(instances.max(initial=0))
-    if top > 4 * instances.size + 1024:  # too sparse for a lookup table: sort instead
+    highest = int(instances.max(initial=0))
+    if highest > 4 * instances.size + 1024:  # a lookup table would be too large: sort instead
         ids, numbers = np.unique(np.append(0, instances), return_inverse=True)
         return numbers[1:].reshape(instances.shape).astype(np.int32), ids[1:]
-    present = np.bincount(instances.ravel(), minlength=top + 1) > 0
+    present = np.bincount(instances.ravel(), minlength=highest + 1) > 0
     present[0] = False
     return (np.cumsum(present) * present).astype(np.int32)[instances], np.flatnonzero(present)

@@ -227,7 +227,7 @@ def test_contrast_may_differ_by_channel(rng):
             "images and masks must belong together; expected masks for 1 images, received 4",
         ),
         (lambda i, a: (i, [a[0], a[1], a[2], a[3][:5]]), "an image and its masks must be of one size"),
-        (lambda i, a: (i, [x.astype(float) for x in a]), "a label image must be an integer array"),
+        (lambda i, a: (i, [x.astype(float) for x in a]), "a label image must hold integers"),
         (lambda i, a: (i[:1], a[:1]), "images must remain to learn from"),
     ],
 )

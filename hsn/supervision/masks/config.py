@@ -61,7 +61,7 @@ class Config(BaseConfig):
     grow_um : float
         How far parts are grown.
     meet : {"nearest", "larger"}
-        Who has the pixels that two grown parts can reach; see `hsn.objects.contours.grow`.
+        Who has the pixels that two grown parts can reach; see `hsn.objects.contours.grow_objects`.
     waist_um : float
         Depth of a waist from which it parts what is connected, the inside where there is one; 0 leaves it whole.
     least_um2 : float
