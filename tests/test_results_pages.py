@@ -17,7 +17,9 @@ def test_each_page_equals_its_committed_results():
     pages = load_script().make_pages()
     assert pages
     for path, text in pages.items():
-        assert path.read_text(encoding="utf-8") == text, f"run python benchmarks/results_pages.py for {path.name}"
+        assert path.read_text(encoding="utf-8") == text, (
+            f"run python benchmarks/results_pages.py for {path.name}"
+        )
 
 
 def test_cells_show_value_and_interval():
