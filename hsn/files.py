@@ -1,19 +1,23 @@
-"""Writing files so that a crash leaves the old one or the new one, never half of one."""
+"""Write files so that a crash leaves the old file or the new file, never half of one."""
 
 import os
 import tempfile
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import refuse
+from .errors import InputError
+
+# The shipped nets: in the package when installed from a wheel, beside it in a checkout.
+_INSTALLED = Path(__file__).parent / "pretrained"
+PRETRAINED = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parents[1] / "pretrained"
 
 
 @contextmanager
-def atomic_write(path):
-    """Give a temporary path beside `path`; on success it is moved to `path`, on failure it is removed.
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; move it to `path` on success, remove it on failure.
 
-    The folder is made if it is missing. The temporary name ends like `path`, because writers choose their
-    format by the ending.
+    A missing folder is created. The temporary name ends like `path`, because writers choose their format by the ending.
 
     Parameters
     ----------
@@ -23,7 +27,12 @@ def atomic_write(path):
     Yields
     ------
     pathlib.Path
-        Where to write.
+        Path to write to.
+
+    Raises
+    ------
+    InputError
+        "folder-unwritable".
 
     Examples
     --------
@@ -39,13 +48,17 @@ def atomic_write(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=f".{path.name}")
     except OSError as error:
-        refuse(f"{path} cannot be written", expected="a folder that may be written to",
-               received=error.strerror, remedy="choose another place")  # fmt: skip
+        raise InputError(
+            "folder-unwritable",
+            f"{path.parent} must be a folder that can be written to",
+            got=error.strerror,
+            hint="choose another place",
+        ) from None
     os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
-        # mkstemp makes private files; what a user asked for gets the usual permissions.
+        # mkstemp makes private files; the user's file gets the usual permissions
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
