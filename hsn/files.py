@@ -1,4 +1,4 @@
-"""Write files so that a crash leaves the old file or the new file, never half of one."""
+"""Atomic file writing: after a crash a file holds its old or its new content, never a part."""
 
 import os
 import tempfile
@@ -14,25 +14,26 @@ PRETRAINED = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parents[1] / 
 
 
 @contextmanager
-def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; move it to `path` on success, remove it on failure.
+def atomic_write(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary path in the same folder; move it to `path` on success, remove it on failure.
 
-    A missing folder is created. The temporary name ends like `path`, because writers choose their format by the ending.
+    Creates missing folders. The temporary name keeps the suffix of `path`, because many writers choose the file
+    format by it.
 
     Parameters
     ----------
     path : path
-        The file to write.
+        File to write.
 
     Yields
     ------
     pathlib.Path
-        Path to write to.
+        Temporary file to write to.
 
     Raises
     ------
     InputError
-        "folder-unwritable".
+        "file-not-writable" if the folder cannot be created or written to.
 
     Examples
     --------
@@ -49,16 +50,16 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=f".{path.name}")
     except OSError as error:
         raise InputError(
-            "folder-unwritable",
-            f"{path.parent} must be a folder that can be written to",
+            "file-not-writable",
+            f"{path} must be in a folder with write permission",
             got=error.strerror,
-            hint="choose another place",
+            hint="choose another folder",
         ) from None
     os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
-        # mkstemp makes private files; the user's file gets the usual permissions
+        # mkstemp creates files with mode 0600; results get the default permissions.
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)

@@ -13,7 +13,7 @@ def read_bytes(path: Path, *, max_bytes: int) -> bytes:
     Raises
     ------
     InputError
-        "file-too-large" or "file-unreadable".
+        "file-too-large" or "file-not-readable".
     """
     try:
         size = path.stat().st_size
@@ -51,7 +51,7 @@ def read_text(path: Path) -> str:
 def unreadable(path: Path, error: OSError) -> InputError:
     """Return the error for a file that the system cannot read."""
     return InputError(
-        "file-unreadable",
+        "file-not-readable",
         f"{path} must be a file that can be read",
         got=error.strerror,
         hint="check that the folder is complete",

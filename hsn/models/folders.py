@@ -105,7 +105,7 @@ def load(name_or_path: str | PathLike[str]) -> Model:
     Raises
     ------
     InputError
-        "model-unknown"; "file-unreadable" for a missing file; "card-invalid", "card-newer", "config-invalid";
+        "model-unknown"; "file-not-readable" for a missing file; "card-invalid", "card-newer", "config-invalid";
         "net-checksum" if `net.keras` is not the file of the card; "net-unsafe" if it could run code; "net-damaged";
         "card-mismatch" if card and net differ in classes or parameters.
 
@@ -169,7 +169,7 @@ def save(
     ------
     InputError
         "card-mismatch" if card and net differ in classes; "config-invalid" if JSON cannot hold the config;
-        "net-unsafe" if the net is not built of stock layers; "folder-unwritable".
+        "net-unsafe" if the net is not built of stock layers; "folder-not-writable".
     """
     folder = Path(folder)
     card = card.model_copy(update={"parameters": net.count_params()})
@@ -196,7 +196,7 @@ def save(
                 (new / name).replace(folder / name)
     except OSError as error:
         raise InputError(
-            "folder-unwritable",
+            "folder-not-writable",
             f"{folder} must be a folder that can be written to",
             got=error.strerror,
             hint="choose another place or make room",

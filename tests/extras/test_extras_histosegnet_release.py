@@ -231,7 +231,7 @@ def test_a_damaged_image_leaves_nothing(original, tmp_path, home, raises_code):
 
 def test_a_place_that_cannot_be_written_is_refused(original, tmp_path, raises_code):
     path = packed(original, tmp_path / "a.zip")
-    with raises_code("folder-unwritable"):
+    with raises_code("folder-not-writable"):
         import_release(path, data_to=path)
 
 

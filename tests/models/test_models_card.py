@@ -61,7 +61,7 @@ def test_what_is_no_table_is_refused(text, raises_code):
 
 
 def test_a_missing_a_huge_and_a_binary_card_are_refused(tmp_path, raises_code):
-    with raises_code("file-unreadable"):
+    with raises_code("file-not-readable"):
         Card.read(tmp_path)
     (tmp_path / "card.json").write_bytes(b"\xff\xfe\xff")
     with raises_code("file-not-text"):

@@ -145,7 +145,7 @@ def test_a_failed_save_leaves_what_was_there(folder, net, patches, monkeypatch, 
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(keras_file, "write", full)
-    with raises_code("folder-unwritable"):
+    with raises_code("folder-not-writable"):
         save(folder, small_net(seed=1), card_of(), CONFIG)
     assert np.array_equal(load(folder).net(patches), net(patches))
     assert len(list(folder.iterdir())) == 4
@@ -171,7 +171,7 @@ def test_what_does_not_fit_is_not_saved(tmp_path, net, raises_code):
         with raises_code("config-invalid"):
             save(tmp_path / "a", net, card_of(), config)
     (tmp_path / "file").touch()
-    with raises_code("folder-unwritable"):
+    with raises_code("folder-not-writable"):
         save(tmp_path / "file", net, card_of(), CONFIG)
     assert not (tmp_path / "a").exists()
 
@@ -215,7 +215,7 @@ def test_home_is_where_the_system_keeps_such_things(monkeypatch, tmp_path):
 @pytest.mark.parametrize("name", ["net.keras", "card.json", "config.json"])
 def test_a_missing_file_is_named(folder, name, raises_code):
     (folder / name).unlink()
-    with raises_code("file-unreadable"):
+    with raises_code("file-not-readable"):
         load(folder)
 
 

@@ -60,7 +60,7 @@ def import_release(
     ------
     InputError
         "release-incomplete" for a missing file; "release-data-to" if `data_to` is given for a folder;
-        "folder-unwritable"; or an error of one of the files. Nothing is executed, and no partial result stays.
+        "folder-not-writable"; or an error of one of the files. Nothing is executed, and no partial result stays.
 
     Notes
     -----
@@ -80,7 +80,7 @@ def import_release(
         return _import_archive(path, home, None if data_to is None else Path(data_to))
     except OSError as error:
         raise InputError(
-            "folder-unwritable",
+            "folder-not-writable",
             f"{path} must be unpacked where there is room and permission to write",
             got=f"{error.strerror}: {error.filename}",
             hint="choose another place or make room",
