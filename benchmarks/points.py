@@ -202,7 +202,7 @@ def score(args):
     if args.out and by_points:
         parted = choose(model.net, config)[0]
         told[f"segmentation, waists of {parted.waist_um} um"] = [
-            points.objects(one.evidence, parted, mpp=each.mpp) for one, each in zip(found, tests, strict=True)
+            points.objects(one.probabilities, parted, mpp=each.mpp) for one, each in zip(found, tests, strict=True)
         ]
     for what, several in told.items():
         rows = [{"image": each.name, **segmentation_scores(each.instances(), instances)}
@@ -264,7 +264,7 @@ def choose(net, config):
     seen = []
     for each in samples("validation"):
         found = points.segment(net, each.image(), config, mpp=each.mpp)
-        seen.append((found.evidence, from_instances(each.instances()), each.mpp))
+        seen.append((found.probabilities, from_instances(each.instances()), each.mpp))
 
     def quality(waist):
         tried = config.changed(waist_um=waist)

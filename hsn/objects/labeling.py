@@ -98,7 +98,7 @@ def segmentation(instances, sure, taxonomy):
     Examples
     --------
     >>> from hsn.taxonomies import NUCLEI
-    >>> segmentation(np.array([[0, 1]]), np.array([[0.25, 0.5]]), NUCLEI).evidence.tolist()
+    >>> segmentation(np.array([[0, 1]]), np.array([[0.25, 0.5]]), NUCLEI).probabilities.tolist()
     [[[0.75, 0.25], [0.5, 0.5]]]
     """
     evidence = np.stack([1 - sure, sure], axis=2)

@@ -141,7 +141,7 @@ def _seen(method, net, image, config, chosen, mpp):
         return
     for taxonomy in chosen:
         result = method.segment(net, image, config, taxonomy=taxonomy.name, mpp=mpp)
-        yield _Seen(result.taxonomy, {"prediction": result.labels}, result.evidence, result.instances)
+        yield _Seen(result.taxonomy, {"prediction": result.labels}, result.probabilities, result.instances)
 
 
 def _in_truth(samples, config):

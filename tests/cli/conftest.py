@@ -31,7 +31,7 @@ def objects_model(tmp_path_factory):
         np.random.default_rng(1).integers(0, 256, (40, 56, 3)),
     )
     numbers = config.unet().changed(margin_px=4)
-    seen = segment(net, noise.astype(np.uint8), numbers).evidence[..., 1]
+    seen = segment(net, noise.astype(np.uint8), numbers).probabilities[..., 1]
     numbers = numbers.changed(inside=float(np.median(seen)))  # half of noise is objects
     folder = tmp_path_factory.mktemp("nets") / "objects"
     history = History(({"epoch": 1, "validation_loss": 0.7},), best=0)

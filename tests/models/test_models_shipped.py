@@ -48,7 +48,7 @@ def test_a_folder_of_the_first_format_predicts_what_it_predicted(name, old_folde
     for mpp in (None, 0.4):
         result = hsn.segment(ihc[:300, :260], old_folder(name) if mpp is None else name, mpp=mpp)
         key = f"{name} {mpp or 'default'}"
-        probabilities = result.evidence[::20, ::20]
+        probabilities = result.probabilities[::20, ::20]
         np.testing.assert_allclose(probabilities, golden[f"{key} probabilities"], atol=2e-5)
         np.testing.assert_allclose(result.scores, golden[f"{key} scores"], atol=2e-5)
         assert np.mean(result.labels != golden[f"{key} labels"]) < 1e-3

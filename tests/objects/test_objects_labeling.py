@@ -48,6 +48,6 @@ def test_evidence_is_inside_and_contour_together():
     np.testing.assert_allclose(sure, 1 - MAPS[..., 0])
     instances = objects(MAPS, grow_px=1.5)
     result = segmentation(instances, sure, NUCLEI)
-    np.testing.assert_allclose(result.evidence, np.stack([MAPS[..., 0], sure], axis=2))
+    np.testing.assert_allclose(result.probabilities, np.stack([MAPS[..., 0], sure], axis=2))
     np.testing.assert_array_equal(result.labels, instances > 0)
-    np.testing.assert_allclose(result.scores, result.evidence.max(axis=(0, 1)))
+    np.testing.assert_allclose(result.scores, result.probabilities.max(axis=(0, 1)))

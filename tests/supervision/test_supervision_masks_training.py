@@ -56,8 +56,8 @@ def test_masks_teach_what_an_object_is(tmp_path, tissue):
     assert result.instances.dtype == np.int32
     assert sorted(np.unique(result.instances)) == list(range(result.instances.max() + 1))
     np.testing.assert_array_equal(result.labels, result.instances > 0)
-    assert result.evidence.shape == (96, 112, 2)
-    np.testing.assert_allclose(result.evidence.sum(axis=2), 1, atol=1e-5)
+    assert result.probabilities.shape == (96, 112, 2)
+    np.testing.assert_allclose(result.probabilities.sum(axis=2), 1, atol=1e-5)
     _explains_itself(tmp_path / "taught", history)
 
 
@@ -196,7 +196,7 @@ def test_stains_are_the_recipes_where_it_learns_and_where_it_sees(tissue):
     # Segmenting with the stain is segmenting the normalize image without it.
     one, other = (masks.segment(net(), image, numbers.changed(stain=s))
                   for image, s in ((images[0], stain), (known.image, None)))  # fmt: skip
-    np.testing.assert_array_equal(one.evidence, other.evidence)
+    np.testing.assert_array_equal(one.probabilities, other.probabilities)
 
 
 def test_crops_are_stained_as_the_recipe_says(tissue):

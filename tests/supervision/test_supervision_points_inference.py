@@ -52,8 +52,8 @@ def test_any_size_is_segmented_at_its_own_scale(rng, shape):
     config = published().changed(tile_px=64, margin_px=32)
     result = segment(net, image, config, mpp=0.5)
     assert result.instances.shape == result.labels.shape == shape
-    assert result.evidence.shape == (*shape, 2)
-    np.testing.assert_allclose(result.evidence.sum(axis=2), 1, atol=1e-5)
+    assert result.probabilities.shape == (*shape, 2)
+    np.testing.assert_allclose(result.probabilities.sum(axis=2), 1, atol=1e-5)
     assert maps_of(net, image, config.changed(views=8)).shape == (*shape, 2)
 
 

@@ -37,9 +37,9 @@ def test_objects_are_insides_grown_into_their_contours():
     assert result.instances.dtype == np.int32
     assert result.instances[8].tolist() == [0] * 3 + [1] * 9 + [2] * 7 + [0] * 5
     np.testing.assert_array_equal(result.labels, result.instances > 0)
-    assert result.evidence[8, 7, 1] > 0.95
-    assert result.evidence[0, 0, 1] < 0.05
-    np.testing.assert_allclose(result.evidence.sum(axis=2), 1, atol=1e-6)
+    assert result.probabilities[8, 7, 1] > 0.95
+    assert result.probabilities[0, 0, 1] < 0.05
+    np.testing.assert_allclose(result.probabilities.sum(axis=2), 1, atol=1e-6)
     assert result.taxonomy.name == "nuclei"
 
 
@@ -146,7 +146,7 @@ def test_what_a_detector_found_is_painted_with_its_scores(monkeypatch):
     net = maskrcnn.build(maskrcnn.LEAN, seed=0)
     result = segment(net, drawn(), config, mpp=0.25)
     np.testing.assert_array_equal(result.instances, np.kron(found, np.ones((2, 2), int)))
-    np.testing.assert_array_equal(result.evidence[..., 1], np.append(0, scored.scores)[result.instances])
+    np.testing.assert_array_equal(result.probabilities[..., 1], np.append(0, scored.scores)[result.instances])
     assert asked == [8]  # 2 um2 at 0.5 um/px
 
 

@@ -53,8 +53,8 @@ def test_the_result_has_the_size_of_the_image_whatever_the_scale(adp, ihc):
     assert tags.stages(net, ihc[:90, :70], tuned, mpp=0.5).image.shape[:2] == (37, 29)
     result = tags.segment(net, ihc[:90, :70], tuned, mpp=0.5)
     assert result.labels.shape == (90, 70)
-    assert result.evidence.shape == (90, 70, 29)
-    assert result.evidence.dtype == np.float32
+    assert result.probabilities.shape == (90, 70, 29)
+    assert result.probabilities.dtype == np.float32
     assert result.scores.shape == (29,)
     assert result.instances is None
     assert "90 x 70" in repr(result)
