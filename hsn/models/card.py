@@ -146,19 +146,19 @@ def card_of(config, kept, *, name, notes, thresholds=None):
 
     Examples
     --------
-    >>> from hsn.supervision.masks.config import unet
-    >>> card = card_of(unet(), {"epoch": 3, "validation_pq": 0.5}, name="mine", notes="epoch 3 of 5 was kept")
+    >>> from hsn.supervision.masks.config import preset
+    >>> card = card_of(preset("unet-cryonuseg"), {"epoch": 3, "validation_pq": 0.5}, name="mine", notes="epoch 3 of 5 was kept")
     >>> card.supervision, card.scores
     ('masks', {'validation_pq': 0.5})
     """
     return Card(
         name=name,
-        supervision=config.KIND,
+        supervision=config.METHOD,
         classes=config.classes,
         thresholds=tuple(thresholds or (0.5,) * len(config.classes)),
         mpp=config.mpp,
         taxonomies=tuple(taxonomy.name for taxonomy in config.taxonomies),
-        normalization=Normalization(mean=_grey(config.mean), std=_grey(config.std)),
+        normalization=Normalization(mean=_grey(config.normalization.mean), std=_grey(config.normalization.std)),
         scores={k: v for k, v in kept.items() if k.startswith("validation") and math.isfinite(v)},
         notes=notes,
     )
