@@ -11,7 +11,18 @@ import numbers
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    NamedTuple,
+    Self,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from . import taxonomies
 from .checks import one_of
@@ -138,7 +149,9 @@ def conform(value: Any, hint: Any, name: str) -> Any:
         if len(each) == len(value):
             return tuple(conform(v, h, name) for v, h in zip(value, each, strict=True))
     elif origin is dict and isinstance(value, Mapping):
-        return {conform(k, arguments[0], name): conform(v, arguments[1], f"{name}.{k}") for k, v in value.items()}
+        return {
+            conform(k, arguments[0], name): conform(v, arguments[1], f"{name}.{k}") for k, v in value.items()
+        }
     elif hint is Taxonomy and isinstance(value, str | Mapping):
         return taxonomies.get(value) if isinstance(value, str) else taxonomies.parse(value)
     elif dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
@@ -150,7 +163,9 @@ def conform(value: Any, hint: Any, name: str) -> Any:
         return int(value)
     elif hint is Any or (origin is None and hint not in (int, float) and isinstance(value, hint)):
         return value
-    raise InputError("config-type", f"`{name}` must be {_words(hint)}", got=repr(value), hint="correct the config")
+    raise InputError(
+        "config-type", f"`{name}` must be {_words(hint)}", got=repr(value), hint="correct the config"
+    )
 
 
 def _conform_union(value: Any, arguments: tuple[Any, ...], name: str) -> Any:
@@ -203,7 +218,9 @@ def parse(cls: type, data: Mapping[str, Any]) -> Any:
             raise _unknown(cls, name)
     if not issubclass(cls, Record):
         values = {name: conform(value, hints_of(cls)[name], name) for name, value in values.items()}
-    missing = [name for name in fields if name not in values and _default(fields[name]) is dataclasses.MISSING]
+    missing = [
+        name for name in fields if name not in values and _default(fields[name]) is dataclasses.MISSING
+    ]
     if missing:
         raise InputError(
             "config-missing-field",
@@ -477,7 +494,10 @@ class BaseConfig(Record):
             data = cls.upgrade(data)
         if data.get("method", cls.METHOD) != cls.METHOD:
             raise InputError(
-                "config-method", f"`method` must be {cls.METHOD!r}", got=data["method"], hint="use that method"
+                "config-method",
+                f"`method` must be {cls.METHOD!r}",
+                got=data["method"],
+                hint="use that method",
             )
         return parse(cls, cls.prepare({k: v for k, v in data.items() if k not in ("format", "method")}))
 
@@ -586,7 +606,9 @@ def migrate(data: Mapping[str, Any], table: Mapping[str, Any]) -> dict[str, Any]
     """
     learning = data.get("learning", {})
     if not isinstance(learning, Mapping):
-        raise InputError("config-type", "`learning` must be a table", got=repr(learning), hint="correct the config")
+        raise InputError(
+            "config-type", "`learning` must be a table", got=repr(learning), hint="correct the config"
+        )
     flat = {name: value for name, value in data.items() if name != "learning"}
     flat |= {f"learning.{name}": value for name, value in learning.items()}
     nested: dict[str, Any] = {}

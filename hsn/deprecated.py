@@ -37,7 +37,9 @@ def attributes(
             return value
         if name in old_names:
             place, replacement = old_names[name]
-            warnings.warn(f"{package}.{name} is deprecated; use {replacement}", DeprecationWarning, stacklevel=2)
+            warnings.warn(
+                f"{package}.{name} is deprecated; use {replacement}", DeprecationWarning, stacklevel=2
+            )
             return _find(package, place)
         raise AttributeError(f"module {package!r} has no attribute {name!r}; it has {', '.join(names)}")
 

@@ -147,7 +147,8 @@ def card_of(config, kept, *, name, notes, thresholds=None):
     Examples
     --------
     >>> from hsn.supervision.masks.config import preset
-    >>> card = card_of(preset("unet-cryonuseg"), {"epoch": 3, "validation_pq": 0.5}, name="mine", notes="epoch 3 of 5 was kept")
+    >>> config = preset("unet-cryonuseg")
+    >>> card = card_of(config, {"epoch": 3, "validation_pq": 0.5}, name="mine", notes="epoch 3 of 5 was kept")
     >>> card.supervision, card.scores
     ('masks', {'validation_pq': 0.5})
     """
@@ -158,7 +159,9 @@ def card_of(config, kept, *, name, notes, thresholds=None):
         thresholds=tuple(thresholds or (0.5,) * len(config.classes)),
         mpp=config.mpp,
         taxonomies=tuple(taxonomy.name for taxonomy in config.taxonomies),
-        normalization=Normalization(mean=_grey(config.normalization.mean), std=_grey(config.normalization.std)),
+        normalization=Normalization(
+            mean=_grey(config.normalization.mean), std=_grey(config.normalization.std)
+        ),
         scores={k: v for k, v in kept.items() if k.startswith("validation") and math.isfinite(v)},
         notes=notes,
     )

@@ -27,8 +27,8 @@ def objects(maps, *, inside=None, separate="components", grow_px=0.0, meet="near
     inside : float, optional
         From which probability on a pixel is inside; by default where that is the likeliest class.
     separate : {"components", "marker_watershed", "distance_watershed"}
-        With three classes, "components": connected parts of the inside, grown. "marker_watershed": these are the markers of a
-        watershed on the evidence, which stops where objects end or `grow_px` away. With one class, "distance_watershed".
+        With three classes, "components": connected components of the inside, grown. "marker_watershed": these are the
+        markers of a watershed on the probabilities, limited to `grow_px`. With one class, "distance_watershed".
     grow_px : float
         How far parts are grown.
     meet : {"nearest", "larger"}

@@ -19,6 +19,7 @@ from .sampling import batch_by_share, batch_of
 from .schedules import cosine
 from .splits import train_val_split
 
+
 def fit(system, images, annotations, train, *, out, known=None, often=None, clip_norm=5.0, min_object_px=4,
         show=True):  # fmt: skip
     """Train a system on images whose objects are outlined.
@@ -65,7 +66,10 @@ def fit(system, images, annotations, train, *, out, known=None, often=None, clip
     told = [(*pair, where) for pair, where in _together(pairs, known)]
     learned, held_out = train_val_split(len(pairs), train.validation, seed=train.seed)
     crops = Crops(
-        [told[k] for k in learned], train, min_object_px, often=None if often is None else [often[k] for k in learned]
+        [told[k] for k in learned],
+        train,
+        min_object_px,
+        often=None if often is None else [often[k] for k in learned],
     )
     plan = Plan(
         epochs=train.epochs,
@@ -129,8 +133,8 @@ class Crops:
     def _crop(self, rng, image, instances, known):
         of = self._train.augmentation
         warp = draw_warp(
-            rng, instances.shape, self._train.crop_px, zoom=of.zoom, flips=of.flips, turn_deg=of.rotation_deg, skew=of.affine_jitter,
-            bend_px=of.elastic_px, bend_every_px=of.elastic_spacing_px,
+            rng, instances.shape, self._train.crop_px, zoom=of.zoom, flips=of.flips, turn_deg=of.rotation_deg,
+            skew=of.affine_jitter, bend_px=of.elastic_px, bend_every_px=of.elastic_spacing_px,
         )  # fmt: skip
         color = draw(
             rng, flips=False, quarter_turns=False, gain=of.color_gain, offset=of.color_offset, stain_gain=of.stain_gain,

@@ -76,7 +76,8 @@ class Config(BaseConfig):
     mpp: Positive = _NUCLEI_MPP
     image_mpp: Positive = _NUCLEI_MPP
     normalization: Normalization = Normalization(
-        mean=tuple(GRAY * m for m in fullnet_net.NUCLEI_MEAN), std=tuple(GRAY * s for s in fullnet_net.NUCLEI_STD)
+        mean=tuple(GRAY * m for m in fullnet_net.NUCLEI_MEAN),
+        std=tuple(GRAY * s for s in fullnet_net.NUCLEI_STD),
     )
     targets: ObjectTargets = ObjectTargets(border_sigma_um=5 * _NUCLEI_MPP)
     postprocess: PostProcess = PostProcess(grow_um=2 * _NUCLEI_MPP, min_area_um2=20 * _NUCLEI_MPP**2)
@@ -175,6 +176,7 @@ def unet_cryonuseg():
         ),
         targets=ObjectTargets(border_weight=0.0, variance_weight=0.0),
         postprocess=PostProcess(foreground_threshold=0.5, separation="distance_watershed"),
+        tiling=Tiling(),
         train=TrainConfig(
             epochs=75,
             batch_size=8,

@@ -59,7 +59,7 @@ def preprocess(image, config, image_mpp):
 
 
 def maps_of(net, image, config):
-    """The net's probabilities over an image as it sees it, float32 (h, w, C); mean over `config.tiling.tta` symmetries."""
+    """The net's probabilities over an image at its scale, float32 (h, w, C); mean over `tiling.tta` symmetries."""
     margin_px, step_px = reach_of(net, config)
     return tiled.maps_of(
         net,

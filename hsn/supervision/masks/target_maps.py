@@ -56,7 +56,10 @@ def encoded(instances, config):
     [[0.0, 0.0], [1.0, 1.0], [1.0, 1.0], [0.0, 0.0], [1.0, 2.0]]
     """
     return objects.encode(
-        instances, len(config.classes), shrink_px=config.targets.shrink_px, contour_px=config.targets.contour_px
+        instances,
+        len(config.classes),
+        shrink_px=config.targets.shrink_px,
+        contour_px=config.targets.contour_px,
     )
 
 

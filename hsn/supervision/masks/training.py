@@ -80,7 +80,9 @@ def fit(net, images, annotations, config, *, out):
         epochs=train.epochs,
         steps=train.steps or -(-len(learned) // train.batch_size),
         batch=crops.batch,
-        rate=lambda epoch: cosine(epoch / train.epochs, lowest=train.min_learning_rate, highest=train.learning_rate),
+        rate=lambda epoch: cosine(
+            epoch / train.epochs, lowest=train.min_learning_rate, highest=train.learning_rate
+        ),
         validate=lambda: validation(net, [known[k] for k in held_out], config),
         monitor=MONITORS[train.monitor],
     )
@@ -104,9 +106,7 @@ def fit(net, images, annotations, config, *, out):
 def card(config, history, *, name):
     """The card of what `fit` trained."""
     kept = history.epochs[history.best]
-    notes = (
-        f"epoch {kept['epoch']} of {len(history.epochs)} was kept, by validation {config.train.monitor}"
-    )
+    notes = f"epoch {kept['epoch']} of {len(history.epochs)} was kept, by validation {config.train.monitor}"
     threshold = config.postprocess.foreground_threshold
     thresholds = None if threshold is None else (threshold,) * len(config.classes)
     return models.card_of(config, kept, name=name, notes=notes, thresholds=thresholds)
@@ -202,7 +202,11 @@ def validation(net, known, config):
         target, weight = targets(each.image, each.small, config)
         losses.append(float(of(target[None], maps[None], weight[None], None)))
         inside = target[..., INSIDE if config.ternary else 0] > 0
-        found = maps.argmax(axis=2) == INSIDE if config.ternary else maps[..., 0] > config.postprocess.foreground_threshold
+        found = (
+            maps.argmax(axis=2) == INSIDE
+            if config.ternary
+            else maps[..., 0] > config.postprocess.foreground_threshold
+        )
         ious.append((inside & found).sum() / max((inside | found).sum(), 1))
         told = objects(maps, config, mpp=config.mpp)
         matching += match(overlaps(each.small, told))

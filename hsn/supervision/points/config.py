@@ -149,7 +149,8 @@ class Config(BaseConfig):
     mpp: Positive = 0.25
     image_mpp: Positive = 0.25
     normalization: Normalization = Normalization(
-        mean=tuple(GRAY * m for m in fullnet_net.NUCLEI_MEAN), std=tuple(GRAY * s for s in fullnet_net.NUCLEI_STD)
+        mean=tuple(GRAY * m for m in fullnet_net.NUCLEI_MEAN),
+        std=tuple(GRAY * s for s in fullnet_net.NUCLEI_STD),
     )
     radius_um: Positive = PUBLISHED_RADIUS_UM
     background_radii: Positive = 2.0
@@ -261,34 +262,38 @@ def cpu():
     >>> cpu().radius_px
     5.5
     """
-    return Config().for_mpp(0.5).replace(
-        detection_threshold=None,
-        postprocess={"h_um": 0.3},
-        tiling={"tile_px": 512, "halo_px": 32},
-        rounds=2,
-        start="previous",
-        detection_epochs=30,
-        refinement_epochs=8,
-        detection_batch_size=8,
-        train={
-            "epochs": 50,
-            "steps": 24,
-            "crop_px": 192,
-            "learning_rate": 2e-3,
-            "min_learning_rate": 2e-5,
-            "betas": (0.9, 0.999),
-            "weight_decay": 1e-5,
-            "augmentation": {
-                "rotation_deg": 180.0,
-                "affine_jitter": 0.1,
-                "elastic_px": 4.0,
-                "elastic_spacing_px": 42.0,
-                "color_gain": 0.15,
-                "color_offset": 15.0,
-                "stain_gain": 0.3,
-                "stain_offset": 0.05,
+    return (
+        Config()
+        .for_mpp(0.5)
+        .replace(
+            detection_threshold=None,
+            postprocess={"h_um": 0.3},
+            tiling={"tile_px": 512, "halo_px": 32},
+            rounds=2,
+            start="previous",
+            detection_epochs=30,
+            refinement_epochs=8,
+            detection_batch_size=8,
+            train={
+                "epochs": 50,
+                "steps": 24,
+                "crop_px": 192,
+                "learning_rate": 2e-3,
+                "min_learning_rate": 2e-5,
+                "betas": (0.9, 0.999),
+                "weight_decay": 1e-5,
+                "augmentation": {
+                    "rotation_deg": 180.0,
+                    "affine_jitter": 0.1,
+                    "elastic_px": 4.0,
+                    "elastic_spacing_px": 42.0,
+                    "color_gain": 0.15,
+                    "color_offset": 15.0,
+                    "stain_gain": 0.3,
+                    "stain_offset": 0.05,
+                },
             },
-        },
+        )
     )
 
 

@@ -46,7 +46,9 @@ def click_targets(points, shape, config, *, background=None):
     >>> (255 * target[0, :8]).round().astype(int).tolist(), int((weight > 0).sum())
     ([255, 238, 195, 140, 88, 48, 23, 0], 23)
     """
-    away = _distance(as_points(points), shape, reach_px=int(np.ceil(config.background_radii * config.radius_px)))
+    away = _distance(
+        as_points(points), shape, reach_px=int(np.ceil(config.background_radii * config.radius_px))
+    )
     sigma_px = config.radius_px / config.radii_per_sigma
     bump = np.exp(-0.5 * (away / sigma_px) ** 2)
     target = np.floor(GREYS * np.where(bump < config.min_gaussian, 0, bump)) / GREYS  # (H, W)

@@ -46,7 +46,9 @@ def loss(config):
         pixels = ops.cast(image, "float32") * list(config.normalization.std) + list(config.normalization.mean)
         colors = ops.clip(pixels / 255, 0, 1)
         sxy_px = config.crf_sigma_um / config.mpp
-        smooth = crf_loss(nucleus, colors, sxy_px=sxy_px, srgb=config.crf_sigma_rgb, gradient=config.crf_gradient)
+        smooth = crf_loss(
+            nucleus, colors, sxy_px=sxy_px, srgb=config.crf_sigma_rgb, gradient=config.crf_gradient
+        )
         return value + config.crf_weight * smooth
 
     return of

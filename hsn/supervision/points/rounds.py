@@ -19,7 +19,6 @@ from .detection import click_targets, find_points
 from .fields import clicks_in, inside
 from .inference import maps_of
 from .losses import detection_loss
-from .train_loop import train
 
 SCORES, BEST = "scores.json", "best.weights.h5"
 LIKELY = (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)  # thresholds that are tried

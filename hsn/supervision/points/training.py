@@ -26,7 +26,6 @@ from .inference import maps_of
 from .losses import loss
 from .rounds import detect
 from .target_maps import decode, encode, targets
-from .train_loop import train
 
 CLICKED, FOUND = "clicked", "found"
 

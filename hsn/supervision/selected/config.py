@@ -112,7 +112,8 @@ class Config(BaseConfig):
     mpp: Positive = 0.25
     image_mpp: Positive = 0.25
     normalization: Normalization = Normalization(
-        mean=tuple(GRAY * m for m in fullnet_net.NUCLEI_MEAN), std=tuple(GRAY * s for s in fullnet_net.NUCLEI_STD)
+        mean=tuple(GRAY * m for m in fullnet_net.NUCLEI_MEAN),
+        std=tuple(GRAY * s for s in fullnet_net.NUCLEI_STD),
     )
     detector: Numbers | None = None
     targets: ObjectTargets = ObjectTargets(border_weight=5.0, border_sigma_um=5 * 0.25)
@@ -162,7 +163,9 @@ class Config(BaseConfig):
         if isinstance(self.synthesis, str):
             one_of("synthesis", self.synthesis, synthesis_presets.PRESETS)
         if self.real_share == 0:
-            raise InputError("config-range", "`real_share` must be above 0", got=0, hint="give None to weigh equally")
+            raise InputError(
+                "config-range", "`real_share` must be above 0", got=0, hint="give None to weigh equally"
+            )
 
 
 def lou2022():

@@ -135,4 +135,6 @@ def system_of(net, config):
     """The system that a config's net learns and finds in: `Dense`, or Mask R-CNN where the config has a detector."""
     if config.detector is None:
         return Dense(net, config)
-    return MaskRCNN(net, replace(config.detector, mean=config.normalization.mean, std=config.normalization.std))
+    return MaskRCNN(
+        net, replace(config.detector, mean=config.normalization.mean, std=config.normalization.std)
+    )

@@ -54,7 +54,10 @@ def taught(instances, known, config):
     if config.detector is not None:
         return Targets(np.where(known, instances, 0).astype(np.float32), known.astype(np.float32))
     target = objects.encode(
-        instances, len(config.classes), shrink_px=config.targets.shrink_px, contour_px=config.targets.contour_px
+        instances,
+        len(config.classes),
+        shrink_px=config.targets.shrink_px,
+        contour_px=config.targets.contour_px,
     )
     sigma_px = config.targets.border_sigma_um / config.mpp
     weight = objects.weights_of(instances, sigma_px=sigma_px, height=config.targets.border_weight)
