@@ -115,10 +115,10 @@ def ship(config, out):
     kept = rows["epochs"][rows["best"]]
     config = config.replace(train={"epochs": len(rows["epochs"])})
     card = models.Card(
-        name=NAME, supervision="selected", classes=config.classes, mpp=config.mpp, taxonomies=("nuclei",),
+        name=NAME, method="selected", classes=config.classes, mpp=config.mpp, taxonomies=("nuclei",),
         thresholds=(config.detector.least_score,) * 2, source="benchmarks/maskrcnn.py train",
         normalization=models.Normalization(mean=maskrcnn.LEAN.mean, std=maskrcnn.LEAN.std),
-        licence=bench.TERMS["nuclei"],
+        license=bench.TERMS["nuclei"],
         data=bench.TAUGHT_BY["nuclei"].replace("how objects are told apart", "the score that counts"),
         scores={"validation_pq": kept["validation_pq"], "validation AJI": value},
         notes=f"Mask R-CNN, lean preset; epoch {kept['epoch']} of {len(rows['epochs'])} was kept, by validation aji",

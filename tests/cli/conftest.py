@@ -23,7 +23,7 @@ def objects_model(tmp_path_factory):
     from hsn import models
     from hsn.nets import unet
     from hsn.supervision.masks import config as config
-    from hsn.supervision.masks import inference as segment
+    from hsn.supervision.masks import segment
     from hsn.supervision.masks.training import card
 
     net, noise = (
@@ -83,7 +83,7 @@ def spy_on(monkeypatch):
 
         def stop(net, images, annotations, config, *, out):
             seen.update(net=net, images=images, annotations=annotations, config=config)
-            raise InputError("enough")
+            raise InputError("enough", "enough", got="enough", hint="stop")
 
         monkeypatch.setattr(kind, "fit", stop)
         return seen

@@ -9,9 +9,8 @@ from hsn import InputError
 from hsn.images.tiles import mirror_pad
 from hsn.nets import fullnet, unet
 from hsn.prediction.tiling import normalize
-from hsn.supervision.masks import Config, objects
+from hsn.supervision.masks import Config, objects, segment
 from hsn.supervision.masks import fullnet as fullnet_config
-from hsn.supervision.masks import inference as segment
 from hsn.supervision.masks import unet as unet_config
 from hsn.supervision.masks.inference import maps_of, reach_of
 

@@ -5,8 +5,7 @@ import pytest
 
 from hsn import InputError
 from hsn.nets import resunet
-from hsn.supervision.points import inference as segment
-from hsn.supervision.points import objects, preset
+from hsn.supervision.points import objects, preset, segment
 from hsn.supervision.points.inference import maps_of
 
 

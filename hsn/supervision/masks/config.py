@@ -26,8 +26,8 @@ from ...errors import InputError
 from ...losses.objects import TERNARY
 from ...nets import fullnet as fullnet_net
 from ...nets import unet as unet_net
-from ...stains import references
 from ...stains.macenko import Macenko
+from ...stains.normalizers import parse_normalizer
 from ...stains.reinhard import Reinhard
 from ...taxonomies import NUCLEI, Taxonomy
 
@@ -128,7 +128,7 @@ class Config(BaseConfig):
                 "config-type",
                 "`normalization.stain` must be a record of hsn.stains, or None",
                 got=repr(self.normalization.stain),
-                hint="measure it with hsn.stains.references.reference",
+                hint="measure it with hsn.stains.normalizers.fit_normalizer",
             )
 
     @classmethod
@@ -136,7 +136,7 @@ class Config(BaseConfig):
         """Parse the record of the stain."""
         normalization = data.get("normalization")
         if isinstance(normalization, dict) and isinstance(normalization.get("stain"), dict):
-            stain = references.parse(normalization["stain"])
+            stain = parse_normalizer(normalization["stain"])
             data = data | {"normalization": normalization | {"stain": stain}}
         return data
 

@@ -53,13 +53,13 @@ def taught(instances, known, config):
     """Targets of objects, int (H, W), and where they are known, bool (H, W)."""
     if config.detector is not None:
         return Targets(np.where(known, instances, 0).astype(np.float32), known.astype(np.float32))
-    target = objects.encode(
+    target = objects.encode_targets(
         instances,
         len(config.classes),
         shrink_px=config.targets.shrink_px,
         contour_px=config.targets.contour_px,
     )
     sigma_px = config.targets.border_sigma_um / config.mpp
-    weight = objects.weights_of(instances, sigma_px=sigma_px, height=config.targets.border_weight)
+    weight = objects.compute_weights(instances, sigma_px=sigma_px, height=config.targets.border_weight)
     target[..., -1] *= known  # the variance term counts parts, and does not look at weights
     return Targets(target, weight * known)
