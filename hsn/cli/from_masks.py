@@ -5,8 +5,6 @@ train; `fullnet` by those that FullNet + varCE was published with (Qu et al., MI
 Both see background, inside and contour, at the scale of the images.
 """
 
-from dataclasses import replace
-
 from ..errors import refuse
 from ..stains.normalizers import METHODS, fit_normalizer
 from .console import complain, display_on_stderr, progress
@@ -44,9 +42,11 @@ def train(folder, *, net, width, stain, mpp, out, taxonomy, epochs, batch, valid
         )
     seen, failures = look_at(pairs, of_masks, "masks", wanted="RGB images with masks of their size")
     target, seen = _normalised(seen, stain) if stain else (None, seen)
-    config = _config(net, seen, mpp=mpp, taxonomy=taxonomy, batch=batch).changed(stain=target)
+    config = _config(net, seen, mpp=mpp, taxonomy=taxonomy, batch=batch).replace(
+        normalization={"stain": target}
+    )
     numbers = {"epochs": epochs, "validation": validation, "seed": seed}
-    config = config.changed(learning=replace(config.learning, **numbers))
+    config = config.replace(train=config.train.replace(**numbers))
     with display_on_stderr():
         history = masks.fit(_net(net, width, seed), seen.images, seen.annotations, config, out=out)
     return history, seen.images, failures
@@ -87,18 +87,17 @@ def _config(net, seen, *, mpp, taxonomy, batch):
     from .. import taxonomies
     from ..supervision import masks
 
-    config = masks.fullnet() if net == "fullnet" else masks.small()
+    config = masks.preset("fullnet") if net == "fullnet" else masks.preset("cpu")
     spaces = tuple(taxonomies.get(t) for t in taxonomy) if taxonomy else config.taxonomies
-    lost_px = config.shrink_px + (1 if net == "fullnet" else _CONTOUR_PX)
-    batch = batch or config.learning.batch
+    lost_px = config.targets.shrink_px + (1 if net == "fullnet" else _CONTOUR_PX)
+    batch = batch or config.train.batch_size
     crop_px = min(CROPS_PX[net], max(1, seen.smallest_px // _CROP_STEP_PX) * _CROP_STEP_PX)
     steps = -(-seen.pixels // (batch * crop_px**2))
-    return config.changed(
+    return config.replace(
         taxonomies=spaces,
         mpp=mpp,
         image_mpp=mpp,
-        mean=seen.mean,
-        std=seen.std,
-        grow_um=lost_px * mpp,
-        learning=replace(config.learning, batch=batch, crop_px=crop_px, steps=steps),
+        normalization={"mean": seen.mean, "std": seen.std},
+        postprocess={"grow_um": lost_px * mpp},
+        train={"batch_size": batch, "crop_px": crop_px, "steps": steps},
     )

@@ -9,7 +9,7 @@ What a user has already need not be made again: clicks on all nuclei (`--complet
 """
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -65,7 +65,7 @@ def train(folder, *, net, width, options, mpp, out, taxonomy, epochs, batch, val
         pairs, partial(_given, options=options), "points", wanted="RGB images with points that lie on them"
     )
     config = _config(net, seen, options, mpp=mpp, taxonomy=taxonomy, epochs=epochs, batch=batch)
-    config = config.changed(learning=replace(config.learning, validation=validation, seed=seed))
+    config = config.replace(train={"validation": validation, "seed": seed})
     built = _net(net, width, seed, options.encoder)
     with display_on_stderr():
         history = points.fit(built, seen.images, seen.annotations, config, out=out)
@@ -133,20 +133,30 @@ def _config(net, seen, options, *, mpp, taxonomy, epochs, batch):
     from ..nets import resunet
     from ..supervision import points
 
-    config = points.quick() if net == QUICK else points.published()
-    learning = config.learning
+    config = points.preset("cpu") if net == QUICK else points.preset("qu2020")
+    train = config.train
     if options.radius is not None:
         config = config.for_radius(options.radius)
     spaces = tuple(taxonomies.get(t) for t in taxonomy) if taxonomy else config.taxonomies
     # The stages keep their proportions.
-    longer = 1 if epochs is None else epochs / learning.segmentation_epochs
+    longer = 1 if epochs is None else epochs / train.epochs
     several = {
-        name: max(1, round(longer * getattr(learning, name)))
-        for name in ("detection_epochs", "segmentation_epochs", "refinement_epochs")
+        name: max(1, round(longer * getattr(config, name)))
+        for name in ("detection_epochs", "refinement_epochs")
     }
-    rounds = None if options.complete else learning.rounds if options.rounds is None else options.rounds
+    rounds = None if options.complete else config.rounds if options.rounds is None else options.rounds
     smallest_px = int(seen.smallest_px * mpp / config.mpp)
-    crop_px = min(learning.crop_px, max(1, smallest_px // resunet.STEP_PX) * resunet.STEP_PX)
-    batches = {} if batch is None else {"detection_batch": batch, "segmentation_batch": batch}
-    learning = replace(learning, rounds=rounds, crop_px=crop_px, **several, **batches)
-    return config.changed(image_mpp=mpp, mean=seen.mean, std=seen.std, taxonomies=spaces, learning=learning)
+    crop_px = min(train.crop_px, max(1, smallest_px // resunet.STEP_PX) * resunet.STEP_PX)
+    if batch is not None:
+        several["detection_batch_size"] = batch
+    train = train.replace(
+        epochs=max(1, round(longer * train.epochs)), crop_px=crop_px, batch_size=batch or train.batch_size
+    )
+    return config.replace(
+        image_mpp=mpp,
+        normalization={"mean": seen.mean, "std": seen.std},
+        taxonomies=spaces,
+        rounds=rounds,
+        train=train,
+        **several,
+    )

@@ -70,8 +70,8 @@ def train(folder, images, *, net, width, options, mpp, out, taxonomy, epochs, ba
     """Train a net from chosen patches; returns its history, what there is to tell, and what was left out."""
     from ..supervision import selected
 
-    config = selected.quick()
-    config = _changed(config.changed(least_score=_DETECTOR_SCORE) if net == "maskrcnn" else config, options)
+    config = selected.preset("cpu")
+    config = _changed(config.replace(min_score=_DETECTOR_SCORE) if net == "maskrcnn" else config, options)
     pairs = _with_unseen(_outlined(folder), *_unseen(folder, images, options.rounds))
     seen, failures = look_at(
         pairs, partial(_told, config=config), "patches", wanted="patches with masks of their size"
@@ -82,7 +82,7 @@ def train(folder, images, *, net, width, options, mpp, out, taxonomy, epochs, ba
                remedy="mend the files named")  # fmt: skip
     config = _config(config, net, width, seen, mpp=mpp, taxonomy=taxonomy, batch=batch)
     numbers = {"validation": validation, "seed": seed} | ({} if epochs is None else {"epochs": epochs})
-    config = config.changed(learning=replace(config.learning, **numbers))
+    config = config.replace(train=config.train.replace(**numbers))
     with display_on_stderr(), _warnings_said():
         history = selected.fit(_net(net, width, config, seed), seen.images, seen.annotations, config, out=out)
     return history, {"patches": annotated, **told(out)}, failures
@@ -185,7 +185,7 @@ def _told(path, annotation, image, *, config):
         return None
     if config.synthetic:
         try:
-            check(image, np.zeros(image.shape[:2], int), config.preset)
+            check(image, np.zeros(image.shape[:2], int), config.synthesis)
         except InputError as error:
             raise InputError(
                 "patch-unpaintable",
@@ -198,8 +198,8 @@ def _told(path, annotation, image, *, config):
 
 def _changed(config, options):
     """A config by what the user says."""
-    wanted = {"synthetic": options.synthetic, "rounds": options.rounds, "least_score": options.least_score}
-    return config.changed(**{name: value for name, value in wanted.items() if value is not None})
+    wanted = {"synthetic": options.synthetic, "rounds": options.rounds, "min_score": options.least_score}
+    return config.replace(**{name: value for name, value in wanted.items() if value is not None})
 
 
 def _config(config, net, width, seen, *, mpp, taxonomy, batch):
@@ -212,11 +212,13 @@ def _config(config, net, width, seen, *, mpp, taxonomy, batch):
     if net == "maskrcnn":
         changes |= {"detector": _numbers(width), "classes": ("background", "object")}
     else:
-        changes["grow_um"] = _LOST_PX[net] * mpp
-    learning = config.learning
-    crop_px = min(learning.crop_px, max(1, seen.smallest_px // _STEP_PX) * _STEP_PX)
-    learning = replace(learning, crop_px=crop_px, batch=batch or learning.batch)
-    return config.changed(mpp=mpp, image_mpp=mpp, mean=seen.mean, std=seen.std, learning=learning, **changes)
+        changes["postprocess"] = {"grow_um": _LOST_PX[net] * mpp}
+    train = config.train
+    crop_px = min(train.crop_px, max(1, seen.smallest_px // _STEP_PX) * _STEP_PX)
+    train = train.replace(crop_px=crop_px, batch_size=batch or train.batch_size)
+    return config.replace(
+        mpp=mpp, image_mpp=mpp, normalization={"mean": seen.mean, "std": seen.std}, train=train, **changes
+    )
 
 
 def _numbers(width):

@@ -33,8 +33,7 @@ def train(
 ):
     """Train a net from tags; returns its history, the patches, and what was left out."""
     from ..nets import histonet
-    from ..supervision.tags import TrainConfig
-    from ..supervision.tags import fit as fit_net
+    from ..supervision.tags import fit
 
     tagged, failures = _tagged(images, tags, classes, taxonomy)
     patches = _look_at(tagged)
@@ -44,12 +43,10 @@ def train(
     side = window or patches.side_px
     width = WIDTH if width is None else width
     built = histonet.FAMILY[net](len(tagged.classes), width=width, input_px=side, seed=seed)
-    learning = TrainConfig(epochs=epochs, batch=batch or BATCH, validation=validation, seed=seed)
-    config = _config(
-        built, tagged.classes, taxonomy, patches, mpp=mpp, side=side, learning=learning, name=out.name
-    )
+    train = {"epochs": epochs, "batch_size": batch or BATCH, "validation": validation, "seed": seed}
+    config = _config(built, tagged.classes, taxonomy, patches, mpp=mpp, side=side, train=train, name=out.name)
     with display_on_stderr():
-        history = fit_net(built, patches.paths, tagged.tags[patches.kept], config, out=out)
+        history = fit(built, patches.paths, tagged.tags[patches.kept], config, out=out)
     return history, patches.paths, failures
 
 
@@ -91,7 +88,7 @@ def _look_at(tagged):
     return gathered
 
 
-def _config(net, classes, taxonomy, patches, *, mpp, side, learning, name):
+def _config(net, classes, taxonomy, patches, *, mpp, side, train, name):
     from .. import taxonomies
     from ..nets import histonet
     from ..supervision.tags import Config
@@ -105,9 +102,7 @@ def _config(net, classes, taxonomy, patches, *, mpp, side, learning, name):
         mpp=mpp * patches.side_px / side,
         image_mpp=mpp,
         window_px=side,
-        mean=patches.mean,
-        std=patches.std,
-        features=histonet.features_of(net).name,
-        logits=histonet.logits_of(net).name,
-        learning=learning,
+        normalization={"mean": (patches.mean,) * 3, "std": (patches.std,) * 3},
+        cam_layers=(histonet.features_of(net).name, histonet.logits_of(net).name),
+        train=train,
     )

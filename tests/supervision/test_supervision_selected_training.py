@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from routing import changed
 
 from hsn import InputError, models, segment
 from hsn.annotations.label_files import read_labels, write_labels
@@ -15,8 +16,7 @@ from hsn.metrics.objects import match
 from hsn.metrics.table import overlaps
 from hsn.nets import unet
 from hsn.supervision import selected
-from hsn.supervision.selected import Preset, paint, pseudo
-from hsn.supervision.selected.config import quick
+from hsn.supervision.selected import Preset, paint, preset, pseudo
 from hsn.supervision.selected.patches import Patch
 from hsn.supervision.selected.training import shares
 from hsn.training import object_training as training
@@ -27,7 +27,7 @@ MPP = 0.31  # um per pixel: nuclei of 8 to 30 px
 TINY = Preset(smallest_px=48, filters=(4,), critic_norm=False, steps=2, critic_steps=1, layouts=2, crop_px=32)
 SMALL = maskrcnn.Numbers(
     blocks=(1, 1, 1, 1), width=4, pyramid=8, rpn=8, box=16, mask=8, mask_layers=1, head_norm=False, levels=(2,),
-    sides_px=((8, 16),), head_levels=(2,), rois=16, tile_px=64, margin_px=8, detections=50, proposals=50,
+    sides_px=((8, 16),), head_levels=(2,), rois=16, tile_px=64, halo_px=8, detections=50, proposals=50,
     candidates=200, mean=(190.0, 140.0, 170.0), std=(40.0, 50.0, 40.0),
 )  # fmt: skip
 
@@ -37,11 +37,11 @@ class Killed(Exception):  # noqa: N818 - it says what happened
 
 
 def config(learning=None, **changes):
-    numbers = {"epochs": 2, "steps": 2, "batch": 2, "crop_px": 32, "validation": (1,), "rate": 5e-3,
-               "lowest_rate": 1e-3, "bend_px": 1.0, "stain_gain": 0.1, **(learning or {})}  # fmt: skip
-    wanted = {"mpp": MPP, "image_mpp": MPP, "margin_px": 8, "least_um2": 2.0, "synthetic": 2, "preset": TINY,
-              "least_score": 0.0, "least_believed_um2": 0.0, **changes}  # fmt: skip
-    return quick().changed(learning=replace(quick().learning, **numbers), **wanted)
+    numbers = {"epochs": 2, "steps": 2, "batch_size": 2, "crop_px": 32, "validation": (1,), "learning_rate": 5e-3,
+               "min_learning_rate": 1e-3, "elastic_px": 1.0, "stain_gain": 0.1, **(learning or {})}  # fmt: skip
+    wanted = {"mpp": MPP, "image_mpp": MPP, "halo_px": 8, "min_area_um2": 2.0, "synthetic": 2, "synthesis": TINY,
+              "min_score": 0.0, "min_pseudo_area_um2": 0.0, **changes}  # fmt: skip
+    return changed(preset("cpu"), **numbers, **wanted)
 
 
 def net(seed=0):
@@ -257,7 +257,7 @@ def test_refusals(whole, tissue, tmp_path):
     with pytest.raises(InputError, match=r"the net does not see what the config says.*received 1;"):
         selected.fit(unet.build(1, depth=1, width=4), images, told, config(), **mine)
     with pytest.raises(InputError, match=r"the patch has not the right size.*64 x 64"):
-        selected.fit(net(), images, told, config(preset=replace(TINY, smallest_px=65)), **mine)
+        selected.fit(net(), images, told, config(synthesis=replace(TINY, smallest_px=65)), **mine)
     with pytest.raises(InputError, match=r"holds another run.*these images, masks and this config"):
         selected.fit(net(), images, told, config(rounds=3), out=whole[0])
     with pytest.raises(InputError, match="holds another run"):
@@ -293,8 +293,8 @@ def test_few_patches_teach_what_a_nucleus_is(tmp_path, monkeypatch):
     monkeypatch.setattr(paint, "synthesize", selected.synthesize)
     drawn = [made.tissue(seed, (96, 96), mpp=MPP) for seed in (0, 10, 1, 4)]  # with whole nuclei
     unseen = [made.tissue(seed, (96, 96), mpp=MPP).image for seed in (20, 21)]
-    numbers = {"epochs": 4, "steps": 25, "batch": 4, "crop_px": 64}
-    mine = config(numbers, least_score=0.6)
+    numbers = {"epochs": 4, "steps": 25, "batch_size": 4, "crop_px": 64}
+    mine = config(numbers, min_score=0.6)
     out = tmp_path / "mine"
     images, told = [d.image for d in drawn] + unseen, [d.instances for d in drawn] + [None] * 2
     selected.fit(unet.build(3, depth=2, width=6, batch_norm=True, seed=0), images, told, mine, out=out)

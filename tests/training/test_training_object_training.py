@@ -17,9 +17,19 @@ from hsn.objects.overlaps import ScoredInstances
 from hsn.training.object_training import Crops, TrainConfig, fit
 
 STILL = TrainConfig(
-    epochs=2, steps=2, batch=2, crop_px=32, zoom=(1, 1), flips=(False, False), turn_deg=0.0, gain=0.0, offset=0.0,
+    epochs=2,
+    steps=2,
+    batch_size=2,
+    crop_px=32,
+    augmentation={
+        "zoom": (1, 1),
+        "flips": (False, False),
+        "rotation_deg": 0.0,
+        "color_gain": 0.0,
+        "color_offset": 0.0,
+    },
     validation=(0,),
-)  # fmt: skip
+)
 
 
 def nuclei(seed, side=96):
