@@ -99,7 +99,7 @@ def test_how_objects_are_told_is_chosen_on_validation_images(tmp_path, tissue, m
     maps = np.where(sure, 0.35, 0.325).astype(
         np.float32
     )  # insides are nowhere surer than 0.4, elsewhere above 0.3
-    monkeypatch.setattr(choose, "maps_of", lambda net, image, config: maps)
+    monkeypatch.setattr(choose, "predict_tiled", lambda net, image, *settings: maps)
     numbers = config().replace(postprocess={"h_um": 0.7, "grow_um": 0.0})
     best = choose.best_told(None, [Annotated(images[0], objects[0], numbers)], numbers)
     assert (
@@ -198,8 +198,8 @@ def test_coarser_nets_get_smaller_images(tissue):
 
 
 def test_stains_are_the_recipes_where_it_learns_and_where_it_sees(tissue):
+    from hsn.prediction.segmentation import preprocess
     from hsn.stains.normalizers import fit_normalizer
-    from hsn.supervision.masks.inference import preprocess
 
     images, annotations = tissue
     stain = fit_normalizer("macenko", images[1:])
