@@ -2,8 +2,10 @@
 
 import importlib
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from os import PathLike
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -58,20 +60,20 @@ class Segmentation:
     taxonomy: Taxonomy
     image: np.ndarray | None = field(default=None, repr=False)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         height, width = self.labels.shape
         present = [self.taxonomy.names[k] for k in np.unique(self.labels)]
         objects = "" if self.instances is None else f", {int(self.instances.max(initial=0))} instances"
         return f"Segmentation({height} x {width}, {', '.join(present)}{objects})"
 
     @property
-    def evidence(self):
+    def evidence(self) -> np.ndarray:
         """Return `probabilities` by their old name."""
         warnings.warn("`evidence` is now `probabilities`", DeprecationWarning, stacklevel=2)
         return self.probabilities
 
     @property
-    def counts(self):
+    def counts(self) -> dict[str, int] | None:
         """Number of objects per class, dict of str to int; None if the model does not separate objects.
 
         Examples
@@ -88,7 +90,7 @@ class Segmentation:
         return dict(zip(self.taxonomy.names, numbers, strict=True))
 
     @property
-    def areas_px(self):
+    def areas_px(self) -> dict[str, int]:
         """Number of pixels per class, dict of str to int.
 
         Examples
@@ -100,7 +102,14 @@ class Segmentation:
         numbers = np.bincount(self.labels.ravel(), minlength=len(self.taxonomy)).tolist()
         return dict(zip(self.taxonomy.names, numbers, strict=True))
 
-    def save(self, folder, *, name="image", formats=None, mpp=None):
+    def save(
+        self,
+        folder: str | PathLike,
+        *,
+        name: str = "image",
+        formats: Sequence[str] | None = None,
+        mpp: float | None = None,
+    ) -> dict[str, Any]:
         """Write the result as files; parameters as for `hsn.reports.results.save_segmentation`.
 
         Parameters
@@ -128,7 +137,8 @@ class Segmentation:
         """
         # By name, because reports live on a higher floor.
         results = importlib.import_module("hsn.reports.results")
-        return results.save_segmentation(self, folder, name=name, formats=formats, mpp=mpp)
+        saved: dict[str, Any] = results.save_segmentation(self, folder, name=name, formats=formats, mpp=mpp)
+        return saved
 
 
 @dataclass(frozen=True)
@@ -146,6 +156,6 @@ class History:
     epochs: tuple[dict, ...] = field(default_factory=tuple)
     best: int | None = None
 
-    def column(self, name):
+    def column(self, name: str) -> list[Any]:
         """Return one number of all epochs as a list; None for an epoch without it."""
         return [row.get(name) for row in self.epochs]

@@ -3,12 +3,12 @@
 import keras
 import numpy as np
 import pytest
-from hsn.stains.references import reference
 from keras import layers
 
 from hsn.nets import fullnet, resunet, unet
 from hsn.prediction import segmentation
 from hsn.prediction.segmentation import preprocess, segment_objects
+from hsn.stains.normalizers import fit_normalizer
 from hsn.supervision import masks, points, selected
 
 CONFIG = masks.preset("cpu").replace(
@@ -74,7 +74,7 @@ def test_any_size_is_segmented_at_its_own_scale(rng, shape, tta):
 
 
 def test_stains_are_normalized_at_the_scale_of_the_net(ihc):
-    stain = reference("reinhard", [ihc[:40, :40]])
+    stain = fit_normalizer("reinhard", [ihc[:40, :40]])
     config = CONFIG.replace(normalization={"stain": stain})
     small = preprocess(ihc[:64, :64], config, config.mpp / 2)
     np.testing.assert_array_equal(small, stain.normalize(preprocess(ihc[:64, :64], CONFIG, CONFIG.mpp / 2)))
