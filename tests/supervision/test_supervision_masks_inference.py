@@ -9,12 +9,10 @@ from hsn import InputError
 from hsn.images.tiles import mirror_pad
 from hsn.nets import fullnet, unet
 from hsn.prediction.tiling import normalize
-from hsn.supervision.masks import Config, objects, segment
-from hsn.supervision.masks import fullnet as fullnet_config
-from hsn.supervision.masks import unet as unet_config
+from hsn.supervision.masks import Config, objects, preset, segment
 from hsn.supervision.masks.inference import maps_of, reach_of
 
-PUBLISHED = fullnet_config().replace(tiling={"tta": 1}, postprocess={"min_area_um2": 0.0})
+PUBLISHED = preset("fullnet").replace(tiling={"tta": 1}, postprocess={"min_area_um2": 0.0})
 
 
 def image(rng, shape):
@@ -114,8 +112,8 @@ def test_a_waist_parts_what_touches():
     rows, columns = np.indices((21, 41))
     mask = np.maximum(9 - np.hypot(rows - 10, columns - 10), 9 - np.hypot(rows - 10, columns - 26)) > 0
     maps = mask[..., None].astype(np.float32)
-    assert objects(maps, unet_config(), mpp=0.25).max() == 1
-    parted = objects(maps, unet_config().replace(postprocess={"h_um": 0.25}), mpp=0.25)
+    assert objects(maps, preset("unet-cryonuseg"), mpp=0.25).max() == 1
+    parted = objects(maps, preset("unet-cryonuseg").replace(postprocess={"h_um": 0.25}), mpp=0.25)
     assert parted.max() == 2
     assert parted[10, 10] != parted[10, 26]
     np.testing.assert_array_equal(parted > 0, mask)
@@ -123,9 +121,14 @@ def test_a_waist_parts_what_touches():
 
 def test_nothing_is_found_in_nothing():
     nothing = np.zeros((6, 7), int)
-    for separate in ("parts", "flood"):
+    for separate in ("components", "marker_watershed"):
         assert objects(hot(nothing), Config(postprocess={"separation": separate}), mpp=0.25).max() == 0
-    assert objects(np.zeros((6, 7, 1)), unet_config().replace(postprocess={"h_um": 1.0}), mpp=0.25).max() == 0
+    assert (
+        objects(
+            np.zeros((6, 7, 1)), preset("unet-cryonuseg").replace(postprocess={"h_um": 1.0}), mpp=0.25
+        ).max()
+        == 0
+    )
 
 
 def test_sizes_are_micrometres_whatever_the_scale(rng):
