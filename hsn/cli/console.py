@@ -1,7 +1,6 @@
 """How commands speak: results to stdout, progress and complaints to stderr, and the exit code."""
 
 import json
-import math
 import os
 import sys
 import tempfile
@@ -10,6 +9,8 @@ from typing import Annotated
 
 import typer
 from typer.core import TyperGroup
+
+from .progress import progress_display  # noqa: F401 - commands import all of their output from here
 
 FAILED, REFUSED = 1, 2  # exit codes: some of it failed; none of it could be done
 _GREETINGS = (b"WARNING: All log messages before absl::InitializeLog()", b"I0000 ")  # of TensorFlow
@@ -40,26 +41,9 @@ def complain(sentence):
 
 def tell(data, text, *, as_json):
     """Say the result on stdout: `data` as JSON, or `text` for people."""
+    from ..files import plain
+
     typer.echo(json.dumps(plain(data), indent=2, ensure_ascii=False) if as_json else text)
-
-
-def plain(value):
-    """What JSON can hold of a value: arrays as lists, paths as text, NaN as null.
-
-    Examples
-    --------
-    >>> plain({"iou": (float("nan"), 0.5)})
-    {'iou': [None, 0.5]}
-    """
-    if isinstance(value, dict):
-        return {str(key): plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(inner) for inner in value]
-    if hasattr(value, "tolist"):  # NumPy's arrays and numbers
-        return plain(value.tolist())
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if value is None or isinstance(value, bool | int | str) else str(value)
 
 
 def close(failures):

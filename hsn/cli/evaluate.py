@@ -55,12 +55,12 @@ def evaluate(
 
     With --instances: AJI, PQ = DQ x SQ, F1, object Dice, pixel Dice and IoU, and how far counts deviate.
     """
+    from ..data.discovery import pair_folders
     from ..errors import refuse
-    from .files import pairs
 
     _one_kind(instances, hausdorff, {"--taxonomy": taxonomy, "--model": model, "--objects": objects})
     space = None if instances else _space(taxonomy, model)
-    together, alone = pairs(predictions, truth, suffix=suffix, outlines=instances)
+    together, alone = pair_folders(predictions, truth, suffix=suffix, outlines=instances)
     if not together:
         refuse("no file has a partner", expected=f"files of {predictions} and {truth} with the same names",
                received=f"none among {len(alone)}", remedy="check the folders, or give --suffix")  # fmt: skip

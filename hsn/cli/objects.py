@@ -12,12 +12,12 @@ import numpy as np
 
 from ..annotations.mask_files import is_raster, read
 from ..errors import InputError, refuse
-from ..files import atomic_write
+from ..files import atomic_write, plain
 from ..metrics.intervals import interval
 from ..metrics.objects import Jaccard, Matching, aji, count_deviation, match, match_glas
 from ..metrics.outlines import object_dice, object_hausdorff
 from ..metrics.table import overlaps
-from .console import plain, progress, table
+from .console import progress, table
 
 # Of counts in the order of `_one`. DQ is the detection F1 at an IoU above 0.5; Dice and IoU are of pixels.
 POOLED = {

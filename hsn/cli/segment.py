@@ -27,10 +27,10 @@ def segment(
     A net that learned from masks gives the numbered objects as well, as a label image: a PNG, or,
     from 65,536 on, a TIFF of 32 bits.
     """
+    from ..data.discovery import distinct_names, list_images
     from ..errors import InputError
-    from .files import distinct_names, images_of
 
-    found, failures = images_of(images)
+    found, failures = list_images(images)
     results = []
     if found:
         start_keras()
@@ -55,11 +55,10 @@ def _one(path, out, name, model, *, taxonomy, mpp):
     import json
 
     from ..annotations.label_files import MOST_IN_PNG, write_labels
-    from ..files import atomic_write
+    from ..files import atomic_write, plain
     from ..images.read import read, write
     from ..reports.overlay import painted
     from ..supervision import segment
-    from .console import plain
 
     image = read(path)
     result = segment(image, model, taxonomy=taxonomy, mpp=mpp)

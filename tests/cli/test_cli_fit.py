@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hsn.data.setup import DataSummary, taxonomy_of
 
 from hsn import taxonomies
-from hsn.cli.patches import Gathered, taxonomy_of
 from hsn.images.read import read, write
 
 SIDE_PX = 32
@@ -105,9 +105,7 @@ def test_bad_patches_are_left_out_and_named(run, patches, rng):
     assert result.exit_code == 1
     assert result.said["patches"] == 14
     assert "3.png is not an image that can be read" in result.stderr
-    assert (
-        "4.png is not a patch like the others; expected a square of 32 px, received 32 x 33" in result.stderr
-    )
+    assert "4.png must be a square of 32 px, as the first patch; got 32 x 33" in result.stderr
 
 
 def test_tags_stay_with_their_patches_where_some_are_left_out(run, patches, spy_on):
@@ -123,11 +121,11 @@ def test_tags_stay_with_their_patches_where_some_are_left_out(run, patches, spy_
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "code"),
     [
-        (["--tags", "tags.csv", "--net", "m9"], "there is no such net; expected one of x1.7, m1"),
-        (["--tags", "tags.csv", "--out", "my net"], "takes its name from its folder"),
-        (["--tags", "names"], "the digits in the names need their classes"),
+        (["--tags", "tags.csv", "--net", "m9"], "net-unknown"),
+        (["--tags", "tags.csv", "--out", "my net"], "out-name"),
+        (["--tags", "names"], "classes-missing"),
         (["--tags", "names", "--classes", "a,b"], "each file name must end in its tags"),
         (["--tags", "folders"], "tags from folders need a folder per class"),
         (["--tags", "nowhere.csv"], "cannot be read as a table of tags"),
@@ -153,17 +151,17 @@ def test_a_folder_of_nothing_but_bad_patches_is_refused(run, patches):
 
 def test_brightness_is_that_of_all_pixels_together(rng):
     images = [rng.integers(0, 256, (8, 8, 3), np.uint8) for _ in range(3)]
-    gathered = Gathered()
+    summary = DataSummary(square=True)
     for k, image in enumerate(images):
-        gathered.add(k, f"{k}.png", image)
-    assert gathered.mean == pytest.approx(np.mean(images))
-    assert gathered.std == pytest.approx(np.std(images))
+        summary.add(k, f"{k}.png", None, image)
+    assert summary.gray_mean == pytest.approx(np.mean(images))
+    assert summary.gray_std == pytest.approx(np.std(images))
 
 
 def test_flat_patches_do_not_divide_by_nothing():
-    gathered = Gathered()
-    gathered.add(0, "a.png", np.full((4, 4, 3), 9, np.uint8))
-    assert gathered.std == 1
+    summary = DataSummary(square=True)
+    summary.add(0, "a.png", None, np.full((4, 4, 3), 9, np.uint8))
+    assert summary.gray_std == 1
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 10, 40])

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hsn.data.setup import DataSummary, FitRequest
 
 from hsn.annotations.label_files import read_labels, write_labels
-from hsn.cli.from_masks import CROPS_PX, check
-from hsn.cli.seen import Seen
 from hsn.images.read import read, write
 from hsn.stains.references import reference
 from hsn.supervision import masks
+from hsn.supervision.masks.setup import CROPS_PX, Options, check
 from hsn.taxonomies import GLAS
 
 MPP = 0.31
@@ -130,13 +130,13 @@ def test_a_folder_of_nothing_but_bad_images_is_refused(run, folder):
 
 
 def test_flat_images_do_not_divide_by_nothing():
-    seen = Seen()
-    seen.add("a.png", "a.xml", np.full((4, 6, 3), 9, np.uint8))
+    seen = DataSummary()
+    seen.add(0, "a.png", "a.xml", np.full((4, 6, 3), 9, np.uint8))
     assert seen.std == (1, 1, 1)
-    assert (seen.mean, seen.pixels, seen.smallest_px) == ((9, 9, 9), 24, 4)
+    assert (seen.mean, seen.pixels, seen.min_side_px) == ((9, 9, 9), 24, 4)
 
 
 def test_every_net_for_masks_has_a_size_of_crops():
     for net in CROPS_PX:
-        check(net, None)
+        check(FitRequest(mpp=0.5, net=net), Options())
         assert CROPS_PX[net] % 16 == 0

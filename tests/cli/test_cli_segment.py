@@ -10,7 +10,7 @@ from PIL import Image
 
 import hsn
 from hsn.annotations.label_files import read_labels
-from hsn.cli.files import distinct_names
+from hsn.data.discovery import distinct_names
 from hsn.images.read import read, write
 from hsn.taxonomies import NUCLEI
 from hsn.types import Segmentation
