@@ -96,7 +96,8 @@ class _File:
 
     def __init__(self, path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file, self._pace = open(path, "a", encoding="utf-8"), _Pace()
+        self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - closed by `close`
+        self._pace = _Pace()
         self._last, self._pending = -FILE_EVERY_S, None
 
     def __call__(self, event):

@@ -27,10 +27,10 @@ def segment(
     A net that learned from masks gives the numbered objects as well, as a label image: a PNG, or,
     from 65,536 on, a TIFF of 32 bits.
     """
-    from ..data.discovery import distinct_names, list_images
+    from ..data.discovery import distinct_names, find_images
     from ..errors import InputError
 
-    found, failures = list_images(images)
+    found, failures = find_images(images)
     results = []
     if found:
         start_keras()

@@ -13,7 +13,7 @@ from typing import Any
 
 from .. import taxonomies
 from ..checks import as_mpp, one_of
-from ..data.discovery import KINDS, discover, find_pairs, find_tags, from_lists, list_images
+from ..data.discovery import KINDS, discover, find_images, find_pairs, find_tags, from_lists
 from ..data.setup import FitRequest, FitSetup
 from ..errors import InputError
 from ..models.folders import Model
@@ -376,7 +376,7 @@ def _images(data):
             "data-missing", "annotations must come with their images", got="None", hint="give `data`"
         )
     if _is_path(data):
-        found, failures = list_images(data)
+        found, failures = find_images(data)
         if failures:
             raise InputError(
                 "data-missing", f"{data} must hold images", got=failures[0][1], hint="fix the path"

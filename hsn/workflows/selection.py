@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..data.discovery import CHOICE_TABLE, CONTACT_SHEET, EMBEDDING, PLACES, distinct_names, list_images
+from ..data.discovery import CHOICE_TABLE, CONTACT_SHEET, EMBEDDING, PLACES, distinct_names, find_images
 from ..errors import InputError
 from ..files import atomic_write
 from ..images.read import read, write
@@ -114,7 +114,7 @@ def select_patches(
     """
     from ..prediction.embedding import embed
 
-    found, failures = list_images(images)
+    found, failures = find_images(images)
     out = Path(out)
     if not found:
         raise InputError(

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hsn.data.setup import DataSummary, taxonomy_of
 
 from hsn import taxonomies
+from hsn.data.setup import DataSummary, taxonomy_of
 from hsn.images.read import read, write
 
 SIDE_PX = 32
@@ -104,7 +104,7 @@ def test_bad_patches_are_left_out_and_named(run, patches, rng):
     result = run("fit", patches, "--tags", "tags.csv", "--out", "mine", "--json", *QUICK)
     assert result.exit_code == 1
     assert result.said["patches"] == 14
-    assert "3.png is not an image that can be read" in result.stderr
+    assert "3.png must be a PNG, JPEG, TIFF or BMP image" in result.stderr
     assert "4.png must be a square of 32 px, as the first patch; got 32 x 33" in result.stderr
 
 

@@ -11,7 +11,7 @@ from ...data.setup import DataSummary, FitSetup, check_masks, crop_px, summarize
 from ...images.read import read
 from ...nets import segmenters
 from ...progress import track
-from ...stains.references import METHODS, reference
+from ...stains.normalizers import METHODS, fit_normalizer
 from . import config as configs
 
 NETS = segmenters.NETS
@@ -80,7 +80,7 @@ def _notes(found):
 def _to_one_stain(summary, method, progress):
     """Return the mean stain of all images, and the summary of the images in that stain."""
     pixels = map(_pixels, track(summary.images, progress, "measuring stains"))
-    target = reference(method, pixels)
+    target = fit_normalizer(method, pixels)
     normalized = DataSummary()
     for number, (image, annotation) in enumerate(zip(summary.images, summary.annotations, strict=True)):
         normalized.add(number, image, annotation, target.normalize(_pixels(image)))

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ...checks import one_of
-from ...data.discovery import CHOICE_TABLE, find_pairs, images_of_table, list_images
+from ...data.discovery import CHOICE_TABLE, find_images, find_pairs, images_of_table
 from ...data.setup import FitSetup, check_masks, crop_px, summarize
 from ...errors import InputError
 from ...extras import maskrcnn
@@ -87,7 +87,7 @@ def find(folder, unlabeled, options, *, next_step):
     if options.rounds == 0:
         return found, []
     if unlabeled:
-        images, failures = list_images(unlabeled)
+        images, failures = find_images(unlabeled)
         return with_unlabeled(found, images, failures), []
     table = Path(folder) / CHOICE_TABLE
     if not table.is_file():
