@@ -46,7 +46,7 @@ def tell(data, text, *, as_json):
     typer.echo(json.dumps(plain(data), indent=2, ensure_ascii=False) if as_json else text)
 
 
-def close(failures):
+def close(failures, *, code=FAILED):
     """Name what failed, if anything did, and leave with an exit code that says so.
 
     Parameters
@@ -59,7 +59,7 @@ def close(failures):
         complain(why if str(name) in why else f"{name}: {why}")
     if failures:
         complain(f"{len(failures)} failed, named above")
-        raise typer.Exit(FAILED)
+        raise typer.Exit(code)
 
 
 def progress():
@@ -85,18 +85,10 @@ def display_on_stderr():
 
 
 def table(heading, rows):
-    """Lines of text in columns.
+    """Return lines of text in columns; see `hsn.reports.tables.text_table`."""
+    from ..reports.tables import text_table
 
-    Examples
-    --------
-    >>> print(table(("class", "IoU"), [("G.O", "0.5")]))
-    class  IoU
-    G.O    0.5
-    """
-    rows = [tuple(map(str, row)) for row in (heading, *rows)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    padded = ("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in rows)
-    return "\n".join(line.rstrip() for line in padded)
+    return text_table(heading, rows)
 
 
 def start_keras():

@@ -79,7 +79,7 @@ def _train(data, given, common, options, as_json):
     from ..workflows.fitting import prepare
 
     with progress_display() as progress:
-        prepared = prepare(data, **given, **common, progress=progress, **options)
+        prepared = prepare(data, given, options, **common, progress=progress)
         complain(prepared.summary)
         for sentence in prepared.setup.notes:
             complain(sentence)

@@ -5,7 +5,7 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -204,10 +204,14 @@ def fit(
     >>> model.card.classes
     ('gland', 'stroma')
     """
+    given = {"tags": tags, "points": points, "masks": masks, "selected": selected}
+    training = {
+        "preset": preset, "net": net, "width": width, "epochs": epochs, "batch_size": batch_size,
+        "validation": validation if isinstance(validation, int | float) else tuple(validation), "seed": seed,
+    }  # fmt: skip
     prepared = prepare(
-        data, tags=tags, points=points, masks=masks, selected=selected, unlabeled=unlabeled, kind=kind, mpp=mpp,
-        out=out, preset=preset, net=net, width=width, epochs=epochs, batch_size=batch_size, validation=validation,
-        seed=seed, start=start, device=device, taxonomy=taxonomy, progress=progress, **options,
+        data, given, options, mpp=mpp, out=out, kind=kind, unlabeled=unlabeled, start=start, device=device,
+        taxonomy=taxonomy, progress=progress, **training,
     )  # fmt: skip
     result = prepared.run(progress)
     for sentence in result.notes:
@@ -219,66 +223,52 @@ def fit(
 
 
 def prepare(
-    data=None,
+    data: Any,
+    given: Mapping[str, Any],
+    options: Mapping[str, Any],
     *,
-    tags=None,
-    points=None,
-    masks=None,
-    selected=None,
-    unlabeled=None,
-    kind=None,
-    mpp,
-    out,
-    preset=None,
-    net=None,
-    width=None,
-    epochs=None,
-    batch_size=None,
-    validation=0.2,
-    seed=0,
-    start=None,
-    device=None,
-    taxonomy=None,
-    progress=None,
-    **options,
+    mpp: float,
+    out: str | os.PathLike,
+    kind: str | None = None,
+    unlabeled: Any = None,
+    start: Any = None,
+    device: str | None = None,
+    taxonomy: Any = None,
+    progress: Progress | None = None,
+    **training: Any,
 ) -> Fit:
     """Set up a training: find the annotations, read the images, make the net and the config.
 
-    Parameters are those of `fit`.
+    Parameters
+    ----------
+    data : see `fit`
+    given : dict
+        Annotations by kind; None where there are none.
+    options : dict
+        Options of one method.
+    mpp, out, kind, unlabeled, start, device, taxonomy, progress : see `fit`
+    **training
+        Fields of `hsn.data.setup.FitRequest`.
 
     Returns
     -------
     Fit
     """
-    out = Path(out)
-    given = {"tags": tags, "points": points, "masks": masks, "selected": selected}
+    out, found, notes = Path(out), None, []
     given = {name: value for name, value in given.items() if value is not None}
     kind = _kind_of(given, kind)
     _check_name(out)
-    found = None
     if not given:
         found = _discover(data, kind, options)
         kind = found.kind
     setup = importlib.import_module(f"hsn.supervision.{kind}.setup")
-    chosen = setup.Options(**_checked(options, kind))
-    request = FitRequest(
-        mpp=as_mpp(mpp),
-        name=out.name,
-        preset=preset,
-        net=net,
-        width=width,
-        epochs=epochs,
-        batch_size=batch_size,
-        validation=validation if isinstance(validation, int | float) else tuple(validation),
-        seed=seed,
-        taxonomies=_taxonomies(taxonomy),
-    )
+    check_options(options, kind)
+    chosen = setup.Options(**options)
+    request = FitRequest(mpp=as_mpp(mpp), name=out.name, taxonomies=_taxonomies(taxonomy), **training)
     setup.check(request, chosen)
-    notes = []
-    if kind == "selected" and found is None:
-        found, notes = _selected(setup, data, selected, unlabeled, chosen)
-    elif kind == "selected":
-        found, notes = setup.find(data, unlabeled, chosen, next_step=next_step(data))
+    if kind == "selected":
+        source = given.get("selected", data)
+        found, notes = _selected(setup, data if given else None, source, unlabeled, chosen)
     elif found is None:
         found = _given(kind, data, given[kind], options, request)
     with _on_device(device):
@@ -421,13 +411,6 @@ def check_options(options, kind):
                 got=f"`{name}` with {kind}",
                 hint="leave it out",
             )
-
-
-def _checked(options, kind):
-    check_options(options, kind)
-    if options.get("classes") is not None:
-        options = options | {"classes": tuple(options["classes"])}
-    return options
 
 
 def _check_name(out):

@@ -46,7 +46,7 @@ def test_a_folder_becomes_a_net_that_numbers_objects(run, folder):
     assert all(Path(f).is_file() for f in result.said["files"])
     assert read("mine/learning.png").ndim == 3
     card, config = (json.loads(Path(f"mine/{name}.json").read_text()) for name in ("card", "config"))
-    assert (card["supervision"], card["name"]) == ("masks", "mine")
+    assert (card["method"], card["name"]) == ("masks", "mine")
     assert config["mpp"] == config["image_mpp"] == MPP
     pixels = np.concatenate([read(folder / f"images/{k}.png").reshape(-1, 3) for k in range(4)])
     assert config["mean"] == pytest.approx(pixels.mean(axis=0))

@@ -65,7 +65,7 @@ def test_a_folder_becomes_a_net_that_numbers_nuclei(run, folder):
     assert all(Path(f).is_file() for f in result.said["files"])
     assert read("mine/learning.png").ndim == read("mine/detection/round-1/learning.png").ndim == 3
     card, config = (json.loads(Path(f"mine/{name}.json").read_text()) for name in ("card", "config"))
-    assert (card["supervision"], card["name"]) == ("points", "mine")
+    assert (card["method"], card["name"]) == ("points", "mine")
     assert config["image_mpp"] == MPP
     pixels = np.concatenate([read(folder / f"images/{k}.png").reshape(-1, 3) for k in range(4)])
     assert config["mean"] == pytest.approx(pixels.mean(axis=0))
@@ -181,7 +181,7 @@ def test_bad_files_are_left_out_and_named(run, folder, spy):
         (["--points", "clicks", "--complete", "--rounds", "1"], "complete-rounds"),
         (["--points", "clicks", "--background", "no"], "background-folder"),
         (["--points", "clicks", "--labels", "clicks/points"], "no-images-left"),
-        (["--points", "clicks", "--encoder", "no.npz"], "input"),
+        (["--points", "clicks", "--encoder", "no.npz"], "weights-damaged"),
         (["--points", "clicks", "--out", "my net"], "out-name"),
         (["--points", "clicks/points"], "input"),
         (["--points", "nowhere"], "input"),

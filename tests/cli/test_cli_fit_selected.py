@@ -82,7 +82,7 @@ def test_from_images_to_chosen_patches_to_a_net_that_numbers_objects(run, tissue
     assert drawn <= set(result.said["files"])
     assert all(read(path).ndim == 3 for path in result.said["files"] if path.endswith(".png"))
     card, config = (json.loads(Path(f"mine/{name}.json").read_text()) for name in ("card", "config"))
-    assert (card["supervision"], card["name"]) == ("selected", "mine")
+    assert (card["method"], card["name"]) == ("selected", "mine")
     assert (config["mpp"], config["image_mpp"]) == (MPP, MPP)
     (one,) = run("segment", "images/0.png", "--model", "mine", "--json").said
     assert one["objects"] == read_labels("out/instances/0.png").max()
