@@ -38,6 +38,7 @@ FLOORS = (
     ("reports",),
     ("workflows",),
     ("cli", "app"),
+    ("__main__",),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 KERAS_FLOOR = FLOOR["nets"]
