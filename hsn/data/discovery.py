@@ -6,7 +6,6 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -379,7 +378,10 @@ def _only_kind(places):
     for place in places:
         if not place.exists():
             raise InputError(
-                "data-missing", f"{place} must be a folder of images", got="nothing there", hint="fix the path"
+                "data-missing",
+                f"{place} must be a folder of images",
+                got="nothing there",
+                hint="fix the path",
             )
     counts = {kind: count for kind, count in count_kinds(places).items() if count}
     if len(counts) == 1:
@@ -445,7 +447,11 @@ def _habit_of_tags(places):
     for place in places:
         tables = sorted(place.glob("*")) if place.is_dir() else []
         for table in tables:
-            if table.suffix.lower() in _TABLES and table.stem not in stems and _rows_with_images(table, images):
+            if (
+                table.suffix.lower() in _TABLES
+                and table.stem not in stems
+                and _rows_with_images(table, images)
+            ):
                 return table
     if images and any(tag_files.has_tags(path) for path in images):
         return "names"
