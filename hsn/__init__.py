@@ -5,12 +5,16 @@ Keras nor NumPy.
 """
 
 import importlib
+from typing import Any
 
 __version__ = "0.1.0"
 
 # public name -> where it is defined ("module:name"), or a module
 _EXPORTS = {
-    "segment": "hsn.supervision:segment",
+    "fit": "hsn.workflows.fitting:fit",
+    "segment": "hsn.workflows.segmentation:segment",
+    "evaluate": "hsn.workflows.evaluation:evaluate",
+    "select_patches": "hsn.workflows.selection:select_patches",
     "refine": "hsn.crf.dense_crf:refine",
     "load": "hsn.models:load",
     "read": "hsn.images.read:read",
@@ -27,7 +31,7 @@ _EXPORTS = {
 __all__ = ["__version__", *_EXPORTS]
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name not in _EXPORTS:
         raise AttributeError(f"module 'hsn' has no attribute {name!r}; it has {', '.join(_EXPORTS)}")
     room, _, inner = _EXPORTS[name].partition(":")
@@ -37,5 +41,5 @@ def __getattr__(name):
     return value
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted(__all__)
