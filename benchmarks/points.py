@@ -19,7 +19,6 @@ with 95 % bootstrap intervals over images. `HSN_DATA` names the folder that hold
 
 import argparse
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +26,7 @@ import numpy as np
 from hsn import models
 from hsn.annotations.colors import resize_labels
 from hsn.annotations.sampling import from_instances, sample
-from hsn.data import multiorgan
+from hsn.data import data_folder, multiorgan
 from hsn.images.scaling import rescale
 from hsn.metrics.intervals import interval
 from hsn.metrics.objects import aji, match
@@ -41,14 +40,13 @@ from hsn.supervision import masks, method_of, open_model, points
 from hsn.supervision.points.detection import find_points
 from hsn.supervision.points.rounds import BEST, SCORES
 
-DATA = Path(os.environ.get("HSN_DATA", Path(__file__).parents[2] / "shared" / "data"))
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 SPLITS = {"same organs": ("testA",), "other organs": ("testB",), "all": ("testA", "testB")}
 
 
 def samples(*splits):
     """Samples of some splits, in their order."""
-    return [each for split in splits for each in multiorgan.images(DATA / "multiorgan", split)]
+    return [each for split in splits for each in multiorgan.images(data_folder("multiorgan"), split)]
 
 
 def clicks(ratio, seed):

@@ -17,7 +17,6 @@ from hsn.nets import unet
 from hsn.supervision import masks, segment
 from hsn.supervision.masks import preset
 from hsn.supervision.masks import tuning as choose
-from hsn.supervision.masks.config import unet as unet_config
 from hsn.supervision.masks.training import Annotated, Crops, contrast
 
 MPP = 0.31  # um per pixel: nuclei of 8 to 30 px
@@ -159,7 +158,7 @@ def test_one_output_learns_too_from_files_by_accumulated_batches(tmp_path, tissu
     for k in range(2):
         write(tmp_path / f"{k}.png", images[k])
         write_labels(tmp_path / f"{k}_mask.png", np.where(instances[k] > 0, 255, 0))
-    numbers = config(unet_config(), epochs=1, steps=2, monitor="loss", accumulate_batches=2)
+    numbers = config(preset("unet-cryonuseg"), epochs=1, steps=2, monitor="loss", accumulate_batches=2)
     history = masks.fit(net(1), [tmp_path / f"{k}.png" for k in range(2)],
                         [tmp_path / f"{k}_mask.png" for k in range(2)], numbers, out=tmp_path / "o")  # fmt: skip
     assert np.isfinite(history.epochs[0]["validation_loss"])
@@ -235,7 +234,7 @@ def test_crops_are_stained_as_the_recipe_says(tissue):
 
 
 def test_contrast_may_differ_by_channel(rng):
-    learning = unet_config().train
+    learning = preset("unet-cryonuseg").train
     drawn = np.array([contrast(rng, learning) * np.ones(3) for _ in range(500)])
     apart = np.ptp(drawn, axis=1) > 0
     assert 0.12 < apart.mean() < 0.28
