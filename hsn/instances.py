@@ -1,11 +1,12 @@
 """Label images of instances: the check and the numbering that all rooms share."""
 
 import numpy as np
+import numpy.typing as npt
 
 from .errors import InputError
 
 
-def renumber(instances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def renumber(instances: npt.ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Renumber the objects of a label image to 1..n, in the order of their ids.
 
     Parameters

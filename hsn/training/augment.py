@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from ..stains.density import jittered
+from ..stains.density import jitter_stains
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Draw:
         """Move and recolour an image: uint8 (H, W, 3) -> float32 (H, W, 3), 0..255."""
         moved = self.move(image)
         if (self.stain_gain, self.stain_offset) != ((1, 1), (0, 0)):
-            moved = jittered(moved, self.stain_gain, self.stain_offset)
+            moved = jitter_stains(moved, self.stain_gain, self.stain_offset)
         return np.clip(moved * np.float32(self.gain) + np.float32(self.offset), 0, 255)
 
 
@@ -99,7 +99,7 @@ def draw(rng, *, flips=True, quarter_turns=True, shift_px=0, gain=0.0, offset=0.
         Each channel's factor lies in 1 +- gain, its addition in +- offset grey levels.
     stain_gain, stain_offset : float
         The factor of each stain's amount lies in 1 +- stain_gain, its addition in +- stain_offset; see
-        `hsn.stains.density.jittered`.
+        `hsn.stains.density.jitter_stains`.
 
     Returns
     -------

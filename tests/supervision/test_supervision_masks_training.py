@@ -180,11 +180,11 @@ def test_coarser_nets_get_smaller_images(tissue):
 
 
 def test_stains_are_the_recipes_where_it_learns_and_where_it_sees(tissue):
-    from hsn.stains.references import reference
+    from hsn.stains.normalizers import fit_normalizer
     from hsn.supervision.masks.inference import preprocess
 
     images, annotations = tissue
-    stain = reference("macenko", images[1:])
+    stain = fit_normalizer("macenko", images[1:])
     numbers = config(turn_deg=0.0, skew=0.0, bend_px=0.0, zoom=(1.0, 1.0), flips=(False, False)).changed(
         stain=stain
     )

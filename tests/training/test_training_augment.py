@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hsn.stains.density import jittered
+from hsn.stains.density import jitter_stains
 from hsn.training.augment import Draw, draw
 
 draws = st.builds(
@@ -78,7 +78,7 @@ def test_stains_are_drawn_apart_from_each_other(rng):
 def test_a_stain_is_painted_before_the_light(rng):
     image = rng.integers(60, 250, (8, 8, 3), dtype=np.uint8)
     drawn = Draw(turns=1, stain_gain=(1.2, 0.9), stain_offset=(0.05, 0), gain=(1.1, 1, 1), offset=(0, 3, 0))
-    stained = jittered(np.rot90(image), (1.2, 0.9), (0.05, 0))
+    stained = jitter_stains(np.rot90(image), (1.2, 0.9), (0.05, 0))
     np.testing.assert_allclose(
         drawn.paint(image), np.clip(stained * (1.1, 1, 1) + (0, 3, 0), 0, 255), rtol=1e-5
     )
