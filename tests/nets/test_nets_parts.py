@@ -1,4 +1,4 @@
-"""Parts: seeds that follow from the first."""
+"""Seeds for the layers of a net."""
 
 from itertools import islice
 
@@ -7,10 +7,10 @@ import numpy as np
 from hsn.nets.parts import seeds_from
 
 
-def test_seeds_count_on_and_never_end():
+def test_seeds_are_consecutive_and_endless():
     assert list(islice(seeds_from(3), 2000)) == list(range(3, 2003))
     assert list(islice(seeds_from(None), 2000)) == [None] * 2000
 
 
-def test_a_seed_of_numpy_is_an_integer_that_a_file_can_hold():
+def test_a_seed_of_numpy_becomes_an_int():
     assert type(next(seeds_from(np.int64(3)))) is int
