@@ -275,7 +275,7 @@ def test_weights_of_another_net_raise_and_change_nothing(raises_code):
 
 def test_saving_and_loading_round_trips(tmp_path, rng):
     net = resunet.build(1, depth=18, width=4, sides_px=(49, 70), seed=1)
-    card = models.Card(name="clicks", supervision="tags", classes=("nucleus",), thresholds=(0.5,), mpp=0.25,
+    card = models.Card(name="clicks", method="tags", classes=("nucleus",), thresholds=(0.5,), mpp=0.25,
                         taxonomies=("nuclei",), normalization=models.Normalization(mean=193, std=56))  # fmt: skip
     models.save(tmp_path / "clicks", net, card, {})
     again = models.load(tmp_path / "clicks").net
