@@ -167,8 +167,7 @@ def _write(rows, out):
     from ..files import atomic_write
     from ..images.read import read, write
     from ..reports import figures
-    from ..selection.geojson import squares
-    from ..selection.patches import cut
+    from ..selection.patches import cut_patches, patches_to_geojson
 
     by_image, pixels = {}, {}
     for row in rows:
@@ -181,7 +180,9 @@ def _write(rows, out):
     texts = {files["places"]: rows}
     for (path, name), of_image in by_image.items():
         corners = [(row["row"], row["column"]) for row in of_image]
-        for row, patch in zip(of_image, cut(read(path), corners, of_image[0]["side_px"]), strict=True):
+        for row, patch in zip(
+            of_image, cut_patches(read(path), corners, of_image[0]["side_px"]), strict=True
+        ):
             pixels[row["number"]] = patch
             write(out / "patches" / row["patch"], patch)
         texts[out / PLACES / f"{name}.geojson"] = of_image
@@ -189,7 +190,9 @@ def _write(rows, out):
         corners = [(row["row"], row["column"]) for row in of_file]
         told = [{"name": f"{row['number']}: {row['patch']}", "image": row["name"]} for row in of_file]
         with atomic_write(path) as temporary:
-            temporary.write_text(squares(corners, of_file[0]["side_px"], told) + "\n", encoding="utf-8")
+            temporary.write_text(
+                patches_to_geojson(corners, of_file[0]["side_px"], told) + "\n", encoding="utf-8"
+            )
     with (
         atomic_write(files["table"]) as temporary,
         open(temporary, "w", newline="", encoding="utf-8") as file,

@@ -86,8 +86,8 @@ def test_bad_images_are_named_at_the_end(run, tissue):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--n", "1000"], "not as many clusters"),
-        (["--patch", "65"], "patches need a size"),
+        (["--n", "1000"], "number of clusters must be"),
+        (["--patch", "65"], "`side_px` must be even"),
         (["--encoder", "nowhere"], "no such trained net"),
         (["--encoder", "net.pth"], "cannot be read without running"),
     ],
