@@ -91,7 +91,7 @@ def picture(path, image, instances, pairs):
     """The patch and its first pairs, without and with their outlines."""
     both = [(image, instances), *zip(pairs.images, pairs.instances, strict=True)][: SHOWN + 1]
     outlined = [
-        overlay(i, (m > 0).astype(int), NUCLEI, opacity=0, outline_px=1, leave=NUCLEI.names[:1], instances=m)
+        overlay(i, (m > 0).astype(int), NUCLEI, opacity=0, outline_px=1, skip=NUCLEI.names[:1], instances=m)
         for i, m in both
     ]
     captions = ["annotated patch", *["synthetic"] * SHOWN, *["with its nuclei"] * (SHOWN + 1)]

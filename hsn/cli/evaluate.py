@@ -117,32 +117,36 @@ def _space(taxonomy, model):
 
 
 def _truth(files, space, objects):
-    from ..reports.compare import Truth, kind_of
+    from ..reports.compare import TruthFormat, detect_kind
 
-    return Truth(space, "objects", objects) if objects else Truth(space, kind_of(files, space))
+    return (
+        TruthFormat(space, "objects", objects) if objects else TruthFormat(space, detect_kind(files, space))
+    )
 
 
 def _of_files(together, space, objects, *, out, model, mpp, **scoring):
     """Score files of predictions."""
-    from ..reports import tally
-    from ..reports.compare import Truth, compare, kind_of
+    from ..reports.compare import TruthFormat, compare_files, detect_kind
+    from ..reports.confusion import write_scores
 
-    predicted = Truth(space, kind_of([first for first, _ in together], space))
+    predicted = TruthFormat(space, detect_kind([first for first, _ in together], space))
     with progress() as bar:
-        counted, failures = compare(
+        counted, failures = compare_files(
             bar.track(together, description="counting"),
             predicted,
             _truth([second for _, second in together], space, objects),
             **scoring,
         )
-    return [counted], tally.write(out, [counted]), failures
+    return [counted], write_scores(out, [counted]), failures
 
 
 def _of_net(together, space, objects, *, out, model, mpp, **scoring):
     """Segment images and score every stage."""
-    from ..reports.compare import samples
-    from ..reports.report import report
+    from ..reports.compare import make_samples
+    from ..reports.report import write_report
 
     truth = _truth([second for _, second in together], space, objects)
-    made = report(model, samples(together, truth, mpp=mpp), out=out, taxonomies=[space.name], **scoring)
-    return list(made.tallies.values()), made.files, list(made.failures)
+    made = write_report(
+        model, make_samples(together, truth, mpp=mpp), out=out, taxonomies=[space.name], **scoring
+    )
+    return list(made.evaluations.values()), made.files, list(made.failures)

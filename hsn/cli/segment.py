@@ -57,7 +57,7 @@ def _one(path, out, name, model, *, taxonomy, mpp):
     from ..annotations.label_files import MOST_IN_PNG, write_labels
     from ..files import atomic_write
     from ..images.read import read, write
-    from ..reports.overlay import painted
+    from ..reports.overlay import overlay_result
     from ..supervision import segment
     from .console import plain
 
@@ -81,7 +81,7 @@ def _one(path, out, name, model, *, taxonomy, mpp):
     if told_apart:
         write_labels(files["instances"], result.instances)
     write_labels(files["labels"], result.labels)
-    write(files["overlay"], painted(image, result.labels, result.taxonomy, result.instances))
+    write(files["overlay"], overlay_result(image, result.labels, result.taxonomy, result.instances))
     with atomic_write(files["areas"]) as temporary:
         temporary.write_text(json.dumps(plain(about), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return about

@@ -80,7 +80,7 @@ class _Show:
         shown = min(len(pairs.images), SHOWN)
         images = list(pairs.images[:shown])
         below = [
-            overlay(image, (objects > 0).astype(int), NUCLEI, opacity=0, outline_px=1, leave=NUCLEI.names[:1],
+            overlay(image, (objects > 0).astype(int), NUCLEI, opacity=0, outline_px=1, skip=NUCLEI.names[:1],
                     instances=objects)
             for image, objects in zip(images, pairs.instances, strict=False)
         ]  # fmt: skip
