@@ -137,7 +137,7 @@ def test_a_damaged_file_stops_nothing(run):
         (["said", "true", "--taxonomy", "gals"], "the taxonomy must be one of"),
         (["said", "empty", "--taxonomy", "glas"], "empty must contain images"),
         (["said", "other", "--taxonomy", "glas"], "no file has a partner"),
-        (["said", "true", "--taxonomy", "adp-func", "--objects", "T"], "beside one other class"),
+        (["said", "true", "--taxonomy", "adp-func", "--objects", "T"], "taxonomy with two classes"),
     ],
 )
 def test_what_cannot_be_scored_is_one_sentence(run, options, words):

@@ -1,4 +1,4 @@
-"""U-Nets: published sizes, wiring, initialization, and receptive field."""
+"""U-Nets: published sizes, wiring, and initialization."""
 
 import keras
 import numpy as np
@@ -53,22 +53,6 @@ def test_the_initialization_equals_torch_and_repeats_with_a_seed():
         assert abs(kernel).max() <= bound
         assert abs(bias).max() <= bound
         assert kernel.std() == pytest.approx(bound / np.sqrt(3), rel=0.35)
-
-
-@pytest.mark.parametrize("depth", [0, 1, 2, 3])
-def test_the_reach_is_how_far_a_change_is_seen(depth):
-    net = unet.build(depth=depth, width=2, seed=1)
-    # Weights of one sign let every change through the ReLU.
-    net.set_weights([abs(w) for w in net.get_weights()])
-    logits = keras.Model(net.input, unet.logits_of(net).output)
-    image = np.ones((1, 160, 160, 3), "float32")
-    seen = 0
-    for place in range(80, 80 + 2**depth):
-        other = image.copy()
-        other[0, place, place] += 1000
-        changed = np.argwhere(ops.convert_to_numpy(logits(image) != logits(other))[0, ..., 0])
-        seen = max(seen, abs(changed - place).max())
-    assert seen == unet.reach_px(depth)
 
 
 def test_invalid_arguments_raise_input_errors(raises_code):
