@@ -48,10 +48,9 @@ def build(
     dropout : float
         Spatial dropout rate of the decoder.
     sides_px : (int, int), optional
-        Height and width of all images, from 17 on. By default images may be of any size whose sides divide by 32,
-        which is how `hsn.prediction.tiling` cuts tiles. Given, any sides will do: skipped maps that
-        are smaller than the enlarged ones are mirrored at their lower and right ends, as in the original, and the
-        output is cut to the size of the image.
+        Height and width of all images, 17 or more. Skipped maps that are smaller than the upsampled ones are then
+        mirrored at their lower and right ends, as in the original, and the output is cropped to the image. Default:
+        images of any size with sides that are multiples of 32.
     seed : int, optional
         Seed of the initial weights and of dropout.
 
