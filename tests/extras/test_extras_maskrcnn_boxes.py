@@ -172,7 +172,8 @@ def test_1500_objects_pass_the_limits_and_lower_limits_warn(rng):
     )
     assert len(found) == 1000
     assert warnings == (
-        "the limit of 1000 proposals dropped boxes that probably contain objects; raise `proposals` or use smaller tiles",
+        "the limit of 1000 proposals dropped boxes that probably contain objects; raise `proposals` or use smaller"
+        " tiles",
     )
     _, warnings = propose(logits, np.zeros((6000, 4)), laid_, shape, candidates=500, limit=1000, **options)
     assert "limit of 500 candidates" in warnings[0]

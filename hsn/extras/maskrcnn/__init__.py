@@ -1,7 +1,7 @@
 """Mask R-CNN: propose boxes, classify them, and predict a mask for each.
 
-The system follows He et al., Mask R-CNN, ICCV 2017, in the form of Matterport's code, as trained on nuclei by Lou et al.
-("Which pixel to annotate", IEEE TMI 2022). `system` combines the other files: `presets` (all numbers), `anchors`,
+The system follows He et al., Mask R-CNN, ICCV 2017, in the form of Matterport's code, as trained on nuclei by Lou et
+al. ("Which pixel to annotate", IEEE TMI 2022). `system` combines the other files: `presets` (all numbers), `anchors`,
 `boxes`, `proposals`, `align`, `net`, `targets`, `losses`, `detect` and `whole` (images of any size).
 
 Notes

@@ -29,7 +29,8 @@ def make_anchors(shape, *, levels, sides_px, ratios):
 
     Examples
     --------
-    >>> make_anchors((256, 256), levels=(2, 3, 4, 5, 6), sides_px=[[8], [16], [32], [64], [128]], ratios=(0.5, 1, 2)).shape
+    >>> sides_px = [[8], [16], [32], [64], [128]]
+    >>> make_anchors((256, 256), levels=(2, 3, 4, 5, 6), sides_px=sides_px, ratios=(0.5, 1, 2)).shape
     (16368, 4)
     >>> make_anchors((4, 8), levels=(2,), sides_px=[[8]], ratios=(1,)).tolist()
     [[-4.0, -4.0, 4.0, 4.0], [-4.0, 0.0, 4.0, 8.0]]

@@ -62,7 +62,8 @@ def covered_fractions(mask, boxes):
 
     Examples
     --------
-    >>> covered_fractions(np.array([[1, 1, 0, 0]], bool), np.array([[0, 1, 1, 3], [0, 0, 1, 2], [-1, 0, 1, 2]])).tolist()
+    >>> boxes = np.array([[0, 1, 1, 3], [0, 0, 1, 2], [-1, 0, 1, 2]])
+    >>> covered_fractions(np.array([[1, 1, 0, 0]], bool), boxes).tolist()
     [0.5, 1.0, 0.5]
     """
     sums = np.pad(np.cumsum(np.cumsum(mask, axis=0, dtype=np.int64), axis=1), ((1, 0), (1, 0)))
@@ -73,7 +74,9 @@ def covered_fractions(mask, boxes):
 
 
 def encode_deltas(boxes, targets, spread):
-    """Return the deltas from boxes to target boxes: relative shifts and logarithms of scale, divided by `spread`; (n, 4).
+    """Return the deltas from boxes to target boxes, (n, 4).
+
+    They are shifts relative to the size and logarithms of the scale, divided by `spread`.
 
     Examples
     --------

@@ -29,10 +29,10 @@ def build(numbers=LEAN, *, seed=None, name="maskrcnn"):
     Returns
     -------
     keras.Model
-        Inputs: ``image`` (N, H, W, 3), normalized, with sides that are multiples of `numbers.step_px`; ``box_crops`` (M, 7, 7, C)
-        and ``mask_crops`` (K, 14, 14, C), regions of the pyramid. Outputs by name: ``p2`` ... (N, H / 4, W / 4, C),
-        the levels of the heads; ``anchor_logits`` (N, A, 2), ``anchor_deltas`` (N, A, 4); ``class_logits`` (M, classes),
-        ``box_deltas`` (M, classes, 4); ``mask_logits`` (K, 28, 28, classes).
+        Inputs: ``image`` (N, H, W, 3), normalized, with sides that are multiples of `numbers.step_px`; ``box_crops``
+        (M, 7, 7, C) and ``mask_crops`` (K, 14, 14, C), regions of the pyramid. Outputs by name: ``p2`` ...
+        (N, H / 4, W / 4, C), the levels of the heads; ``anchor_logits`` (N, A, 2), ``anchor_deltas`` (N, A, 4);
+        ``class_logits`` (M, classes), ``box_deltas`` (M, classes, 4); ``mask_logits`` (K, 28, 28, classes).
 
     Examples
     --------

@@ -14,9 +14,11 @@ class Numbers:
     classes : int
         Number of classes, including background.
     blocks, width : tuple of 4 int, int
-        Bottleneck blocks of each ResNet stage, and channels of the stem. The stages end with 4, 8, 16 and 32 times as many.
+        Bottleneck blocks of each ResNet stage, and channels of the stem. The stages end with 4, 8, 16 and 32 times as
+        many.
     pyramid, rpn, box, mask, mask_layers : int
-        Channels of the feature pyramid, the proposal net, the box head and the mask head; convolutions of the mask head.
+        Channels of the feature pyramid, the proposal net, the box head and the mask head; convolutions of the mask
+        head.
     head_norm : bool
         Use batch normalization in the heads; useful with hundreds of regions in a step.
     levels : tuple of int
@@ -155,10 +157,10 @@ class Numbers:
 
 PAPER = Numbers()
 
-# For nuclei at 0.25 um/px on two CPU cores. With these sides, 90 % of Kumar's training nuclei (half are 13 to 27 px wide)
-# have an anchor of IoU 0.5. Objects below 80 px belong to level 2: the heads use only this level. Mean and standard
-# deviation are those of Kumar's 12 training images. Two thirds of the training regions are background, which lowers the
-# scores: on Kumar's validation images, AJI is best at a minimum score below 0.5.
+# For nuclei at 0.25 um/px on two CPU cores. With these sides, 90 % of Kumar's training nuclei (half are 13 to 27 px
+# wide) have an anchor of IoU 0.5. Objects below 80 px belong to level 2: the heads use only this level. Mean and
+# standard deviation are those of Kumar's 12 training images. Two thirds of the training regions are background, which
+# lowers the scores: on Kumar's validation images, AJI is best at a minimum score below 0.5.
 LEAN = Numbers(
     blocks=(2, 2, 2, 2), width=16, pyramid=64, rpn=64, box=128, mask=32, mask_layers=2, head_norm=False,
     levels=(2, 3), sides_px=((11, 17), (26, 40)), head_levels=(2,),

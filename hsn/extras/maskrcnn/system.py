@@ -120,9 +120,15 @@ class MaskRCNN:
         numbers, shape = self.numbers, pixels.shape[:2]
         outputs = self._backbone.predict_on_batch(pixels[None])
         regions, warnings = propose(
-            outputs["anchor_logits"][0], outputs["anchor_deltas"][0], self._anchors(shape), shape, spread=numbers.spread,
-            candidates=numbers.candidates, overlap=numbers.rpn_overlap, limit=numbers.proposals,
-        )  # fmt: skip
+            outputs["anchor_logits"][0],
+            outputs["anchor_deltas"][0],
+            self._anchors(shape),
+            shape,
+            spread=numbers.spread,
+            candidates=numbers.candidates,
+            overlap=numbers.rpn_overlap,
+            limit=numbers.proposals,
+        )
         pyramid = {f"p{k}": outputs[f"p{k}"] for k in numbers.head_levels}
         heads = self._run_head(self._box_head, pyramid, regions, shape)
         found = select_detections(
