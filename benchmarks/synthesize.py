@@ -79,11 +79,11 @@ def paint(name, out, *, count, seed, mode):
     told = [0]
 
     def say(progress):
-        if progress.what != "painting" and progress.done % 100 == 0 and progress.done != told[0]:
+        if progress.stage != "painting" and progress.done % 100 == 0 and progress.done != told[0]:
             told[0] = progress.done
-            print(f"{name}: {progress.what}, {progress.done} of {progress.total}", flush=True)
+            print(f"{name}: {progress.stage}, {progress.done} of {progress.total}", flush=True)
 
-    pairs = synthesize(image, instances, out=out, count=count, seed=seed, mode=mode, after=say)
+    pairs = synthesize(image, instances, out=out, count=count, seed=seed, mode=mode, progress=say)
     return image, instances, pairs, (time.perf_counter() - start, time.process_time() - cpu)
 
 
