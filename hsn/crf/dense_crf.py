@@ -203,7 +203,7 @@ def _as_probabilities(probabilities: np.ndarray) -> np.ndarray:
 def _present(probabilities: np.ndarray) -> list[int]:
     """Return the classes with a probability above 0 somewhere; a sample of pixels finds most of them."""
     flat = probabilities.reshape(-1, probabilities.shape[2])
-    present = (flat[:: max(1, len(flat) // 4096)] > 0).any(axis=0)
+    present = np.any(flat[:: max(1, len(flat) // 4096)] > 0, axis=0)
     for k in np.flatnonzero(~present):
         present[k] = (flat[:, k] > 0).any()
     if not present.any():

@@ -99,12 +99,13 @@ def _kernel(term: Term, normalization: str) -> Callable[[np.ndarray], np.ndarray
     """Return the function Q -> w K̃ Q of a term, with K̃ = D K D, K D, D K or K."""
     lattice = Lattice(term.features())
     mass = lattice.filter(np.ones((lattice.slice.shape[0], 1), np.float32)) + TINY  # (N, 1)
-    one = np.float32(1)
-    before, after = {
+    one = np.ones((1, 1), np.float32)
+    factors: dict[str, tuple[np.ndarray, np.ndarray]] = {
         "symmetric": (1 / np.sqrt(mass), 1 / np.sqrt(mass)),
         "before": (1 / mass, one),
         "after": (one, 1 / mass),
         "none": (one, one),
-    }[normalization]
-    after = after * np.float32(term.weight)
-    return lambda marginals: after * lattice.filter(before * marginals)
+    }
+    before, after = factors[normalization]
+    weight = after * np.float32(term.weight)
+    return lambda marginals: weight * lattice.filter(before * marginals)

@@ -88,8 +88,8 @@ def test_bad_images_are_named_at_the_end(run, tissue):
     [
         (["--n", "1000"], "number of clusters must be"),
         (["--patch", "65"], "`side_px` must be even"),
-        (["--encoder", "nowhere"], "no such trained net"),
-        (["--encoder", "net.pth"], "cannot be read without running"),
+        (["--encoder", "nowhere"], "must be a trained folder"),
+        (["--encoder", "net.pth"], "can be read without running"),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence(run, tissue, options, words):
