@@ -60,7 +60,7 @@ class TruthFormat:
                 )
             return labels, valid_mask
         stored = read_labels(path)
-        if self.kind == "objects":
+        if self.objects is not None:
             index = self.taxonomy.index(self.objects)
             return np.where(stored > 0, index, 1 - index).astype(np.int32), np.ones(stored.shape, bool)
         return as_labels(stored, len(self.taxonomy), name=str(path)), np.ones(stored.shape, bool)
@@ -102,12 +102,12 @@ def detect_kind(files: Iterable[str | PathLike], taxonomy: Taxonomy) -> str:
     return "labels" if largest < len(taxonomy) else "colors"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LabeledSample(Sample):
     """An image with one truth file."""
 
-    truth_path: Path | None = None
-    truth_format: TruthFormat | None = None
+    truth_path: Path
+    truth_format: TruthFormat
 
     def has_truth(self, taxonomy: Taxonomy | str) -> bool:
         """Return whether the truth file is in this taxonomy."""

@@ -134,7 +134,9 @@ def write_scores(out: str | PathLike, evaluations: Iterable[ConfusionCounts]) ->
         `metric_results_<stage>.csv`. For each taxonomy `<taxonomy>_IoU_metric_results.csv` (last stage) and
         `confusion_matrix[_fore]_<taxonomy>_<stage>.png`; "fore" leaves out the inferred classes.
     """
-    out, files, by_stage = Path(out), [], {}
+    out = Path(out)
+    files: list[Path] = []
+    by_stage: dict[str, dict[str, ClassScores]] = {}
     for evaluation in (e for e in evaluations if e.images):
         name = evaluation.taxonomy.name
         scores = evaluation.scores()
@@ -148,7 +150,7 @@ def write_scores(out: str | PathLike, evaluations: Iterable[ConfusionCounts]) ->
 
 def _write_matrices(out: Path, evaluation: ConfusionCounts, stage: str) -> Iterator[Path]:
     taxonomy, counts = evaluation.taxonomy, evaluation.counts[stage]
-    matrices = {"": (counts, taxonomy.names)}
+    matrices = {"": (counts, list(taxonomy.names))}
     foreground = [k for k, name in enumerate(taxonomy.names) if name not in taxonomy.inferred]
     if 1 < len(foreground) < len(taxonomy):
         names = [taxonomy.names[k] for k in foreground]

@@ -7,6 +7,7 @@ dashes and are labeled at their ends.
 from collections.abc import Iterable, Sequence
 from itertools import cycle
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,7 @@ def write(figure: Figure, path: str | PathLike, *, dpi: float = 120) -> None:
             got=path,
             hint="write a .png",
         )
-    with atomic_write(path) as temporary:
+    with atomic_write(Path(path)) as temporary:
         figure.savefig(temporary, format=kind, dpi=dpi)
 
 
@@ -93,11 +94,11 @@ def confusion_matrix(counts: ArrayLike, names: Sequence[str], *, title: str = ""
     >>> [text.get_text() for text in figure.axes[0].texts]
     ['90', '10', '20', '80', '10', '10']
     """
-    counts, names = as_counts(counts), list(names)
-    same_length("classes", counts[0], "names", names)
-    rows = names + ["unlisted"] * (counts.shape[0] - len(names))
-    totals = counts.sum(axis=1, keepdims=True)
-    percent = np.divide(100 * counts, totals, out=np.full(counts.shape, np.nan), where=totals > 0)
+    table, names = np.asarray(as_counts(counts)), list(names)
+    same_length("classes", table[0], "names", names)
+    rows = names + ["unlisted"] * (table.shape[0] - len(names))
+    totals = table.sum(axis=1, keepdims=True)
+    percent = np.divide(100 * table, totals, out=np.full(table.shape, np.nan), where=totals > 0)
     cell = 0.5 if len(names) <= 12 else 0.30  # all sizes in inches
     margin = 0.55 + 0.075 * max(map(len, rows))
     upright = 0.075 * max(map(len, names)) > cell  # the names are too long to be horizontal

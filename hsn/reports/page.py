@@ -5,6 +5,7 @@ color-blind readers.
 """
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 from matplotlib import patheffects
@@ -21,7 +22,9 @@ from .overlay import label_points, overlay, overlay_result
 
 _PANEL_IN = 3.2  # width of a panel; all sizes in inches
 _GAP_IN, _TITLE_IN, _LEGEND_ROW_IN, _LETTER_IN = 0.15, 0.28, 0.2, 0.085
-_OUTLINED = [patheffects.withStroke(linewidth=2.5, foreground="black")]  # white text on any background
+_OUTLINED: list[patheffects.AbstractPathEffect] = [
+    patheffects.withStroke(linewidth=2.5, foreground="black")
+]  # white text on any background
 
 
 def draw_summary(
@@ -84,7 +87,7 @@ def draw_summary(
             "stages-empty", "`stages` must hold labels", got="none", hint="give {'prediction': labels}"
         )
     stages = {name: as_labels(labels, len(taxonomy), name) for name, labels in stages.items()}
-    panels = [("image", image, {"mpp": mpp})]
+    panels: list[tuple[str, np.ndarray, dict[str, Any]]] = [("image", image, {"mpp": mpp})]
     if truth is not None:
         truth, valid_mask = _resize_truth(truth, valid_mask, image.shape[:2], taxonomy)
         if true_instances is not None:
@@ -176,7 +179,7 @@ def _legend_rows(
     """Return color, name, meaning and area fractions of every class that occurs, in the order of the taxonomy."""
     predicted = np.bincount(labels.ravel(), minlength=len(taxonomy)) / labels.size
     true = None
-    if truth is not None:
+    if truth is not None and valid_mask is not None:
         true = np.bincount(truth[valid_mask], minlength=len(taxonomy)) / max(1, valid_mask.sum())
     rows = []
     for k, tissue in enumerate(taxonomy.classes):
@@ -227,8 +230,8 @@ def _draw_panel(
         bar = axes.figure.colorbar(drawn, cax=axes.inset_axes((0.955, 0.05, 0.025, 0.4)), ticks=(0, 1))
         bar.ax.tick_params(labelsize=7, length=0, colors="white", left=True, labelleft=True, labelright=False)
         bar.outline.set_edgecolor("white")
-        for word in bar.ax.get_yticklabels():
-            word.set_path_effects(_OUTLINED)
+        for label in bar.ax.get_yticklabels():
+            label.set_path_effects(_OUTLINED)
     for row, column, word in names:
         axes.text(column, row, word, color="white", fontsize=8, weight="bold", ha="center", va="center",
                   path_effects=_OUTLINED)  # fmt: skip

@@ -109,11 +109,13 @@ def write_report(
     """
     model = open_model(model)
     method, config = method_of(model)
-    chosen = [
-        config.taxonomy(name) for name in taxonomies or _taxonomies_with_truth(samples, config) or [None]
-    ]
+    names: Sequence[str | None] = taxonomies or _taxonomies_with_truth(samples, config) or [None]
+    chosen = [config.taxonomy(name) for name in names]
     evaluations = {taxonomy.name: ConfusionCounts(taxonomy, size, unlisted) for taxonomy in chosen}
-    out, pages, files, failures = Path(out), [], [], []
+    out = Path(out)
+    pages: list[Path] = []
+    files: list[Path] = []
+    failures: list[tuple[str, str]] = []
     for sample in track(samples, progress, "segmenting"):
         try:
             image = sample.image()

@@ -110,7 +110,7 @@ def write_rows(path: str | PathLike, rows: Sequence[Mapping[str, Any]]) -> None:
             got=[list(row) for row in rows][:2],
             hint="give every row the same keys",
         )
-    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with atomic_write(Path(path)) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(columns)
         table.writerows([_cell(value) for value in row.values()] for row in rows)
