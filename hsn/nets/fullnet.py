@@ -18,7 +18,7 @@ import numpy as np
 from keras import layers, ops
 
 from ..errors import InputError
-from .parts import seeds_from
+from .parts import seed_stream
 
 STEM = 24  # channels before the first block, independent of the growth
 DILATIONS = (1, 2, 4, 8, 16, 4, 1)  # nominal, one for each block
@@ -133,7 +133,7 @@ def build(
             got=len(dilations),
             hint="use pooled=False",
         )
-    seeds = seeds_from(seed)
+    seeds = seed_stream(seed)
     x = inputs = layers.Input((None, None, 3), name="image")
     x = _unit(x, STEM, 3, 1, seeds)  # (N, H, W, 24)
     for block, nominal in enumerate(dilations, 1):
@@ -212,6 +212,6 @@ class CornerUpsampling2D(layers.Layer):
         return {**super().get_config(), "factor": self.factor}
 
 
-def logits_of(net: keras.Model) -> layers.Layer:
+def logits_layer(net: keras.Model) -> layers.Layer:
     """Return the layer before the softmax."""
     return net.get_layer("logits")

@@ -4,7 +4,7 @@ A patch passes 3x3 convolutions, each followed by ReLU and then batch normalizat
 Global pooling gives one vector, and one sigmoid per class gives the scores. Few poolings keep class activation maps
 sharp: shallower nets segment better, although they classify worse [2]_.
 
-`features_of` returns the layer for Grad-CAM, the ReLU of the last convolution. `logits_of` returns the dense layer
+`feature_layer` returns the layer for Grad-CAM, the ReLU of the last convolution. `logits_layer` returns the dense layer
 before the sigmoid.
 
 References
@@ -23,7 +23,7 @@ from keras import layers, regularizers
 
 from ..checks import one_of
 from ..errors import InputError
-from .parts import seeds_from
+from .parts import seed_stream
 
 # Of ADP's training patches, 0..255, for all three channels. The released code adds 1e-7 to the standard deviation.
 MEAN = 193.09203
@@ -121,7 +121,7 @@ def build(
             got=input_px,
             hint="give the side of the patches",
         )
-    seeds = seeds_from(seed)
+    seeds = seed_stream(seed)
     inner_dropout = list(inner_dropout)
     pooled_blocks = len(blocks) if pooled_blocks is None else pooled_blocks
     x = inputs = layers.Input((input_px, input_px, 3), name="patch")
@@ -245,7 +245,7 @@ def vgg16(outputs: int = 31, *, input_px: int | None = 321, **options: Any) -> k
 FAMILY = {"x1.7": x1_7, "m1": m1, "m2": m2, "m3": m3, "m4": m4, "m5": m5, "m6": m6, "m7": m7, "vgg16": vgg16}
 
 
-def over_cells(net: keras.Model, *, cell_px: int, stride_px: int) -> keras.Model:
+def build_cell_classifier(net: keras.Model, *, cell_px: int, stride_px: int) -> keras.Model:
     """Build a net that classifies every cell of a grid, with the weights of a patch classifier.
 
     A cell is scored by the average over its own maps. Their receptive field includes the neighbors of the cell, where a
@@ -270,7 +270,7 @@ def over_cells(net: keras.Model, *, cell_px: int, stride_px: int) -> keras.Model
 
     Examples
     --------
-    >>> over_cells(m4(2, width=0.1, input_px=64), cell_px=32, stride_px=16).output_shape
+    >>> build_cell_classifier(m4(2, width=0.1, input_px=64), cell_px=32, stride_px=16).output_shape
     (None, 3, 3, 2)
     """
     factor = 2 ** sum(isinstance(layer, layers.MaxPooling2D) for layer in net.layers)
@@ -291,16 +291,16 @@ def over_cells(net: keras.Model, *, cell_px: int, stride_px: int) -> keras.Model
         )
     pooling = layers.AveragePooling2D(cell_px // factor, strides=stride_px // factor, name="cells")
     x = pooling(net.get_layer("average").input)  # (N, R, S, channels)
-    x = layers.Activation("sigmoid", dtype="float32", name="cell_scores")(logits_of(net)(x))
+    x = layers.Activation("sigmoid", dtype="float32", name="cell_scores")(logits_layer(net)(x))
     return keras.Model(net.input, x, name=f"{net.name}_cells")
 
 
-def logits_of(net: keras.Model) -> layers.Layer:
+def logits_layer(net: keras.Model) -> layers.Layer:
     """Return the layer before the sigmoid."""
     return net.get_layer("dense_1")
 
 
-def features_of(net: keras.Model) -> layers.Layer:
+def feature_layer(net: keras.Model) -> layers.Layer:
     """Return the layer for Grad-CAM: the ReLU of the last convolution, before normalization and pooling."""
     last = max(int(layer.name.split("_")[1]) for layer in net.layers if layer.name.startswith("conv2d_"))
     return net.get_layer(f"activation_{last}")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import count, repeat
 
 
-def seeds_from(seed: int | None) -> Iterator[int | None]:
+def seed_stream(seed: int | None) -> Iterator[int | None]:
     """Return an endless iterator of seeds, one for each layer.
 
     Layers with the same seed would start from the same weights.
@@ -20,8 +20,8 @@ def seeds_from(seed: int | None) -> Iterator[int | None]:
 
     Examples
     --------
-    >>> seeds = seeds_from(7)
-    >>> next(seeds), next(seeds), next(seeds_from(None))
+    >>> seeds = seed_stream(7)
+    >>> next(seeds), next(seeds), next(seed_stream(None))
     (7, 8, None)
     """
     return repeat(None) if seed is None else count(int(seed))

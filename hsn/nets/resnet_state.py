@@ -39,7 +39,7 @@ def load_encoder(net: keras.Model, state: Mapping[str, np.ndarray]) -> None:
     """
     decoder = tuple(f"{unit}." for unit in (*resunet.DECODER, resunet.HEAD))
     of_encoder = {name: array for name, array in _bare(state).items() if not name.startswith(decoder)}
-    _assign(resunet.encoder_of(net), of_encoder)
+    _assign(resunet.extract_encoder(net), of_encoder)
 
 
 def load(net: keras.Model, state: Mapping[str, np.ndarray]) -> None:
@@ -68,7 +68,7 @@ def load(net: keras.Model, state: Mapping[str, np.ndarray]) -> None:
     _assign(net, _bare(state))
 
 
-def encoder_from(state: Mapping[str, np.ndarray]) -> keras.Model:
+def build_encoder(state: Mapping[str, np.ndarray]) -> keras.Model:
     """Build the encoder of a ResNet `state_dict`, without the classifier.
 
     Parameters
@@ -88,7 +88,7 @@ def encoder_from(state: Mapping[str, np.ndarray]) -> keras.Model:
 
     Examples
     --------
-    >>> encoder_from({})
+    >>> build_encoder({})
     Traceback (most recent call last):
     hsn.errors.InputError: the weights must be of torchvision's ResNet-18, -34 or -50; got stages of 0, 0, 0, 0 \
 blocks; save the state_dict of one of these.
@@ -108,7 +108,7 @@ blocks; save the state_dict of one of these.
         )
     net = resunet.build(1, depth=depth, width=len(bare["conv1.weight"]))
     load_encoder(net, state)
-    return resunet.encoder_of(net)
+    return resunet.extract_encoder(net)
 
 
 def _bare(state):
@@ -118,4 +118,4 @@ def _bare(state):
 
 
 def _assign(net, state):
-    torch_state.assign(net, state, names=[layer.name for layer in net.layers if layer.weights])
+    torch_state.load_state_dict(net, state, names=[layer.name for layer in net.layers if layer.weights])

@@ -14,7 +14,7 @@ import keras
 from keras import layers
 
 from ..errors import InputError
-from .parts import seeds_from
+from .parts import seed_stream
 
 # depth -> number of blocks in the four stages, and whether they are bottlenecks (He et al., CVPR 2016)
 BLOCKS = {18: ((2, 2, 2, 2), False), 34: ((3, 4, 6, 3), False), 50: ((3, 4, 6, 3), True)}
@@ -85,7 +85,7 @@ def build(
             got=sides_px,
             hint="enlarge or pad the images first",
         )
-    seeds = seeds_from(seed)
+    seeds = seed_stream(seed)
     inputs = layers.Input((*(sides_px or (None, None)), 3), name="image")
     x, skips = _encode(inputs, *BLOCKS[depth], width, seeds)
     for unit, skip in zip(DECODER, reversed(skips), strict=True):
@@ -190,23 +190,23 @@ def _torch_initializers(inputs, seeds):
     }
 
 
-def logits_of(net: keras.Model) -> layers.Layer:
+def logits_layer(net: keras.Model) -> layers.Layer:
     """Return the layer before the sigmoid or softmax."""
     return net.get_layer("logits")
 
 
-def encoder_of(net: keras.Model) -> keras.Model:
+def extract_encoder(net: keras.Model) -> keras.Model:
     """Return the encoder of a ResUNet, with shared weights: (N, H, W, 3) -> (N, H / 32, W / 32, 8 or 32 width).
 
     Examples
     --------
-    >>> encoder_of(build(1, depth=18, width=4)).output_shape
+    >>> extract_encoder(build(1, depth=18, width=4)).output_shape
     (None, None, None, 32)
     """
     return keras.Model(net.input, net.get_layer(f"{DECODER[0]}.up").input, name="encoder")
 
 
-def rebuilt(
+def rebuild(
     net: keras.Model, outputs: int, *, sides_px: tuple[int, int] | None = None, seed: int | None = None
 ) -> keras.Model:
     """Build the same net with another head or for other sides, and copy all other weights.
@@ -225,7 +225,7 @@ def rebuilt(
     Examples
     --------
     >>> detector = build(1, depth=18, width=4, seed=0)
-    >>> rebuilt(detector, 2).output_shape
+    >>> rebuild(detector, 2).output_shape
     (None, None, None, 2)
     """
     named = {layer.name: layer for layer in net.layers}

@@ -19,12 +19,12 @@ _COUNTER = "num_batches_tracked"  # a step counter of torch, not used here
 _HINT = "build the net with the options that it was trained with"
 
 
-def fullnet_names(*, layers_per_block: int = 6, blocks: int = 7, bottleneck: bool = False) -> list[str]:
+def fullnet_layer_names(*, layers_per_block: int = 6, blocks: int = 7, bottleneck: bool = False) -> list[str]:
     """Return the layer names of FullNet's released code, in the order of `hsn.nets.fullnet.build`.
 
     Examples
     --------
-    >>> fullnet_names(layers_per_block=1, blocks=1)  # doctest: +NORMALIZE_WHITESPACE
+    >>> fullnet_layer_names(layers_per_block=1, blocks=1)  # doctest: +NORMALIZE_WHITESPACE
     ['conv1.conv', 'conv1.bn', 'blocks.block1.denselayer1.conv.conv', 'blocks.block1.denselayer1.conv.bn',
      'blocks.trans1.conv', 'blocks.trans1.bn', 'conv2']
     """
@@ -38,7 +38,9 @@ def fullnet_names(*, layers_per_block: int = 6, blocks: int = 7, bottleneck: boo
     return [f"{unit}.{part}" for unit in units for part in ("conv", "bn")] + ["conv2"]
 
 
-def assign(net: keras.Model, state: Mapping[str, np.ndarray], *, names: list[str] | None = None) -> None:
+def load_state_dict(
+    net: keras.Model, state: Mapping[str, np.ndarray], *, names: list[str] | None = None
+) -> None:
     """Load the arrays of a `state_dict` into a net.
 
     Parameters
@@ -59,7 +61,7 @@ def assign(net: keras.Model, state: Mapping[str, np.ndarray], *, names: list[str
     Examples
     --------
     >>> net = keras.Sequential([layers.Input((1, 1, 2)), layers.Conv2D(1, 1)])
-    >>> assign(net, {"module.out.weight": np.full((1, 2, 1, 1), 3.0), "module.out.bias": np.ones(1)})
+    >>> load_state_dict(net, {"module.out.weight": np.full((1, 2, 1, 1), 3.0), "module.out.bias": np.ones(1)})
     >>> float(net(np.ones((1, 1, 1, 2)))[0, 0, 0, 0])
     7.0
     """

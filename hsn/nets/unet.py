@@ -13,7 +13,7 @@ import numpy as np
 from keras import layers, ops
 
 from ..errors import InputError
-from .parts import seeds_from
+from .parts import seed_stream
 
 # RGB / 255 of the 28 images: means, and means of the standard deviations of single images.
 MEAN = (0.53955701, 0.38888616, 0.56235658)
@@ -88,7 +88,7 @@ def build(
             got=f"outputs={outputs}, depth={depth}, width={width}",
             hint="leave them out for the small net",
         )
-    seeds = seeds_from(seed)
+    seeds = seed_stream(seed)
     x = inputs = layers.Input((None, None, 3), name="image")
     skipped = []
     for level in range(depth):
@@ -151,6 +151,6 @@ def _convolution(x, channels, side, seeds, **options):
     )(x)
 
 
-def logits_of(net: keras.Model) -> layers.Layer:
+def logits_layer(net: keras.Model) -> layers.Layer:
     """Return the layer before the sigmoid or softmax."""
     return net.get_layer("logits")

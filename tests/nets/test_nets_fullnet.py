@@ -55,7 +55,7 @@ def test_the_logits_equal_the_published_ones():
         kernel = np.random.RandomState(1000 + number).randn(given, taken, rows, columns) * spread
         layer.kernel.assign(kernel.astype("float32").transpose(2, 3, 1, 0))
     image = np.random.RandomState(7).rand(1, 3, 48, 48) - 0.5
-    to_logits = keras.Model(net.input, fullnet.logits_of(net).output)
+    to_logits = keras.Model(net.input, fullnet.logits_layer(net).output)
     logits = ops.convert_to_numpy(to_logits(image.transpose(0, 2, 3, 1).astype("float32"), training=False))[0]
     assert logits.mean() == pytest.approx(91_655.3, rel=1e-3)
     assert logits.std() == pytest.approx(102_286, rel=1e-3)

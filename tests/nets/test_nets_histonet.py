@@ -32,9 +32,9 @@ def test_the_released_net_is_wired_as_published():
     assert {layer.epsilon for layer in net.layers if isinstance(layer, keras.layers.BatchNormalization)} == {
         1e-3
     }
-    assert histonet.features_of(net).output.shape == (None, 56, 56, 256)
-    assert histonet.features_of(net).name == "activation_7"
-    assert histonet.logits_of(net).name == "dense_1"
+    assert histonet.feature_layer(net).output.shape == (None, 56, 56, 256)
+    assert histonet.feature_layer(net).name == "activation_7"
+    assert histonet.logits_layer(net).name == "dense_1"
 
 
 def convolutions(net):
@@ -49,7 +49,7 @@ def convolutions(net):
 def test_each_net_has_its_published_convolutions_and_maps(name, count, maps):
     net = histonet.FAMILY[name](31, width=0.05, input_px=224)
     assert convolutions(net) == count
-    assert histonet.features_of(net).output.shape[1] == maps
+    assert histonet.feature_layer(net).output.shape[1] == maps
     assert net.output_shape == (None, 31)
 
 
@@ -72,12 +72,12 @@ def test_a_seed_repeats_the_initial_weights():
 def test_cells_are_scored_by_the_average_of_their_own_maps(rng):
     nets = [histonet.m2(3, width=0.1, input_px=None, seed=s) for s in (0, 1)]
     for net in nets:  # a second net in one process: names must not collide
-        cells = histonet.over_cells(net, cell_px=32, stride_px=16)
+        cells = histonet.build_cell_classifier(net, cell_px=32, stride_px=16)
         x = rng.normal(size=(1, 64, 80, 3)).astype("float32")
         scores = keras.ops.convert_to_numpy(cells(x, training=False))
         assert scores.shape == (1, 3, 4, 3)
         maps = keras.Model(net.input, net.get_layer("average").input)(x)
-        kernel, bias = histonet.logits_of(net).get_weights()
+        kernel, bias = histonet.logits_layer(net).get_weights()
         cell = keras.ops.convert_to_numpy(maps)[0, 1:3, 2:4].mean(axis=(0, 1)) @ kernel + bias
         np.testing.assert_allclose(scores[0, 1, 2], 1 / (1 + np.exp(-cell)), rtol=1e-4)
 
@@ -85,13 +85,17 @@ def test_cells_are_scored_by_the_average_of_their_own_maps(rng):
 @pytest.mark.parametrize("name", ["m5", "m7"])
 def test_nets_with_other_heads_cannot_score_cells(name, raises_code):
     with raises_code("cells-unsupported-net"):
-        histonet.over_cells(histonet.FAMILY[name](3, width=0.05, input_px=None), cell_px=32, stride_px=16)
+        histonet.build_cell_classifier(
+            histonet.FAMILY[name](3, width=0.05, input_px=None), cell_px=32, stride_px=16
+        )
 
 
 @pytest.mark.parametrize(("cell", "stride"), [(40, 16), (32, 8), (0, 16)])
 def test_cell_sizes_must_be_multiples_of_the_downsampling_factor(cell, stride, raises_code):
     with raises_code("cell-size-invalid"):
-        histonet.over_cells(histonet.m2(3, width=0.05, input_px=None), cell_px=cell, stride_px=stride)
+        histonet.build_cell_classifier(
+            histonet.m2(3, width=0.05, input_px=None), cell_px=cell, stride_px=stride
+        )
 
 
 def test_unsupported_vectorizers_raise(raises_code):

@@ -38,7 +38,7 @@ def in_torchs_order(names):
 
 
 def logits_in(net, image):
-    to_logits = keras.Model(net.input, resunet.logits_of(net).output)
+    to_logits = keras.Model(net.input, resunet.logits_layer(net).output)
     return ops.convert_to_numpy(to_logits(image.astype("float32"), training=False))
 
 
@@ -59,12 +59,12 @@ def test_the_published_sizes(published):
         if unit in part:
             part[unit] += sum(int(np.prod(w.shape)) for w in layer.trainable_weights)
     assert part == {"u5": 2_295_552, "u6": 574_336, "u7": 143_808, "u8": 100_768, "ce": 514}
-    assert trainable(resunet.rebuilt(published, 1)) == 24_399_393
+    assert trainable(resunet.rebuild(published, 1)) == 24_399_393
 
 
 @pytest.mark.parametrize(("depth", "encoder"), [(18, 11_689_512), (34, 21_797_672), (50, 25_557_032)])
 def test_every_encoder_has_the_size_of_torchvision_without_classifier(depth, encoder):
-    net = resunet.encoder_of(resunet.build(1, depth=depth))
+    net = resunet.extract_encoder(resunet.build(1, depth=depth))
     assert trainable(net) == encoder - (net.output_shape[-1] + 1) * 1000
 
 
@@ -173,7 +173,7 @@ def test_any_size_equals_the_operations_of_torch(depth, sides, rng):
 
 def test_nets_with_and_without_given_sides_are_equal_at_multiples_of_32(rng):
     given = resunet.build(2, depth=18, width=4, sides_px=(64, 96), seed=3)
-    opened = resunet.rebuilt(given, 2)
+    opened = resunet.rebuild(given, 2)
     assert opened.input_shape == (None, None, None, 3)
     image = rng.normal(size=(1, 64, 96, 3))
     np.testing.assert_allclose(logits_in(opened, image), logits_in(given, image), rtol=1e-4, atol=1e-5)
@@ -188,7 +188,7 @@ def test_output_is_probabilities_of_the_size_of_the_image(outputs, rng):
     assert 0 < probabilities.min() < probabilities.max() < 1
     if outputs > 1:
         np.testing.assert_allclose(probabilities.sum(axis=-1), 1, rtol=1e-5)
-    assert resunet.logits_of(net).output.shape[-1] == outputs
+    assert resunet.logits_layer(net).output.shape[-1] == outputs
 
 
 def test_the_initialization_equals_torch_and_repeats_with_a_seed():
@@ -227,12 +227,12 @@ def test_dropout_is_spatial_and_follows_each_unit_of_the_decoder():
 def test_rebuilding_changes_only_the_head(depth, rng):
     net = resunet.build(1, depth=depth, width=2, dropout=0.2, seed=1)
     resnet_state.load(net, state_of(net, rng))
-    other = resunet.rebuilt(net, 2, seed=5)
-    again = resunet.rebuilt(other, 1, seed=6)
+    other = resunet.rebuild(net, 2, seed=5)
+    again = resunet.rebuild(other, 1, seed=6)
     for layer in (layer for layer in net.layers if layer.weights):
         for mine, theirs in zip(layer.get_weights(), again.get_layer(layer.name).get_weights(), strict=True):
             assert (mine == theirs).all() == (layer.name != "ce"), layer.name
-    same = resunet.rebuilt(net, 1)
+    same = resunet.rebuild(net, 1)
     assert all((a == b).all() for a, b in zip(net.get_weights(), same.get_weights(), strict=True))
     rates = [layer.rate for layer in other.layers if isinstance(layer, keras.layers.SpatialDropout2D)]
     assert rates == [0.2] * 8
@@ -242,11 +242,11 @@ def test_rebuilding_changes_only_the_head(depth, rng):
 def test_resnet_weights_change_only_the_encoder(prefix, rng):
     net = resunet.build(1, depth=18, width=2, seed=1)
     decoder = net.get_layer("u8.conv1.conv").get_weights()
-    state = {k: v + 1 for k, v in state_of(resunet.encoder_of(net), rng).items()}
+    state = {k: v + 1 for k, v in state_of(resunet.extract_encoder(net), rng).items()}
     resnet = {f"{prefix}{k}": v for k, v in state.items()}
     resnet |= {f"{prefix}fc.weight": np.ones((9, 16)), f"{prefix}bn1.num_batches_tracked": np.int64(7)}
     resnet_state.load_encoder(net, resnet)
-    loaded = state_of(resunet.encoder_of(net))
+    loaded = state_of(resunet.extract_encoder(net))
     assert all((loaded[k] == v).all() for k, v in state.items())
     assert all(
         (a == b).all() for a, b in zip(decoder, net.get_layer("u8.conv1.conv").get_weights(), strict=True)
@@ -269,7 +269,7 @@ def test_weights_of_another_net_raise_and_change_nothing(raises_code):
     with raises_code("state-dict-array"):
         resnet_state.load(net, state_of(resunet.build(2, depth=18, width=2)))
     with raises_code("state-dict-array"):
-        resnet_state.load(net, state_of(resunet.encoder_of(net)))
+        resnet_state.load(net, state_of(resunet.extract_encoder(net)))
     assert all((a == b).all() for a, b in zip(before, net.get_weights(), strict=True))
 
 
@@ -282,22 +282,22 @@ def test_saving_and_loading_round_trips(tmp_path, rng):
     image = rng.normal(size=(1, 49, 70, 3))
     assert again.output_shape == (None, 49, 70, 1)
     np.testing.assert_array_equal(logits_in(again, image), logits_in(net, image))
-    opened = resunet.rebuilt(again, 2)  # names and options survive the file
+    opened = resunet.rebuild(again, 2)  # names and options survive the file
     assert opened.input_shape == (None, None, None, 3)
 
 
 @pytest.mark.parametrize("depth", [18, 34, 50])
 def test_an_encoder_is_built_from_its_weights_alone(depth, rng, raises_code):
-    encoder = resunet.encoder_of(resunet.build(1, depth=depth, width=4, seed=1))
+    encoder = resunet.extract_encoder(resunet.build(1, depth=depth, width=4, seed=1))
     state = state_of(encoder, rng)
-    found = resnet_state.encoder_from({f"module.{k}": v for k, v in state.items()})
+    found = resnet_state.build_encoder({f"module.{k}": v for k, v in state.items()})
     assert found.output_shape[-1] == (128 if depth == 50 else 32)
     loaded = state_of(found)
     assert all((loaded[k] == v).all() for k, v in state.items())
     with raises_code("resnet-unknown"):
-        resnet_state.encoder_from({k: v for k, v in state.items() if not k.startswith("layer1")})
+        resnet_state.build_encoder({k: v for k, v in state.items() if not k.startswith("layer1")})
     with raises_code("resnet-unknown"):
-        resnet_state.encoder_from({k: v for k, v in state.items() if k != "conv1.weight"})
+        resnet_state.build_encoder({k: v for k, v in state.items() if k != "conv1.weight"})
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def test_output_is_probabilities_of_the_size_of_the_image(outputs, rng):
     assert 0 < probabilities.min() < probabilities.max() < 1
     if outputs > 1:
         np.testing.assert_allclose(probabilities.sum(axis=-1), 1, rtol=1e-5)
-    assert unet.logits_of(net).output.shape[-1] == outputs
+    assert unet.logits_layer(net).output.shape[-1] == outputs
 
 
 def test_the_initialization_equals_torch_and_repeats_with_a_seed():

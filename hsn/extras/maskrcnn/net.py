@@ -9,7 +9,7 @@ import keras
 from keras import layers
 
 from ...errors import InputError
-from ...nets.parts import seeds_from
+from ...nets.parts import seed_stream
 from .align import Align
 from .presets import LEAN
 
@@ -57,7 +57,7 @@ class _LayerFactory:
     """Creates layers with initial weights from one seed."""
 
     def __init__(self, seed):
-        self._seeds = seeds_from(seed)
+        self._seeds = seed_stream(seed)
 
     def _initializer(self, stddev=None, relu=True):
         seed = next(self._seeds)

@@ -15,7 +15,7 @@ from keras import layers, ops
 
 from ...checks import one_of
 from ...errors import InputError
-from ...nets.parts import seeds_from
+from ...nets.parts import seed_stream
 
 BLOCKS = 4  # followed by one more convolution
 MARGIN_PX = 5  # five 3x3 convolutions without padding
@@ -149,7 +149,7 @@ def _seeds(filters, seed):
             got=filters,
             hint="leave it out for the published 32",
         )
-    return seeds_from(seed)
+    return seed_stream(seed)
 
 
 def _block(x, filters, activation, seeds):
