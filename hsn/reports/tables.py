@@ -1,7 +1,7 @@
 """Write scores as CSV, with the file names of HistoSegNet's release."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -123,7 +123,7 @@ def _cell(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def text_table(heading, rows):
+def text_table(heading: Iterable[Any], rows: Iterable[Iterable[Any]]) -> str:
     """Return lines of text in columns.
 
     Examples
@@ -132,7 +132,7 @@ def text_table(heading, rows):
     class  IoU
     G.O    0.5
     """
-    rows = [tuple(map(str, row)) for row in (heading, *rows)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    padded = ("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in rows)
+    cells = [tuple(map(str, row)) for row in (heading, *rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    padded = ("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in cells)
     return "\n".join(line.rstrip() for line in padded)

@@ -137,7 +137,7 @@ def test_a_damaged_file_stops_nothing(run):
         (["said", "true", "--taxonomy", "gals"], "taxonomy-unknown"),
         (["said", "empty", "--taxonomy", "glas"], "folder-without-images"),
         (["said", "other", "--taxonomy", "glas"], "pairs-missing"),
-        (["said", "true", "--taxonomy", "adp-func", "--objects", "T"], "input"),
+        (["said", "true", "--taxonomy", "adp-func", "--objects", "T"], "truth-objects-taxonomy"),
     ],
 )
 def test_what_cannot_be_scored_is_one_sentence(run, options, code):
