@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hsn.data.setup import DataSummary, taxonomy_of
 
 from hsn import taxonomies
+from hsn.data.setup import DataSummary, taxonomy_of
 from hsn.images.read import read, write
 
 SIDE_PX = 32

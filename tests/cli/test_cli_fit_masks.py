@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hsn.data.setup import DataSummary, FitRequest
 
 from hsn.annotations.label_files import read_labels, write_labels
+from hsn.data.setup import DataSummary, FitRequest
 from hsn.images.read import read, write
 from hsn.stains.normalizers import fit_normalizer
 from hsn.supervision import masks
