@@ -41,10 +41,11 @@ SEEDS = (0,)  # of first-stage nets; more of them make better pseudo-masks and c
 STRENGTHS = ((1.0, 1.0), (1.0, 1.2), (1.0, 1.4), (1.0, 1.7))  # tried on validation
 TAXONOMY = replace(taxonomies.GLAS, other=None, forced=())  # the net sees both classes
 
-LICENSE = "trained on GlaS (MICCAI 2015 challenge, Warwick-QU), which is for research only; so is this net"
+LICENSE = "research only, like GlaS (MICCAI 2015 challenge)"
 DATA_NOTE = (
     "tags (gland shown, other tissue shown; from a quarter of the area on) of crops of 48 x 48 px at 1.24 um/px, every"
-    " 32 px, of 67 of the 85 GlaS training images; 18 others (patients 3, 5, 7, 14, 15) chose epochs and strength"
+    " 32 px, of 67 of the 85 GlaS training images; 18 others (patients 3, 5, 7, 14, 15) for the choice of"
+    " epochs and class weight in pseudo-masks"
 )
 
 

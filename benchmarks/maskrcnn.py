@@ -112,7 +112,7 @@ def ship(config, out):
         name=NAME, method="selected", classes=config.classes, mpp=config.mpp, taxonomies=("nuclei",),
         thresholds=(config.detector.least_score,) * 2, source="benchmarks/maskrcnn.py train",
         normalization=models.Normalization(mean=config.mean, std=config.std), license=bench.TERMS["nuclei"],
-        data=bench.TAUGHT_BY["nuclei"].replace("how objects are told apart", "the score that counts"),
+        data=bench.TAUGHT_BY["nuclei"].replace("post-processing", "score threshold"),
         scores={"validation_pq": kept["validation_pq"], "validation AJI": value},
         notes=f"Mask R-CNN, lean preset; epoch {kept['epoch']} of {len(rows['epochs'])} was kept, by validation aji",
     )  # fmt: skip

@@ -183,15 +183,15 @@ CHOICES = {
 CHOICES["organs"] = CHOICES["nuclei"]
 SHIPPED = {"glas": "glas-masks", "nuclei": "nuclei-masks", "organs": "nuclei-masks"}
 TERMS = {
-    "glas": "trained on GlaS (MICCAI 2015 challenge, Warwick-QU), which is for research only; so is this net",
-    "nuclei": "CC BY-NC-SA 4.0, as the images it learned from (Kumar 2017): not for commercial use",
-    "organs": "CC BY-NC-SA 4.0, as the images it learned from (Kumar 2017, Mahbod 2021): not for commercial use",
+    "glas": "research only, like GlaS (MICCAI 2015 challenge)",
+    "nuclei": "CC BY-NC-SA 4.0, like its training images (Kumar 2017)",
+    "organs": "CC BY-NC-SA 4.0, like its training images (Kumar 2017, Mahbod 2021)",
 }
 TAUGHT_BY = {
-    "glas": "gland outlines of 67 of the 85 GlaS training images; the 18 others (patients 3, 5, 7, 14, 15) chose the"
-    " epoch and how objects are told apart",
+    "glas": "gland outlines of 67 of the 85 GlaS training images; the 18 others (patients 3, 5, 7, 14, 15) for the"
+    " choice of epoch and post-processing",
     "nuclei": "nuclei of 12 images of MultiOrgan (Kumar 2017: breast, kidney, liver, prostate), FullNet's split; its 4"
-    " validation images chose the epoch and how objects are told apart",
+    " validation images for the choice of epoch and post-processing",
 }
 TAUGHT_BY["organs"] = (
     f"{TAUGHT_BY['nuclei']}; then also nuclei of 22 images of CryoNuSeg (Mahbod 2021, frozen sections of ten organs),"

@@ -274,7 +274,7 @@ def choose(net, config):
     return config.changed(waist_um=best), values[best]
 
 
-TERMS = "CC BY-NC-SA 4.0, as the images it learned from (Kumar 2017): not for commercial use"
+TERMS = "CC BY-NC-SA 4.0, like its training images (Kumar 2017)"
 
 
 def ship(args):
@@ -285,7 +285,7 @@ def ship(args):
         "name": "nuclei-points", "license": TERMS, "source": "benchmarks/points.py train",
         "data": f"clicks on {args.ratio:.0%} of the nuclei (seed {args.seed}, without replacement) of 12 images of"
         " MultiOrgan (Kumar 2017: breast, kidney, liver, prostate), FullNet's split; clicks on all nuclei of its 4"
-        " validation images chose the epochs of detection and the depth of waists",
+        " validation images for the choice of detection epoch and h-maxima height",
         "scores": {**model.card.scores, "validation F1 of objects that hold one click": value},
     })  # fmt: skip
     models.save(PRETRAINED / "nuclei-points", model.net, card, config.as_dict(), half=True)
