@@ -23,7 +23,7 @@ import numpy as np
 
 from hsn import models, tags, taxonomies
 from hsn.annotations.colors import resize_labels
-from hsn.annotations.tags import tags_from_labels
+from hsn.annotations.tag_files import tags_from_labels
 from hsn.data import glas
 from hsn.images import tiles
 from hsn.images.read import resample
@@ -66,7 +66,7 @@ def tagged_tiles(pairs):
         places = range(0, TILE_PX - CELL_PX + 1, STRIDE_PX)
         for tile in tiles.cut(labels, rows, columns, TILE_PX):
             cells = tiles.cut(tile, places, places, CELL_PX)
-            shown = [tags_from_labels(cell, 2, least_fraction=LEAST_FRACTION) for cell in cells]
+            shown = [tags_from_labels(cell, 2, min_fraction=LEAST_FRACTION) for cell in cells]
             grids.append(np.reshape(shown, (len(places), len(places), 2)))
     return np.stack(images), np.stack(grids)
 

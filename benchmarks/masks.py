@@ -33,7 +33,7 @@ from skimage.filters import threshold_otsu
 from skimage.measure import regionprops
 
 from hsn import models, taxonomies
-from hsn.annotations.instances import objects_of
+from hsn.annotations.instances import label_components
 from hsn.data import cryonuseg, glas, multiorgan
 from hsn.images.tiles import enlarge
 from hsn.metrics.intervals import interval
@@ -265,7 +265,7 @@ def nuclei_scores(truth, prediction):
 def pixel_scores(truth, prediction):
     """Pixels and counts of one image, as the U-Nets' notebooks count: 4-connected parts of either mask."""
     mask, found = truth > 0, prediction > 0
-    numbers = [int(objects_of(m).max()) for m in (mask, found)]
+    numbers = [int(label_components(m).max()) for m in (mask, found)]
     return {"TP": int((mask & found).sum()), "FP": int((~mask & found).sum()), "FN": int((mask & ~found).sum()),
             "true": numbers[0], "counted": numbers[1],
             "deviation": float(count_deviation(numbers[:1], numbers[1:])[0])}  # fmt: skip

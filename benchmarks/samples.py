@@ -16,7 +16,7 @@ import numpy as np
 from hsn import taxonomies
 from hsn.annotations.colors import resize_labels, to_colors
 from hsn.annotations.label_files import write_labels
-from hsn.annotations.tags import tags_from_labels
+from hsn.annotations.tag_files import tags_from_labels
 from hsn.data import adp, glas
 from hsn.data.made import tissue
 from hsn.files import atomic_write
@@ -54,7 +54,7 @@ def patches(root):
         for folder, key in (("morph", "adp-morph"), ("func", "adp-func")):
             taxonomy, labels = taxonomies.get(key), made.labels[key]
             write(truth / folder / name, to_colors(labels, taxonomy))
-            tags = tags_from_labels(labels, len(taxonomy), least_fraction=0.002)
+            tags = tags_from_labels(labels, len(taxonomy), min_fraction=0.002)
             present |= {n for n, tag in zip(taxonomy.names, tags, strict=True) if tag}
         rows.append([name, *(int(column in present) for column in columns)])
     with atomic_write(truth / "gt_labels.csv") as temporary, temporary.open("w", newline="") as file:

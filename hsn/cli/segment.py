@@ -54,7 +54,7 @@ def _one(path, out, name, model, *, taxonomy, mpp):
     """Segment one image, write its files, and return what the JSON says."""
     import json
 
-    from ..annotations.label_files import MOST_IN_PNG, write_labels
+    from ..annotations.label_files import MAX_PNG_LABEL, write_labels
     from ..files import atomic_write
     from ..images.read import read, write
     from ..reports.overlay import painted
@@ -65,7 +65,7 @@ def _one(path, out, name, model, *, taxonomy, mpp):
     result = segment(image, model, taxonomy=taxonomy, mpp=mpp)
     told_apart = result.instances is not None
     number = int(result.instances.max()) if told_apart else 0
-    kinds = _KINDS | ({"instances": ".png" if number <= MOST_IN_PNG else ".tif"} if told_apart else {})
+    kinds = _KINDS | ({"instances": ".png" if number <= MAX_PNG_LABEL else ".tif"} if told_apart else {})
     files = {kind: out / kind / f"{name}{suffix}" for kind, suffix in kinds.items()}
     about = {
         "image": path,

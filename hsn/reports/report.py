@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.progress import track
 
 from ..annotations.colors import to_colors
-from ..annotations.instances import objects_of
-from ..annotations.label_files import MOST_IN_PNG, write_labels
+from ..annotations.instances import label_components
+from ..annotations.label_files import MAX_PNG_LABEL, write_labels
 from ..data.sample import Sample
 from ..errors import InputError
 from ..images.read import write as write_image
@@ -196,10 +196,10 @@ class _Pictures:
         tissue = taxonomy.classes[taxonomy.index(name)]
         word = (tissue.meaning or tissue.name).replace(" ", "_")
         mask = final == taxonomy.index(name)
-        numbered = objects_of(mask) if told is None else told
+        numbered = label_components(mask) if told is None else told
         for kind, labels in (("single", mask), ("multi", numbered)):
             # The release writes 8-bit BMP, in which no number above 255 survives.
-            suffix = ".bmp" if labels.max() <= 255 else ".png" if labels.max() <= MOST_IN_PNG else ".tif"
+            suffix = ".bmp" if labels.max() <= 255 else ".png" if labels.max() <= MAX_PNG_LABEL else ".tif"
             path = folder / f"{kind}_{word}" / f"{self._name}{suffix}"
             write_labels(path, labels)
             yield path

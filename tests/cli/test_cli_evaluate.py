@@ -127,7 +127,7 @@ def test_a_damaged_file_stops_nothing(run):
     result = run("evaluate", "said", "true", "--taxonomy", "glas", "--json")
     assert result.exit_code == 1
     assert result.said["taxonomies"]["glas"]["images"] == 1
-    assert "true/b.png cannot be read as an image" in result.stderr
+    assert "true/b.png must be a complete PNG" in result.stderr
 
 
 @pytest.mark.parametrize(

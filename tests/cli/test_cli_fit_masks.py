@@ -91,7 +91,7 @@ def test_files_without_a_partner_and_bad_ones_are_left_out_and_named(run, folder
     assert [path.name for path in spy["annotations"]] == ["0.png", "2.png", "3.xml"]
     assert "lonely.png: has no mask of its name" in result.stderr
     assert "other.png: has no image of its name" in result.stderr
-    assert "1.png is not of the size of its image; expected (48, 64), received (47, 47)" in result.stderr
+    assert "1.png must have the size of its image, (48, 64); got (47, 47)" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -107,8 +107,8 @@ def test_files_without_a_partner_and_bad_ones_are_left_out_and_named(run, folder
         (["--masks", "masks", "--stain", "vahadane"], "no such normalization of stains; expected one of reinhard"),
         (["masks", "--tags", "names", "--stain", "macenko"], "belong to --tags; expected --stain with --masks only"),
         (["--masks", "masks", "--out", "my net"], "takes its name from its folder"),
-        (["--masks", "masks/images"], "holds no image with its mask"),
-        (["--masks", "nowhere"], "nowhere is no folder"),
+        (["--masks", "masks/images"], "masks/images must contain images, and label images"),
+        (["--masks", "nowhere"], "nowhere must be a folder"),
         (["--masks", "masks", "--taxonomy", "adp-func"], "one class beside everything else"),
         (["--masks", "masks", "--validation", "1"], "images must remain to learn from"),
     ],

@@ -185,7 +185,7 @@ def test_patches_that_nobody_outlined_and_bad_ones_are_left_out_and_named(run, f
     result = run("fit", "--selected", folder, "--out", "mine", *QUICK)
     assert names(spy["images"]) == ["0.png", "1.png", "2.png"]
     assert "3.png: has no mask of its name" in result.stderr
-    assert "4.png is not of the size of its image" in result.stderr
+    assert "4.png must have the size of its image" in result.stderr
     assert "5.png cannot be painted anew (--synthetic 0 paints nothing): the patch has not" in result.stderr
     run("fit", "--selected", folder, "--synthetic", "0", "--out", "mine", *QUICK)
     assert names(spy["images"]) == ["0.png", "1.png", "2.png", "5.png"]
@@ -215,7 +215,7 @@ def test_a_choice_that_was_killed_goes_on(run, tissue, monkeypatch):
         (["--selected", "nowhere"], "nowhere holds no patches yet; expected patches and their masks, or images"),
         (["nowhere", "--selected", "empty"], "there is no image to choose from"),
         (["--selected", "empty"], "empty holds no patches yet"),
-        (["--selected", "chosen/patches/1.png"], "chosen/patches/1.png is no folder"),
+        (["--selected", "chosen/patches/1.png"], "chosen/patches/1.png must be a folder"),
         (["--selected", "bare"], "no patch of bare is outlined yet; expected masks named like the patches, received "
                                  "a.png has no mask of its name; now outline every nucleus"),
         (["--selected", "chosen", "--masks", "chosen"], "one of --tags, --points, --selected, --masks, received"),

@@ -103,7 +103,7 @@ def test_a_picture_without_tissue_of_note(tmp_path):
     ("change", "words"),
     [
         ({"stages": {}}, "a summary needs labels; expected at least one stage"),
-        ({"stages": {"CRF": np.full((60, 90), 5)}}, "`CRF` names a class that the taxonomy lacks"),
+        ({"stages": {"CRF": np.full((60, 90), 5)}}, "`CRF` must be class indices"),
         ({"stages": {"CRF": np.zeros((60, 91), int)}}, "labels must cover the image"),
         ({"evidence": np.zeros((60, 90, 4))}, "evidence has one map a class.*stitch it"),
         ({"truth": np.full((4, 4), 9)}, "`truth` names a class"),

@@ -11,7 +11,7 @@ import pytest
 from hsn import InputError, models, points, segment
 from hsn.annotations import points as point_files
 from hsn.annotations.label_files import read_labels
-from hsn.annotations.sampling import from_instances, sample
+from hsn.annotations.sampling import points_from_instances, sample_points
 from hsn.data import made
 from hsn.images.read import write
 from hsn.nets import resunet
@@ -36,7 +36,7 @@ def net(seed=0):
 
 def tissue(count=3, side=64, ratio=0.5):
     drawn = [made.tissue(seed, (side, side), mpp=MPP) for seed in (0, 1, 4, 5, 6)[:count]]
-    clicks = [sample(from_instances(d.instances), ratio, rng_or_seed=0) for d in drawn]
+    clicks = [sample_points(points_from_instances(d.instances), ratio, rng_or_seed=0) for d in drawn]
     return [d.image for d in drawn], clicks
 
 
@@ -248,7 +248,7 @@ def test_the_rim_is_unknown_or_black_background():
     ("change", "words"),
     [
         (lambda i, c: (i[:1], c), "images and points must belong together; expected points for 1 images, received 3"),
-        (lambda i, c: (i, [*c[:2], [[70, 5]]]), "points of image 0002 lie outside of the image"),
+        (lambda i, c: (i, [*c[:2], [[70, 5]]]), "points of image 0002 must be"),
         (lambda i, c: (i, [c[0], [], []]), "there is no click to learn from"),
         (lambda i, c: (i[:1], c[:1]), "images must remain to learn from"),
         (lambda i, c: (i, [c[0], c[1], points.Given(c[2], background=np.zeros((3, 3), bool))]),
