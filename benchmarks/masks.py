@@ -233,7 +233,7 @@ def ship(task, out, views):
     config, value = choose(task, model.net, config.changed(views=views or config.views))
     measure = "mean of object F1 and Dice" if task == "glas" else "AJI"
     card = model.card.model_copy(update={
-        "name": SHIPPED[task], "licence": TERMS[task], "data": TAUGHT_BY[task], "source": "benchmarks/masks.py train",
+        "name": SHIPPED[task], "license": TERMS[task], "data": TAUGHT_BY[task], "source": "benchmarks/masks.py train",
         "thresholds": (config.inside or 0.5,) * len(config.classes),
         "scores": {**model.card.scores, f"validation {measure}": value},
     })  # fmt: skip

@@ -8,6 +8,10 @@ from pathlib import Path
 
 from .errors import InputError
 
+# The shipped nets: in the package when installed from a wheel, beside it in a checkout.
+_INSTALLED = Path(__file__).parent / "pretrained"
+PRETRAINED = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parents[1] / "pretrained"
+
 
 @contextmanager
 def atomic_write(path: Path | str) -> Iterator[Path]:

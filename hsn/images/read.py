@@ -63,7 +63,7 @@ def read(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     Raises
     ------
     InputError
-        "file-unreadable", "file-empty", "image-format", "image-damaged", "image-too-large", "image-not-rgb",
+        "file-not-readable", "file-empty", "image-format", "image-damaged", "image-too-large", "image-not-rgb",
         "image-bit-depth" or "image-transparent".
 
     Notes
@@ -115,7 +115,7 @@ def _find_decoder(path: Path) -> type[ImageFile.ImageFile]:
     except OSError as error:
         folder = path.is_dir()
         raise InputError(
-            "file-unreadable",
+            "file-not-readable",
             f"{path} must be an image file",
             got="a folder" if folder else error.strerror,
             hint="list its images with hsn.images.read.list_images" if folder else "check the path",

@@ -275,7 +275,7 @@ def test_weights_of_another_net_are_refused_and_change_nothing():
 
 def test_a_folder_gives_back_what_was_saved(tmp_path, rng):
     net = resunet.build(1, depth=18, width=4, sides_px=(49, 70), seed=1)
-    card = models.Card(name="clicks", supervision="tags", classes=("nucleus",), thresholds=(0.5,), mpp=0.25,
+    card = models.Card(name="clicks", method="tags", classes=("nucleus",), thresholds=(0.5,), mpp=0.25,
                         taxonomies=("nuclei",), normalization=models.Normalization(mean=193, std=56))  # fmt: skip
     models.save(tmp_path / "clicks", net, card, {})
     again = models.load(tmp_path / "clicks").net

@@ -88,7 +88,7 @@ def test_the_folder_explains_itself(whole, tissue):
     ]  # fmt: skip
     assert sorted(path.name for path in (out / "synthetic").iterdir()) == ["0000", "0002"]
     card = models.Card.read(out)
-    assert card.supervision == "selected"
+    assert card.method == "selected"
     assert card.notes.startswith("learned from 2 annotated patches, 4 synthetic pairs and ")
     assert f"of round {rounds['kept']} of 0 to 1 was kept" in card.notes
     for name in ("run.json", "start.weights.h5", "synthetic/", "rounds/K/", "pseudo/K/", "rounds.json"):
