@@ -150,10 +150,7 @@ def test_clicks_can_be_chosen_by_class(run, folder, spy):
     run("fit", "--points", folder, "--label", "nucleus", "--out", "mine", *QUICK)
     assert [path.stem for path in spy["images"]] == ["2"]
     result = run("fit", "--points", folder, "--label", "tumour", "--out", "mine", *QUICK)
-    assert (
-        "2.geojson: 'nucleus'; got 'tumour'"
-        in result.stderr
-    )
+    assert "2.geojson: 'nucleus'; got 'tumour'" in result.stderr
 
 
 def test_bad_files_are_left_out_and_named(run, folder, spy):
