@@ -46,7 +46,7 @@ def main():
 
 def coverage(n, work):
     """Print a table: how the choice is made, against what it reaches."""
-    samples = multiorgan.images(DATA, "train")
+    samples = multiorgan.list_samples(DATA, "train")
     encoders = {
         "texture": of_texture(),
         "glas-tags": of_shipped("glas-tags"),

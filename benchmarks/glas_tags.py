@@ -52,7 +52,7 @@ DATA_NOTE = (
 
 def samples(split):
     """Images and labels of a split."""
-    return [(s.image(), s.truth(TAXONOMY)[0]) for s in glas.images(DATA, split)]
+    return [(s.image(), s.truth(TAXONOMY)[0]) for s in glas.list_samples(DATA, split)]
 
 
 def tagged_tiles(pairs):

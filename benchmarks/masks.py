@@ -118,11 +118,11 @@ def fresh_net(task, outputs, *, width=16):
 def training_samples(task):
     """Samples to learn from and to validate on."""
     if task == "glas":
-        return glas.images(DATA / "glas", "learn"), glas.images(DATA / "glas", "validation")
+        return glas.list_samples(DATA / "glas", "learn"), glas.list_samples(DATA / "glas", "validation")
     name, room = ("cryonuseg", cryonuseg) if task == "cryonuseg" else ("multiorgan", multiorgan)
     learned, held_out = room.images(DATA / name, "train"), room.images(DATA / name, "validation")
     if task == "organs":
-        learned = [*learned, *cryonuseg.images(DATA / "cryonuseg", "train")]
+        learned = [*learned, *cryonuseg.list_samples(DATA / "cryonuseg", "train")]
     return learned, held_out
 
 
@@ -307,15 +307,15 @@ def score(task, out, stain, views):
 
     if task == "glas":
         splits, of, means = (
-            {"test A": glas.images(DATA / "glas", "testA")},
+            {"test A": glas.list_samples(DATA / "glas", "testA")},
             gland_scores,
             ("F1", "Dice", "Hausdorff"),
         )
     elif task in ("nuclei", "organs", "fullnet"):
-        splits = {split: multiorgan.images(DATA / "multiorgan", split) for split in ("testA", "testB")}
+        splits = {split: multiorgan.list_samples(DATA / "multiorgan", split) for split in ("testA", "testB")}
         of, means = nuclei_scores, ("AJI", "Dice", "F1", "SQ", "PQ")
     else:
-        splits = {"validation": cryonuseg.images(DATA / "cryonuseg", "validation")}
+        splits = {"validation": cryonuseg.list_samples(DATA / "cryonuseg", "validation")}
         of, means = pixel_scores, ("deviation",)
     everything = []
     for split, samples in splits.items():

@@ -48,7 +48,7 @@ SPLITS = {"same organs": ("testA",), "other organs": ("testB",), "all": ("testA"
 
 def samples(*splits):
     """Samples of some splits, in their order."""
-    return [each for split in splits for each in multiorgan.images(DATA / "multiorgan", split)]
+    return [each for split in splits for each in multiorgan.list_samples(DATA / "multiorgan", split)]
 
 
 def clicks(ratio, seed):

@@ -4,7 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..errors import InputError
 from .label_files import RASTERS
@@ -141,7 +141,7 @@ def pair_by_name(
         )
     images, annotations = _group_by_name(folder, annotated, besides)
     pairs, alone, spare = [], [], []
-    for name in sorted(images.keys() | annotations.keys(), key=_natural_key):
+    for name in sorted(images.keys() | annotations.keys(), key=natural_key):
         pictures, (used, unused) = images.get(name, []), preferred(annotations.get(name, []))
         spare += unused
         if len(pictures) == len(used) == 1:
@@ -183,5 +183,12 @@ def _group_by_name(
     return images, annotations
 
 
-def _natural_key(name: str) -> list[tuple[Any, ...]]:
+def natural_key(name: str) -> list[tuple[int, str]]:
+    """Return a sort key for natural order.
+
+    Examples
+    --------
+    >>> sorted(["train_10.png", "train_2.png"], key=natural_key)
+    ['train_2.png', 'train_10.png']
+    """
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]

@@ -165,7 +165,7 @@ def test_refusals(raises_code):
 def scores(data, rule, ratio=1.0):
     """Share of known pixels that are wrong, share that is known, mean Dice of the nuclei; Kumar's training images."""
     counts, dice = np.zeros(3), []
-    for one in multiorgan.images(data / "multiorgan", "train"):
+    for one in multiorgan.list_samples(data / "multiorgan", "train"):
         truth = mask_files.read(one.instances_path, None)
         points = sample_points(points_from_instances(truth), ratio, rng_or_seed=0)
         target, weight = cluster_label(read(one.image_path), points, rule=rule)

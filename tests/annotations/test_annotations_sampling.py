@@ -79,7 +79,7 @@ def test_a_ratio_is_a_share(ratio, raises_code):
 @pytest.mark.slow
 def test_every_nucleus_of_kumar_has_a_pixel_of_its_own(data):
     count = 0
-    for one in multiorgan.images(data / "multiorgan", "train"):
+    for one in multiorgan.list_samples(data / "multiorgan", "train"):
         points = points_from_instances(mask_files.read(one.instances_path, None))
         assert len(np.unique(points, axis=0)) == len(points)
         count += len(points)

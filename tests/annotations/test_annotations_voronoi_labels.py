@@ -102,7 +102,7 @@ def test_refusals(raises_code):
 @pytest.mark.slow
 def test_the_published_share_of_lines_on_real_nuclei(data):
     on_nuclei = lines = 0
-    for one in multiorgan.images(data / "multiorgan", "train"):
+    for one in multiorgan.list_samples(data / "multiorgan", "train"):
         truth = mask_files.read(one.instances_path, None)
         points = points_from_instances(truth)
         found = voronoi_edges(*nearest_points(points, truth.shape)[1])

@@ -10,7 +10,7 @@ import pytest
 
 from hsn.annotations.label_files import read_labels, write_labels
 from hsn.cli import choose as cli_choose
-from hsn.data import made
+from hsn.data import synthetic
 from hsn.images.read import read, write
 from hsn.supervision import selected
 from hsn.supervision.selected import Preset
@@ -36,7 +36,7 @@ def quickest(monkeypatch):
 def folder():
     """Three patches of drawn tissue, outlined: two label images in a folder of their own, one beside its patch."""
     for k, seed in enumerate(PATCHES):
-        drawn = made.tissue(seed, (64, 64), mpp=MPP)
+        drawn = synthetic.draw_tissue(seed, (64, 64), mpp=MPP)
         write(Path(f"chosen/patches/{k}.png"), drawn.image)
         write_labels(Path(f"chosen/labels/{k}.png" if k else "chosen/patches/0_mask.png"), drawn.instances)
     return Path("chosen")

@@ -8,7 +8,7 @@ import pytest
 
 from hsn import InputError
 from hsn.annotations.sampling import points_from_instances
-from hsn.data import made
+from hsn.data import synthetic
 from hsn.losses.crf import energies
 from hsn.supervision.points import Config, TrainConfig, loss, published, quick, radius_of, targets
 from hsn.supervision.points.crops import BLACK_BACKGROUND
@@ -18,7 +18,7 @@ from hsn.types import Targets
 
 
 def test_clicks_are_nuclei_and_between_them_is_none():
-    drawn = made.tissue(1, (96, 96), mpp=0.5)
+    drawn = synthetic.draw_tissue(1, (96, 96), mpp=0.5)
     points = points_from_instances(drawn.instances, place="inside")
     target, weight = targets(drawn.image, points, quick())
     assert target.shape == weight.shape == (96, 96, 2)
