@@ -64,7 +64,7 @@ def confusion_picture(counts, names, *, title=""):
     Parameters
     ----------
     counts : int array, shape (C, C) or (C + 1, C)
-        From `hsn.metrics.counts.confusion`; a last row of unlisted pixels is drawn as one.
+        From `hsn.metrics.counts.confusion_matrix`; a last row of unlisted pixels is drawn as one.
     names : sequence of str
         The C classes.
     title : str

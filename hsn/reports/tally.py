@@ -8,7 +8,7 @@ import numpy as np
 from ..annotations.colors import resize_labels
 from ..errors import refuse
 from ..metrics.classes import class_scores
-from ..metrics.counts import confusion
+from ..metrics.counts import confusion_matrix
 from ..taxonomies import Taxonomy
 from . import figures, tables
 
@@ -26,7 +26,7 @@ class Tally:
         Truth is shrunk to the size of the prediction, as HistoSegNet's release scores; or the prediction is
         enlarged to that of the truth, as its successor study does. Both by nearest neighbour.
     unlisted : {"ignore", "false_alarms"}
-        What becomes of pixels whose truth is no class of the taxonomy; see `hsn.metrics.counts.confusion`.
+        What becomes of pixels whose truth is no class of the taxonomy; see `hsn.metrics.counts.confusion_matrix`.
     counts : dict of str to int64 (C, C) or (C + 1, C)
         By stage.
     pixels : int64 (C,)
@@ -77,7 +77,7 @@ class Tally:
             truth, known = (resize_labels(x, labels.shape) for x in (truth, known))
         else:
             labels = resize_labels(labels, truth.shape)
-        return confusion(truth, labels, len(self.taxonomy), known=known, unlisted=self.unlisted)
+        return confusion_matrix(truth, labels, len(self.taxonomy), valid_mask=known, unlisted=self.unlisted)
 
     def scores(self):
         """Scores by stage: dict of str to `hsn.metrics.classes.ClassScores`."""

@@ -7,7 +7,7 @@ import pytest
 
 from hsn import InputError, taxonomies
 from hsn.metrics.classes import class_scores, inverse_log_frequency_weights
-from hsn.metrics.counts import confusion
+from hsn.metrics.counts import confusion_matrix
 from hsn.reports import tally as room
 from hsn.reports.tally import Tally
 from hsn.taxonomies import ADP_FUNC, GLAS
@@ -19,7 +19,7 @@ def test_images_are_counted_together_not_averaged(rng):
         truths.append(rng.integers(0, 2, (size, size)))
         labels.append(rng.integers(0, 2, (size, size)))
         tally.add(truths[-1], {"CRF": labels[-1]})
-    together = confusion(
+    together = confusion_matrix(
         np.concatenate([t.ravel() for t in truths]), np.concatenate([x.ravel() for x in labels]), 2
     )
     np.testing.assert_array_equal(tally.counts["CRF"], together)
@@ -32,8 +32,10 @@ def test_truth_is_shrunk_or_the_prediction_enlarged(rng):
     shrunk, full = Tally(ADP_FUNC), Tally(ADP_FUNC, size="full")
     for tally in (shrunk, full):
         tally.add(truth, {"CRF": labels})
-    np.testing.assert_array_equal(shrunk.counts["CRF"], confusion(truth[::2, ::4], labels, 5))
-    np.testing.assert_array_equal(full.counts["CRF"], confusion(truth, labels.repeat(2, 0).repeat(4, 1), 5))
+    np.testing.assert_array_equal(shrunk.counts["CRF"], confusion_matrix(truth[::2, ::4], labels, 5))
+    np.testing.assert_array_equal(
+        full.counts["CRF"], confusion_matrix(truth, labels.repeat(2, 0).repeat(4, 1), 5)
+    )
 
 
 def test_weights_of_the_release_come_from_the_truth_at_its_own_size(rng):
