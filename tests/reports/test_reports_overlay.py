@@ -91,7 +91,7 @@ def test_the_image_itself_ends_a_class():
         ({"opacity": -0.1}, "`opacity` is a share"),
         ({"outline_px": -1}, "width in pixels; expected a whole number from 0"),
         ({"outline_px": 1.5}, "width in pixels"),
-        ({"leave": ["Glass"]}, "no such class"),
+        ({"leave": ["Glass"]}, "the class must be one of"),
     ],
 )
 def test_numbers_out_of_range_are_refused(options, words):

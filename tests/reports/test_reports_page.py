@@ -106,7 +106,7 @@ def test_a_picture_without_tissue_of_note(tmp_path):
         ({"stages": {"CRF": np.full((60, 90), 5)}}, "`CRF` must be class indices"),
         ({"stages": {"CRF": np.zeros((60, 91), int)}}, "labels must cover the image"),
         ({"evidence": np.zeros((60, 90, 4))}, "evidence has one map a class.*stitch it"),
-        ({"truth": np.full((4, 4), 9)}, "`truth` names a class"),
+        ({"truth": np.full((4, 4), 9)}, "`truth` must be class indices"),
         ({"truth": np.zeros((4, 4), int), "known": np.ones((4, 5), bool)}, "`known` says of each true pixel"),
         ({"truth": np.zeros((4, 4), int), "known": np.ones((4, 4), int)}, "`known` says of each true pixel"),
     ],
