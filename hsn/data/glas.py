@@ -22,8 +22,8 @@ VALIDATION = (
 
 SPLITS = ("train", "learn", "validation", "testA", "testB", "all")
 
-# Folder layouts: images, instances and their file names, color masks. The challenge's archive has images and truth in one
-# folder.
+# Folder layouts: images, instances and their file names, color masks. The challenge's archive has images and truth in
+# one folder.
 _LAYOUTS = (
     ("img/02_glas_full", "gt/02_glas_full/glas_multi_gland", "{}.bmp", "gt/02_glas_full/glas"),
     ("images", "labels_instance", "{}_anno.png", None),
@@ -37,13 +37,14 @@ def list_samples(folder: Path | str, split: str = "train", *, truth: str = "obje
     Parameters
     ----------
     folder : path
-        The working directory of HistoSegNet's release (`img/02_glas_full`, `gt/02_glas_full`), a folder with `images` and
-        `labels_instance`, or the challenge's folder with `train_1.bmp` and `train_1_anno.bmp`.
+        The working directory of HistoSegNet's release (`img/02_glas_full`, `gt/02_glas_full`), a folder with `images`
+        and `labels_instance`, or the challenge's folder with `train_1.bmp` and `train_1_anno.bmp`.
     split : {"train", "learn", "validation", "testA", "testB", "all"}
-        "learn" and "validation" divide "train" by patient (see `VALIDATION`). "all" takes every image. Default: "train".
+        "learn" and "validation" divide "train" by patient (see `VALIDATION`). "all" takes every image. Default:
+        "train".
     truth : {"objects", "colors"}
-        Source of "G.O" and "Other". "objects" (default): the full-size gland map. "colors": the 396 x 267 color masks of
-        HistoSegNet's release, which reproduce its scores; they stretch 14 images and differ on 1.45 % of pixels.
+        Source of "G.O" and "Other". "objects" (default): the full-size gland map. "colors": the 396 x 267 color masks
+        of HistoSegNet's release, which reproduce its scores; they stretch 14 images and differ on 1.45 % of pixels.
 
     Returns
     -------

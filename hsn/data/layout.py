@@ -1,7 +1,7 @@
 """Layout of synthetic tissue: material of each pixel, position within glands, fiber directions.
 
-Lengths in micrometers are typical of human colon: crypts 60 to 140 across, epithelium 16 to 28 high, fat cells about 60,
-small vessels 20 to 60.
+Lengths in micrometers are typical of human colon: crypts 60 to 140 across, epithelium 16 to 28 high, fat cells about
+60, small vessels 20 to 60.
 """
 
 from dataclasses import dataclass

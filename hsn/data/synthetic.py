@@ -1,8 +1,8 @@
 """Synthetic tissue with truth, for tests, demos and timing.
 
-The images show H&E of a glandular organ with realistic sizes: glands with lumen, epithelium with basal nuclei and goblet
-cells, collagen fibers with spindle nuclei, lymphocytes, vessels with red blood cells, fat and glass. They do not replace
-real tissue: a good score on them says little about real images.
+The images show H&E of a glandular organ with realistic sizes: glands with lumen, epithelium with basal nuclei and
+goblet cells, collagen fibers with spindle nuclei, lymphocytes, vessels with red blood cells, fat and glass. They do not
+replace real tissue: a good score on them says little about real images.
 """
 
 from dataclasses import dataclass
@@ -178,7 +178,9 @@ def _draw_stains(rng: np.random.Generator, layout: TissueLayout, mpp: float) -> 
     return np.ascontiguousarray(amounts[..., 0]), np.ascontiguousarray(amounts[..., 1])
 
 
-def _add_fibers(rng: np.random.Generator, amounts: np.ndarray, layout: TissueLayout, mpp: float) -> np.ndarray:
+def _add_fibers(
+    rng: np.random.Generator, amounts: np.ndarray, layout: TissueLayout, mpp: float
+) -> np.ndarray:
     """Add fibers to stroma, with narrow clefts in dense and wide gaps in loose stroma."""
     shape = layout.material.shape
     stroma = np.isin(layout.material, [CODE[m] for m in ("dense", "loose", "lymphoid", "vessel wall")])

@@ -66,6 +66,7 @@ def test_aperio_files_hold_the_instances_of_the_label_images(data):
         image = next((data / "multiorgan" / "images").glob(f"{path.stem}.*"))
         labels = next((data / "multiorgan" / "labels_instance").glob(f"{path.stem}.*"))
         outlined, labeled = (
-            len(np.unique(nuclei_sample(image, [truth], organ="", mpp=0.25).instances())) for truth in (path, labels)
+            len(np.unique(nuclei_sample(image, [truth], organ="", mpp=0.25).instances()))
+            for truth in (path, labels)
         )
         assert outlined == pytest.approx(labeled, rel=0.02)
