@@ -43,10 +43,10 @@ def detect(net, fields, config, folder):
         The last detector.
     """
     train = config.train
-    detector = resunet.rebuilt(net, 1, seed=train.seed)
+    detector = resunet.rebuild(net, 1, seed=train.seed)
     for k in range(config.rounds + 1):
         if config.start == "initial" and k:
-            detector = resunet.rebuilt(net, 1, seed=train.seed + k)
+            detector = resunet.rebuild(net, 1, seed=train.seed + k)
         one = folder / f"round-{k}"
         if (one / SCORES).exists():
             detector.load_weights(one / BEST)
