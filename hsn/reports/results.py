@@ -1,14 +1,13 @@
 """Results as files: label images, overlays and areas of one segmented image."""
 
-import json
 from pathlib import Path
 
-from ..annotations.label_files import MOST_IN_PNG, write_labels
+from ..annotations.label_files import MAX_PNG_LABEL, write_labels
 from ..checks import one_of
 from ..errors import InputError
-from ..files import atomic_write
+from ..files import plain, write_json
 from ..images.read import write
-from .overlay import painted
+from .overlay import overlay_result
 
 FORMATS = {"labels": ".png", "instances": ".png", "overlay": ".png", "areas": ".json"}  # and their suffixes
 
@@ -54,10 +53,10 @@ def save_segmentation(result, folder, *, name, formats=None, mpp=None, about=Non
     """
     files = {kind: Path(folder) / kind / f"{name}{FORMATS[kind]}" for kind in _chosen(result, formats)}
     objects = {} if result.instances is None else {"objects": int(result.instances.max(initial=0))}
-    if "instances" in files and objects["objects"] > MOST_IN_PNG:
+    if "instances" in files and objects["objects"] > MAX_PNG_LABEL:
         files["instances"] = files["instances"].with_suffix(".tif")
     height, width = result.labels.shape
-    summary = {
+    summary = plain({
         **(about or {}),
         "taxonomy": result.taxonomy.name,
         "height": height,
@@ -65,18 +64,18 @@ def save_segmentation(result, folder, *, name, formats=None, mpp=None, about=Non
         "mpp": mpp,
         "classes": _classes(result, mpp),
         **objects,
-        "files": {kind: path.as_posix() for kind, path in files.items()},
-    }
+        "files": files,
+    })  # fmt: skip
     if "instances" in files:
         write_labels(files["instances"], result.instances)
     if "labels" in files:
         write_labels(files["labels"], result.labels)
     if "overlay" in files:
-        write(files["overlay"], painted(result.image, result.labels, result.taxonomy, result.instances))
+        write(
+            files["overlay"], overlay_result(result.image, result.labels, result.taxonomy, result.instances)
+        )
     if "areas" in files:
-        with atomic_write(files["areas"]) as temporary:
-            text = json.dumps(summary, indent=2, ensure_ascii=False, default=str)
-            temporary.write_text(text + "\n", encoding="utf-8")
+        write_json(files["areas"], summary)
     return summary
 
 

@@ -27,7 +27,7 @@ MPP = 0.31  # um per pixel: nuclei of 8 to 30 px
 TINY = Preset(smallest_px=48, filters=(4,), critic_norm=False, steps=2, critic_steps=1, layouts=2, crop_px=32)
 SMALL = maskrcnn.Numbers(
     blocks=(1, 1, 1, 1), width=4, pyramid=8, rpn=8, box=16, mask=8, mask_layers=1, head_norm=False, levels=(2,),
-    sides_px=((8, 16),), head_levels=(2,), rois=16, tile_px=64, halo_px=8, detections=50, proposals=50,
+    sides_px=((8, 16),), head_levels=(2,), rois=16, tile_px=64, margin_px=8, detections=50, proposals=50,
     candidates=200, mean=(190.0, 140.0, 170.0), std=(40.0, 50.0, 40.0),
 )  # fmt: skip
 
