@@ -65,7 +65,7 @@ def tiny_model(tmp_path_factory):
         mpp=1.24,
         image_mpp=0.62,
         window_px=32,
-        cam_layers=(histonet.features_of(net).name, histonet.logits_of(net).name),
+        cam_layers=(histonet.feature_layer(net).name, histonet.logits_layer(net).name),
     )
     card = models.Card(
         name="tiny",

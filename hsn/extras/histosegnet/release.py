@@ -171,7 +171,7 @@ def _import_folder(data: Path, home: Path, origin: str) -> Path:
         "image_mpp": MPP,
         "window_px": histonet.INPUT_PX,
         "normalization": {"mean": [histonet.MEAN] * 3, "std": [histonet.STD] * 3},
-        "cam_layers": [histonet.features_of(net).name, histonet.logits_of(net).name],
+        "cam_layers": [histonet.feature_layer(net).name, histonet.logits_layer(net).name],
         "cam_norm": "per_class",
         "subtraction": "order_free",
         "crf": {name: numbers | {"mpp": _TUNED_MPP.get(name)} for name, numbers in refinement.items()},

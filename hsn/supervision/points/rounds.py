@@ -44,10 +44,10 @@ def detect(net, fields, config, folder):
         The last detector.
     """
     seed = config.train.seed
-    detector = resunet.rebuilt(net, 1, seed=seed)
+    detector = resunet.rebuild(net, 1, seed=seed)
     for k in range(config.rounds + 1):
         if config.start == "initial" and k:
-            detector = resunet.rebuilt(net, 1, seed=seed + k)
+            detector = resunet.rebuild(net, 1, seed=seed + k)
         one = folder / f"round-{k}"
         if (one / SCORES).exists():
             detector.load_weights(one / BEST)

@@ -76,7 +76,7 @@ def _config(net, classes, summary, request, side_px):
         image_mpp=request.mpp,
         window_px=side_px,
         normalization={"mean": (summary.gray_mean,) * 3, "std": (summary.gray_std,) * 3},
-        cam_layers=(histonet.features_of(net).name, histonet.logits_of(net).name),
+        cam_layers=(histonet.feature_layer(net).name, histonet.logits_layer(net).name),
         train={
             "epochs": request.epochs or config.train.epochs,
             "batch_size": request.batch_size or config.train.batch_size,
