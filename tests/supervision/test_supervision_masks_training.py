@@ -109,7 +109,12 @@ def test_how_objects_are_told_is_chosen_on_validation_images(tmp_path, tissue, m
         numbers,
     )
     spoilt = numbers.replace(postprocess={"foreground_threshold": 0.4})  # finds nothing
-    assert choose.best_told(None, [Annotated(images[0], objects[0], spoilt)], spoilt).inside is None
+    assert (
+        choose.best_told(
+            None, [Annotated(images[0], objects[0], spoilt)], spoilt
+        ).postprocess.foreground_threshold
+        is None
+    )
     numbers = config(epochs=1, tune_postprocess=True)
     chosen = numbers.replace(postprocess={"foreground_threshold": 0.3, "h_um": 0.15})
     module = importlib.import_module("hsn.supervision.masks.training")  # `masks.fit` is the function
@@ -122,7 +127,7 @@ def test_how_objects_are_told_is_chosen_on_validation_images(tmp_path, tissue, m
 
 def _explains_itself(folder, history):
     card = json.loads((folder / "card.json").read_text())
-    assert (card["supervision"], card["taxonomies"]) == ("masks", ["nuclei"])
+    assert (card["method"], card["taxonomies"]) == ("masks", ["nuclei"])
     assert card["scores"]["validation_pq"] == history.epochs[history.best]["validation_pq"]
     loaded = masks.Config.from_dict(models.load(folder).config)
     assert loaded == config(epochs=4, steps=25, batch_size=4, crop_px=64)
@@ -235,7 +240,7 @@ def test_crops_are_stained_as_the_recipe_says(tissue):
 
 def test_contrast_may_differ_by_channel(rng):
     learning = preset("unet-cryonuseg").train
-    drawn = np.array([contrast(rng, learning) * np.ones(3) for _ in range(500)])
+    drawn = np.array([contrast(rng, learning.augmentation) * np.ones(3) for _ in range(500)])
     apart = np.ptp(drawn, axis=1) > 0
     assert 0.12 < apart.mean() < 0.28
     assert 0.25 <= drawn.min() < 0.5

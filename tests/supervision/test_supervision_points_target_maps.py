@@ -75,13 +75,13 @@ def test_the_radius_can_be_taken_from_masks():
     disk = ((rows - 30) ** 2 + (columns - 30) ** 2 <= 11**2).astype(int)
     assert radius_of(disk, mpp=0.25) == pytest.approx(2.75, abs=0.02)
     assert radius_of([disk, np.kron(disk, np.ones((2, 2), int))], mpp=0.25) > 2.75
-    with pytest.raises(InputError, match="no radius can be taken from no objects"):
+    with pytest.raises(InputError, match="at least one object to measure a radius"):
         radius_of(0 * disk, mpp=0.25)
 
 
 def test_another_radius_changes_areas_with_its_square():
     larger = preset("qu2020").for_radius(5.5)
-    assert (larger.radius_px, larger.least_um2, larger.least_peak_um2) == (22, 5.0, 3.0)
+    assert (larger.radius_px, larger.postprocess.min_area_um2, larger.min_peak_area_um2) == (22, 5.0, 3.0)
     assert larger.crf == preset("qu2020").crf
 
 

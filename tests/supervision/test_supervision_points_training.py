@@ -97,7 +97,7 @@ def test_the_folder_explains_itself(tmp_path, steps):
     labelled = point_files.read(tmp_path / "o" / "points" / "slide 2.geojson", label="clicked")
     np.testing.assert_allclose(labelled, clicks[2], atol=1e-3)
     card = json.loads((tmp_path / "o" / "card.json").read_text())
-    assert (card["supervision"], card["taxonomies"]) == ("points", ["nuclei"])
+    assert (card["method"], card["taxonomies"]) == ("points", ["nuclei"])
     assert f"{sum(map(len, clicks))} clicks on 3 images" in card["notes"]
     assert points.Config.from_dict(models.load(tmp_path / "o").config) == config()
     result = segment(images[0], tmp_path / "o")

@@ -143,7 +143,7 @@ class Trained:
     def __init__(self, scores):
         self.scores, self.seen = list(scores), []
 
-    def __call__(self, system, images, annotations, learning, *, out, known, often):
+    def __call__(self, system, images, annotations, learning, *, out, known, often, **_):
         self.seen.append((images, annotations, known, often, learning, system.net.get_weights()))
         score = self.scores[len(self.seen) - 1]
         system.net.set_weights([np.full_like(w, len(self.seen)) for w in system.net.get_weights()])
@@ -162,7 +162,7 @@ def test_the_round_that_validates_best_is_kept(tissue, tmp_path, monkeypatch):
     assert models.Card.read(tmp_path / "mine").scores == {"validation_pq": 0.7}
 
 
-@pytest.mark.parametrize("start", ["anew", "onward"])
+@pytest.mark.parametrize("start", ["initial", "previous"])
 def test_where_rounds_begin(tissue, tmp_path, monkeypatch, start):
     loop = Trained([0.5, 0.7])
     monkeypatch.setattr(training, "fit", loop)
@@ -170,7 +170,7 @@ def test_where_rounds_begin(tissue, tmp_path, monkeypatch, start):
     came, first, second = net(3).get_weights(), loop.seen[0][-1], loop.seen[1][-1]
     for a, b, c in zip(came, first, second, strict=True):
         np.testing.assert_array_equal(a, b)
-        np.testing.assert_array_equal(c, a if start == "anew" else np.ones_like(a))
+        np.testing.assert_array_equal(c, a if start == "initial" else np.ones_like(a))
 
 
 def test_what_a_round_learns_from_and_is_judged_by(tissue, tmp_path, monkeypatch):

@@ -200,7 +200,7 @@ def test_refusals(pairs, tmp_path):
         fit(Threshold(), images, objects[:2], STILL, out=tmp_path)
     with pytest.raises(ValueError, match="an image and its objects must be of one size"):
         fit(Threshold(), images, [o[1:] for o in objects], STILL, out=tmp_path)
-    with pytest.raises(ValueError, match="no such score to choose by; expected pq or aji"):
+    with pytest.raises(ValueError, match="`monitor` must be one of pq, aji"):
         fit(Threshold(), images, objects, STILL.replace(monitor="loss"), out=tmp_path)
 
 

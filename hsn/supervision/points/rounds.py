@@ -19,6 +19,7 @@ from .crops import detection_crops
 from .detection import click_targets, find_points
 from .fields import clicks_in, inside
 from .losses import detection_loss
+from .train_loop import train
 
 SCORES, BEST = "scores.json", "best.weights.h5"
 LIKELY = (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)  # thresholds that are tried
@@ -42,11 +43,11 @@ def detect(net, fields, config, folder):
     keras.Model
         The last detector.
     """
-    train = config.train
-    detector = resunet.rebuild(net, 1, seed=train.seed)
+    seed = config.train.seed
+    detector = resunet.rebuild(net, 1, seed=seed)
     for k in range(config.rounds + 1):
         if config.start == "initial" and k:
-            detector = resunet.rebuild(net, 1, seed=train.seed + k)
+            detector = resunet.rebuild(net, 1, seed=seed + k)
         one = folder / f"round-{k}"
         if (one / SCORES).exists():
             detector.load_weights(one / BEST)
@@ -63,7 +64,6 @@ def detect(net, fields, config, folder):
 
 def _round(detector, fields, config, folder):
     """Train one detector, and write what it sees."""
-    train = config.train
     judging = [field for field in fields if field.held.any()]
     train(
         detector,

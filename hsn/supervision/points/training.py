@@ -26,6 +26,7 @@ from .fields import fields_of
 from .losses import loss
 from .rounds import detect
 from .target_maps import decode, encode, targets
+from .train_loop import train
 
 CLICKED, FOUND = "clicked", "found"
 
@@ -123,7 +124,6 @@ def label(fields, config, out):
 
 def _segmentation(net, fields, config, folder):
     """Train the segmenter, by the labels and then with the CRF loss as well."""
-    train = config.train
     crops = segmentation_crops([field for field in fields if not field.held.all()], config)
     judging = [field for field in fields if field.held.any()]
     phases = {"coarse": (config.replace(crf_weight=0.0), config.train.epochs, None)}
