@@ -137,8 +137,8 @@ def evaluate(
         for each in evaluations
         for stage, scores in each.scores().items()
     ]
-    scores = {"taxonomies": {each.taxonomy.name: each.as_dict() for each in evaluations}}
-    return Evaluation(scores, "\n\n".join(tables), list(files), failures + failed)
+    data = {"taxonomies": {each.taxonomy.name: each.as_dict() for each in evaluations}}
+    return Evaluation(data, "\n\n".join(tables), list(files), failures + failed)
 
 
 def _check(truth, instances, hausdorff, of_classes):

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hsn.data.setup import DataSummary, taxonomy_of
 
 from hsn import taxonomies
+from hsn.data.setup import DataSummary, taxonomy_of
 from hsn.images.read import read, write
 
 SIDE_PX = 32
@@ -127,9 +127,9 @@ def test_tags_stay_with_their_patches_where_some_are_left_out(run, patches, spy_
         (["--tags", "tags.csv", "--preset", "m9"], "preset-unknown"),
         (["--tags", "tags.csv", "--out", "my net"], "out-name"),
         (["--tags", "names"], "classes-missing"),
-        (["--tags", "names", "--classes", "a,b"], "input"),
-        (["--tags", "folders"], "input"),
-        (["--tags", "nowhere.csv"], "input"),
+        (["--tags", "names", "--classes", "a,b"], "tags-not-in-name"),
+        (["--tags", "folders"], "folders-too-few"),
+        (["--tags", "nowhere.csv"], "file-unreadable"),
         (["--tags", "tags.csv", "--taxonomy", "glas"], "input"),
         (["--tags", "tags.csv", "--validation", "1"], "input"),
         (["--tags", "tags.csv", "--window-px", "0"], "window-px"),

@@ -7,11 +7,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hsn.data.discovery import distinct_names
 from PIL import Image
 
 import hsn
 from hsn.annotations.label_files import read_labels
+from hsn.data.discovery import distinct_names
 from hsn.images.read import read, write
 from hsn.progress import Cancelled
 from hsn.taxonomies import NUCLEI
