@@ -64,7 +64,7 @@ def test_lengths_are_micrometres():
 
 
 def test_the_scale_and_the_taxonomy_are_asked_for():
-    with pytest.raises(InputError, match="`mpp` must be positive"):
+    with pytest.raises(InputError, match="`mpp` must be above 0"):
         segment(sighted(), drawn(), CONFIG, mpp=0)
     with pytest.raises(InputError, match="does not segment this taxonomy"):
         segment(sighted(), drawn(), CONFIG, taxonomy="glas")
