@@ -131,7 +131,7 @@ def _explains_itself(folder, history):
     assert card["scores"]["validation_pq"] == history.epochs[history.best]["validation_pq"]
     loaded = masks.Config.from_dict(models.load(folder).config)
     assert loaded == config(epochs=4, steps=25, batch_size=4, crop_px=64)
-    assert card["normalization"]["mean"] == list(loaded.mean)
+    assert card["normalization"]["mean"] == list(loaded.normalization.mean)
 
 
 def test_a_killed_run_ends_like_one_that_was_not(tmp_path, tissue, monkeypatch):

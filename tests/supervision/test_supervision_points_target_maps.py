@@ -82,7 +82,7 @@ def test_the_radius_can_be_taken_from_masks():
 def test_another_radius_changes_areas_with_its_square():
     larger = preset("qu2020").for_radius(5.5)
     assert (larger.radius_px, larger.postprocess.min_area_um2, larger.min_peak_area_um2) == (22, 5.0, 3.0)
-    assert larger.crf == preset("qu2020").crf
+    assert larger.crf_weight == preset("qu2020").crf_weight
 
 
 @pytest.mark.parametrize(

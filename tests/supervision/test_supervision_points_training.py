@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from hsn.annotations.sampling import points_from_instances, sample_points
 from hsn.data import synthetic
 from hsn.images.read import write
 from hsn.nets import resunet
-from hsn.supervision.points import rounds
+from hsn.supervision.points import rounds, training
 from hsn.supervision.points.fields import GRID, clicks_in, fields_of
 from hsn.types import History, Targets
 
@@ -54,7 +53,7 @@ def steps(monkeypatch):
         return History(tuple(rows), 0)
 
     monkeypatch.setattr(rounds, "train", trained)
-    monkeypatch.setattr(sys.modules["hsn.supervision.points.training"], "train", trained)
+    monkeypatch.setattr(training, "train", trained)
     return ran
 
 
