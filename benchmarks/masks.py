@@ -40,9 +40,11 @@ from hsn.metrics.objects import aji, count_deviation, match, match_glas
 from hsn.metrics.outlines import object_dice, object_hausdorff
 from hsn.metrics.table import overlaps
 from hsn.nets import fullnet, unet
+from hsn.objects.labeling import label_instances
+from hsn.prediction.segmentation import preprocess
+from hsn.prediction.tiling import predict_tiled
 from hsn.stains.normalizers import METHODS, fit_normalizer
 from hsn.supervision import masks, method_of, open_model
-from hsn.supervision.masks.inference import maps_of, preprocess
 
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 
@@ -230,12 +232,14 @@ def choose(task, net, config):
     seen = []
     for sample in training_samples(task)[1]:
         image = sample.image()
-        maps = maps_of(net, preprocess(image, config, sample.mpp), config)
+        maps = predict_tiled(net, preprocess(image, config, sample.mpp), config.normalization, config.tiling)
         seen.append((enlarge(maps, image.shape[:2]), sample.instances(), sample.mpp))
 
     def mean_quality(choice):
         tried = config.replace(postprocess=choice)
-        return np.mean([quality(task, t, masks.objects(maps, tried, mpp=mpp)) for maps, t, mpp in seen])
+        return np.mean(
+            [quality(task, t, label_instances(maps, tried.postprocess, mpp=mpp)) for maps, t, mpp in seen]
+        )
 
     values = [mean_quality(choice) for choice in CHOICES[task]]
     best = int(np.argmax(values))

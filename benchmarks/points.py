@@ -27,16 +27,17 @@ from hsn import models
 from hsn.annotations.colors import resize_labels
 from hsn.annotations.sampling import points_from_instances, sample_points
 from hsn.data import data_folder, multiorgan
+from hsn.images.scaling import rescale
 from hsn.metrics.intervals import interval
 from hsn.metrics.objects import aji, match
 from hsn.metrics.outlines import object_dice
 from hsn.metrics.points import match_points
 from hsn.metrics.table import overlaps
 from hsn.nets import resunet
-from hsn.prediction.tiling import rescale
+from hsn.objects.labeling import label_instances
+from hsn.prediction.tiling import predict_tiled
 from hsn.supervision import masks, method_of, open_model, points
 from hsn.supervision.points.detection import find_points
-from hsn.supervision.points.inference import maps_of
 from hsn.supervision.points.rounds import BEST, SCORES
 
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
@@ -159,7 +160,8 @@ def detection_rows(detector, config, tests, likely):
     """Per image the counts of points found within the radius, optimally paired and as the paper pairs."""
     for each in tests:
         image = each.image()
-        maps = maps_of(detector, rescale(image, each.mpp, config.mpp), config)[..., 0]
+        small = rescale(image, each.mpp, config.mpp)
+        maps = predict_tiled(detector, small, config.normalization, config.tiling)[..., 0]
         found = (find_points(maps, config, likely=likely) + 0.5) * np.divide(
             image.shape[:2], maps.shape
         ) - 0.5
@@ -219,7 +221,8 @@ def score(args):
     if args.out and by_points:
         parted = choose(model.net, config)[0]
         told[f"segmentation, waists of {parted.waist_um} um"] = [
-            points.objects(one.evidence, parted, mpp=each.mpp) for one, each in zip(found, tests, strict=True)
+            label_instances(one.probabilities, parted.postprocess, mpp=each.mpp)
+            for one, each in zip(found, tests, strict=True)
         ]
     for what, several in told.items():
         rows = [{"image": each.name, **segmentation_scores(each.instances(), instances)}
@@ -281,11 +284,13 @@ def choose(net, config):
     seen = []
     for each in samples("validation"):
         found = points.segment(net, each.image(), config, mpp=each.mpp)
-        seen.append((found.evidence, points_from_instances(each.instances()), each.mpp))
+        seen.append((found.probabilities, points_from_instances(each.instances()), each.mpp))
 
     def quality(waist):
         tried = config.replace(postprocess={"h_um": waist})
-        return pooled(2)([hit_once(truth, points.objects(maps, tried, mpp=mpp)) for maps, truth, mpp in seen])
+        return pooled(2)(
+            [hit_once(truth, label_instances(maps, tried.postprocess, mpp=mpp)) for maps, truth, mpp in seen]
+        )
 
     values = {waist: float(quality(waist)) for waist in WAISTS_UM}
     print(json.dumps({"waist_um": values}))

@@ -15,6 +15,7 @@ import numpy as np
 
 from hsn import models
 from hsn.annotations.mask_files import read as read_instances
+from hsn.config import Normalization, Tiling
 from hsn.data import data_folder, multiorgan
 from hsn.images.read import read
 from hsn.images.scaling import normalize
@@ -51,7 +52,7 @@ def main():
 
 
 def tiled(net, image, tile_px, halo_px):
-    return predict_tiled(net, image, mean=MEAN, std=STD, tile_px=tile_px, halo_px=halo_px)
+    return predict_tiled(net, image, Normalization(MEAN, STD), Tiling(tile_px, halo_px))
 
 
 def learned(steps, width):

@@ -36,13 +36,13 @@ import numpy as np
 from hsn.data import data_folder, multiorgan
 from hsn.extras.singan.folder import PAIRS
 from hsn.files import atomic_write
+from hsn.images.scaling import rescale
 from hsn.images.tiles import enlarge
 from hsn.metrics.intervals import Interval, interval
 from hsn.metrics.objects import aji
 from hsn.metrics.table import overlaps
 from hsn.nets import unet
 from hsn.prediction.embedding import embed, of_texture
-from hsn.prediction.tiling import rescale
 from hsn.selection.choice import choose
 from hsn.selection.patches import cut_patches
 from hsn.supervision import open_model, selected

@@ -1,6 +1,10 @@
-"""What crosses the arrows of the house: plain records of arrays."""
+"""Records that rooms hand to each other: targets, segmentations, histories of training."""
 
+import importlib
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from os import PathLike
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,12 +13,12 @@ from .taxonomies import Taxonomy
 
 
 class Targets(NamedTuple):
-    """What to learn, and how surely it is known.
+    """What a net learns from one image, and where it is known.
 
     Attributes
     ----------
     target : float32 array
-        What to learn; its meaning is the supervision's.
+        The values to learn; each method defines their meaning.
     weight : float32 array, same leading shape
         0 where nothing is known, 1 where `target` is certain.
     """
@@ -25,20 +29,22 @@ class Targets(NamedTuple):
 
 @dataclass(frozen=True)
 class Segmentation:
-    """What a trained net says of one image.
+    """Result of a trained net for one image.
 
     Attributes
     ----------
     labels : int32 (H, W)
         Class index into `taxonomy`.
     instances : int32 (H, W) or None
-        0 background, 1..n objects without gaps; None where the model tells no objects apart.
-    evidence : float32 (H, W, C) in [0, 1]
-        What the net saw, per class of `taxonomy`.
+        0 background, 1..n objects without gaps; None if the model does not separate objects.
+    probabilities : float32 (H, W, C) in [0, 1]
+        Per class of `taxonomy`.
     scores : float32 (C,) in [0, 1]
-        How surely each class is somewhere in the image.
+        Per class, how probable it is somewhere in the image.
     taxonomy : Taxonomy
-        Names and colours of the classes.
+        Names and colors of the classes.
+    image : uint8 (H, W, 3) or None
+        The image itself, for overlays.
 
     Examples
     --------
@@ -49,9 +55,10 @@ class Segmentation:
 
     labels: np.ndarray
     instances: np.ndarray | None
-    evidence: np.ndarray
+    probabilities: np.ndarray
     scores: np.ndarray
     taxonomy: Taxonomy
+    image: np.ndarray | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:
         height, width = self.labels.shape
@@ -59,22 +66,96 @@ class Segmentation:
         objects = "" if self.instances is None else f", {int(self.instances.max(initial=0))} instances"
         return f"Segmentation({height} x {width}, {', '.join(present)}{objects})"
 
+    @property
+    def evidence(self) -> np.ndarray:
+        """Return `probabilities` by their old name."""
+        warnings.warn("`evidence` is now `probabilities`", DeprecationWarning, stacklevel=2)
+        return self.probabilities
+
+    @property
+    def counts(self) -> dict[str, int] | None:
+        """Number of objects per class, dict of str to int; None if the model does not separate objects.
+
+        Examples
+        --------
+        >>> from hsn.taxonomies import NUCLEI
+        >>> Segmentation(np.array([[0, 1]]), np.array([[0, 1]]), np.eye(2)[None], np.ones(2), NUCLEI).counts
+        {'Other': 0, 'Nucleus': 1}
+        """
+        if self.instances is None:
+            return None
+        classes = np.zeros(int(self.instances.max(initial=0)) + 1, np.int64)
+        classes[self.instances] = self.labels
+        numbers = np.bincount(classes[1:], minlength=len(self.taxonomy)).tolist()
+        return dict(zip(self.taxonomy.names, numbers, strict=True))
+
+    @property
+    def areas_px(self) -> dict[str, int]:
+        """Number of pixels per class, dict of str to int.
+
+        Examples
+        --------
+        >>> from hsn.taxonomies import GLAS
+        >>> Segmentation(np.array([[0, 1, 1]]), None, np.ones((1, 3, 2)), np.ones(2), GLAS).areas_px
+        {'Other': 1, 'G.O': 2}
+        """
+        numbers = np.bincount(self.labels.ravel(), minlength=len(self.taxonomy)).tolist()
+        return dict(zip(self.taxonomy.names, numbers, strict=True))
+
+    def save(
+        self,
+        folder: str | PathLike,
+        *,
+        name: str = "image",
+        formats: Sequence[str] | None = None,
+        mpp: float | None = None,
+    ) -> dict[str, Any]:
+        """Write the result as files; parameters as for `hsn.reports.results.save_segmentation`.
+
+        Parameters
+        ----------
+        folder : path
+        name : str
+            Of the files, without ending. Default: "image".
+        formats : sequence of str, optional
+            Some of "labels", "instances", "overlay" and "areas". Default: all that the result has.
+        mpp : float, optional
+            Micrometers per pixel, for areas in square millimeters.
+
+        Returns
+        -------
+        dict
+            What `areas/NAME.json` holds: areas and scores of the classes, number of objects, paths of the files.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from hsn.taxonomies import GLAS
+        >>> result = Segmentation(np.array([[0, 1, 1]]), None, np.ones((1, 3, 2)), np.ones(2), GLAS)
+        >>> sorted(result.save(tempfile.mkdtemp(), name="a")["files"])
+        ['areas', 'labels']
+        """
+        # By name, because reports live on a higher floor.
+        results = importlib.import_module("hsn.reports.results")
+        saved: dict[str, Any] = results.save_segmentation(self, folder, name=name, formats=formats, mpp=mpp)
+        return saved
+
 
 @dataclass(frozen=True)
 class History:
-    """What happened while a net learned: one row of numbers an epoch.
+    """Numbers of a training run, one row per epoch.
 
     Attributes
     ----------
     epochs : tuple of dict
         Per epoch its number, learning rate, losses and validation scores.
     best : int or None
-        Index into `epochs` of the one whose weights were kept.
+        Index into `epochs` of the epoch whose weights are kept.
     """
 
     epochs: tuple[dict, ...] = field(default_factory=tuple)
     best: int | None = None
 
     def column(self, name: str) -> list[Any]:
-        """One measured number over all epochs, as a list; None where an epoch lacks it."""
+        """Return one number of all epochs as a list; None for an epoch without it."""
         return [row.get(name) for row in self.epochs]

@@ -51,7 +51,7 @@ METHOD_SHAPE = {
     "targets": "image, annotation, config",
     "loss": "config",
     "fit": "net, images, annotations, config, *, out",
-    "segment": "net, image, config, *, taxonomy=None, mpp=None",
+    "segment": "net, image, config, *, taxonomy=None, mpp=None, progress=None",
 }
 LONGEST_FUNCTION = 60  # lines of code, docstring not counted
 

@@ -99,12 +99,14 @@ def start_keras():
     """
     if "keras" in sys.modules:
         return
+    from .keras_start import import_keras
+
     sys.stderr.flush()
     with tempfile.TemporaryFile() as caught:
         stderr = os.dup(2)
         os.dup2(caught.fileno(), 2)
         try:
-            import keras  # noqa: F401
+            import_keras()
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)

@@ -161,8 +161,3 @@ def _window(layer, first, last, side, axis):
     stride = _strides(layer)[axis]
     before = max(side - stride, 0) // 2 if layer.padding == "same" else 0
     return first * stride - before, last * stride - before + side - 1
-
-
-def reach_of(net, margin_px=None):
-    """Return the halo and the size divisor; to be removed."""
-    return (halo_px(net) if margin_px is None else margin_px), size_divisor(net)

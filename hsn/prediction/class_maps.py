@@ -1,17 +1,21 @@
-"""Maps: a net over the tiles of an image of any size, stitched into evidence per class.
+"""Class maps: a net over the windows of an image of any size, stitched.
 
-Two kinds of head are understood. A classifier (output (N, C)) is explained by Grad-CAM, scaled by its scores; a
-segmentation net (output (N, h, w, C)) already says where.
+Two kinds of nets are known. Of a classifier, output (N, C), the maps are those of Grad-CAM, scaled by its scores; a
+segmentation net, output (N, h, w, C), gives them itself.
 """
 
 from dataclasses import dataclass
+from itertools import product
 
 import keras
 import numpy as np
 
 from ..images import tiles
 from ..images.read import resample
-from .cam import apply, by_gradient, normalize, weights
+from ..images.scaling import normalize
+from .cam import apply, by_gradient, weights
+from .cam import normalize as normalize_cams
+from .compiled import predict_batch
 from .scores import passing
 
 BATCH = 8  # windows a forward pass: bounds memory
@@ -19,7 +23,7 @@ BATCH = 8  # windows a forward pass: bounds memory
 
 @dataclass(frozen=True)
 class Windows:
-    """How an image is covered at the net's scale: everything in pixels.
+    """Windows that cover an image, at the net's scale and at the image's own; all numbers in pixels.
 
     Attributes
     ----------
@@ -53,7 +57,7 @@ def cover(image, *, window_px, scale):
     window_px : int
         Side of a window at the net's scale.
     scale : float
-        The net's um/px over the image's: how many image pixels a pixel of the net is wide.
+        The net's um/px over the image's: width of a net's pixel in pixels of the image.
 
     Returns
     -------
@@ -84,82 +88,136 @@ def cover(image, *, window_px, scale):
     return Windows(padded, margins, window_px, full, resample(padded, shape), starts, starts_full)
 
 
-class Seer:
-    """A net and how to look through it: normalize windows in, class maps and scores out.
+class Predictor:
+    """A net with its normalization: windows in, class maps and scores out.
 
     Parameters
     ----------
     net : keras.Model
         A classifier (N, C) or a segmentation net (N, h, w, C), with values in [0, 1].
+    normalization : Normalization
+        Its `mean` and `std`, for pixels 0..255.
     layers : (str, str) or None
         Names of the layers of features and logits for Grad-CAM; not needed for a segmentation net.
     thresholds : float array, shape (C,)
-        From which score a class counts as present.
-    mean, std : float or three floats
-        The net's normalization, for pixels 0..255.
+        Scores from which a class counts as present.
     cam_norm : {"per_class", "per_image"}
     """
 
-    def __init__(self, net, *, layers, thresholds, mean, std, cam_norm):
-        self._thresholds, self._mean, self._std, self._mode = thresholds, mean, std, cam_norm
+    def __init__(self, net, normalization, *, layers, thresholds, cam_norm):
+        self._normalization, self._thresholds, self._mode = normalization, thresholds, cam_norm
         self._dense = len(net.output_shape) == 4
         if self._dense:
             self._net = net
             return
         self._layers = tuple(map(net.get_layer, layers))
-        self._net = keras.Model(net.input, [self._layers[0].output, net.output])
+        self._net = _with_features(net, layers[0])
         self._alpha = weights(*self._layers)
 
-    def look(self, windows, *, always=()):
-        """Class maps (N, h, w, C) in [0, 1], float32, and scores (N, C) of windows uint8 (N, px, px, 3).
+    def predict(self, windows, *, always=(), batch_size=None):
+        """Return class maps and scores of windows.
 
-        A class that does not pass its threshold has an empty map, unless its index is in `always`.
+        Parameters
+        ----------
+        windows : uint8 array, shape (N, px, px, 3)
+        always : sequence of int
+            Classes that count as present in every window; others need the score of their threshold.
+        batch_size : int, optional
+            See `hsn.prediction.compiled.predict_batch`.
+
+        Returns
+        -------
+        maps : float32 array, shape (N, h, w, C)
+            In [0, 1]; empty for a class that is not present.
+        scores : float32 array, shape (N, C)
         """
-        x = (np.asarray(windows, np.float32) - np.float32(self._mean)) / np.float32(self._std)
+        x = normalize(windows, self._normalization.mean, self._normalization.std)
         if self._dense:
-            maps = keras.ops.convert_to_numpy(self._net(x, training=False))  # (N, h, w, C)
+            maps = predict_batch(self._net, x, batch_size=batch_size)  # (N, h, w, C)
             return maps, maps.max(axis=(1, 2))
-        seen, scores = (keras.ops.convert_to_numpy(y) for y in self._net(x, training=False))
-        alpha = by_gradient(*self._layers, seen) if self._alpha is None else self._alpha
+        features, scores = predict_batch(self._net, x, batch_size=batch_size)
+        alpha = by_gradient(*self._layers, features) if self._alpha is None else self._alpha
         # The release enlarges a map before it rectifies it.
-        cams = np.stack([tiles.enlarge(one, windows.shape[1:3]) for one in apply(seen, alpha)])
+        cams = np.stack([tiles.enlarge(one, windows.shape[1:3]) for one in apply(features, alpha)])
         strength = scores * passing(scores, self._thresholds, always=always)  # (N, C)
-        return normalize(cams, self._mode) * strength[:, None, None, :], scores
+        return normalize_cams(cams, self._mode) * strength[:, None, None, :], scores
 
 
-def stitched(seer, windows, *, always=(), keep):
-    """Evidence of the whole image: the mean over the windows that cover each pixel.
+def _with_features(net, layer):
+    """The net with the output of a layer before its own, made once, so that what is compiled for it is kept."""
+    made = net.__dict__.setdefault("_hsn_with_features", {})
+    if layer not in made:
+        made[layer] = keras.Model(net.input, [net.get_layer(layer).output, net.output])
+    return made[layer]
+
+
+def predict_windows(predictor, covers, *, always=(), keep):
+    """Yield class maps of whole images: the mean over the windows that cover each pixel.
 
     Parameters
     ----------
-    seer : Seer
-    windows : Windows
+    predictor : Predictor
+    covers : iterable of Windows
+        All with windows of one size; batches go over their borders.
     always : sequence of int
         Classes that count as present in every window.
     keep : sequence of int
         Outputs of the net that are wanted.
 
-    Returns
-    -------
-    evidence : float32 (H, W, len(keep)), at the image's own scale
+    Yields
+    ------
+    maps : float32 (H, W, len(keep)), at the image's own scale
     scores : float32 (n_windows, C)
     """
-    rows, columns = windows.starts
-    full_rows, full_columns = windows.starts_full
-    stitcher = tiles.Stitcher(
-        windows.padded.shape[:2], len(keep), full_rows, full_columns, windows.window_full_px
-    )
-    places = [(r, c) for r in rows for c in columns]
-    scores = []
-    for k in range(0, len(places), BATCH):
-        batch = np.stack(
-            [
-                windows.small[r : r + windows.window_px, c : c + windows.window_px]
-                for r, c in places[k : k + BATCH]
-            ]
+    under_way, batch, batch_size = [], [], None
+
+    def run():
+        pixels = np.stack([stitched.window(place) for stitched, place in batch])
+        maps, scores = predictor.predict(pixels, always=always, batch_size=batch_size)
+        for (stitched, _), one, score in zip(batch, maps[..., list(keep)], scores, strict=True):
+            stitched.add(one, score)
+        batch.clear()
+
+    for windows in covers:
+        under_way.append(_Stitched(windows, len(keep)))
+        for place in product(*windows.starts):
+            batch.append((under_way[-1], place))
+            if len(batch) == BATCH:
+                run()
+                batch_size = BATCH
+        while under_way and under_way[0].complete:
+            yield under_way.pop(0).result()
+    if batch:
+        run()
+    for stitched in under_way:
+        yield stitched.result()
+
+
+class _Stitched:
+    """Maps of one image under way."""
+
+    def __init__(self, windows, channels):
+        self._windows, self._scores = windows, []
+        self._stitcher = tiles.Stitcher(
+            windows.padded.shape[:2], channels, *windows.starts_full, windows.window_full_px
         )
-        maps, batch_scores = seer.look(batch, always=always)
-        stitcher.add(maps[..., list(keep)])
-        scores.append(batch_scores)
-    (m, n), (height, width) = windows.margins, windows.padded.shape[:2]
-    return stitcher.result()[m : height - m, n : width - n], np.concatenate(scores)
+
+    def window(self, place):
+        """Return the pixels of the window that begins at a place."""
+        (row, col), side = place, self._windows.window_px
+        return self._windows.small[row : row + side, col : col + side]
+
+    def add(self, maps, scores):
+        """Add the maps and scores of the next window."""
+        self._stitcher.add(maps[None])
+        self._scores.append(scores)
+
+    @property
+    def complete(self):
+        """Whether all windows have come."""
+        return len(self._scores) == len(self._windows.starts[0]) * len(self._windows.starts[1])
+
+    def result(self):
+        """Return maps and scores; see `predict_windows`."""
+        (m, n), (height, width) = self._windows.margins, self._windows.padded.shape[:2]
+        return self._stitcher.result()[m : height - m, n : width - n], np.stack(self._scores)

@@ -5,7 +5,7 @@ from collections import Counter
 import keras
 import numpy as np
 
-COMPILE_FROM_PX = 2**18  # TensorFlow: a trace costs as much as running about so many pixels eagerly
+COMPILE_FROM_PX = 2**17  # TensorFlow: a trace costs as much as running about so many pixels eagerly
 MAX_SHAPES = 16  # compiled functions that a net keeps
 
 
@@ -73,11 +73,22 @@ def _tensorflow(net, shape):
     import tensorflow as tf
 
     # Sides must be known, because Keras cannot enlarge maps of unknown size in a graph.
-    return tf.function(
+    run = tf.function(
         lambda x: net(x, training=False),
         input_signature=[tf.TensorSpec((None, *shape), tf.float32)],
         autograph=False,
     )
+
+    def forward(x):
+        # TensorFlow's rewriting of graphs costs half of the first call and makes later ones no faster.
+        before = tf.config.optimizer.get_experimental_options().get("disable_meta_optimizer", False)
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+        try:
+            return run(x)
+        finally:
+            tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": before})
+
+    return forward
 
 
 def _jax(net, shape):

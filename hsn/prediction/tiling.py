@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..images.scaling import normalize, rescale  # noqa: F401 - until its callers have moved
+from ..config import Tiling
+from ..images.scaling import normalize
 from ..images.symmetries import SYMMETRIES, Symmetry
 from ..images.tiles import ArrayReader, read_mirrored
 from ..nets import reach
@@ -18,9 +19,10 @@ from ..progress import report
 from .compiled import predict_batch
 
 BATCH_PX = 2**19  # pixels a forward pass: bounds memory
+_DEFAULT = Tiling()
 
 
-def predict_tiled(net, image, *, mean, std, tile_px=512, halo_px=None, tta=1, progress=None):
+def predict_tiled(net, image, normalization, tiling=_DEFAULT, *, progress=None):
     """Return the probabilities of a net over an image at the net's scale.
 
     Parameters
@@ -29,15 +31,12 @@ def predict_tiled(net, image, *, mean, std, tile_px=512, halo_px=None, tta=1, pr
         (N, h, w, 3) normalized pixels -> (N, h, w, C).
     image : uint8 array, shape (H, W, 3), or reader
         A reader has a `shape` and a method ``read(row, col, height, width)``; see `hsn.images.tiles.ArrayReader`.
-    mean, std : float or three floats
-        The net's normalization, for pixels 0..255.
-    tile_px : int
-        Side of the area that a forward pass decides. Default: 512. Smaller images are one tile of their own size.
-    halo_px : int, optional
-        Margin that a tile sees around that, rounded up to a multiple of the net's size divisor. Default: half the
-        net's receptive field.
-    tta : {1, 8}
-        Symmetries of the square that are averaged. Default: 1.
+    normalization : Normalization
+        Its `mean` and `std`, for pixels 0..255. Stains are normalized before, on whole images.
+    tiling : Tiling, optional
+        `tile_px`: side of the area that a forward pass decides; a smaller image is one tile of its own size.
+        `halo_px`: margin that a tile sees around that, rounded up to a multiple of the net's size divisor; None takes
+        half the net's receptive field. `tta`: number of symmetries of the square that are averaged, 1 or 8.
     progress : callable, optional
         Called with a `hsn.progress.Event` after every batch.
 
@@ -48,31 +47,37 @@ def predict_tiled(net, image, *, mean, std, tile_px=512, halo_px=None, tta=1, pr
     Raises
     ------
     InputError
-        "receptive-field-unbounded" if `halo_px` is not given for a net that sees the whole image.
+        "receptive-field-unbounded" if `halo_px` is None for a net that sees the whole image.
 
     Examples
     --------
     >>> import keras
+    >>> from hsn.config import Normalization
     >>> net = keras.Sequential([keras.layers.Input((None, None, 3)), keras.layers.Rescaling(0.5)])
-    >>> maps = predict_tiled(net, np.full((5, 7, 3), 9, np.uint8), mean=1, std=2, tile_px=4, halo_px=2)
+    >>> normalization = Normalization(mean=(1, 1, 1), std=(2, 2, 2))
+    >>> maps = predict_tiled(net, np.full((5, 7, 3), 9, np.uint8), normalization, Tiling(tile_px=4, halo_px=2))
     >>> maps.shape, float(maps.min()), float(maps.max())
     ((5, 7, 3), 2.0, 2.0)
     """
     reader = ArrayReader(image) if isinstance(image, np.ndarray) else image
     step = reach.size_divisor(net)
-    halo = reach.halo_px(net) if halo_px is None else halo_px
+    halo = reach.halo_px(net) if tiling.halo_px is None else tiling.halo_px
     halo = -(-halo // step) * step
-    tiles = [tile for symmetry in SYMMETRIES[:tta] for tile in _tiles(reader.shape, symmetry, tile_px, step)]
+    tiles = [
+        tile
+        for symmetry in SYMMETRIES[: tiling.tta]
+        for tile in _tiles(reader.shape, symmetry, tiling.tile_px, step)
+    ]
     total = np.zeros((*reader.shape[:2], net.output_shape[-1]), np.float32)
     done = 0
     for batch, batch_size in _batches(tiles, halo):
         x = np.stack([_read(reader, tile, halo) for tile in batch])
-        maps = predict_batch(net, normalize(x, mean, std), batch_size=batch_size)
+        maps = predict_batch(net, normalize(x, normalization.mean, normalization.std), batch_size=batch_size)
         for tile, tile_maps in zip(batch, maps, strict=True):
             _add(total, tile, tile_maps, halo)
         done += len(batch)
         report(progress, "predicting", done, len(tiles))
-    return total / np.float32(tta) if tta > 1 else total
+    return total / np.float32(tiling.tta) if tiling.tta > 1 else total
 
 
 class _Tile(NamedTuple):
@@ -124,9 +129,3 @@ def _add(total, tile, maps, halo):
     core = tile.symmetry.back(maps[halo : halo + height, halo : halo + width])
     row, col, *_ = tile.symmetry.source((tile.row, tile.col, height, width), total.shape)
     total[row : row + core.shape[0], col : col + core.shape[1]] += core
-
-
-def maps_of(net, image, *, mean, std, tile_px, margin_px, step_px=1, views=()):
-    """Call `predict_tiled` by its name in the first edition; to be removed."""
-    tta = len(views) or 1
-    return predict_tiled(net, image, mean=mean, std=std, tile_px=tile_px, halo_px=margin_px, tta=tta)

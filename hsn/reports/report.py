@@ -161,7 +161,9 @@ def _segment(
         return
     for taxonomy in chosen:
         result = method.segment(net, image, config, taxonomy=taxonomy.name, mpp=mpp)
-        yield _StageResults(result.taxonomy, {"prediction": result.labels}, result.evidence, result.instances)
+        yield _StageResults(
+            result.taxonomy, {"prediction": result.labels}, result.probabilities, result.instances
+        )
 
 
 def _taxonomies_with_truth(samples: Sequence[Sample], config: Any) -> list[str]:

@@ -1,21 +1,22 @@
-"""Four methods of one shape: what an annotator gave becomes something that a net can learn.
+"""Four methods of one shape: each turns what an annotator gave into targets for a net, trains it, and runs it.
 
-`segment` is the front door to all of them: the card of a trained net says which method runs it.
+`segment` runs the method that the card of a trained net names.
 """
 
 import importlib
 import os
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 from .. import models
-from ..errors import refuse
+from ..errors import InputError
 from ..images.read import read
 
 METHODS = ("tags", "points", "selected", "masks")
 
 
-def segment(image, model, *, taxonomy=None, mpp=None):
+def segment(image, model, *, taxonomy=None, mpp=None, progress=None):
     """Segment an image with a trained net.
 
     Parameters
@@ -23,16 +24,18 @@ def segment(image, model, *, taxonomy=None, mpp=None):
     image : uint8 array, shape (H, W, 3), or path
         RGB of an H&E-stained section, of any size.
     model : str, path or hsn.models.Model
-        Name of a shipped or imported net, a trained folder, or a net already loaded.
+        Name of an installed net, a trained folder, or a loaded model.
     taxonomy : str, optional
-        Which of the net's label spaces; its first by default.
+        Label space of the net. Default: its first.
     mpp : float, optional
-        Micrometres per pixel of the image; by default that of the images which the net was made for.
+        Micrometers per pixel of the image. Default: that of the net's training images.
+    progress : callable, optional
+        Called with a `hsn.progress.Event` after every batch of tiles.
 
     Returns
     -------
     Segmentation
-        `labels`, `evidence`, `scores`, `taxonomy`, and `instances` where the net tells objects apart.
+        `labels`, `probabilities`, `scores`, `taxonomy`, `image`, and `instances` if the net separates objects.
 
     Raises
     ------
@@ -49,28 +52,39 @@ def segment(image, model, *, taxonomy=None, mpp=None):
     model = open_model(model)
     pixels = read(image) if isinstance(image, str | os.PathLike) else image
     method, config = method_of(model)
-    return method.segment(model.net, pixels, config, taxonomy=taxonomy, mpp=mpp)
+    result = method.segment(model.net, pixels, config, taxonomy=taxonomy, mpp=mpp, progress=progress)
+    return replace(result, image=pixels)
 
 
 def open_model(model):
-    """A `Model` as it is; one named or given by path is loaded, and kept for the next call."""
+    """Return a `Model` unchanged; load a name or a path, and keep the net for the next call."""
     if isinstance(model, models.Model):
         return model
     card = models.find(model) / "card.json"
-    return _loaded(card.parent, card.stat().st_mtime_ns if card.exists() else 0)
+    return _load(card.parent, card.stat().st_mtime_ns if card.exists() else 0)
 
 
 @lru_cache(maxsize=4)
-def _loaded(folder: Path, version: int):
-    """`version` is when the card was written: a net that was trained anew is loaded anew."""
+def _load(folder: Path, version: int):
+    """Load a folder; `version` is the time of its card, so that a net that was trained again is loaded again."""
     return models.load(folder)
 
 
 def method_of(model):
-    """The method that runs a model, and the model's config as that method's own `Config`."""
+    """Return the method of a model, and the model's config as the method's `Config`.
+
+    Raises
+    ------
+    InputError
+        "method-unknown" for a net of a newer version.
+    """
     kind = model.card.method
     if kind not in METHODS:
-        refuse("this net cannot be run by this version of hsn", expected=f"one that learned from {METHODS[0]}",
-               received=f"one that learned from {kind}", remedy="install a newer hsn")  # fmt: skip
+        raise InputError(
+            "method-unknown",
+            f"the net's method must be one of {', '.join(METHODS)}",
+            got=kind,
+            hint="install a newer hsn",
+        )
     method = importlib.import_module(f".{kind}", __name__)
     return method, method.Config.from_dict(model.config)

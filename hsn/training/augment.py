@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from ..images.symmetries import SYMMETRIES, Symmetry  # noqa: F401 - until its callers have moved
+from ..images.symmetries import Symmetry
 from ..stains.density import jitter_stains
 
 

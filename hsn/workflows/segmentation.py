@@ -11,19 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from ..annotations.label_files import MAX_PNG_LABEL, write_labels
 from ..data.discovery import distinct_names, find_images
 from ..errors import InputError
-from ..files import atomic_write, write_json
-from ..images.read import read, write
+from ..files import atomic_write
 from ..models.folders import CARD, CONFIG, Model, find
 from ..progress import Progress, track
+from ..reports.results import save_segmentation
 from ..supervision import method_of, open_model
 from ..supervision import segment as segment_image
 from ..types import Segmentation
 
 SUMMARY = "summary.csv"
-_KINDS = {"labels": ".png", "overlay": ".png", "areas": ".json"}  # folders of the results, and their suffixes
 _COLUMNS = ("image", "name", "status", "reason", "model", "taxonomy", "height", "width", "mpp", "objects")
 _FRACTION, _RUN = "fraction of ", "run"
 
@@ -86,11 +84,10 @@ def segment(
             image, model, out, taxonomy=taxonomy, mpp=mpp, overwrite=overwrite, progress=progress
         )
         return batch.rows
-    pixels = image if isinstance(image, np.ndarray) else read(image)
-    result = segment_image(pixels, model, taxonomy=taxonomy, mpp=mpp)
+    result = segment_image(image, model, taxonomy=taxonomy, mpp=mpp, progress=progress)
     if out is not None:
         path = "image" if isinstance(image, np.ndarray) else Path(image)
-        save_result(result, pixels, Path(out), Path(path).stem, about={"image": path, "mpp": mpp})
+        save_segmentation(result, out, name=Path(path).stem, mpp=mpp, about={"image": path, "model": None})
     return result
 
 
@@ -164,10 +161,9 @@ def segment_all(
                 skipped += 1
                 continue
             try:
-                pixels = read(path)
-                about = {"image": path, "mpp": mpp}
-                result = segment_image(pixels, run.opened, taxonomy=taxonomy, mpp=mpp)
-                about = save_result(result, pixels, out, name, about=about | {"model": run.name})
+                result = segment_image(path, run.opened, taxonomy=taxonomy, mpp=mpp)
+                about = {"image": path, "model": run.name}
+                about = save_segmentation(result, out, name=name, mpp=mpp, about=about)
                 results.append(about)
                 files += len(about["files"])
                 summary.add(_row(path, name, about, key))
@@ -182,44 +178,6 @@ def segment_all(
         summary.close()
     names = [name for _, name in pairs]
     return Batch([summary.row(name) for name in names], results, failures, skipped, files)
-
-
-def save_result(result, image, out, name, *, about):
-    """Write labels, overlay, areas and instances of one image; return the content of the file of areas."""
-    from ..reports.overlay import overlay_result
-
-    separate = result.instances is not None
-    count = int(result.instances.max(initial=0)) if separate else 0
-    kinds = _KINDS | ({"instances": ".png" if count <= MAX_PNG_LABEL else ".tif"} if separate else {})
-    files = {kind: out / kind / f"{name}{suffix}" for kind, suffix in kinds.items()}
-    about = {
-        "image": about["image"],
-        "model": about.get("model"),
-        "taxonomy": result.taxonomy.name,
-        "height": image.shape[0],
-        "width": image.shape[1],
-        "mpp": about["mpp"],
-        "classes": _classes(result, about["mpp"]),
-        **({"objects": count} if separate else {}),
-        "files": files,
-    }
-    if separate:
-        write_labels(files["instances"], result.instances)
-    write_labels(files["labels"], result.labels)
-    write(files["overlay"], overlay_result(image, result.labels, result.taxonomy, result.instances))
-    write_json(files["areas"], about)
-    return about
-
-
-def _classes(result, mpp):
-    """Return area and score of each class; square millimeters only where the scale is given."""
-    pixels = np.bincount(result.labels.ravel(), minlength=len(result.taxonomy)).tolist()
-    rows = []
-    for tissue, count, score in zip(result.taxonomy.classes, pixels, result.scores.tolist(), strict=True):
-        area = {} if mpp is None else {"area_mm2": count * (mpp / 1000) ** 2}
-        share = {"pixels": count, "fraction": count / result.labels.size}
-        rows.append({"name": tissue.name, "color": tissue.color, "score": score} | share | area)
-    return rows
 
 
 def _is_file(image):

@@ -32,7 +32,7 @@ def objects_model(tmp_path_factory):
         np.random.default_rng(1).integers(0, 256, (40, 56, 3)),
     )
     numbers = config.unet_cryonuseg().replace(tiling={"halo_px": 4})
-    seen = segment(net, noise.astype(np.uint8), numbers).evidence[..., 1]
+    seen = segment(net, noise.astype(np.uint8), numbers).probabilities[..., 1]
     numbers = numbers.replace(
         postprocess={"foreground_threshold": float(np.median(seen))}
     )  # half of noise is objects

@@ -45,7 +45,7 @@ def test_cards_of_the_first_format_are_those_that_ship(name, old_folder):
 
 def compare(result, golden, key):
     """Compare a segmentation with the stored one; another processor rounds differently."""
-    np.testing.assert_allclose(result.evidence[::20, ::20], golden[f"{key} probabilities"], atol=2e-5)
+    np.testing.assert_allclose(result.probabilities[::20, ::20], golden[f"{key} probabilities"], atol=2e-5)
     np.testing.assert_allclose(result.scores, golden[f"{key} scores"], atol=2e-5)
     assert np.mean(result.labels != golden[f"{key} labels"]) < 1e-3
     assert (result.instances is None) == (f"{key} instances" not in golden)

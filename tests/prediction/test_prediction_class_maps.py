@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 from keras import layers
 
+from hsn.config import Normalization
 from hsn.nets import histonet
-from hsn.prediction.class_maps import Seer, cover, stitched
+from hsn.prediction.class_maps import Predictor, cover, predict_windows
 
+NORMALIZATION = Normalization(mean=(128,) * 3, std=(50,) * 3)
 GLAS_SCALE = 1.2142857 / 0.620
 
 # image, at the net's scale, windows there, windows on the image, mirrored margins
@@ -37,31 +39,33 @@ def test_an_image_of_any_size_is_covered(size, scale, rng):
     image = rng.integers(0, 255, (*size, 3), dtype=np.uint8)
     windows = cover(image, window_px=32, scale=scale)
     assert min(windows.small.shape[:2]) >= 32
-    maps, scores = stitched(seer(), windows, keep=[0, 2])
+    ((maps, scores),) = predict_windows(predictor(), [windows], keep=[0, 2])
     assert maps.shape == (*size, 2)
     assert np.isfinite(maps).all()
     assert scores.shape[1] == 3
 
 
-def seer(net=None, thresholds=(0, 0, 0), cam_norm="per_class"):
+def predictor(net=None, thresholds=(0, 0, 0), cam_norm="per_class"):
     net = net or histonet.m4(3, width=0.1, input_px=None, seed=1)
-    return Seer(net, features="activation_4", logits="dense_1", thresholds=thresholds, mean=128, std=50,
-                cam_norm=cam_norm)  # fmt: skip
+    return Predictor(
+        net, NORMALIZATION, layers=("activation_4", "dense_1"), thresholds=thresholds, cam_norm=cam_norm
+    )
 
 
 def test_a_class_that_does_not_pass_has_an_empty_map(ihc):
-    looked = seer(thresholds=(0, 1.1, 1.1))
-    maps, scores = looked.look(ihc[None, :32, :32])
+    looked = predictor(thresholds=(0, 1.1, 1.1))
+    maps, scores = looked.predict(ihc[None, :32, :32])
     assert (maps[..., 1:] == 0).all()
     assert (maps.max(axis=(1, 2)) <= scores + 1e-6).all()
-    forced, _ = looked.look(ihc[None, :32, :32], always=[1])
+    forced, _ = looked.predict(ihc[None, :32, :32], always=[1])
     assert forced[..., 1].max() == pytest.approx(scores[0, 1], rel=1e-5) or forced[..., 1].max() == 0
 
 
 def test_a_head_without_closed_form_is_explained_by_its_gradient(ihc):
     net = histonet.m5(3, width=0.1, input_px=32, seed=1)
-    maps, _ = Seer(net, features="activation_7", logits="dense_1", thresholds=(0, 0, 0), mean=128, std=50,
-                   cam_norm="per_image").look(ihc[None, :32, :32])  # fmt: skip
+    layers = ("activation_7", "dense_1")
+    explained = Predictor(net, NORMALIZATION, layers=layers, thresholds=(0, 0, 0), cam_norm="per_image")
+    maps, _ = explained.predict(ihc[None, :32, :32])
     assert maps.shape == (1, 32, 32, 3)
     assert maps.max() > 0
 
@@ -77,10 +81,21 @@ def brightness():
 
 
 def test_evidence_of_a_pointwise_net_does_not_depend_on_the_windows(ihc):
-    look = Seer(
-        brightness(), features=None, logits=None, thresholds=(0, 0), mean=128, std=50, cam_norm="per_class"
-    )
-    maps = [stitched(look, cover(ihc, window_px=px, scale=1), keep=[0, 1])[0] for px in (64, 100, 512)]
+    pointwise = Predictor(brightness(), NORMALIZATION, layers=None, thresholds=(0, 0), cam_norm="per_class")
+    covers = [cover(ihc, window_px=px, scale=1) for px in (64, 100, 512)]
+    maps = [next(predict_windows(pointwise, [windows], keep=[0, 1]))[0] for windows in covers]
     for one in maps[1:]:
         np.testing.assert_allclose(one, maps[0], atol=1e-5)
     assert maps[0].std() > 0.1
+
+
+def test_batches_go_over_the_borders_of_images(ihc, monkeypatch):
+    images = [ihc[:size, :size] for size in (40, 64, 100, 33)]
+    covers = [cover(image, window_px=32, scale=1) for image in images]
+    alone = [next(predict_windows(predictor(), [windows], keep=[1])) for windows in covers]
+    monkeypatch.setattr("hsn.prediction.class_maps.BATCH", 5)
+    together = list(predict_windows(predictor(), iter(covers), keep=[1]))
+    assert [maps.shape[:2] for maps, _ in together] == [image.shape[:2] for image in images]
+    for (maps, scores), (expected, expected_scores) in zip(together, alone, strict=True):
+        np.testing.assert_allclose(maps, expected, atol=1e-5)
+        np.testing.assert_allclose(scores, expected_scores, atol=1e-6)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hsn.config import Normalization, Tiling
 from hsn.images.symmetries import SYMMETRIES
 from hsn.images.tiles import ArrayReader
 from hsn.nets import unet
@@ -13,7 +14,11 @@ from hsn.prediction import compiled, tiling
 from hsn.prediction.tiling import predict_tiled
 from hsn.progress import Cancelled
 
-NORMALIZATION = {"mean": 100, "std": 50}
+NORMALIZATION = Normalization(mean=(100,) * 3, std=(50,) * 3)
+
+
+def predict(net, image, *, progress=None, **tiling):
+    return predict_tiled(net, image, NORMALIZATION, Tiling(**tiling), progress=progress)
 
 
 @pytest.fixture(scope="module")
@@ -40,29 +45,24 @@ def noise(*shape):
 @given(st.integers(3, 40), st.integers(3, 40), st.integers(1, 20))
 def test_the_result_does_not_depend_on_the_tiles(blur, height, width, tile_px):
     image = noise(height, width)
-    whole = predict_tiled(blur, image, tile_px=64, halo_px=8, **NORMALIZATION)
+    whole = predict(blur, image, tile_px=64, halo_px=8)
     assert whole.shape == (height, width, 2)
-    np.testing.assert_allclose(predict_tiled(blur, image, tile_px=tile_px, **NORMALIZATION), whole, atol=1e-4)
+    np.testing.assert_allclose(predict(blur, image, tile_px=tile_px), whole, atol=1e-4)
 
 
 @pytest.mark.parametrize("shape", [(70, 90), (33, 61)])
 def test_the_result_does_not_depend_on_the_tiles_of_a_net_that_pools(pooling, shape):
-    whole = predict_tiled(pooling, noise(*shape), **NORMALIZATION)
+    whole = predict(pooling, noise(*shape))
     for tile_px in (18, 50):
-        tiled = predict_tiled(pooling, noise(*shape), tile_px=tile_px, **NORMALIZATION)
+        tiled = predict(pooling, noise(*shape), tile_px=tile_px)
         np.testing.assert_allclose(tiled, whole, atol=2e-5)
-    assert (
-        np.abs(predict_tiled(pooling, noise(*shape), tile_px=18, halo_px=4, **NORMALIZATION) - whole).max()
-        > 1e-3
-    )
+    assert np.abs(predict(pooling, noise(*shape), tile_px=18, halo_px=4) - whole).max() > 1e-3
 
 
 def test_batches_do_not_change_the_result(pooling, monkeypatch):
-    one_by_one = predict_tiled(pooling, noise(70, 90), tile_px=24, **NORMALIZATION)
+    one_by_one = predict(pooling, noise(70, 90), tile_px=24)
     monkeypatch.setattr(tiling, "BATCH_PX", 8 * (24 + 56) ** 2)
-    np.testing.assert_allclose(
-        predict_tiled(pooling, noise(70, 90), tile_px=24, **NORMALIZATION), one_by_one, atol=1e-5
-    )
+    np.testing.assert_allclose(predict(pooling, noise(70, 90), tile_px=24), one_by_one, atol=1e-5)
 
 
 def test_a_compiled_net_predicts_what_a_net_predicts(pooling, monkeypatch):
@@ -88,9 +88,7 @@ def test_a_last_batch_may_be_smaller(pooling):
 
 
 def test_a_halo_that_is_too_narrow_leaves_seams(blur):
-    whole, seamed = (
-        predict_tiled(blur, noise(30, 30), tile_px=10, halo_px=h, **NORMALIZATION) for h in (2, 0)
-    )
+    whole, seamed = (predict(blur, noise(30, 30), tile_px=10, halo_px=h) for h in (2, 0))
     assert np.abs(whole - seamed).max() > 0.1
 
 
@@ -105,25 +103,22 @@ def test_windows_are_multiples_of_the_size_divisor_and_no_larger_than_needed(mon
     net = keras.Sequential([keras.layers.Input((None, None, 3)), keras.layers.MaxPooling2D(32), Witness(),
                             keras.layers.UpSampling2D(32)])  # fmt: skip
     shapes.clear()
-    assert predict_tiled(net, noise(50, 70), tile_px=512, halo_px=20, **NORMALIZATION).shape == (50, 70, 3)
+    assert predict(net, noise(50, 70), tile_px=512, halo_px=20).shape == (50, 70, 3)
     assert shapes == [(4, 5)]  # 64 x 96 px and twice 32
 
 
 def test_the_mean_over_symmetries_turns_with_the_image(pooling):
     image = noise(13, 18)
-    straight = predict_tiled(pooling, image, tile_px=8, tta=8, **NORMALIZATION)
+    straight = predict(pooling, image, tile_px=8, tta=8)
     for symmetry in SYMMETRIES:
-        moved = predict_tiled(pooling, symmetry.move(image), tile_px=8, tta=8, **NORMALIZATION)
+        moved = predict(pooling, symmetry.move(image), tile_px=8, tta=8)
         np.testing.assert_allclose(symmetry.move(straight), moved, atol=1e-4)
 
 
 def test_the_mean_over_symmetries_is_that_of_moved_images(pooling):
     image = noise(37, 50)
-    moved = [
-        s.back(predict_tiled(pooling, s.move(image), tile_px=24, halo_px=8, **NORMALIZATION))
-        for s in SYMMETRIES
-    ]
-    averaged = predict_tiled(pooling, image, tile_px=24, halo_px=8, tta=8, **NORMALIZATION)
+    moved = [s.back(predict(pooling, s.move(image), tile_px=24, halo_px=8)) for s in SYMMETRIES]
+    averaged = predict(pooling, image, tile_px=24, halo_px=8, tta=8)
     np.testing.assert_allclose(averaged, np.mean(moved, axis=0), atol=1e-5)
 
 
@@ -143,24 +138,22 @@ class Strict(ArrayReader):
 
 @pytest.mark.parametrize("tta", [1, 8])
 def test_a_reader_is_read_box_by_box_inside_the_image(pooling, tta):
-    image, options = noise(70, 50), {"tile_px": 20, "halo_px": 12, "tta": tta, **NORMALIZATION}
+    image, options = noise(70, 50), {"tile_px": 20, "halo_px": 12, "tta": tta}
     reader = Strict(image)
-    np.testing.assert_array_equal(
-        predict_tiled(pooling, reader, **options), predict_tiled(pooling, image, **options)
-    )
+    np.testing.assert_array_equal(predict(pooling, reader, **options), predict(pooling, image, **options))
     assert reader.largest <= (20 + 2 * 12) ** 2
 
 
 def test_progress_counts_tiles_and_can_cancel(blur):
     events = []
-    predict_tiled(blur, noise(20, 30), tile_px=10, progress=events.append, **NORMALIZATION)
+    predict(blur, noise(20, 30), tile_px=10, progress=events.append)
     assert (events[-1].stage, events[-1].done, events[-1].total) == ("predicting", 6, 6)
 
     def cancel(event):
         raise Cancelled
 
     with pytest.raises(Cancelled):
-        predict_tiled(blur, noise(20, 30), progress=cancel, **NORMALIZATION)
+        predict(blur, noise(20, 30), progress=cancel)
 
 
 def test_a_small_image_is_not_enlarged_to_a_tile(blur, monkeypatch):
@@ -171,5 +164,5 @@ def test_a_small_image_is_not_enlarged_to_a_tile(blur, monkeypatch):
         return np.zeros((*x.shape[:3], 2))
 
     monkeypatch.setattr(tiling, "predict_batch", witness)
-    predict_tiled(blur, noise(20, 30), **NORMALIZATION)
+    predict(blur, noise(20, 30))
     assert shapes == [(1, 24, 34, 3)]

@@ -24,7 +24,7 @@ from test_supervision_masks_backends import learned
 assert keras.backend.backend() == "jax"
 folder = Path(sys.argv[1])
 history, _, seen = learned(folder / "net")
-np.savez(folder / "seen.npz", evidence=seen.evidence, instances=seen.instances, loss=history.column("loss"))
+np.savez(folder / "seen.npz", evidence=seen.probabilities, instances=seen.instances, loss=history.column("loss"))
 """
 
 
@@ -50,7 +50,7 @@ def test_lower_precision_learns_from_masks(tmp_path, precision):
     assert losses[1] < losses[0]
     assert {w.dtype for w in net.weights} == {"float32"}
     assert {layer.compute_dtype for layer in net.layers} == {"float32"}
-    assert np.isfinite(seen.evidence).all()
+    assert np.isfinite(seen.probabilities).all()
 
 
 @pytest.mark.slow
@@ -69,4 +69,4 @@ def test_jax_learns_from_masks_and_tensorflow_opens_what_it_wrote(tmp_path):
     assert np.isfinite(told["loss"]).all()
     assert told["loss"][1] < told["loss"][0]
     again = segment(synthetic.draw_tissue(0, (64, 64), mpp=MPP).image, tmp_path / "net")
-    np.testing.assert_allclose(again.evidence, told["evidence"], atol=1e-4)
+    np.testing.assert_allclose(again.probabilities, told["evidence"], atol=1e-4)

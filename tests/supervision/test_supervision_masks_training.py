@@ -67,8 +67,8 @@ def test_masks_teach_what_an_object_is(tmp_path, tissue):
     assert result.instances.dtype == np.int32
     assert sorted(np.unique(result.instances)) == list(range(result.instances.max() + 1))
     np.testing.assert_array_equal(result.labels, result.instances > 0)
-    assert result.evidence.shape == (96, 112, 2)
-    np.testing.assert_allclose(result.evidence.sum(axis=2), 1, atol=1e-5)
+    assert result.probabilities.shape == (96, 112, 2)
+    np.testing.assert_allclose(result.probabilities.sum(axis=2), 1, atol=1e-5)
     _explains_itself(tmp_path / "taught", history)
 
 
@@ -98,7 +98,7 @@ def test_how_objects_are_told_is_chosen_on_validation_images(tmp_path, tissue, m
     maps = np.where(sure, 0.35, 0.325).astype(
         np.float32
     )  # insides are nowhere surer than 0.4, elsewhere above 0.3
-    monkeypatch.setattr(choose, "maps_of", lambda net, image, config: maps)
+    monkeypatch.setattr(choose, "predict_tiled", lambda net, image, *settings: maps)
     numbers = config().replace(postprocess={"h_um": 0.7, "grow_um": 0.0})
     best = choose.best_told(None, [Annotated(images[0], objects[0], numbers)], numbers)
     assert (
@@ -202,8 +202,8 @@ def test_coarser_nets_get_smaller_images(tissue):
 
 
 def test_stains_are_the_recipes_where_it_learns_and_where_it_sees(tissue):
+    from hsn.prediction.segmentation import preprocess
     from hsn.stains.normalizers import fit_normalizer
-    from hsn.supervision.masks.inference import preprocess
 
     images, annotations = tissue
     stain = fit_normalizer("macenko", images[1:])
@@ -218,7 +218,7 @@ def test_stains_are_the_recipes_where_it_learns_and_where_it_sees(tissue):
     # Segmenting with the stain is segmenting the normalize image without it.
     one, other = (masks.segment(net(), image, numbers.replace(normalization={'stain': s}))
                   for image, s in ((images[0], stain), (known.image, None)))  # fmt: skip
-    np.testing.assert_array_equal(one.evidence, other.evidence)
+    np.testing.assert_array_equal(one.probabilities, other.probabilities)
 
 
 def test_crops_are_stained_as_the_recipe_says(tissue):

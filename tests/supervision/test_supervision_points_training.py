@@ -100,7 +100,7 @@ def test_the_folder_explains_itself(tmp_path, steps):
     assert f"{sum(map(len, clicks))} clicks on 3 images" in card["notes"]
     assert points.Config.from_dict(models.load(tmp_path / "o").config) == config()
     result = segment(images[0], tmp_path / "o")
-    assert result.evidence.shape == (64, 64, 2)
+    assert result.probabilities.shape == (64, 64, 2)
     np.testing.assert_array_equal(result.labels, result.instances > 0)
 
 

@@ -284,7 +284,7 @@ def test_mask_rcnn_takes_the_place_of_a_dense_net(tissue, tmp_path, rounds):
     assert card.classes == ("background", "nucleus")
     result = segment(tissue[0][3], tmp_path / "mine")
     assert result.instances.shape == (48, 80)
-    assert result.evidence.max() <= 1
+    assert result.probabilities.max() <= 1
 
 
 @pytest.mark.slow

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hsn import InputError
 from hsn.nets import histonet
 from hsn.supervision import tags
 from hsn.taxonomies import ADP_FUNC, ADP_MORPH, ADP_OUTPUTS, GLAS
@@ -53,8 +52,8 @@ def test_the_result_has_the_size_of_the_image_whatever_the_scale(adp, ihc):
     assert tags.stages(net, ihc[:90, :70], tuned, mpp=0.5).image.shape[:2] == (37, 29)
     result = tags.segment(net, ihc[:90, :70], tuned, mpp=0.5)
     assert result.labels.shape == (90, 70)
-    assert result.evidence.shape == (90, 70, 29)
-    assert result.evidence.dtype == np.float32
+    assert result.probabilities.shape == (90, 70, 29)
+    assert result.probabilities.dtype == np.float32
     assert result.scores.shape == (29,)
     assert result.instances is None
     assert "90 x 70" in repr(result)
@@ -98,21 +97,18 @@ def test_a_net_that_sees_all_classes_has_nothing_inferred(ihc):
 
 
 @pytest.mark.parametrize(
-    ("image", "words"),
+    ("image", "code"),
     [
-        (
-            np.zeros((1, 1, 3), np.uint8),
-            "too small to tell anything; expected 16 x 16 pixels or more, received 1 x 1",
-        ),
-        (np.zeros((40, 40), np.uint8), r"8-bit RGB image; .* received uint8 \(40, 40\)"),
-        (np.zeros((40, 40, 4), np.uint8), r"received uint8 \(40, 40, 4\)"),
-        (np.zeros((40, 40, 3), np.uint16), r"received uint16 \(40, 40, 3\)"),
-        (np.zeros((0, 40, 3), np.uint8), "with at least one pixel"),
-        (np.broadcast_to(np.zeros(3, np.uint8), (20000, 20000, 3)), "too large .* received 20000 x 20000"),
+        (np.zeros((1, 1, 3), np.uint8), "image-too-small"),
+        (np.zeros((40, 40), np.uint8), "image-dtype"),
+        (np.zeros((40, 40, 4), np.uint8), "image-dtype"),
+        (np.zeros((40, 40, 3), np.uint16), "image-dtype"),
+        (np.zeros((0, 40, 3), np.uint8), "image-dtype"),
+        (np.broadcast_to(np.zeros(3, np.uint8), (20000, 20000, 3)), "image-too-large"),
     ],
 )
-def test_images_that_cannot_be_segmented_are_refused(adp, image, words):
-    with pytest.raises(InputError, match=words):
+def test_images_that_cannot_be_segmented_are_refused(adp, image, code, raises_code):
+    with raises_code(code):
         tags.segment(*_net_and(image, adp))
 
 
@@ -121,7 +117,7 @@ def _net_and(image, adp):
     return net, image, config
 
 
-def test_an_impossible_scale_is_refused(adp, ihc):
+def test_an_impossible_scale_is_refused(adp, ihc, raises_code):
     net, config = adp
-    with pytest.raises(InputError, match="`mpp` must be positive"):
+    with raises_code("mpp-positive"):
         tags.segment(net, ihc, config, mpp=-1)

@@ -64,7 +64,7 @@ def test_tags_teach_where_things_are(tmp_path, rng):
     image[0, 8:16, :8], image[0, 8:16, 12:20] = (230, 150, 180), (80, 60, 140)
     result = segment(image[0], tmp_path / "taught")
     assert result.taxonomy.names == ("pink", "blue")
-    left, right = result.evidence[:, :10].sum(axis=(0, 1)), result.evidence[:, 14:].sum(axis=(0, 1))
+    left, right = result.probabilities[:, :10].sum(axis=(0, 1)), result.probabilities[:, 14:].sum(axis=(0, 1))
     assert left[0] > 3 * left[1]
     assert right[1] > 3 * right[0]
 

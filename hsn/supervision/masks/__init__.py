@@ -9,12 +9,12 @@ _NAMES = {
     "TrainConfig": "hsn.config:TrainConfig",
     "fit": ".training:fit",
     "loss": ".losses:loss",
-    "objects": ".inference:objects",
     "preset": ".config:preset",
     "segment": ".inference:segment",
     "targets": ".target_maps:targets",
 }
 _OLD_NAMES = {
+    "objects": ("hsn.objects.labeling:objects", "hsn.objects.labeling.label_instances"),
     "fullnet": (".config:fullnet", "preset('fullnet')"),
     "small": (".config:cpu", "preset('cpu')"),
     "unet": (".config:unet_cryonuseg", "preset('unet-cryonuseg')"),

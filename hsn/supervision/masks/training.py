@@ -15,18 +15,20 @@ from ...annotations.mask_files import read as read_instances
 from ...checks import as_image
 from ...errors import refuse
 from ...images.read import read
+from ...images.scaling import normalize
 from ...instances import renumber
 from ...metrics.objects import Matching, match
 from ...metrics.table import overlaps
 from ...objects.contours import INSIDE
-from ...prediction.tiling import normalize
+from ...objects.labeling import foreground, label_instances
+from ...prediction.segmentation import preprocess
+from ...prediction.tiling import predict_tiled
 from ...training.augment import draw, draw_warp
 from ...training.loop import Plan, learn
 from ...training.sampling import batch_of
 from ...training.schedules import cosine
 from ...training.splits import train_val_split
 from .config import MONITORS
-from .inference import maps_of, objects, preprocess
 from .losses import loss
 from .target_maps import encoded, targets, weights_of
 from .tuning import best_told
@@ -195,19 +197,15 @@ def contrast(rng, augmentation):
 
 def validation(net, known, config):
     """Scores of images that were not learned from: `validation_loss`, `validation_iou`, `validation_pq`."""
-    of, single = loss(config), config.replace(**{"tiling.tta": 1})
+    of, tiling = loss(config), config.tiling.replace(tta=1)
     losses, ious, matching = [], [], Matching()
     for each in known:
-        maps = maps_of(net, each.image, single)
+        maps = predict_tiled(net, each.image, config.normalization, tiling)
         target, weight = targets(each.image, each.small, config)
         losses.append(float(of(target[None], maps[None], weight[None], None)))
         inside = target[..., INSIDE if config.ternary else 0] > 0
-        found = (
-            maps.argmax(axis=2) == INSIDE
-            if config.ternary
-            else maps[..., 0] > config.postprocess.foreground_threshold
-        )
+        found = foreground(maps, None if config.ternary else config.postprocess.foreground_threshold)
         ious.append((inside & found).sum() / max((inside | found).sum(), 1))
-        told = objects(maps, config, mpp=config.mpp)
+        told = label_instances(maps, config.postprocess, mpp=config.mpp)
         matching += match(overlaps(each.small, told))
     return {"validation_loss": np.mean(losses), "validation_iou": np.mean(ious), "validation_pq": matching.pq}

@@ -7,7 +7,8 @@ on Kumar's validation images the shipped nuclei net has an AJI of .46 to .57 by 
 from ...images.tiles import enlarge
 from ...metrics.objects import Matching, match
 from ...metrics.table import overlaps
-from .inference import maps_of, objects
+from ...objects.labeling import label_instances
+from ...prediction.tiling import predict_tiled
 
 INSIDES = (None, 0.3, 0.4)
 WAISTS_UM = (0.0, 0.15, 0.3)
@@ -38,7 +39,11 @@ def best_told(net, known, config):
     ways = [config, *(way for way in ways if way != config)]
     matchings = [Matching() for _ in ways]
     for each in known:
-        maps = enlarge(maps_of(net, each.image, config), each.instances.shape)
+        maps = enlarge(
+            predict_tiled(net, each.image, config.normalization, config.tiling), each.instances.shape
+        )
         for k, way in enumerate(ways):
-            matchings[k] += match(overlaps(each.instances, objects(maps, way, mpp=config.image_mpp)))
+            matchings[k] += match(
+                overlaps(each.instances, label_instances(maps, way.postprocess, mpp=config.image_mpp))
+            )
     return max(zip(matchings, ways, strict=True), key=lambda pair: pair[0].pq)[1]

@@ -9,13 +9,13 @@ _NAMES = {
     "TrainConfig": "hsn.config:TrainConfig",
     "fit": ".training:fit",
     "loss": ".losses:loss",
-    "objects": ".inference:objects",
     "preset": ".config:preset",
     "radius_of": ".config:radius_of",
     "segment": ".inference:segment",
     "targets": ".target_maps:targets",
 }
 _OLD_NAMES = {
+    "objects": ("hsn.objects.labeling:objects", "hsn.objects.labeling.label_instances"),
     "published": (".config:qu2020", "preset('qu2020')"),
     "quick": (".config:quick", "preset('cpu'), and `for_mpp`"),
 }

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ...prediction.tiling import normalize
+from ...images.scaling import normalize
 from ...training.augment import draw, draw_warp
 from ...training.sampling import batch_of
 from .detection import click_targets

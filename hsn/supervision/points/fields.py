@@ -14,7 +14,7 @@ from ...annotations.colors import resize_labels
 from ...checks import as_image
 from ...errors import refuse
 from ...images.read import read
-from ...prediction.tiling import rescale
+from ...images.scaling import rescale
 from ...training.splits import train_val_split
 from .target_maps import Given, encode
 

@@ -13,11 +13,11 @@ from ...annotations.label_files import read_labels, write_labels
 from ...files import atomic_write
 from ...metrics.points import PointMatching, match_points
 from ...nets import resunet
+from ...prediction.tiling import predict_tiled
 from .background import background_of
 from .crops import detection_crops
 from .detection import click_targets, find_points
 from .fields import clicks_in, inside
-from .inference import maps_of
 from .losses import detection_loss
 from .train_loop import train
 
@@ -75,7 +75,9 @@ def _round(detector, fields, config, folder):
         monitor="-validation_f1" if config.complete_validation else "validation_loss",
         out=folder,
     )
-    maps = [maps_of(detector, field.image, config)[..., 0] for field in fields]
+    maps = [
+        predict_tiled(detector, field.image, config.normalization, config.tiling)[..., 0] for field in fields
+    ]
     likely = _likely(maps, fields, config)[0]
     for field, probability in zip(fields, maps, strict=True):
         found = field.at_image(find_points(probability, config, likely=likely))
@@ -97,7 +99,9 @@ def validation(detector, fields, config):
         `validation_loss`, where clicks say something; where all nuclei are clicked also `validation_precision`,
         `validation_recall` and `validation_f1`, counted together over images.
     """
-    maps = [maps_of(detector, field.image, config)[..., 0] for field in fields]
+    maps = [
+        predict_tiled(detector, field.image, config.normalization, config.tiling)[..., 0] for field in fields
+    ]
     squares, known = 0.0, 0
     for field, probability in zip(fields, maps, strict=True):
         target, weight = click_targets(field.clicks, field.held.shape, config)

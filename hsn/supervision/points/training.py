@@ -16,13 +16,13 @@ from ... import models
 from ...annotations import points as point_files
 from ...annotations.label_files import read_labels, write_labels
 from ...errors import refuse
-from ...prediction.tiling import normalize
+from ...images.scaling import normalize
+from ...prediction.tiling import predict_tiled
 from ...training.run import claim
 from ...types import History
 from .crops import segmentation_crops
 from .detection import merged
 from .fields import fields_of
-from .inference import maps_of
 from .losses import loss
 from .rounds import detect
 from .target_maps import decode, encode, targets
@@ -151,7 +151,7 @@ def validation(net, fields, config):
     """Loss of a segmenter on what is held out: `validation_loss`, of the coarse labels and the CRF."""
     of, losses = loss(config), []
     for field in fields:
-        maps = maps_of(net, field.image, config)
+        maps = predict_tiled(net, field.image, config.normalization, config.tiling)
         target, weight = decode(np.where(field.held, field.codes, 0))
         pixels = normalize(field.image, config.normalization.mean, config.normalization.std)
         losses.append(float(of(target[None], maps[None], weight[None], pixels[None])))

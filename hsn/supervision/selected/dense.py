@@ -12,11 +12,10 @@ from ...checks import as_image
 from ...errors import refuse
 from ...extras.maskrcnn import MaskRCNN
 from ...extras.maskrcnn.whole import Report
-from ...nets import reach
-from ...objects import labeling as told
+from ...images.scaling import normalize
+from ...objects.labeling import label_instances, object_probability
 from ...objects.overlaps import score_objects
-from ...prediction import tiling as tiled
-from ...training.augment import SYMMETRIES
+from ...prediction.tiling import predict_tiled
 from .losses import loss
 from .target_maps import taught
 
@@ -67,22 +66,11 @@ class Dense:
         made = [taught(*each, self.config) for each in zip(instances, known, strict=True)]
         target, weight = (np.stack(side) for side in zip(*made, strict=True))
         normalization = self.config.normalization
-        return tiled.normalize(images, normalization.mean, normalization.std), target, weight
+        return normalize(images, normalization.mean, normalization.std), target, weight
 
     def maps(self, image):
-        """Probabilities over an image at the net's scale, float32 (H, W, 3)."""
-        config = self.config
-        margin_px, step_px = reach.reach_of(self.net, config.tiling.halo_px)
-        return tiled.maps_of(
-            self.net,
-            as_image(image),
-            mean=config.normalization.mean,
-            std=config.normalization.std,
-            tile_px=config.tiling.tile_px,
-            margin_px=margin_px,
-            step_px=step_px,
-            views=SYMMETRIES if config.tiling.tta == 8 else (),
-        )
+        """Return the probabilities over an image at the net's scale, float32 (H, W, 3)."""
+        return predict_tiled(self.net, as_image(image), self.config.normalization, self.config.tiling)
 
     def segment(self, image):
         """Find the objects of an image of any size, at the net's scale; each scores the mean evidence inside.
@@ -93,42 +81,8 @@ class Dense:
             `scored.instances` and `scored.scores`; `said` is empty, there is no limit to reach.
         """
         maps = self.maps(image)
-        instances = objects(maps, self.config, mpp=self.config.mpp)
-        return Report(score_objects(instances, told.object_evidence(maps)), ())
-
-
-def objects(maps, config, *, mpp):
-    """Tell objects in the probabilities of a dense net.
-
-    Parameters
-    ----------
-    maps : float array, shape (H, W, 3)
-    config : Config
-    mpp : float
-        Micrometres per pixel of `maps`.
-
-    Returns
-    -------
-    int32 array, shape (H, W)
-        0 background, 1..n.
-
-    Examples
-    --------
-    >>> from hsn.supervision.selected.config import preset
-    >>> maps = np.eye(3)[[[0, 2, 1, 1, 2, 0]]]
-    >>> objects(maps, preset("cpu").replace(postprocess={"min_area_um2": 0.0}), mpp=0.25).tolist()
-    [[0, 1, 1, 1, 1, 0]]
-    """
-    return told.objects(
-        maps,
-        inside=config.postprocess.foreground_threshold,
-        separate=config.postprocess.separation,
-        grow_px=round(config.postprocess.grow_um / mpp, 3),  # a rest of rounding would cost a whole pixel
-        meet=config.postprocess.overlap,
-        waist_px=config.postprocess.h_um / mpp,
-        least_px=config.postprocess.min_area_um2 / mpp**2,
-        fill=config.postprocess.fill_holes,
-    )
+        instances = label_instances(maps, self.config.postprocess, mpp=self.config.mpp)
+        return Report(score_objects(instances, object_probability(maps)), ())
 
 
 def system_of(net, config):

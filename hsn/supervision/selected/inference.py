@@ -1,24 +1,18 @@
-"""Segment with a net that learned from a few chosen patches: objects told in its maps, or found one by one.
-
-Maps are enlarged to the size of the image before objects are told in them, so that borders stay smooth; what a
-detector found is enlarged as it is.
-"""
+"""Inference of nets trained on chosen patches: the path of all nets of objects, or Mask R-CNN."""
 
 from functools import lru_cache
 
 import numpy as np
 
 from ...annotations.colors import resize_labels
-from ...checks import as_mpp, as_segmentable
-from ...images.tiles import enlarge
+from ...images.scaling import rescale
 from ...instances import renumber
-from ...objects.labeling import MAX_PIXELS, object_evidence, segmentation
-from ...prediction.tiling import rescale
-from .dense import objects, system_of
+from ...objects.labeling import segmentation_of
+from ...prediction.segmentation import checked, segment_objects
 
 
-def segment(net, image, config, *, taxonomy=None, mpp=None):
-    """Segment an image of any size with a net that learned from chosen patches.
+def segment(net, image, config, *, taxonomy=None, mpp=None, progress=None):
+    """Segment an image of any size with a net that was trained on chosen patches.
 
     Parameters
     ----------
@@ -26,40 +20,37 @@ def segment(net, image, config, *, taxonomy=None, mpp=None):
     image : uint8 array, shape (H, W, 3)
     config : Config
     taxonomy : str, optional
-        Which of the config's taxonomies; the first by default.
+        One of the config's taxonomies. Default: the first.
     mpp : float, optional
-        Micrometres per pixel of the image; by default that of the images which the net was made for.
+        Micrometers per pixel of the image. Default: `config.image_mpp`.
+    progress : callable, optional
+        Called with a `hsn.progress.Event` after every batch of tiles.
 
     Returns
     -------
     Segmentation
-        `instances` and `labels` at the size of the image; `evidence` is how surely a pixel belongs to an object; of a
-        detector it is the score of the object that it belongs to.
-
-    Raises
-    ------
-    InputError
-        If the image is none, or too small or too large, or `mpp` is no scale.
+        `instances` and `labels` at the size of the image; `probabilities` of background and of objects.
+        Of a detector, the probability of an object's pixels is its score.
+        See `hsn.prediction.segmentation.segment_objects`.
 
     References
     ----------
     .. [1] Lou et al., "Which pixel to annotate", IEEE TMI 2022.
     """
-    wanted, image = config.taxonomy(taxonomy), as_segmentable(image, max_pixels=MAX_PIXELS)
-    image_mpp, shape = as_mpp(config.image_mpp if mpp is None else mpp), image.shape[:2]
-    system, small = _opened(net, config), rescale(image, image_mpp, config.mpp)
     if config.detector is None:
-        maps = enlarge(system.maps(small), shape)
-        return segmentation(objects(maps, config, mpp=image_mpp), object_evidence(maps), wanted)
-    found = system.segment(
-        small, least_px=max(1, round(config.postprocess.min_area_um2 / config.mpp**2))
-    ).scored
-    instances = resize_labels(found.instances, shape)
-    sure = np.append(0, found.scores).astype(np.float32)[instances]
-    return segmentation(renumber(instances)[0], sure, wanted)
+        return segment_objects(net, image, config, taxonomy=taxonomy, mpp=mpp, progress=progress)
+    chosen, image, image_mpp = checked(image, config, taxonomy, mpp)
+    small = rescale(image, image_mpp, config.mpp)
+    min_area_px = max(1, round(config.postprocess.min_area_um2 / config.mpp**2))
+    found = _detector(net, config).segment(small, least_px=min_area_px).scored
+    instances = resize_labels(found.instances, image.shape[:2])
+    scores = np.append(0, found.scores).astype(np.float32)[instances]
+    return segmentation_of(renumber(instances)[0], scores, chosen)
 
 
 @lru_cache(maxsize=2)
-def _opened(net, config):
-    """The system of a net, kept for the next image: a detector compiles its passes once."""
+def _detector(net, config):
+    """The detector of a net, kept for the next image: it compiles its passes once."""
+    from .dense import system_of
+
     return system_of(net, config)

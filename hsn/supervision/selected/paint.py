@@ -10,8 +10,8 @@ from ...errors import InputError
 from ...extras.singan.folder import PAIRS
 from ...extras.singan.synthesis import check, synthesize
 from ...images.read import read
+from ...images.scaling import rescale
 from ...objects.layouts import extract_nuclei
-from ...prediction.tiling import rescale
 
 
 def paint(patches, config, folder):

@@ -9,8 +9,8 @@ from ...annotations.mask_files import read as read_instances
 from ...checks import as_image
 from ...errors import refuse
 from ...images.read import read
+from ...images.scaling import rescale
 from ...instances import renumber
-from ...prediction.tiling import rescale
 from ...training.splits import train_val_split
 
 

@@ -19,10 +19,10 @@ import numpy as np
 from ...annotations.colors import resize_labels
 from ...errors import refuse
 from ...images.read import resample
+from ...images.scaling import normalize
 from ...images.tiles import mirror_pad
 from ...losses.cross_entropy import cross_entropy
 from ...metrics.classes import confusion_matrix, mean_iou
-from ...prediction.tiling import normalize
 from ...training.augment import draw
 from ...training.loop import Plan, learn
 from ...training.schedules import cosine

@@ -8,20 +8,20 @@ from itertools import groupby
 import numpy as np
 
 from ...checks import as_mpp, as_segmentable
-from ...images.read import resample
+from ...images.scaling import rescale
+from ...images.symmetries import SYMMETRIES
 from ...images.tiles import enlarge
-from ...prediction.class_maps import cover, stitched
-from ...training.augment import SYMMETRIES
+from ...prediction.class_maps import cover, predict_windows
+from ...progress import report
 from ...types import Segmentation
 from .config import CRFConfig
 from .overlap import overlapped
-from .stages_of_view import Seen, Stages, always, refined, seer_of, wanted_outputs, with_inferred
+from .stages_of_view import Seen, Stages, always, predictor_of, refined, wanted_outputs, with_inferred
 
-SAME_SCALE = 0.01  # scales that differ by less need no resampling
 MAX_VALUES = 2_000_000_000  # pixels times classes: 8 GB for each of the stages' maps
 
 
-def segment(net, image, config, *, taxonomy=None, mpp=None):
+def segment(net, image, config, *, taxonomy=None, mpp=None, progress=None):
     """Segment an image of any size with a net that learned from tags.
 
     Parameters
@@ -48,24 +48,28 @@ def segment(net, image, config, *, taxonomy=None, mpp=None):
     ----------
     .. [1] Chan et al., "HistoSegNet", ICCV 2019.
     """
-    made = stages(net, image, config, taxonomy=taxonomy, mpp=mpp)
+    made = stages(net, image, config, taxonomy=taxonomy, mpp=mpp, progress=progress)
     shape = image.shape[:2]
     # Marginals are enlarged before the classes are compared, so that borders stay smooth.
     labels = enlarge(made.refined, shape).argmax(axis=2).astype(np.int32)
     return Segmentation(labels, None, enlarge(made.adjusted, shape), made.scores, made.taxonomy)
 
 
-def stages(net, image, config, *, taxonomy=None, mpp=None):
+def stages(net, image, config, *, taxonomy=None, mpp=None, progress=None):
     """All stages of one image; parameters as for `segment`.
 
     Returns
     -------
     Stages
     """
-    return next(iter(all_stages(net, image, config, taxonomies=[config.taxonomy(taxonomy)], mpp=mpp)))
+    return next(
+        iter(
+            all_stages(net, image, config, taxonomies=[config.taxonomy(taxonomy)], mpp=mpp, progress=progress)
+        )
+    )
 
 
-def all_stages(net, image, config, *, taxonomies=None, mpp=None):
+def all_stages(net, image, config, *, taxonomies=None, mpp=None, progress=None):
     """Stages of one image for several taxonomies, from one look at it; parameters as for `segment`.
 
     Yields
@@ -79,7 +83,7 @@ def all_stages(net, image, config, *, taxonomies=None, mpp=None):
     for _, alike in groupby(taxonomies, key=lambda t: (t.forced, _refinement(config, t).mpp)):
         alike = list(alike)
         small, small_mpp = _at_work_scale(image, config, alike, mpp)
-        yield from look(net, small, config, alike, scale=config.mpp / small_mpp)
+        yield from look(net, small, config, alike, scale=config.mpp / small_mpp, progress=progress)
 
 
 def _refinement(config, taxonomy):
@@ -104,27 +108,30 @@ def _at_work_scale(image, config, taxonomies, mpp):
     # Overlapping windows are refined one by one, so at the net's scale; else where the config says.
     tuned_mpp = _refinement(config, taxonomies[0]).mpp or 0
     work_mpp = config.mpp if config.windows == "overlapped" else max(tuned_mpp, image_mpp)
-    if abs(work_mpp / image_mpp - 1) <= SAME_SCALE:
-        return image, image_mpp
-    shape = tuple(max(1, round(side * image_mpp / work_mpp)) for side in image.shape[:2])
-    return resample(image, shape), work_mpp
+    small = rescale(image, image_mpp, work_mpp)
+    return small, image_mpp if small is image else work_mpp
 
 
-def _seen(net, image, config, taxonomies, *, scale):
+def _seen(net, image, config, taxonomies, *, scale, progress=None):
     """What the net saw of an image, its windows stitched."""
-    keep, forced, seer = wanted_outputs(config, taxonomies), always(config, taxonomies), seer_of(net, config)
+    keep, views = wanted_outputs(config, taxonomies), SYMMETRIES[: config.tta]
+    covers = (
+        cover(np.ascontiguousarray(view.move(image)), window_px=config.window_px, scale=scale)
+        for view in views
+    )
+    predicted = predict_windows(
+        predictor_of(net, config), covers, always=always(config, taxonomies), keep=keep
+    )
     maps, scores = 0, 0
-    for view in SYMMETRIES[: config.tta]:
-        windows = cover(np.ascontiguousarray(view.move(image)), window_px=config.window_px, scale=scale)
-        seen, each = stitched(seer, windows, always=forced, keep=keep)
+    for done, (view, (seen, each)) in enumerate(zip(views, predicted, strict=True), start=1):
         maps, scores = maps + view.back(seen), scores + each.max(axis=0)
-    views = np.float32(config.tta)
-    return Seen(maps / views, scores / views, keep, image, config)
+        report(progress, "predicting", done, len(views))
+    return Seen(maps / np.float32(len(views)), scores / np.float32(len(views)), keep, image, config)
 
 
-def at_once(net, image, config, taxonomies, *, scale):
+def at_once(net, image, config, taxonomies, *, scale, progress=None):
     """Stages of an image whose windows are stitched before the classes compete."""
-    seen = _seen(net, image, config, taxonomies, scale=scale)
+    seen = _seen(net, image, config, taxonomies, scale=scale, progress=progress)
     for taxonomy in taxonomies:
         adjusted = seen.adjusted(taxonomy).clip(0, 1)
         cam, scores = seen.in_order(taxonomy)

@@ -11,12 +11,13 @@ are 224 and 168 at the net's scale.
 import numpy as np
 
 from ...images import tiles
-from .stages_of_view import Seen, Stages, always, refined, seer_of, wanted_outputs, with_inferred
+from ...progress import report
+from .stages_of_view import Seen, Stages, always, predictor_of, refined, wanted_outputs, with_inferred
 
 OVERLAP = 0.25  # of a window's side
 
 
-def overlapped(net, image, config, taxonomies, *, scale=1):
+def overlapped(net, image, config, taxonomies, *, scale=1, progress=None):
     """Stages of an image at the net's scale, from overlapping windows.
 
     Parameters
@@ -27,7 +28,8 @@ def overlapped(net, image, config, taxonomies, *, scale=1):
     config : Config
     taxonomies : sequence of Taxonomy
     scale : float
-        Must be 1 (within a hundredth): who calls has brought the image to the net's scale.
+        Must be 1 (within a hundredth): the caller has brought the image to the net's scale.
+    progress : callable, optional
 
     Yields
     ------
@@ -65,6 +67,7 @@ def overlapped(net, image, config, taxonomies, *, scale=1):
                 adjusted[core] = blended[c][inside]
                 marginals[core] = refined(blended[c], piece, config, taxonomy)[inside]
             rows = rows[-2:]
+            report(progress, "predicting", r + 1, len(starts[0]))
         h, w = image.shape[:2]
         yield Stages(image, cam[:h, :w], adjusted[:h, :w], marginals[:h, :w],
                      with_inferred(scores, adjusted, taxonomy), taxonomy)  # fmt: skip
@@ -94,7 +97,7 @@ class _Rows:
     """Rows of windows of one image, made when they are asked for."""
 
     def __init__(self, net, image, config, taxonomy, columns):
-        self._seer = seer_of(net, config)
+        self._predictor = predictor_of(net, config)
         self._image, self._config, self._taxonomy, self._columns = image, config, taxonomy, columns
         self._keep = wanted_outputs(config, [taxonomy])
         self._always = always(config, [taxonomy])
@@ -102,7 +105,7 @@ class _Rows:
     def row(self, start):
         """The row of windows that begins at `start`."""
         windows = tiles.cut(self._image, [start], self._columns, self._config.window_px)
-        maps, scores = self._seer.look(windows, always=self._always)
+        maps, scores = self._predictor.predict(windows, always=self._always)
         cams, adjusted, in_order = [], [], []
         for one, score, window in zip(maps, scores, windows, strict=True):
             seen = Seen(one[..., self._keep], score, self._keep, window, self._config)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...crf.dense_crf import refine
-from ...prediction.class_maps import Seer
+from ...prediction.class_maps import Predictor
 from ...taxonomies import Taxonomy
 from .adjust import adjust
 from .config import Config, CRFConfig
@@ -121,14 +121,13 @@ def always(config, taxonomies):
     return [config.classes.index(n) for t in taxonomies for n in t.forced if n in config.classes]
 
 
-def seer_of(net, config):
-    """The net as the evidence room looks through it."""
-    return Seer(
+def predictor_of(net, config):
+    """Return a net with its normalization and its layers for Grad-CAM."""
+    return Predictor(
         net,
+        config.normalization,
         layers=config.cam_layers,
         thresholds=config.thresholds,
-        mean=config.normalization.mean,
-        std=config.normalization.std,
         cam_norm=config.cam_norm,
     )
 

@@ -13,10 +13,10 @@ from ... import models
 from ...checks import as_image
 from ...errors import refuse
 from ...images.read import read, resample
+from ...images.scaling import normalize
 from ...metrics.ranking import roc_auc
 from ...nets import histonet
 from ...prediction.scores import fit_thresholds
-from ...prediction.tiling import normalize
 from ...training.augment import draw
 from ...training.loop import Plan, learn
 from ...training.sampling import batch_of

@@ -1,0 +1,67 @@
+"""Segmentation of objects: from an image and a net to numbered objects, for all methods with nets of objects."""
+
+from ..checks import as_mpp, as_segmentable
+from ..images.scaling import rescale
+from ..images.tiles import enlarge
+from ..objects.labeling import label_instances, object_probability, segmentation_of
+from .tiling import predict_tiled
+
+MAX_PIXELS = 400_000_000  # 5 GB of probabilities
+
+
+def segment_objects(net, image, config, *, taxonomy=None, mpp=None, progress=None):
+    """Segment the objects of an image of any size.
+
+    Probabilities are enlarged to the size of the image before objects are separated, so that borders stay smooth.
+
+    Parameters
+    ----------
+    net : keras.Model
+        (N, h, w, 3) -> (N, h, w, C) probabilities, C as `hsn.objects.labeling.label_instances` takes them.
+    image : uint8 array, shape (H, W, 3)
+    config : Config
+        Of a method, with `normalization`, `tiling` and `postprocess`.
+    taxonomy : str, optional
+        One of the config's taxonomies. Default: the first.
+    mpp : float, optional
+        Micrometers per pixel of the image. Default: `config.image_mpp`.
+    progress : callable, optional
+        Called with a `hsn.progress.Event` after every batch of tiles.
+
+    Returns
+    -------
+    Segmentation
+        `instances` and `labels` at the size of the image; `probabilities` of background and of objects, contour
+        included.
+
+    Raises
+    ------
+    InputError
+        "image-dtype", "image-too-small", "image-too-large", "mpp-positive" or "taxonomy-unknown".
+
+    References
+    ----------
+    .. [1] Qu et al., FullNet + varCE, MICCAI 2019; Qu et al., partial points, IEEE TMI 2020; Lou et al., IEEE TMI 2022.
+    """
+    chosen, image, image_mpp = checked(image, config, taxonomy, mpp)
+    small = preprocess(image, config, image_mpp)
+    probabilities = predict_tiled(net, small, config.normalization, config.tiling, progress=progress)
+    probabilities = enlarge(probabilities, image.shape[:2])
+    instances = label_instances(probabilities, config.postprocess, mpp=image_mpp)
+    return segmentation_of(instances, object_probability(probabilities), chosen)
+
+
+def checked(image, config, taxonomy, mpp):
+    """Return the taxonomy, the image and its um/px, with the config's defaults, or raise."""
+    return (
+        config.taxonomy(taxonomy),
+        as_segmentable(image, max_pixels=MAX_PIXELS),
+        as_mpp(config.image_mpp if mpp is None else mpp),
+    )
+
+
+def preprocess(image, config, image_mpp):
+    """Return a whole image at the net's scale and in the config's stains, uint8 (h, w, 3)."""
+    small = rescale(image, image_mpp, config.mpp)
+    stain = config.normalization.stain
+    return stain.normalize(small) if stain else small
