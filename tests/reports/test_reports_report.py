@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import hsn
-from hsn import InputError
 from hsn.annotations.colors import from_colors, to_colors
 from hsn.annotations.label_files import read_labels, write_labels
 from hsn.data.sample import Sample
