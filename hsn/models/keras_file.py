@@ -159,7 +159,7 @@ def write(path: Path, net: Any, *, half: bool = False) -> None:
     architecture = json.loads(members[ARCHITECTURE])
     architecture.pop("compile_config", None)
     _check_classes(architecture, "the net")
-    members[ARCHITECTURE] = json.dumps(architecture)
+    members[ARCHITECTURE] = json.dumps(architecture).encode()
     members[WEIGHTS] = _compressed(members[WEIGHTS], half)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
         for name, content in members.items():

@@ -78,7 +78,7 @@ def extract_nuclei(*patches: np.ndarray) -> Nuclei:
     outlines, found, inside, area = [], 0, 0, 0
     for patch in patches:
         numbers, _ = renumber(patch)
-        inside, area = inside + np.count_nonzero(numbers), area + numbers.size
+        inside, area = inside + int(np.count_nonzero(numbers)), area + numbers.size
         for number, box in enumerate(find_objects(numbers), 1):
             outline = _outline(numbers[box] == number, [part.start for part in box])  # (V, 2)
             last = np.array(numbers.shape) - 1 - BORDER_PX

@@ -85,9 +85,9 @@ def resolve_overlaps(
     [[2, 2, 2, 1, 1, 1, 0]]
     """
     same_length("masks", masks, "scores", scores)
-    scores = np.asarray(scores, np.float32)
+    values = np.asarray(scores, np.float32)
     instances, kept = np.zeros(shape, np.int32), []
-    for k in np.argsort(-scores, kind="stable"):
+    for k in np.argsort(-values, kind="stable"):
         top, left, mask = masks[k]
         window = instances[top : top + mask.shape[0], left : left + mask.shape[1]]
         if min(top, left) < 0 or window.shape != mask.shape:
@@ -101,7 +101,7 @@ def resolve_overlaps(
         if free.sum() >= max(min_area_px, min_visible * mask.sum(), 1):
             kept.append(k)
             window[free] = len(kept)
-    return ScoredInstances(instances, scores[kept])
+    return ScoredInstances(instances, values[kept])
 
 
 def score_objects(instances: np.ndarray, probabilities: np.ndarray) -> ScoredInstances:

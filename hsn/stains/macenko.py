@@ -182,7 +182,8 @@ class Macenko:
         vectors = np.median([stains.vectors for stains in found], axis=0)
         vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
         amounts = np.median([stains.max_amounts for stains in found], axis=0)
-        return cls(*(tuple(v) for v in vectors.tolist()), tuple(amounts.tolist()))
+        hematoxylin, eosin = (tuple(v) for v in vectors.tolist())
+        return cls(hematoxylin, eosin, tuple(amounts.tolist()))
 
     def normalize(self, image: npt.ArrayLike) -> np.ndarray:
         """Replace the stains of an image by these: uint8 (H, W, 3) -> uint8 (H, W, 3).

@@ -157,4 +157,7 @@ class Reinhard:
         """
         own = compute_moments(as_image(image))
         gain = [new / old if old >= _MIN_STD else 1.0 for old, new in zip(own.std, self.std, strict=True)]
-        return from_lab((to_lab(image) - np.float32(own.mean)) * np.float32(gain) + np.float32(self.mean))
+        return from_lab(
+            (to_lab(image) - np.asarray(own.mean, np.float32)) * np.asarray(gain, np.float32)
+            + np.asarray(self.mean, np.float32)
+        )

@@ -54,7 +54,7 @@ def table(content: bytes, name: str) -> np.ndarray:
     for kind, body in _elements(content[128:], order):
         if kind == _COMPRESSED:
             inflated = zlib.decompressobj().decompress(body, TABLE_BYTES)
-            kind, body = next(_elements(inflated, order), (None, b""))
+            kind, body = next(_elements(inflated, order), (0, b""))
         if kind != _TABLE:
             raise ValueError(f"an element of kind {kind} where a table should be")
         parts = list(islice(_elements(body, order), 4))  # flags, shape, name, numbers

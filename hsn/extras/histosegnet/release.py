@@ -139,9 +139,9 @@ def _import_folder(data: Path, home: Path, origin: str) -> Path:
     """Read all files of the release, then write the trained folder."""
     from ...nets import histonet
 
-    architecture, weights, thresholds = (data / name for name in _MODEL_FILES)
+    architecture, weights, matlab_file = (data / name for name in _MODEL_FILES)
     legacy.check_architecture(architecture)
-    thresholds = legacy.read_thresholds(thresholds, len(ADP_OUTPUTS))
+    thresholds = legacy.read_thresholds(matlab_file, len(ADP_OUTPUTS))
     refinement = {name: legacy.read_crf(data / file) for file, name in _CRF_FILES.items()}
     net = histonet.x1_7(len(ADP_OUTPUTS))
     legacy.read_weights(weights, net)
