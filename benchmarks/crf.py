@@ -36,14 +36,14 @@ CONFIGS = {  # gaussian, bilateral: HistoSegNet's, its code's defaults, its succ
     "voc": ((1.5, 3), (40, 13, 10)),
     "classic": ((3, 3), (80, 13, 10)),
 }
-DATA = Path(os.environ.get("HSN_DATA", Path(__file__).parents[2] / "shared" / "data"))
 SOFTNESS = 200.0  # squared grey levels: how fast a cluster's probability falls with the distance of colours
 
 
 def crop(size_px):
     """A real crop: uint8 (size, size, 3); a smaller image is continued by its mirror."""
-    sources = sorted((DATA / "glas" / "images").glob("testA_1.png")) if size_px < 600 else []
-    sources += sorted((DATA / "multiorgan" / "images").glob("*"))[:1]
+    real = Path(os.environ.get("HSN_DATA") or "no data")
+    sources = sorted((real / "glas" / "images").glob("testA_1.png")) if size_px < 600 else []
+    sources += sorted((real / "multiorgan" / "images").glob("*"))[:1]
     image = imread(sources[0])[..., :3] if sources else samples.immunohistochemistry()
     missing = [(0, max(0, size_px - side)) for side in image.shape[:2]]
     return np.ascontiguousarray(np.pad(image, [*missing, (0, 0)], mode="symmetric")[:size_px, :size_px])

@@ -15,7 +15,6 @@ learning images.
 
 import argparse
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +23,7 @@ import numpy as np
 from hsn import models, tags, taxonomies
 from hsn.annotations.colors import resize_labels
 from hsn.annotations.tags import tags_from_labels
-from hsn.data import glas
+from hsn.data import data_folder, glas
 from hsn.images import tiles
 from hsn.images.read import resample
 from hsn.metrics.classes import class_scores, confusion
@@ -32,7 +31,6 @@ from hsn.metrics.intervals import interval
 from hsn.nets import histonet, unet
 from hsn.supervision import method_of, open_model
 
-DATA = Path(os.environ.get("HSN_DATA", Path(__file__).parents[2] / "shared" / "data")) / "glas"
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 
 MPP = 2 * glas.MPP  # um/px of the nets: half the images' resolution
@@ -52,7 +50,7 @@ DATA_NOTE = (
 
 def samples(split):
     """Images and labels of a split."""
-    return [(s.image(), s.truth(TAXONOMY)[0]) for s in glas.images(DATA, split)]
+    return [(s.image(), s.truth(TAXONOMY)[0]) for s in glas.images(data_folder("glas"), split)]
 
 
 def tagged_tiles(pairs):

@@ -21,7 +21,7 @@ import masks as bench
 import numpy as np
 
 from hsn import models
-from hsn.data import multiorgan
+from hsn.data import data_folder, multiorgan
 from hsn.extras import maskrcnn
 from hsn.instances import renumber
 from hsn.metrics.objects import aji
@@ -31,7 +31,6 @@ from hsn.supervision.selected.dense import system_of
 from hsn.supervision.selected.training import BEST
 from hsn.training.object_training import TrainConfig, fit
 
-DATA = bench.DATA / "multiorgan"
 NAME = "nuclei-maskrcnn"
 THRESHOLDS = np.arange(0.1, 0.91, 0.05).round(2).tolist()
 
@@ -55,7 +54,9 @@ def fresh_system(config):
 
 def train(config, out):
     """Train on 12 images; 4 others choose the epoch."""
-    learned, held_out = (multiorgan.images(DATA, split) for split in ("train", "validation"))
+    learned, held_out = (
+        multiorgan.images(data_folder("multiorgan"), split) for split in ("train", "validation")
+    )
     images, objects = zip(*((s.image(), s.instances()) for s in (*learned, *held_out)), strict=True)
     validation = tuple(range(len(learned), len(images)))
     begun = time.process_time()
@@ -82,7 +83,10 @@ def sure(scored, least_score):
 
 def choose(system):
     """The threshold of the best mean AJI on validation images, and that AJI."""
-    seen = [(s.instances(), system.segment(s.image()).scored) for s in multiorgan.images(DATA, "validation")]
+    seen = [
+        (s.instances(), system.segment(s.image()).scored)
+        for s in multiorgan.images(data_folder("multiorgan"), "validation")
+    ]
     values = [np.mean([aji(overlaps(truth, sure(of, t))).score for truth, of in seen]) for t in THRESHOLDS]
     best = int(np.argmax(values))
     tried = dict(zip(THRESHOLDS, np.round(values, 4).tolist(), strict=True))
@@ -129,7 +133,8 @@ def score(config, out):
     everything = []
     for split in ("validation", "testA", "testB"):
         rows = [
-            row_of(system, sample, config.detector.least_score) for sample in multiorgan.images(DATA, split)
+            row_of(system, sample, config.detector.least_score)
+            for sample in multiorgan.images(data_folder("multiorgan"), split)
         ]
         everything += rows if split != "validation" else []
         yield NAME, split, rows, summary_of(rows)

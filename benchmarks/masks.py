@@ -22,7 +22,6 @@ test images are only scored. CryoNuSeg's split has no test part: its six images 
 
 import argparse
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,7 +33,7 @@ from skimage.measure import regionprops
 
 from hsn import models, taxonomies
 from hsn.annotations.instances import objects_of
-from hsn.data import cryonuseg, glas, multiorgan
+from hsn.data import cryonuseg, data_folder, glas, multiorgan
 from hsn.images.tiles import enlarge
 from hsn.metrics.intervals import interval
 from hsn.metrics.objects import aji, count_deviation, match, match_glas
@@ -45,7 +44,6 @@ from hsn.stains.normalizers import METHODS, fit_normalizer
 from hsn.supervision import masks, method_of, open_model
 from hsn.supervision.masks.inference import maps_of, preprocess
 
-DATA = Path(os.environ.get("HSN_DATA", Path(__file__).parents[2] / "shared" / "data"))
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 
 
@@ -118,11 +116,11 @@ def fresh_net(task, outputs, *, width=16):
 def training_samples(task):
     """Samples to learn from and to validate on."""
     if task == "glas":
-        return glas.images(DATA / "glas", "learn"), glas.images(DATA / "glas", "validation")
+        return glas.images(data_folder("glas"), "learn"), glas.images(data_folder("glas"), "validation")
     name, room = ("cryonuseg", cryonuseg) if task == "cryonuseg" else ("multiorgan", multiorgan)
-    learned, held_out = room.images(DATA / name, "train"), room.images(DATA / name, "validation")
+    learned, held_out = room.images(data_folder(name), "train"), room.images(data_folder(name), "validation")
     if task == "organs":
-        learned = [*learned, *cryonuseg.images(DATA / "cryonuseg", "train")]
+        learned = [*learned, *cryonuseg.images(data_folder("cryonuseg"), "train")]
     return learned, held_out
 
 
@@ -307,15 +305,15 @@ def score(task, out, stain, views):
 
     if task == "glas":
         splits, of, means = (
-            {"test A": glas.images(DATA / "glas", "testA")},
+            {"test A": glas.images(data_folder("glas"), "testA")},
             gland_scores,
             ("F1", "Dice", "Hausdorff"),
         )
     elif task in ("nuclei", "organs", "fullnet"):
-        splits = {split: multiorgan.images(DATA / "multiorgan", split) for split in ("testA", "testB")}
+        splits = {split: multiorgan.images(data_folder("multiorgan"), split) for split in ("testA", "testB")}
         of, means = nuclei_scores, ("AJI", "Dice", "F1", "SQ", "PQ")
     else:
-        splits = {"validation": cryonuseg.images(DATA / "cryonuseg", "validation")}
+        splits = {"validation": cryonuseg.images(data_folder("cryonuseg"), "validation")}
         of, means = pixel_scores, ("deviation",)
     everything = []
     for split, samples in splits.items():

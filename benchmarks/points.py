@@ -19,7 +19,6 @@ with 95 % bootstrap intervals over images. `HSN_DATA` names the folder that hold
 
 import argparse
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,7 +27,7 @@ import numpy as np
 from hsn import models
 from hsn.annotations.colors import resize_labels
 from hsn.annotations.sampling import from_instances, sample
-from hsn.data import multiorgan
+from hsn.data import data_folder, multiorgan
 from hsn.metrics.intervals import interval
 from hsn.metrics.objects import aji, match
 from hsn.metrics.outlines import object_dice
@@ -41,14 +40,13 @@ from hsn.supervision.points.detection import find_points
 from hsn.supervision.points.inference import maps_of
 from hsn.supervision.points.rounds import BEST, SCORES
 
-DATA = Path(os.environ.get("HSN_DATA", Path(__file__).parents[2] / "shared" / "data"))
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 SPLITS = {"same organs": ("testA",), "other organs": ("testB",), "all": ("testA", "testB")}
 
 
 def samples(*splits):
     """Samples of some splits, in their order."""
-    return [each for split in splits for each in multiorgan.images(DATA / "multiorgan", split)]
+    return [each for split in splits for each in multiorgan.images(data_folder("multiorgan"), split)]
 
 
 def clicks(ratio, seed):

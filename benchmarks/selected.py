@@ -34,7 +34,7 @@ from pathlib import Path
 import masks as bench
 import numpy as np
 
-from hsn.data import multiorgan
+from hsn.data import data_folder, multiorgan
 from hsn.extras.singan.folder import PAIRS
 from hsn.files import atomic_write
 from hsn.images.tiles import enlarge
@@ -71,7 +71,7 @@ class Pool:
     """The 12 images to learn from, the 4 to choose the epoch by, and all tissue patches of the former."""
 
     def __init__(self, out, start):
-        folder, self.out, self.start = bench.DATA / "multiorgan", out, start
+        folder, self.out, self.start = data_folder("multiorgan"), out, start
         self.samples, self.judges = (multiorgan.images(folder, part) for part in ("train", "validation"))
         self.images = [sample.image() for sample in self.samples]
         self.instances = [sample.instances() for sample in self.samples]
@@ -203,7 +203,7 @@ def scored(pool, arm, seed, steps):
         net.load_weights(pool.out / f"{run}-{seed}" / "rounds" / str(number) / BEST)
         config, validation = best_way(pool, net, config)
         rows = []
-        for sample in multiorgan.images(bench.DATA / "multiorgan", "test"):
+        for sample in multiorgan.images(data_folder("multiorgan"), "test"):
             found = selected.segment(net, sample.image(), config, mpp=sample.mpp).instances
             row = bench.nuclei_scores(sample.instances(), found)
             rows.append({"image": sample.name, **{name: float(row[name]) for name in SCORES}})

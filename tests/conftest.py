@@ -12,8 +12,6 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-ROOT = Path(__file__).parents[1]
-
 # A deadline would measure how busy the machine is, not whether the code is right.
 settings.register_profile("hsn", deadline=None)
 settings.load_profile("hsn")
@@ -38,10 +36,10 @@ def rng():
 @pytest.fixture(scope="session")
 def data():
     """Folder of real tissue with truth; the tests that need it skip where it is absent."""
-    folder = Path(os.environ.get("HSN_DATA", ROOT.parent / "shared" / "data"))
-    if not (folder / "glas" / "images").is_dir():
-        pytest.skip(f"no real tissue at {folder}; set HSN_DATA to a folder that has it")
-    return folder
+    folder = os.environ.get("HSN_DATA")
+    if not folder or not (Path(folder) / "glas" / "images").is_dir():
+        pytest.skip("HSN_DATA does not name a folder of real tissue with glas/images")
+    return Path(folder)
 
 
 @pytest.fixture

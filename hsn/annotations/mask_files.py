@@ -126,6 +126,17 @@ def is_raster(path):
     return Path(path).suffix.lower() not in OUTLINES
 
 
+def is_annotation_folder(name):
+    """Return whether a folder of this name holds label images.
+
+    Examples
+    --------
+    >>> is_annotation_folder("labels"), is_annotation_folder("tumor")
+    (True, False)
+    """
+    return _FOLDER.search(name) is not None
+
+
 def _annotated(inner):
     """The name of the image that a file annotates by its ending, its own name or its folder's; None if none."""
     suffix = inner.suffix.lower()

@@ -68,8 +68,8 @@ def from_table(paths, table):
     >>> tagged.classes, tagged.tags.tolist()
     (('gland', 'fat'), [[0.0, nan], [1.0, 0.0]])
     """
-    paths, (classes, rows) = tuple(map(Path, paths)), _rows(Path(table))
-    of = {path: _key(path, rows) for path in paths}
+    paths, (classes, rows) = tuple(map(Path, paths)), read_table(Path(table))
+    of = {path: row_of(path, rows) for path in paths}
     without = [path for path in paths if of[path] is None]
     if without:
         refuse("each image needs a row of tags", expected=f"its file name in {table}",
@@ -166,8 +166,19 @@ def from_folders(paths):
     return Tagged(tuple(same[0] for same in copies.values()), np.array(tags, np.float32), classes)
 
 
-def _rows(table):
-    """Classes, and tags by the name in each row."""
+def read_table(table):
+    """Read the classes of a table of tags, and its rows.
+
+    Parameters
+    ----------
+    table : pathlib.Path
+
+    Returns
+    -------
+    classes : tuple of str
+    rows : dict of str to list
+        Tags by the name in the first column.
+    """
     try:
         with table.open(newline="", encoding="utf-8-sig") as lines:
             first = lines.readline()
@@ -202,8 +213,19 @@ def _tags(said, classes, where):
     return values
 
 
-def _key(path, rows):
-    """The row that speaks of `path`: by as many of its folders as the table writes, with or without suffix."""
+def has_tags(path):
+    """Return whether the name of a file ends in tags.
+
+    Examples
+    --------
+    >>> has_tags(Path("x-[1 0].png")), has_tags(Path("x.png"))
+    (True, False)
+    """
+    return _IN_NAME.search(Path(path).stem) is not None
+
+
+def row_of(path, rows):
+    """Return the name of the row for `path`, or None; rows may name folders, and leave out the suffix."""
     parts = PurePosixPath(path.as_posix()).parts
     for length in range(len(parts), 0, -1):
         name = "/".join(parts[-length:])

@@ -47,7 +47,7 @@ def demo(
 
 def _sets(out):
     """Samples by the name of their set: drawn ones, the real one of scikit-image, and GlaS where it is."""
-    from ..data import glas
+    from ..data import data_folder, glas
     from ..errors import refuse
 
     root = Path(__file__).parents[2]
@@ -56,9 +56,8 @@ def _sets(out):
                remedy="run it where hsn was cloned, or segment images of your own with `hsn segment`")  # fmt: skip
     drawn = [sample for sample in glas.images(root, "all") if sample.name.startswith("made_")]
     sets = {"drawn": drawn, "immunohistochemistry": [_real(out)]}
-    real = Path(os.environ.get("HSN_DATA") or root.parent / "shared" / "data") / "glas"
-    if real.is_dir():
-        tested = glas.images(real, "testA")
+    if os.environ.get("HSN_DATA") and (Path(os.environ["HSN_DATA"]) / "glas").is_dir():
+        tested = glas.images(data_folder("glas"), "testA")
         each = [
             [s for s in tested if s.grade == grade][: REAL_IMAGES // 2] for grade in ("benign", "malignant")
         ]

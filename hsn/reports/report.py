@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.progress import track
 
 from ..annotations.colors import to_colors
 from ..annotations.instances import objects_of
@@ -19,6 +17,7 @@ from ..data.sample import Sample
 from ..errors import InputError
 from ..images.read import write as write_image
 from ..images.tiles import enlarge
+from ..progress import track
 from ..supervision import method_of, open_model
 from ..taxonomies import Taxonomy
 from . import figures
@@ -62,7 +61,7 @@ class Report:
         return "\n\n".join(lines)
 
 
-def report(model, samples, *, out, taxonomies=None, size="image", unlisted="ignore", show=True):
+def report(model, samples, *, out, taxonomies=None, size="image", unlisted="ignore", progress=None):
     """Segment images, score every stage where there is truth, and write tables and pictures.
 
     Parameters
@@ -78,8 +77,8 @@ def report(model, samples, *, out, taxonomies=None, size="image", unlisted="igno
     size : {"image", "full"}
     unlisted : {"ignore", "false_alarms"}
         See `Tally`.
-    show : bool
-        Whether to show a progress bar, on stderr.
+    progress : callable, optional
+        See `hsn.progress`.
 
     Returns
     -------
@@ -102,8 +101,7 @@ def report(model, samples, *, out, taxonomies=None, size="image", unlisted="igno
     chosen = [config.taxonomy(name) for name in taxonomies or _in_truth(samples, config) or [None]]
     tallies = {taxonomy.name: Tally(taxonomy, size, unlisted) for taxonomy in chosen}
     out, pages, files, failures = Path(out), [], [], []
-    console = Console(stderr=True)
-    for sample in track(samples, "segmenting", console=console, disable=not (show and console.is_terminal)):
+    for sample in track(samples, progress, "segmenting"):
         try:
             image = sample.image()
             truths = {t.name: sample.truth(t) for t in chosen if sample.has_truth(t)}

@@ -109,3 +109,18 @@ def _cell(value):
     if value is None or (isinstance(value, (float, np.floating)) and np.isnan(value)):
         return ""
     return value.item() if isinstance(value, np.generic) else value
+
+
+def text_table(heading, rows):
+    """Return lines of text in columns.
+
+    Examples
+    --------
+    >>> print(text_table(("class", "IoU"), [("G.O", "0.5")]))
+    class  IoU
+    G.O    0.5
+    """
+    rows = [tuple(map(str, row)) for row in (heading, *rows)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    padded = ("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in padded)

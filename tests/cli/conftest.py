@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from hsn.errors import InputError
 from hsn.images.read import write
 from hsn.types import History
 
@@ -74,7 +75,6 @@ def tissue():
 @pytest.fixture
 def spy_on(monkeypatch):
     """Stop a kind of supervision before it trains; what it was given is told in the dict that comes back."""
-    from hsn import InputError
 
     def spy_on(kind):
         seen = {}
@@ -96,9 +96,17 @@ def run():
 
     def run(*arguments):
         result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+        result.code = _code_of(result.exception)
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
         result.said = json.loads(result.stdout) if "--json" in arguments and result.stdout else None
         return result
 
     return run
+
+
+def _code_of(exception):
+    """The code of the `InputError` behind an exit; None if there is none."""
+    while exception is not None and not isinstance(exception, InputError):
+        exception = exception.__context__
+    return getattr(exception, "code", None)

@@ -35,7 +35,7 @@ def samples(tmp_path):
 
 
 def test_the_last_stage_is_what_segment_gives(tiny_model, samples, tmp_path):
-    made = report(tiny_model, samples, out=tmp_path / "out", show=False)
+    made = report(tiny_model, samples, out=tmp_path / "out")
     assert not made.failures
     for sample in samples:
         expected = hsn.segment(sample.image(), tiny_model, mpp=sample.mpp).labels
@@ -52,7 +52,7 @@ def test_the_last_stage_is_what_segment_gives(tiny_model, samples, tmp_path):
 
 def test_every_stage_is_written_at_the_scale_of_its_sample(tiny_model, samples, tmp_path):
     finer = replace(samples[0], mpp=0.31)
-    report(tiny_model, [finer], out=tmp_path / "out", show=False)
+    report(tiny_model, [finer], out=tmp_path / "out")
     model = hsn.load(tiny_model)
     method, config = method_of(model)
     stages = method.stages(model.net, finer.image(), config, mpp=0.31)
@@ -63,7 +63,7 @@ def test_every_stage_is_written_at_the_scale_of_its_sample(tiny_model, samples, 
 
 
 def test_every_stage_is_counted_against_the_truth(tiny_model, samples, tmp_path):
-    tally = report(tiny_model, samples, out=tmp_path / "out", show=False).tallies["glas"]
+    tally = report(tiny_model, samples, out=tmp_path / "out").tallies["glas"]
     assert list(tally.counts) == ["GradCAM", "Adjust", "CRF"]
     assert tally.images == 2
     truth = np.bincount(np.concatenate([s.truth(GLAS)[0].ravel() for s in samples]))
@@ -89,7 +89,7 @@ def test_stages_are_enlarged_as_maps_to_the_size_of_the_image(tiny_model, sample
 def test_bad_images_and_bad_truth_stop_nothing(tiny_model, samples, tmp_path):
     samples[0].image_path.write_text("no image")
     broken = replace(samples[1], name="broken truth", instances_path=tmp_path / "missing.png")
-    made = report(tiny_model, [*samples, broken], out=tmp_path / "out", show=False)
+    made = report(tiny_model, [*samples, broken], out=tmp_path / "out")
     assert made.tallies["glas"].images == 1
     assert [name for name, _ in made.failures] == ["field 0", "broken truth"]
     assert "must be a PNG, JPEG, TIFF or BMP image" in made.failures[0][1]
@@ -98,7 +98,7 @@ def test_bad_images_and_bad_truth_stop_nothing(tiny_model, samples, tmp_path):
 
 def test_without_truth_there_are_pictures_and_no_scores(tiny_model, samples, tmp_path):
     blind = [Sample("a", samples[0].image_path)]
-    made = report(tiny_model, blind, out=tmp_path / "out", show=False)
+    made = report(tiny_model, blind, out=tmp_path / "out")
     assert str(made) == ""
     assert {path.parent.name for path in made.files} == {
         "ablative_GradCAM", "ablative_Adjust", "ablative_CRF", "patch", "overlay", "summary",
@@ -111,7 +111,7 @@ def test_truth_in_colours_is_scored_at_the_size_asked_for(tiny_model, samples, t
     write(tmp_path / "colors.png", painted)
     sample = Sample("a", samples[0].image_path, {"glas": tmp_path / "colors.png"})
     for size, pixels in (("image", 32 * 80), ("full", 16 * 40)):
-        made = report(tiny_model, [sample], out=tmp_path / size, size=size, show=False)
+        made = report(tiny_model, [sample], out=tmp_path / size, size=size)
         assert made.tallies["glas"].counts["CRF"].sum() == pixels
 
 
@@ -128,7 +128,7 @@ def test_objects_are_numbered_only_where_the_samples_number_some(samples):
 
 def test_a_taxonomy_that_the_net_lacks_is_refused(tiny_model, samples, tmp_path):
     with pytest.raises(InputError, match="does not segment this taxonomy"):
-        report(tiny_model, samples, out=tmp_path, taxonomies=["adp-func"], show=False)
+        report(tiny_model, samples, out=tmp_path, taxonomies=["adp-func"])
 
 
 def test_a_net_that_tells_objects_apart_is_scored_once_and_its_objects_are_drawn(
@@ -139,7 +139,7 @@ def test_a_net_that_tells_objects_apart_is_scored_once_and_its_objects_are_drawn
     monkeypatch.setattr(
         views_report, "summary", lambda *args, **kw: drawn.append(kw) or page.summary(*args, **kw)
     )
-    made = report(model, samples[:1], out=tmp_path / "out", show=False)
+    made = report(model, samples[:1], out=tmp_path / "out")
     assert not made.failures
     assert list(made.tallies["glas"].counts) == ["prediction"]
     expected = hsn.segment(samples[0].image(), model, mpp=samples[0].mpp)
