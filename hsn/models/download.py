@@ -202,7 +202,7 @@ def _download_from_drive(archive: Archive, part: Path, progress: Progress | None
         raise InputError(
             "download-failed",
             f"{archive.address} must be reachable to download {archive.megabytes} MB",
-            got=first_line(error)[:200],
+            got=first_line(error).partition(" (Caused by")[0][:200],
             hint=f"check the connection and run it again, which continues the download, or {by_hand}",
         ) from None
 
