@@ -14,7 +14,7 @@ from ..errors import refuse
 from .engines import name_of, solve
 
 # Votes fade long before they have travelled so far: beyond two reaches no label changes, and no marginal by more than
-# the order of float32 sums changes it (docs/crf.md has the measurement). So the halo is two reaches.
+# the order of float32 sums changes it (docs/explanation/dense-crf.md has the measurement). So the halo is two reaches.
 REACHES = 2
 
 

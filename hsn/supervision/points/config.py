@@ -164,7 +164,7 @@ def quick(mpp=0.5):
     """What two processor cores can train: half the resolution, a higher rate, fewer epochs and rounds.
 
     Made for a ResUNet-18 of width 16, from random weights. So that little training is not lost, rounds go on where the
-    last one ended; each chooses its threshold, and nuclei are parted at waists (docs/points.md has what was measured).
+    last one ended; each chooses its threshold, and nuclei are parted at waists (docs/how-to/points.md has what was measured).
 
     Parameters
     ----------
