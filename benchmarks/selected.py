@@ -45,7 +45,7 @@ from hsn.nets import unet
 from hsn.prediction.embedding import embed, of_texture
 from hsn.prediction.tiling import rescale
 from hsn.selection.choice import choose
-from hsn.selection.patches import cut
+from hsn.selection.patches import cut_patches
 from hsn.supervision import open_model, selected
 from hsn.supervision.selected import dense
 from hsn.supervision.selected.training import BEST
@@ -72,7 +72,9 @@ class Pool:
 
     def __init__(self, out, start):
         folder, self.out, self.start = data_folder("multiorgan"), out, start
-        self.samples, self.judges = (multiorgan.images(folder, part) for part in ("train", "validation"))
+        self.samples, self.judges = (
+            multiorgan.list_samples(folder, part) for part in ("train", "validation")
+        )
         self.images = [sample.image() for sample in self.samples]
         self.instances = [sample.instances() for sample in self.samples]
         self.encoder = of_texture()
@@ -91,7 +93,7 @@ class Pool:
     def patch(self, number):
         """Name, image and nuclei of a patch."""
         k, corner = self.embedded.images[number], self.embedded.corners[number]
-        (image,) = cut(self.images[k], [corner], SIDE_PX)
+        (image,) = cut_patches(self.images[k], [corner], SIDE_PX)
         row, column = corner
         instances = self.instances[k][row : row + SIDE_PX, column : column + SIDE_PX]
         return f"{self.samples[k].name}-{row}-{column}", image, instances
@@ -203,7 +205,7 @@ def scored(pool, arm, seed, steps):
         net.load_weights(pool.out / f"{run}-{seed}" / "rounds" / str(number) / BEST)
         config, validation = best_way(pool, net, config)
         rows = []
-        for sample in multiorgan.images(data_folder("multiorgan"), "test"):
+        for sample in multiorgan.list_samples(data_folder("multiorgan"), "test"):
             found = selected.segment(net, sample.image(), config, mpp=sample.mpp).instances
             row = bench.nuclei_scores(sample.instances(), found)
             rows.append({"image": sample.name, **{name: float(row[name]) for name in SCORES}})

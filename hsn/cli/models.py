@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from .console import AsJson, Commands, progress, table, tell
+from .console import AsJson, Commands, table, tell
+from .progress import progress_display
 
 commands = typer.Typer(
     cls=Commands,
@@ -80,11 +81,8 @@ def fetch(
     """Download HistoSegNet's release and import it."""
     from .. import models
 
-    with progress() as bar:
-        task = bar.add_task("downloading", total=None)
-        archive = models.fetch(
-            source, to=to, progress=lambda event: bar.update(task, completed=event.done, total=event.total)
-        )
+    with progress_display() as progress:
+        archive = models.fetch(source, to=to, progress=progress)
     folder = models.import_release(archive, home=home)
     text = f"{folder.name} is ready in {folder}; {archive} may be deleted"
     tell({"archive": archive, "name": folder.name, "folder": folder}, text, as_json=as_json)
