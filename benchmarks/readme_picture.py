@@ -2,7 +2,8 @@
 
     python benchmarks/readme_picture.py
 
-The image is `img/03_nuclei_cc0/tissue_2.png`. Its scale is not published; 0.5 um/px is used. `nuclei-masks` was not trained
+The image is `img/03_nuclei_cc0/tissue_2.png`. Its scale is not published; 0.5 um/px is used.
+`nuclei-masks` was not trained
 on images of this data set.
 """
 
