@@ -26,6 +26,7 @@ FLOORS = (
         "instances",
         "_native",
         "config",
+        "deprecated",
         "types",
         "taxonomies",
     ),

@@ -88,8 +88,8 @@ def test_wrong_files_are_refused_in_a_sentence(run, patch, change, words):
 
 
 def test_wrong_options_are_refused_before_anything_is_learned(run, patch):
-    for options, words in ((["--preset", "huge"], "no such preset"), (["--n", 0], "cannot be made"),
-                           (["--preset", "paper"], "not the right size")):  # fmt: skip
+    for options, words in ((["--preset", "huge"], "`preset` must be one of"), (["--n", 0], "`count` must be 1 or more"),
+                           (["--preset", "paper"], "sides of the patch must be")):  # fmt: skip
         result = run("synthesize", *patch, *options, "--out", "mine")
         assert result.exit_code == 2
         assert words in result.stderr
