@@ -1,8 +1,8 @@
 """Objects: a system that tells objects apart learns from random crops of images and their label images.
 
-A system is a net with what surrounds it, as `hsn.extras.maskrcnn.MaskRCNN` is. It has `training_model`, the net that the loop
-trains; `loss`; ``examples(images, instances, known, rng)``, what a step learns from; and ``segment(image)``, whose
-result has `scored` and `said`. Nothing here knows what net it is.
+A system wraps a net, as `hsn.extras.maskrcnn.MaskRCNN`. It has `training_model`, the net that the loop trains; `loss`;
+``examples(images, instances, known, rng)``, the inputs of a step; and ``segment(image)``, with a result that has
+`scored` and `warnings`. This file does not depend on the kind of net.
 """
 
 import keras
