@@ -5,7 +5,7 @@ means over images. Intervals are bootstrapped over images.
 """
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
