@@ -183,8 +183,5 @@ def _of_sum(score: Callable[[np.ndarray], float]) -> Callable[[np.ndarray], floa
 def _pooled(rows: list[_Scored]) -> dict[str, Any]:
     """Return every score over all images, with its interval."""
     counts = np.stack([row.counts for row in rows])  # (n, 12)
-    predicted = {
-        name: interval(counts, _of_sum(score))
-        for name, score in POOLED.items()
-    }
+    predicted = {name: interval(counts, _of_sum(score)) for name, score in POOLED.items()}
     return predicted | {name: interval([row.means[name] for row in rows]) for name in rows[0].means}
