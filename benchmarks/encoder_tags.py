@@ -1,0 +1,328 @@
+"""GlaS from tags with the pretrained encoder: train in two stages, choose on validation, score test A once.
+
+    python benchmarks/encoder_tags.py train --seeds 0 1 --out out/encoder-tags    # continues where it was interrupted
+    python benchmarks/encoder_tags.py test --out out/encoder-tags                 # once; writes results/encoder_tags.json
+
+Annotation and split are those of `benchmarks/glas_tags.py`: two tags per crop of 48 px at 1.24 um/px (gland, other
+tissue; from a quarter of its area), 67 training images, 18 validation images.
+
+First stage: the net's softmax is averaged over each crop, and this share is compared with a quarter, the definition of
+a tag: binary cross-entropy of ``sigmoid(12 (share - 0.25))``. The map itself is the segmentation; there is no Grad-CAM
+and no threshold. Second stage: the ImageNet encoder again, trained on the confident pixels of the first stage's masks
+(mean of eight symmetries); the moving average of its weights is kept.
+
+Nothing is chosen by epoch. Validation chooses the seed and whether symmetries are averaged. TensorFlow only: it is the
+fastest backend on a processor. Times are processor seconds with one thread.
+"""
+
+import argparse
+import json
+import os
+import time
+from pathlib import Path
+
+THREADS = os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["KERAS_BACKEND"] = "tensorflow"
+
+import cv2
+import keras
+import numpy as np
+from glas_tags import TAXONOMY, samples, tagged_tiles
+from keras import ops
+
+from hsn.data import glas
+from hsn.images.read import resample
+from hsn.metrics.classes import class_scores
+from hsn.metrics.counts import confusion
+from hsn.metrics.intervals import interval
+from hsn.nets import encoder_unet
+from hsn.training.augment import SYMMETRIES, draw, draw_warp
+
+RESULTS = Path(__file__).parent / "results" / "encoder_tags.json"
+
+TILE_PX = 320  # tiles of 208 px at 1.24 um/px, enlarged
+SCALE = 0.5 * TILE_PX / 208  # of the images' resolution: 0.81 um/px
+WINDOW, STEP = 18, 12  # of a crop in the first stage's map, whose stride is 4
+SHARE, SLOPE = 0.25, 12.0  # a tag's definition, and how sharply it is compared
+UNSURE = (0.3, 0.7)  # pseudo-masks between these are ignored
+CROP_PX = 256
+BATCH, WARMUP, DECAY = 8, 30, 1e-3
+RATES = (5e-4, 1e-3)  # of the encoder, of the decoder
+FIRST = {"decoder": (96, 64, 32)}
+SECOND = {"decoder": (96, 64, 32, 24)}
+SIZE_DIVISOR = 32
+EVERY = 25  # steps between checkpoints
+
+
+class Training:
+    """One training that continues after an interruption.
+
+    Each step draws its batch from a generator of its own number, so a checkpoint needs no generator's state.
+    """
+
+    def __init__(self, net, logits, loss, folder, *, steps, ema):
+        import tensorflow as tf
+
+        self.net, self.folder, self.steps, self.ema_limit = net, folder, steps, ema
+        self.done, self.seconds, self.loss = 0, 0.0, None
+        parts = [encoder_unet.encoder_of(net).trainable_variables]
+        ours = {id(v) for v in parts[0]}
+        parts.append([v for v in net.trainable_variables if id(v) not in ours])
+        self.optimizers = [keras.optimizers.AdamW(r, weight_decay=DECAY, epsilon=1e-8) for r in RATES]
+        for optimizer, variables in zip(self.optimizers, parts, strict=True):
+            optimizer.build(variables)
+        self.average = [tf.Variable(w.value) for w in net.weights]
+        model = keras.Model(net.input, logits)
+
+        @tf.function(reduce_retracing=True)
+        def step(x, target, weight, keep):
+            with tf.GradientTape() as tape:
+                value = loss(model(x, training=True), target, weight)
+            gradients = tape.gradient(value, parts)
+            for optimizer, gradient, variables in zip(self.optimizers, gradients, parts, strict=True):
+                optimizer.apply(gradient, variables)
+            for mean, w in zip(self.average, net.weights, strict=True):
+                mean.assign(keep * mean + (1 - keep) * w.value)
+            return value
+
+        self._step = step
+        self._load()
+
+    def run(self, batch_of):
+        """Train to the last step; `batch_of(step)` gives image, target and weight."""
+        while self.done < self.steps:
+            start = time.process_time()
+            x, target, weight = batch_of(self.done)
+            factor = min(1, (self.done + 1) / WARMUP)
+            factor *= 0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * self.done / self.steps))
+            for optimizer, rate in zip(self.optimizers, RATES, strict=True):
+                optimizer.learning_rate = rate * factor
+            keep = min(self.ema_limit, (self.done + 1) / (self.done + 10))
+            loss = float(self._step(x, target, weight, np.float32(keep)))
+            assert np.isfinite(loss)
+            self.loss = loss if self.loss is None else 0.95 * self.loss + 0.05 * loss
+            self.done += 1
+            self.seconds += time.process_time() - start
+            if self.done % EVERY == 0 or self.done == self.steps:
+                self._save()
+                row = {"folder": self.folder.name, "step": self.done, "loss": round(self.loss, 4),
+                       "core_s": round(self.seconds)}  # fmt: skip
+                print(json.dumps(row), flush=True)
+        if self.ema_limit:
+            for w, mean in zip(self.net.weights, self.average, strict=True):
+                w.assign(mean)
+        self.net.save(self.folder / "net.keras")
+
+    def _state(self):
+        kinds = [self.net.variables, self.average, *(o.variables for o in self.optimizers)]
+        return [v for kind in kinds for v in kind]
+
+    def _save(self):
+        self.folder.mkdir(parents=True, exist_ok=True)
+        arrays = {f"v{i}": np.asarray(v) for i, v in enumerate(self._state())}
+        numbers = np.array([self.done, self.seconds, self.loss])
+        with (self.folder / "part.npz").open("wb") as file:
+            np.savez(file, numbers=numbers, **arrays)
+        (self.folder / "part.npz").replace(self.folder / "checkpoint.npz")
+
+    def _load(self):
+        path = self.folder / "checkpoint.npz"
+        if path.exists():
+            with np.load(path) as archive:
+                self.done, self.seconds, self.loss = archive["numbers"].tolist()
+                self.done = int(self.done)
+                for i, v in enumerate(self._state()):
+                    v.assign(archive[f"v{i}"])
+
+
+def share_loss(logits, tags, _):
+    """Compare the share of each class in each crop with a tag's definition."""
+    share = ops.average_pool(ops.softmax(logits), WINDOW, STEP)  # (N, 6, 6, 2)
+    return ops.mean(ops.binary_crossentropy(tags, SLOPE * (share - SHARE), from_logits=True))
+
+
+def pixel_loss(logits, labels, weight):
+    """Cross-entropy of the pixels with weight."""
+    loss = ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+    return ops.sum(loss * weight) / ops.maximum(ops.sum(weight), 1.0)
+
+
+def first_stage(seed, learned, out):
+    """Train on tags alone; return the net and its processor seconds."""
+    net = encoder_unet.build(2, seed=seed, **FIRST)
+    images, grids = tagged_tiles(learned)
+    grids = grids.astype(np.float32)
+    per_epoch = len(images) // BATCH
+    logits = net.get_layer("logits_conv2d").output
+    training = Training(net, logits, share_loss, out, steps=10 * per_epoch, ema=0.0)
+
+    def batch(step):
+        order = np.random.default_rng([seed, 1, step // per_epoch]).permutation(len(images))
+        rng = np.random.default_rng([seed, 2, step])
+        first = step % per_epoch * BATCH
+        pairs = [_tagged(rng, images[i], grids[i]) for i in order[first : first + BATCH]]
+        x, tags = (np.stack(part) for part in zip(*pairs, strict=True))
+        return x, tags, np.float32(0)
+
+    training.run(batch)
+    return net, training.seconds
+
+
+def _tagged(rng, tile, tags):
+    drawn = draw(rng, gain=0.15, offset=15.0, stain_gain=0.3, stain_offset=0.05)
+    image = cv2.resize(drawn.paint(tile), (TILE_PX, TILE_PX), interpolation=cv2.INTER_LINEAR)
+    return encoder_unet.preprocess(image), np.ascontiguousarray(drawn.move(tags))
+
+
+def second_stage(seed, learned, gland, out):
+    """Train on confident pixels of the first stage's maps `gland`; return the net and its processor seconds."""
+    net = encoder_unet.build(2, seed=seed + 50, **SECOND)
+    training = Training(net, net.get_layer("logits").output, pixel_loss, out, steps=500, ema=0.98)
+    data = []
+    for (image, _), p in zip(learned, gland, strict=True):
+        shape = p.shape
+        weight = (p < UNSURE[0]) | (p > UNSURE[1])
+        data.append((resample(image, shape), (p > 0.5).astype(np.int32), weight.astype(np.float32)))
+
+    def batch(step):
+        rng = np.random.default_rng([seed, 3, step])
+        rows = [_warped(rng, *data[i]) for i in rng.integers(0, len(data), BATCH)]
+        return tuple(np.stack(part) for part in zip(*rows, strict=True))
+
+    training.run(batch)
+    return net, training.seconds
+
+
+def _warped(rng, image, labels, weight):
+    warp = draw_warp(rng, labels.shape, CROP_PX, zoom=(0.7, 1.4), flips=(True, True), turn_deg=180.0, skew=0.1,
+                     bend_px=6.0)  # fmt: skip
+    color = draw(
+        rng, flips=False, quarter_turns=False, gain=0.2, offset=20.0, stain_gain=0.4, stain_offset=0.05
+    )
+    x = encoder_unet.preprocess(color.paint(warp.image(image)))
+    return x, warp.labels(labels), (warp.weight(weight) > 0.99).astype(np.float32)
+
+
+def predict(net, image, *, tta):
+    """Return the probabilities of an image at the net's scale, float32 (h, w, 2); `tta`: mean of eight symmetries."""
+    height, width = (round(side * SCALE) for side in image.shape[:2])
+    x = encoder_unet.preprocess(resample(image, (height, width)))
+    x = np.pad(x, ((0, -height % SIZE_DIVISOR), (0, -width % SIZE_DIVISOR), (0, 0)), mode="symmetric")
+    ways = SYMMETRIES if tta else SYMMETRIES[:1]
+    total = sum(way.back(net.predict_on_batch(np.ascontiguousarray(way.move(x))[None])[0]) for way in ways)
+    return np.ascontiguousarray(total[:height, :width] / len(ways), np.float32)
+
+
+def counts_of(net, pairs, *, tta):
+    """Return one confusion table per image, at the images' own resolution."""
+    counts = []
+    for image, labels in pairs:
+        p = resample(predict(net, image, tta=tta), labels.shape)
+        counts.append(confusion(labels, p.argmax(2), 2))
+    return counts
+
+
+def row_of(counts):
+    """Return pooled scores, with the interval of the mean IoU over images."""
+
+    def pooled(rows):
+        return class_scores(np.sum(rows, axis=0).astype(np.int64), TAXONOMY.names).mean_iou
+
+    whole, between = class_scores(sum(counts), TAXONOMY.names), interval(np.stack(counts), pooled)
+    return {
+        "images": len(counts),
+        "mIoU": round(float(whole.mean_iou), 4),
+        "95 % over images": [round(float(between.low), 4), round(float(between.high), 4)],
+        "mean of images' mIoU": round(float(np.mean([pooled([c]) for c in counts])), 4),
+        "IoU": dict(zip(TAXONOMY.names, np.round(whole.iou, 4).tolist(), strict=True)),
+        "Dice": dict(zip(TAXONOMY.names, np.round(whole.dice, 4).tolist(), strict=True)),
+    }
+
+
+def _scored(out, net, pairs):
+    """Return the validation scores of a stage, kept in its folder."""
+    path = out / "validation.json"
+    if not path.exists():
+        rows = {
+            views: row_of(counts_of(net, pairs, tta=views == "8 views")) for views in ("1 view", "8 views")
+        }
+        path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    rows = json.loads(path.read_text(encoding="utf-8"))
+    print(json.dumps({"stage": out.name} | {views: row["mIoU"] for views, row in rows.items()}), flush=True)
+    return rows
+
+
+def train(out, seeds):
+    """Train both stages with each seed; write `summary.json` with the choice."""
+    learned, held_out = samples("learn"), samples("validation")
+    found = {}
+    for seed in seeds:
+        net, seconds = first_stage(seed, learned, out / f"first-{seed}")
+        rows = {"first": _scored(out / f"first-{seed}", net, held_out) | {"core_s": round(seconds)}}
+        maps = out / f"first-{seed}" / "maps.npz"
+        if not maps.exists():
+            np.savez(
+                maps, *(predict(net, image, tta=True)[..., 1].astype(np.float16) for image, _ in learned)
+            )
+        with np.load(maps) as archive:
+            gland = [archive[name].astype(np.float32) for name in archive.files]
+        counts = [confusion(labels, (resample(p, labels.shape) > 0.5).astype(int), 2)
+                  for (_, labels), p in zip(learned, gland, strict=True)]  # fmt: skip
+        unsure = np.mean([((p >= UNSURE[0]) & (p <= UNSURE[1])).mean() for p in gland])
+        rows["pseudo-masks"] = {"mIoU": row_of(counts)["mIoU"], "ignored": round(float(unsure), 3)}
+        print(json.dumps(rows["pseudo-masks"]), flush=True)
+        keras.backend.clear_session()
+        net, seconds = second_stage(seed, learned, gland, out / f"second-{seed}")
+        rows["second"] = _scored(out / f"second-{seed}", net, held_out) | {"core_s": round(seconds)}
+        found[str(seed)] = rows
+        keras.backend.clear_session()
+    choice = max(((seed, views) for seed in found for views in ("1 view", "8 views")),
+                 key=lambda pair: found[pair[0]]["second"][pair[1]]["mIoU"])  # fmt: skip
+    summary = {"seeds": found, "choice": {"seed": int(choice[0]), "views": choice[1]}}
+    (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(summary["choice"]), flush=True)
+
+
+def test(out):
+    """Score the chosen net on test A, once."""
+    if RESULTS.exists():
+        raise SystemExit(f"{RESULTS} exists: test images are scored once")
+    summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    choice, pairs = summary["choice"], samples("testA")
+    net = keras.models.load_model(out / f"second-{choice['seed']}" / "net.keras")
+    scores = row_of(counts_of(net, pairs, tta=choice["views"] == "8 views"))
+    result = {
+        "command": "python benchmarks/encoder_tags.py train, then test",
+        "data": f"GlaS, {glas.MPP} um/px; tags of 67 images",
+        "keras": keras.__version__,
+        "threads": int(THREADS),
+        **summary,
+        "test A": scores,
+    }
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(scores))
+
+
+def main():
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=("train", "test"))
+    parser.add_argument("--out", type=Path, default=Path("out/encoder-tags"))
+    parser.add_argument("--seeds", type=int, nargs="+", default=(0, 1))
+    given = parser.parse_args()
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(int(THREADS))
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    if given.what == "train":
+        train(given.out, given.seeds)
+    else:
+        test(given.out)
+
+
+if __name__ == "__main__":
+    main()
