@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 
 import hsn
-from hsn import Refusal, taxonomies
-from hsn.datasets import adp
-from hsn.labels.colors import resize_labels, to_colors
+from hsn import InputError, taxonomies
+from hsn.annotations.colors import resize_labels, to_colors
+from hsn.data import adp
+from hsn.reports import figures, tables
+from hsn.reports.report import report
+from hsn.reports.tally import Tally, write
 from hsn.supervision.tags.adjust import glass
-from hsn.views import figures, tables
-from hsn.views.report import report
-from hsn.views.tally import Tally, write
 
 RELEASE = "histonet-x1.7-adp"
 TAXONOMIES = ("adp-morph", "adp-func")
@@ -121,8 +121,8 @@ def net(samples, weights, out):
     """What the net says, scored after each stage."""
     try:
         model = hsn.load(weights)
-    except hsn.Refusal as refusal:
-        print(f"\nNo net, so no segmentation: {refusal}")
+    except hsn.InputError as error:
+        print(f"\nNo net, so no segmentation: {error}")
         print(
             "The release is linked in the README of https://github.com/lyndonchan/hsn_v1 (226 MB, research only). "
             "Save it and run `hsn weights import hsn_data.zip`; then call this demo again."
@@ -142,5 +142,5 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path, default=Path("out/01_tuning_patch"))
     try:
         main(**vars(parser.parse_args()))
-    except Refusal as refusal:
-        raise SystemExit(str(refusal)) from None
+    except InputError as error:
+        raise SystemExit(str(error)) from None

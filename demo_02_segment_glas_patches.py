@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from hsn import Refusal, taxonomies
-from hsn.datasets import glas
-from hsn.views.report import report
-from hsn.views.tally import Tally
+from hsn import InputError, taxonomies
+from hsn.data import glas
+from hsn.reports.report import report
+from hsn.reports.tally import Tally
 
 SHIPPED = "glas-tags"
 
@@ -51,5 +51,5 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path, default=Path("out/02_glas_full"))
     try:
         main(**vars(parser.parse_args()))
-    except Refusal as refusal:
-        raise SystemExit(str(refusal)) from None
+    except InputError as error:
+        raise SystemExit(str(error)) from None

@@ -20,15 +20,15 @@ import numpy as np
 from skimage.data import immunohistochemistry
 from skimage.segmentation import find_boundaries
 
-from hsn import Refusal, points, segment
+from hsn import InputError, points, segment
+from hsn.annotations.label_files import read_labels
+from hsn.annotations.points import read
+from hsn.annotations.points import write as write_points
 from hsn.images.read import write as write_image
-from hsn.labels.files import read_labels
-from hsn.labels.points import read
-from hsn.labels.points import write as write_points
 from hsn.nets import resunet
-from hsn.supervision.points.targets import decode
-from hsn.views.figures import OKABE_ITO, blank
-from hsn.views.figures import write as write_figure
+from hsn.reports.figures import OKABE_ITO, blank
+from hsn.reports.figures import write as write_figure
+from hsn.supervision.points.target_maps import decode
 
 HERE = Path(__file__).parent
 NAME = "colon"
@@ -64,13 +64,13 @@ def main(clicks, out):
 
 
 def recipe_for(image):
-    """The quick recipe, shortened for one small image."""
+    """The quick config, shortened for one small image."""
     pixels = image.reshape(-1, 3)
-    recipe = points.quick(mpp=MPP).changed(
+    config = points.quick(mpp=MPP).changed(
         image_mpp=MPP, mean=tuple(pixels.mean(axis=0).tolist()), std=tuple(pixels.std(axis=0).tolist())
     )
     learning = replace(
-        recipe.learning,
+        config.learning,
         rounds=1,
         detection_epochs=40,
         segmentation_epochs=30,
@@ -80,7 +80,7 @@ def recipe_for(image):
         steps=10,
         crop_px=128,
     )
-    return recipe.changed(learning=learning)
+    return config.changed(learning=learning)
 
 
 def picture(image, given, found, labels, instances):
@@ -148,5 +148,5 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path, default=Path("out/03_clicks"))
     try:
         main(**vars(parser.parse_args()))
-    except Refusal as refusal:
-        raise SystemExit(str(refusal)) from None
+    except InputError as error:
+        raise SystemExit(str(error)) from None

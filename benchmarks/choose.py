@@ -17,12 +17,12 @@ from pathlib import Path
 
 import numpy as np
 
-from hsn import weights
-from hsn.datasets import multiorgan
-from hsn.evidence.embed import embed, of_texture
-from hsn.evidence.encoders import of_net
+from hsn import models
+from hsn.annotations.mask_files import read as read_instances
+from hsn.data import multiorgan
 from hsn.images.read import read
-from hsn.labels.mask_files import read as read_instances
+from hsn.prediction.embedding import embed, of_texture
+from hsn.prediction.patch_encoders import of_net
 from hsn.selection.choice import choose
 
 DATA = Path(os.environ.get("HSN_DATA", Path(__file__).parents[2] / "shared" / "data")) / "multiorgan"
@@ -78,7 +78,7 @@ def coverage(n, work):
                 embedded[name].features,
                 embedded[name].quarters,
                 n,
-                standardise=encoder.standardise,
+                standardize=encoder.standardize,
                 seed=seed,
             )
             for seed in range(SEEDS)
@@ -89,8 +89,8 @@ def coverage(n, work):
 
 
 def of_shipped(name):
-    model = weights.load(name)
-    numbers = model.card.normalisation
+    model = models.load(name)
+    numbers = model.card.normalization
     return of_net(
         model.net, mean=numbers.mean, std=numbers.std, scale=multiorgan.MPP / model.card.mpp, name=name
     )

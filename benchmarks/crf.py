@@ -24,10 +24,10 @@ from skimage import data as samples
 from skimage.io import imread
 
 from hsn import _native, refine
-from hsn.refinement.engines import lattice_of
-from hsn.refinement.lattice import Lattice
-from hsn.refinement.mean_field import LEAST
-from hsn.refinement.terms import terms_of
+from hsn.crf.engines import lattice_of
+from hsn.crf.lattice import Lattice
+from hsn.crf.mean_field import LEAST
+from hsn.crf.terms import terms_of
 
 CONFIGS = {  # gaussian, bilateral: HistoSegNet's, its code's defaults, its successor's, and the CRF's own paper
     "morph": ((1, 20), (10, 40, 50)),

@@ -21,16 +21,16 @@ from pathlib import Path
 
 import numpy as np
 
-from hsn import tags, taxonomies, weights
-from hsn.datasets import glas
+from hsn import models, tags, taxonomies
+from hsn.annotations.colors import resize_labels
+from hsn.annotations.tags import tags_from_labels
+from hsn.data import glas
 from hsn.images import tiles
 from hsn.images.read import resample
-from hsn.labels.colors import resize_labels
-from hsn.labels.tags import tags_from_labels
 from hsn.metrics.classes import class_scores, confusion
 from hsn.metrics.intervals import interval
 from hsn.nets import histonet, unet
-from hsn.supervision import open_model, sibling_of
+from hsn.supervision import method_of, open_model
 
 DATA = Path(os.environ.get("HSN_DATA", Path(__file__).parents[2] / "shared" / "data")) / "glas"
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
@@ -72,34 +72,34 @@ def tagged_tiles(pairs):
 
 
 def first_stage(out, seed, learned, held_out):
-    """Train one classifier from tags, or take up where it ended; returns (net, recipe)."""
+    """Train one classifier from tags, or take up where it ended; returns (net, config)."""
     images, grids = tagged_tiles(learned + held_out)
     count = len(tagged_tiles(held_out)[0])
-    learning = tags.Learning(
+    learning = tags.TrainConfig(
         epochs=60, batch=8, patch_px=TILE_PX, cell_px=CELL_PX, cell_stride_px=STRIDE_PX, gain=0.15, offset=20.0,
         validation=tuple(range(len(images) - count, len(images))), seed=seed,
     )  # fmt: skip
-    recipe = tags.Recipe(
+    config = tags.Config(
         classes=TAXONOMY.names, thresholds=(0.5, 0.5), taxonomies=(TAXONOMY,), mpp=MPP, image_mpp=glas.MPP,
         window_px=WINDOW_PX, mean=float(images.mean()), std=float(images.std()), features="activation_10",
         learning=learning,
     )  # fmt: skip
     net = histonet.m2(2, width=0.25, input_px=None, last_dropout=0.3, momentum=0.9, seed=seed)
     print(f"{len(images)} tiles, {grids.size // 2} crops; shown: {grids.mean(axis=(0, 1, 2)).round(3)}")
-    tags.fit(net, images, grids, recipe, out=out)
-    model = weights.load(out)
-    return model.net, sibling_of(model)[1]
+    tags.fit(net, images, grids, config, out=out)
+    model = models.load(out)
+    return model.net, method_of(model)[1]
 
 
-def strongest(evidence, held_out, recipe):
+def strongest(evidence, held_out, config):
     """The strength with the highest mean IoU of refined evidence on validation, and all of them."""
-    from hsn.supervision.tags.look import refined
+    from hsn.supervision.tags.stages_of_view import refined
 
     found = {}
     for strength in STRENGTHS:
         counts = sum(
             confusion(
-                labels, refined(np.clip(e * np.float32(strength), 0, 1), image, recipe, TAXONOMY).argmax(2), 2
+                labels, refined(np.clip(e * np.float32(strength), 0, 1), image, config, TAXONOMY).argmax(2), 2
             )
             for e, (image, labels) in zip(evidence, held_out, strict=True)
         )
@@ -113,8 +113,8 @@ def train(out):
 
     learned, held_out = samples("learn"), samples("validation")
     teachers = [first_stage(out / f"first-{seed}", seed, learned, held_out) for seed in SEEDS]
-    for seed, (net, recipe) in zip(SEEDS, teachers, strict=True):
-        print(f"first stage, seed {seed}: validation mIoU {distil.score(net, recipe, held_out):.4f}")
+    for seed, (net, config) in zip(SEEDS, teachers, strict=True):
+        print(f"first stage, seed {seed}: validation mIoU {distil.score(net, config, held_out):.4f}")
     evidence = [distil.mean_evidence(teachers, image) for image, _ in held_out]
     strength, found = strongest(evidence, held_out, teachers[0][1])
     print(f"both, eight symmetries, refined: validation mIoU by strength {found}")
@@ -122,10 +122,10 @@ def train(out):
         distil.pseudo_labels(teachers, image, strength=strength) for image, _ in learned])  # fmt: skip
     counts = sum(confusion(labels, p, 2) for (_, labels), p in zip(learned, pseudo, strict=True))
     print(f"pseudo-masks of the learning images: mIoU {class_scores(counts, TAXONOMY.names).mean_iou:.4f}")
-    recipe = distil.student_recipe(teachers[0][1], window_px=256)  # validated in one view, shipped with eight
+    config = distil.student_config(teachers[0][1], window_px=256)  # validated in one view, shipped with eight
     student = unet.build(2, depth=4, width=16, batch_norm=True, dropout=0.3, seed=0)
     numbers = distil.Distillation(strength=strength)
-    history = distil.distil(student, [i for i, _ in learned], pseudo, recipe, numbers,
+    history = distil.distil(student, [i for i, _ in learned], pseudo, config, numbers,
                             validation=held_out, out=out / "second")  # fmt: skip
     best = history.epochs[history.best]["validation_miou"]
     print(f"second stage: validation mIoU {best:.4f}")
@@ -133,10 +133,10 @@ def train(out):
     _ship(
         "glas-tags-cam", *teachers[0], {"GlaS validation mIoU": first}, "one first-stage classifier: Grad-CAM"
     )
-    recipe = recipe.changed(views=8)
-    best = distil.score(student, recipe, held_out)
+    config = config.changed(views=8)
+    best = distil.score(student, config, held_out)
     print(f"second stage, eight views: validation mIoU {best:.4f}")
-    _ship("glas-tags", student, recipe, {"GlaS validation mIoU": best}, "the second stage: see glas-tags-cam")
+    _ship("glas-tags", student, config, {"GlaS validation mIoU": best}, "the second stage: see glas-tags-cam")
 
 
 def _kept(path, make):
@@ -147,14 +147,14 @@ def _kept(path, make):
         return [archive[name].astype(np.int32) for name in archive.files]
 
 
-def _ship(name, net, recipe, scores, notes):
-    card = weights.Card(
-        name=name, supervision="tags", classes=recipe.classes, thresholds=recipe.thresholds, mpp=recipe.mpp,
-        taxonomies=tuple(t.name for t in recipe.taxonomies), scores=scores, licence=LICENCE, data=DATA_NOTE,
-        normalisation=weights.Normalisation(mean=recipe.mean, std=recipe.std), notes=notes,
+def _ship(name, net, config, scores, notes):
+    card = models.Card(
+        name=name, supervision="tags", classes=config.classes, thresholds=config.thresholds, mpp=config.mpp,
+        taxonomies=tuple(t.name for t in config.taxonomies), scores=scores, licence=LICENCE, data=DATA_NOTE,
+        normalization=models.Normalization(mean=config.mean, std=config.std), notes=notes,
         source="benchmarks/glas_tags.py train",
     )  # fmt: skip
-    weights.save(PRETRAINED / name, net, card, recipe.as_dict(), half=True)
+    models.save(PRETRAINED / name, net, card, config.as_dict(), half=True)
 
 
 def score(split, names):
@@ -162,23 +162,23 @@ def score(split, names):
     pairs = samples(split)
     for name in names:
         model = open_model(name)
-        _print_stages({"net": name, "split": split}, model.net, sibling_of(model)[1], pairs)
+        _print_stages({"net": name, "split": split}, model.net, method_of(model)[1], pairs)
 
 
 def windows():
     """How the window of Grad-CAM decides: the shipped first stage on validation."""
     model = open_model("glas-tags-cam")
-    recipe, pairs = sibling_of(model)[1], samples("validation")
+    config, pairs = method_of(model)[1], samples("validation")
     for window_px in (48, 64, 80, 96, 112, 208):
         for way in ("cover", "overlapped"):
-            tried = recipe.changed(window_px=window_px, windows=way)
+            tried = config.changed(window_px=window_px, windows=way)
             _print_stages({"window_px": window_px, "windows": way}, model.net, tried, pairs)
 
 
-def _print_stages(what, net, recipe, pairs):
+def _print_stages(what, net, config, pairs):
     counts = {"cam": [], "adjusted": [], "refined": []}
     for image, labels in pairs:
-        made = tags.stages(net, image, recipe)
+        made = tags.stages(net, image, config)
         for stage, of in counts.items():
             of.append(confusion(labels, resize_labels(made.labels(stage), labels.shape), 2))
     for stage, of in counts.items():

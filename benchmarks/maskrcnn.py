@@ -20,16 +20,16 @@ import keras
 import masks as bench
 import numpy as np
 
-from hsn import weights
-from hsn._instances import renumber
-from hsn.datasets import multiorgan
+from hsn import models
+from hsn.data import multiorgan
+from hsn.extras import maskrcnn
+from hsn.instances import renumber
 from hsn.metrics.objects import aji
 from hsn.metrics.table import overlaps
-from hsn.nets import maskrcnn
-from hsn.supervision import open_model, selected, sibling_of
+from hsn.supervision import method_of, open_model, selected
 from hsn.supervision.selected.dense import system_of
-from hsn.supervision.selected.fit import BEST
-from hsn.training.objects import Learning, fit
+from hsn.supervision.selected.training import BEST
+from hsn.training.object_training import TrainConfig, fit
 
 DATA = bench.DATA / "multiorgan"
 NAME = "nuclei-maskrcnn"
@@ -38,29 +38,29 @@ THRESHOLDS = np.arange(0.1, 0.91, 0.05).round(2).tolist()
 
 def recipe_of(epochs, steps):
     """What is trained: the lean preset on crops of 64 um, with the jitter of the other nuclei nets."""
-    learning = Learning(
+    learning = TrainConfig(
         epochs=epochs, steps=steps, batch=2, crop_px=256, rate=2e-3, lowest_rate=2e-5, stain_gain=0.3,
         stain_offset=0.05, bend_px=4.0, monitor="aji",
     )  # fmt: skip
-    return selected.Recipe(
+    return selected.Config(
         classes=("background", "nucleus"), mpp=multiorgan.MPP, image_mpp=multiorgan.MPP, mean=maskrcnn.LEAN.mean,
         std=maskrcnn.LEAN.std, detector=maskrcnn.LEAN, synthetic=0, rounds=0, learning=learning,
     )  # fmt: skip
 
 
-def fresh_system(recipe):
+def fresh_system(config):
     """The net as it starts, and what surrounds it."""
-    return system_of(maskrcnn.build(recipe.detector, seed=0, name="maskrcnn"), recipe)
+    return system_of(maskrcnn.build(config.detector, seed=0, name="maskrcnn"), config)
 
 
-def train(recipe, out):
+def train(config, out):
     """Train on 12 images; 4 others choose the epoch."""
     learned, held_out = (multiorgan.images(DATA, split) for split in ("train", "validation"))
     images, objects = zip(*((s.image(), s.instances()) for s in (*learned, *held_out)), strict=True)
     validation = tuple(range(len(learned), len(images)))
     begun = time.process_time()
     history = fit(
-        fresh_system(recipe), images, objects, replace(recipe.learning, validation=validation), out=out
+        fresh_system(config), images, objects, replace(config.learning, validation=validation), out=out
     )
     print(
         json.dumps({"cpu_seconds": round(time.process_time() - begun), "kept": history.epochs[history.best]})
@@ -90,46 +90,46 @@ def choose(system):
     return THRESHOLDS[best], float(values[best])
 
 
-def chosen(recipe, out):
-    """The trained system of a folder, its recipe with the threshold chosen, and its validation AJI."""
-    system = fresh_system(recipe.changed(detector=replace(recipe.detector, least_score=THRESHOLDS[0])))
+def chosen(config, out):
+    """The trained system of a folder, its config with the threshold chosen, and its validation AJI."""
+    system = fresh_system(config.changed(detector=replace(config.detector, least_score=THRESHOLDS[0])))
     system.teaching.load_weights(out / BEST)
     least_score, value = choose(system)
-    return system, recipe.changed(detector=replace(recipe.detector, least_score=least_score)), value
+    return system, config.changed(detector=replace(config.detector, least_score=least_score)), value
 
 
-def ship(recipe, out):
+def ship(config, out):
     """Write `pretrained/nuclei-maskrcnn`."""
-    system, recipe, value = chosen(recipe, out)
+    system, config, value = chosen(config, out)
     rows = json.loads((out / "history.json").read_text())
     kept = rows["epochs"][rows["best"]]
-    recipe = recipe.changed(learning=replace(recipe.learning, epochs=len(rows["epochs"])))
-    card = weights.Card(
-        name=NAME, supervision="selected", classes=recipe.classes, mpp=recipe.mpp, taxonomies=("nuclei",),
-        thresholds=(recipe.detector.least_score,) * 2, source="benchmarks/maskrcnn.py train",
-        normalisation=weights.Normalisation(mean=recipe.mean, std=recipe.std), licence=bench.TERMS["nuclei"],
+    config = config.changed(learning=replace(config.learning, epochs=len(rows["epochs"])))
+    card = models.Card(
+        name=NAME, supervision="selected", classes=config.classes, mpp=config.mpp, taxonomies=("nuclei",),
+        thresholds=(config.detector.least_score,) * 2, source="benchmarks/maskrcnn.py train",
+        normalization=models.Normalization(mean=config.mean, std=config.std), licence=bench.TERMS["nuclei"],
         data=bench.TAUGHT_BY["nuclei"].replace("how objects are told apart", "the score that counts"),
         scores={"validation_pq": kept["validation_pq"], "validation AJI": value},
         notes=f"Mask R-CNN, lean preset; epoch {kept['epoch']} of {len(rows['epochs'])} was kept, by validation aji",
     )  # fmt: skip
-    weights.save(bench.PRETRAINED / NAME, system.net, card, recipe.as_dict(), half=True)
+    models.save(bench.PRETRAINED / NAME, system.net, card, config.as_dict(), half=True)
 
 
 # --- Scoring ------------------------------------------------------------------------------------------------------
 
 
-def score(recipe, out):
+def score(config, out):
     """Score a trained folder, or the shipped net; yields (what, split, per-image rows, summary)."""
     if out:
-        system, recipe, _ = chosen(recipe, out)
+        system, config, _ = chosen(config, out)
     else:
         model = open_model(NAME)
-        recipe = sibling_of(model)[1]
-        system = system_of(model.net, recipe)
+        config = method_of(model)[1]
+        system = system_of(model.net, config)
     everything = []
     for split in ("validation", "testA", "testB"):
         rows = [
-            row_of(system, sample, recipe.detector.least_score) for sample in multiorgan.images(DATA, split)
+            row_of(system, sample, config.detector.least_score) for sample in multiorgan.images(DATA, split)
         ]
         everything += rows if split != "validation" else []
         yield NAME, split, rows, summary_of(rows)
@@ -162,13 +162,13 @@ def main():
     parser.add_argument("--steps", type=int, default=500)
     given = parser.parse_args()
     keras.utils.set_random_seed(0)
-    recipe, out = recipe_of(given.epochs, given.steps), given.out or Path("out") / NAME
+    config, out = recipe_of(given.epochs, given.steps), given.out or Path("out") / NAME
     if given.what == "score":
-        bench.tell(score(recipe, given.out), given.json)
+        bench.tell(score(config, given.out), given.json)
     elif given.what == "train":
-        train(recipe, out)
+        train(config, out)
     else:
-        ship(recipe, out)
+        ship(config, out)
 
 
 if __name__ == "__main__":

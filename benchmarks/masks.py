@@ -11,7 +11,7 @@
     python benchmarks/masks.py score fullnet --out out/fullnet        # likewise
     python benchmarks/masks.py score cryonuseg --out out/cryonuseg    # the named split, beside Otsu's threshold
     python benchmarks/masks.py train nuclei --stain macenko --out out/macenko   # images brought to one stain first
-    python benchmarks/masks.py score nuclei --stain macenko           # the shipped net, tissue normalised for it
+    python benchmarks/masks.py score nuclei --stain macenko           # the shipped net, tissue normalize for it
 
 Scores go to standard output as a table, and to `--json FILE` as JSON lines: per image, then means with 95 % bootstrap
 intervals over images. `HSN_DATA` names the folder that holds `glas`, `multiorgan` and `cryonuseg`.
@@ -32,24 +32,24 @@ from skimage.color import rgb2hed
 from skimage.filters import threshold_otsu
 from skimage.measure import regionprops
 
-from hsn import taxonomies, weights
-from hsn.datasets import cryonuseg, glas, multiorgan
+from hsn import models, taxonomies
+from hsn.annotations.instances import objects_of
+from hsn.data import cryonuseg, glas, multiorgan
 from hsn.images.tiles import enlarge
-from hsn.labels.instances import objects_of
 from hsn.metrics.intervals import interval
 from hsn.metrics.objects import aji, count_deviation, match, match_glas
 from hsn.metrics.outlines import object_dice, object_hausdorff
 from hsn.metrics.table import overlaps
 from hsn.nets import fullnet, unet
 from hsn.stains.references import METHODS, reference
-from hsn.supervision import masks, open_model, sibling_of
-from hsn.supervision.masks.segment import as_seen, maps_of
+from hsn.supervision import masks, method_of, open_model
+from hsn.supervision.masks.inference import maps_of, preprocess
 
 DATA = Path(os.environ.get("HSN_DATA", Path(__file__).parents[2] / "shared" / "data"))
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 
 
-def gland_recipe():
+def gland_config():
     """Glands at half the images' resolution, by a U-Net with FullNet's targets and loss."""
     small = masks.small()
     learning = replace(
@@ -62,7 +62,7 @@ def gland_recipe():
     )  # fmt: skip
 
 
-def nuclei_recipe():
+def nuclei_config():
     """Nuclei at half the images' resolution, by a U-Net with FullNet's targets and loss."""
     small = masks.small()
     return small.changed(
@@ -71,14 +71,14 @@ def nuclei_recipe():
     )  # fmt: skip
 
 
-def organs_recipe():
+def organs_config():
     """As nuclei, for a net that has learned from Kumar's images and goes on with those of CryoNuSeg too."""
-    recipe = nuclei_recipe()
-    return recipe.changed(learning=replace(recipe.learning, epochs=24, rate=1e-3, lowest_rate=1e-5))
+    config = nuclei_config()
+    return config.changed(learning=replace(config.learning, epochs=24, rate=1e-3, lowest_rate=1e-5))
 
 
-def cryonuseg_recipe():
-    """The published recipe, but for batch normalisation, a higher rate and crops: what two cores can train."""
+def cryonuseg_config():
+    """The published config, but for batch normalization, a higher rate and crops: what two cores can train."""
     published = masks.unet()
     learning = replace(
         published.learning, epochs=60, steps=44, batch=4, crop_px=192, rate=2e-3, lowest_rate=2e-5
@@ -86,8 +86,8 @@ def cryonuseg_recipe():
     return published.changed(learning=learning, margin_px=64)
 
 
-def fullnet_recipe():
-    """FullNet + varCE's recipe on nuclei at half the images' resolution, in smaller crops, for fewer epochs, one view.
+def fullnet_config():
+    """FullNet + varCE's config on nuclei at half the images' resolution, in smaller crops, for fewer epochs, one view.
 
     Labels are not shrunk first: at this scale small nuclei would vanish.
     """
@@ -99,11 +99,11 @@ def fullnet_recipe():
 
 
 TASKS = {
-    "glas": gland_recipe,
-    "nuclei": nuclei_recipe,
-    "organs": organs_recipe,
-    "cryonuseg": cryonuseg_recipe,
-    "fullnet": fullnet_recipe,
+    "glas": gland_config,
+    "nuclei": nuclei_config,
+    "organs": organs_config,
+    "cryonuseg": cryonuseg_config,
+    "fullnet": fullnet_config,
 }
 
 
@@ -145,25 +145,25 @@ def reference_stain(task, method):
     return reference(method, [sample.image() for sample in training_samples(task)[0]])
 
 
-def train(task, out, stain=None, *, recipe=None, width=16, start=None):
+def train(task, out, stain=None, *, config=None, width=16, start=None):
     """Train one net, fresh or from where another one ended; a run that was killed goes on."""
     learned, held_out = training_samples(task)
     samples = [*learned, *held_out]
     images = [sample.image() for sample in samples]
-    recipe = recipe or TASKS[task]()
+    config = config or TASKS[task]()
     if stain:
-        recipe = recipe.changed(stain=reference(stain, images[: len(learned)]))
-    begun = weights.load(start) if start else None
+        config = config.changed(stain=reference(stain, images[: len(learned)]))
+    begun = models.load(start) if start else None
     if begun:
-        recipe = recipe.changed(mean=tuple(begun.recipe["mean"]), std=tuple(begun.recipe["std"]))
+        config = config.changed(mean=tuple(begun.config["mean"]), std=tuple(begun.config["std"]))
     elif task != "cryonuseg":
-        seen = [recipe.stain.normalise(image) if stain else image for image in images[: len(learned)]]
+        seen = [config.stain.normalize(image) if stain else image for image in images[: len(learned)]]
         pixels = np.concatenate([image[::4, ::4].reshape(-1, 3) for image in seen])
-        recipe = recipe.changed(mean=(float(pixels.mean()),) * 3, std=(float(pixels.std()),) * 3)
+        config = config.changed(mean=(float(pixels.mean()),) * 3, std=(float(pixels.std()),) * 3)
     validation = tuple(range(len(learned), len(samples)))
-    recipe = recipe.changed(learning=replace(recipe.learning, validation=validation))
-    net = begun.net if begun else fresh_net(task, len(recipe.classes), width=width)
-    history = masks.fit(net, images, [annotation_of(sample, task) for sample in samples], recipe, out=out)
+    config = config.changed(learning=replace(config.learning, validation=validation))
+    net = begun.net if begun else fresh_net(task, len(config.classes), width=width)
+    history = masks.fit(net, images, [annotation_of(sample, task) for sample in samples], config, out=out)
     print(json.dumps({"task": task, "kept": history.epochs[history.best]}))
 
 
@@ -207,37 +207,37 @@ def quality(task, truth, prediction):
     return (match_glas(table).f1 + object_dice(table)) / 2 if task == "glas" else aji(table).score
 
 
-def choose(task, net, recipe):
-    """The recipe whose way to tell objects apart is best on validation images, and its mean quality."""
+def choose(task, net, config):
+    """The config whose way to tell objects apart is best on validation images, and its mean quality."""
     seen = []
     for sample in training_samples(task)[1]:
         image = sample.image()
-        maps = maps_of(net, as_seen(image, recipe, sample.mpp), recipe)
+        maps = maps_of(net, preprocess(image, config, sample.mpp), config)
         seen.append((enlarge(maps, image.shape[:2]), sample.instances(), sample.mpp))
 
     def mean_quality(choice):
-        tried = recipe.changed(**choice)
+        tried = config.changed(**choice)
         return np.mean([quality(task, t, masks.objects(maps, tried, mpp=mpp)) for maps, t, mpp in seen])
 
     values = [mean_quality(choice) for choice in CHOICES[task]]
     best = int(np.argmax(values))
-    print(json.dumps({"task": task, "views": recipe.views, "chosen": CHOICES[task][best], "validation": values[best],
+    print(json.dumps({"task": task, "views": config.views, "chosen": CHOICES[task][best], "validation": values[best],
                       "least": min(values)}))  # fmt: skip
-    return recipe.changed(**CHOICES[task][best]), float(values[best])
+    return config.changed(**CHOICES[task][best]), float(values[best])
 
 
 def ship(task, out, views):
     """Choose how objects are told apart, and write `pretrained/<task>-masks`."""
-    model = weights.load(out)
-    recipe = sibling_of(model)[1]
-    recipe, value = choose(task, model.net, recipe.changed(views=views or recipe.views))
+    model = models.load(out)
+    config = method_of(model)[1]
+    config, value = choose(task, model.net, config.changed(views=views or config.views))
     measure = "mean of object F1 and Dice" if task == "glas" else "AJI"
     card = model.card.model_copy(update={
         "name": SHIPPED[task], "licence": TERMS[task], "data": TAUGHT_BY[task], "source": "benchmarks/masks.py train",
-        "thresholds": (recipe.inside or 0.5,) * len(recipe.classes),
+        "thresholds": (config.inside or 0.5,) * len(config.classes),
         "scores": {**model.card.scores, f"validation {measure}": value},
     })  # fmt: skip
-    weights.save(PRETRAINED / SHIPPED[task], model.net, card, recipe.as_dict(), half=True)
+    models.save(PRETRAINED / SHIPPED[task], model.net, card, config.as_dict(), half=True)
 
 
 # --- Scoring ------------------------------------------------------------------------------------------------------
@@ -297,13 +297,13 @@ def summarised(rows, means):
 def score(task, out, stain, views):
     """Score one net; yields (what, split, per-image rows, summary)."""
     model = open_model(out or SHIPPED.get(task, f"{task}-masks"))
-    net, recipe = model.net, sibling_of(model)[1]
-    recipe = recipe.changed(views=views or recipe.views)
+    net, config = model.net, method_of(model)[1]
+    config = config.changed(views=views or config.views)
     if stain:
-        recipe = recipe.changed(stain=reference_stain(task, stain))
+        config = config.changed(stain=reference_stain(task, stain))
 
     def found(sample, **changes):
-        return masks.segment(net, sample.image(), recipe.changed(**changes), mpp=sample.mpp).instances
+        return masks.segment(net, sample.image(), config.changed(**changes), mpp=sample.mpp).instances
 
     if task == "glas":
         splits, of, means = (

@@ -16,13 +16,13 @@ from pathlib import Path
 
 import masks as bench
 
-from hsn import weights
-from hsn.datasets import cryonuseg, multiorgan
+from hsn import models
+from hsn.data import cryonuseg, multiorgan
 from hsn.metrics.intervals import interval
-from hsn.supervision import masks, sibling_of
+from hsn.supervision import masks, method_of
 
 EPOCHS = 8
-CAUSES = {  # row: channels of the net, changes of the recipe, changes of its learning
+CAUSES = {  # row: channels of the net, changes of the config, changes of its learning
     "base": (16, {}, {}),
     "8 channels": (8, {}, {}),
     "32 channels": (32, {}, {}),
@@ -39,20 +39,20 @@ def trained(name, out):
     width, changes, learning = CAUSES[name]
     folder = out / name.replace(" ", "-")
     if not (folder / "card.json").exists():
-        recipe = bench.nuclei_recipe()
-        recipe = recipe.changed(
-            **changes, learning=replace(recipe.learning, **({"epochs": EPOCHS} | learning))
+        config = bench.nuclei_config()
+        config = config.changed(
+            **changes, learning=replace(config.learning, **({"epochs": EPOCHS} | learning))
         )
-        bench.train("nuclei", folder, recipe=recipe, width=width)
-    return weights.load(folder)
+        bench.train("nuclei", folder, config=config, width=width)
+    return models.load(folder)
 
 
 def judged(model):
     """AJI of each validation image of Kumar, and Dice of each training image of CryoNuSeg."""
-    recipe = bench.choose("nuclei", model.net, sibling_of(model)[1])[0]
+    config = bench.choose("nuclei", model.net, method_of(model)[1])[0]
 
     def found(sample):
-        return masks.segment(model.net, sample.image(), recipe, mpp=sample.mpp).instances
+        return masks.segment(model.net, sample.image(), config, mpp=sample.mpp).instances
 
     ajis = [bench.quality("nuclei", s.instances(), found(s)) for s in bench.training_samples("nuclei")[1]]
     dices = []

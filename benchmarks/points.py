@@ -25,21 +25,21 @@ from pathlib import Path
 
 import numpy as np
 
-from hsn import weights
-from hsn.datasets import multiorgan
-from hsn.evidence.tiled import at_scale
-from hsn.labels.colors import resize_labels
-from hsn.labels.sampling import from_instances, sample
+from hsn import models
+from hsn.annotations.colors import resize_labels
+from hsn.annotations.sampling import from_instances, sample
+from hsn.data import multiorgan
 from hsn.metrics.intervals import interval
 from hsn.metrics.objects import aji, match
 from hsn.metrics.outlines import object_dice
 from hsn.metrics.points import match_points
 from hsn.metrics.table import overlaps
 from hsn.nets import resunet
-from hsn.supervision import masks, open_model, points, sibling_of
-from hsn.supervision.points.detect import find_points
+from hsn.prediction.tiling import rescale
+from hsn.supervision import masks, method_of, open_model, points
+from hsn.supervision.points.detection import find_points
+from hsn.supervision.points.inference import maps_of
 from hsn.supervision.points.rounds import BEST, SCORES
-from hsn.supervision.points.segment import maps_of
 
 DATA = Path(os.environ.get("HSN_DATA", Path(__file__).parents[2] / "shared" / "data"))
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
@@ -63,7 +63,7 @@ def clicks(ratio, seed):
     )
 
 
-def normalisation(images):
+def normalization(images):
     """Mean and deviation of each channel."""
     pixels = np.concatenate([image[::4, ::4].reshape(-1, 3) for image in images])
     return {"mean": tuple(pixels.mean(axis=0).tolist()), "std": tuple(pixels.std(axis=0).tolist())}
@@ -77,8 +77,8 @@ def net_of(args, outputs):
 def train(args):
     """Train from clicks; a run that was killed goes on."""
     files, annotations, learned = clicks(args.ratio, args.seed)
-    recipe = points.quick().changed(
-        image_mpp=multiorgan.MPP, waist_um=0.0, **normalisation([each.image() for each in files[:learned]])
+    config = points.quick().changed(
+        image_mpp=multiorgan.MPP, waist_um=0.0, **normalization([each.image() for each in files[:learned]])
     )
     numbers = {
         "validation": tuple(range(learned, len(files))),
@@ -87,9 +87,9 @@ def train(args):
         "rounds": None if args.ratio == 1 else args.rounds,
         **json.loads(args.set),
     }
-    recipe = recipe.changed(learning=replace(recipe.learning, **numbers))
+    config = config.changed(learning=replace(config.learning, **numbers))
     paths = [each.image_path for each in files]
-    history = points.fit(net_of(args, 2), paths, annotations, recipe, out=args.out)
+    history = points.fit(net_of(args, 2), paths, annotations, config, out=args.out)
     print(json.dumps({"clicks": sum(map(len, annotations[:learned])), "kept": history.epochs[history.best]}))
 
 
@@ -106,12 +106,12 @@ def train_on_masks(args):
         small.learning, epochs=epochs, steps=numbers.steps, batch=numbers.segmentation_batch, seed=args.seed,
         crop_px=numbers.crop_px, validation=tuple(range(len(learned), len(images))),
     )  # fmt: skip
-    recipe = small.changed(
+    config = small.changed(
         mpp=points.quick().mpp, image_mpp=multiorgan.MPP, grow_um=0.75, least_um2=2.0, learning=learning,
-        **normalisation(images[: len(learned)]),
+        **normalization(images[: len(learned)]),
     )  # fmt: skip
     annotations = [each.instances() for each in (*learned, *held_out)]
-    history = masks.fit(net_of(args, len(recipe.classes)), images, annotations, recipe, out=args.out)
+    history = masks.fit(net_of(args, len(config.classes)), images, annotations, config, out=args.out)
     print(json.dumps({"kept": history.epochs[history.best]}))
 
 
@@ -142,28 +142,28 @@ def pooled(k):
     return score
 
 
-def detection_rows(detector, recipe, tests, likely):
+def detection_rows(detector, config, tests, likely):
     """Per image the counts of points found within the radius, optimally paired and as the paper pairs."""
     for each in tests:
         image = each.image()
-        maps = maps_of(detector, at_scale(image, each.mpp, recipe.mpp), recipe)[..., 0]
-        found = (find_points(maps, recipe, likely=likely) + 0.5) * np.divide(
+        maps = maps_of(detector, rescale(image, each.mpp, config.mpp), config)[..., 0]
+        found = (find_points(maps, config, likely=likely) + 0.5) * np.divide(
             image.shape[:2], maps.shape
         ) - 0.5
         truth = from_instances(each.instances())
         row = {"image": each.name, "truth": len(truth), "found": len(found)}
         for rule in ("optimal", "greedy"):
-            told = match_points(truth, found, radius_px=recipe.radius_um / each.mpp, rule=rule)
+            told = match_points(truth, found, radius_px=config.radius_um / each.mpp, rule=rule)
             row[rule] = [told.true_positives, told.false_positives, told.false_negatives]
         yield row
 
 
-def detectors(out, net, recipe):
+def detectors(out, net, config):
     """Each round's name, its detector, and from which probability on that one finds something."""
     for folder in sorted((out / "detection").glob("round-*")):
         detector = resunet.rebuilt(net, 1)
         detector.load_weights(folder / BEST)
-        yield folder.name, detector, json.loads((folder / SCORES).read_text()).get("likely", recipe.likely)
+        yield folder.name, detector, json.loads((folder / SCORES).read_text()).get("likely", config.likely)
 
 
 def by_split(what, rows, summarised):
@@ -191,16 +191,16 @@ def means(rows):
 def score(args):
     """Score a trained folder: (what, split, per-image rows, summary)."""
     model = open_model(args.out or "nuclei-points")
-    sibling, recipe = sibling_of(model)
+    method, config = method_of(model)
     tests, by_points = samples("testA", "testB"), model.card.supervision == "points"
     if args.out and by_points:
-        for name, detector, likely in detectors(args.out, model.net, recipe):
-            rows = list(detection_rows(detector, recipe, tests, likely))
+        for name, detector, likely in detectors(args.out, model.net, config):
+            rows = list(detection_rows(detector, config, tests, likely))
             yield from by_split(f"detection {name}", rows, rates)
-    found = [sibling.segment(model.net, each.image(), recipe, mpp=each.mpp) for each in tests]
+    found = [method.segment(model.net, each.image(), config, mpp=each.mpp) for each in tests]
     told = {"segmentation": [each.instances for each in found]}  # connected parts, as published
     if args.out and by_points:
-        parted = choose(model.net, recipe)[0]
+        parted = choose(model.net, config)[0]
         told[f"segmentation, waists of {parted.waist_um} um"] = [
             points.objects(one.evidence, parted, mpp=each.mpp) for one, each in zip(found, tests, strict=True)
         ]
@@ -227,14 +227,14 @@ def tell(told, path):
 
 def labels(args):
     """How wrong the coarse labels of the training images are, at the scale that nets see them at."""
-    recipe = points.quick()
+    config = points.quick()
     rows = []
     for each in samples("train"):
-        image, truth = at_scale(each.image(), each.mpp, recipe.mpp), each.instances()
+        image, truth = rescale(each.image(), each.mpp, config.mpp), each.instances()
         small = resize_labels(truth, image.shape[:2])
         told = sample(from_instances(truth), args.ratio, rng_or_seed=args.seed)
         target, weight = points.targets(
-            image, (told + 0.5) * np.divide(image.shape[:2], truth.shape) - 0.5, recipe
+            image, (told + 0.5) * np.divide(image.shape[:2], truth.shape) - 0.5, config
         )
         wrong = (target > 0.5) != (small > 0)[..., None]
         rows.append([[(of[..., k] * weight[..., k] * (target[..., k] == kind)).sum() for k in (0, 1) for kind in (0, 1)]
@@ -259,21 +259,21 @@ def hit_once(truth, instances):
     return hits, int(instances.max()) - hits, len(truth) - hits
 
 
-def choose(net, recipe):
+def choose(net, config):
     """The depth of waists at which objects answer best to the points of the validation images, and that F1."""
     seen = []
     for each in samples("validation"):
-        found = points.segment(net, each.image(), recipe, mpp=each.mpp)
+        found = points.segment(net, each.image(), config, mpp=each.mpp)
         seen.append((found.evidence, from_instances(each.instances()), each.mpp))
 
     def quality(waist):
-        tried = recipe.changed(waist_um=waist)
+        tried = config.changed(waist_um=waist)
         return pooled(2)([hit_once(truth, points.objects(maps, tried, mpp=mpp)) for maps, truth, mpp in seen])
 
     values = {waist: float(quality(waist)) for waist in WAISTS_UM}
     print(json.dumps({"waist_um": values}))
     best = max(values, key=values.get)
-    return recipe.changed(waist_um=best), values[best]
+    return config.changed(waist_um=best), values[best]
 
 
 TERMS = "CC BY-NC-SA 4.0, as the images it learned from (Kumar 2017): not for commercial use"
@@ -281,8 +281,8 @@ TERMS = "CC BY-NC-SA 4.0, as the images it learned from (Kumar 2017): not for co
 
 def ship(args):
     """Choose the depth of waists, and write `pretrained/nuclei-points`."""
-    model = weights.load(args.out)
-    recipe, value = choose(model.net, sibling_of(model)[1])
+    model = models.load(args.out)
+    config, value = choose(model.net, method_of(model)[1])
     card = model.card.model_copy(update={
         "name": "nuclei-points", "licence": TERMS, "source": "benchmarks/points.py train",
         "data": f"clicks on {args.ratio:.0%} of the nuclei (seed {args.seed}, without replacement) of 12 images of"
@@ -290,7 +290,7 @@ def ship(args):
         " validation images chose the epochs of detection and the depth of waists",
         "scores": {**model.card.scores, "validation F1 of objects that hold one click": value},
     })  # fmt: skip
-    weights.save(PRETRAINED / "nuclei-points", model.net, card, recipe.as_dict(), half=True)
+    models.save(PRETRAINED / "nuclei-points", model.net, card, config.as_dict(), half=True)
 
 
 def main():
@@ -305,7 +305,7 @@ def main():
     parser.add_argument("--depth", type=int, default=18, help="18, 34 or 50")
     parser.add_argument("--width", type=int, default=16, help="channels of the first convolution")
     parser.add_argument("--masks", action="store_true", help="learn from full masks instead")
-    parser.add_argument("--set", default="{}", help="other numbers of the recipe's learning, as JSON")
+    parser.add_argument("--set", default="{}", help="other numbers of the config's learning, as JSON")
     parser.add_argument("--out", type=Path, help="the trained folder; for score, the shipped net if not said")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()

@@ -14,12 +14,12 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from hsn import weights
-from hsn.datasets import multiorgan
-from hsn.evidence.tiled import maps_of, normalised
+from hsn import models
+from hsn.annotations.mask_files import read as read_instances
+from hsn.data import multiorgan
 from hsn.images.read import read
-from hsn.labels.mask_files import read as read_instances
 from hsn.nets import fullnet, resunet
+from hsn.prediction.tiling import maps_of, normalize
 
 DATA = Path(os.environ.get("HSN_DATA", Path(__file__).parents[2] / "shared" / "data")) / "multiorgan"
 MEAN, STD = (tuple(255 * x for x in numbers) for numbers in (fullnet.NUCLEI_MEAN, fullnet.NUCLEI_STD))
@@ -34,7 +34,7 @@ def main():
     options.add_argument("--steps", type=int, default=300)
     options.add_argument("--width", type=int, default=16)
     told = options.parse_args()
-    net = weights.load(told.net).net if told.net else learned(told.steps, told.width)
+    net = models.load(told.net).net if told.net else learned(told.steps, told.width)
     reach = resunet.reach_px(net)
     images = [read(sample.image_path) for sample in multiorgan.images(DATA, "validation")]
     whole = [tiled(net, image, max(image.shape), reach) for image in images]
@@ -57,7 +57,7 @@ def tiled(net, image, tile_px, margin_px):
 def learned(steps, width):
     """A ResUNet that has seen `steps` batches of random crops and their nuclei."""
     samples = multiorgan.images(DATA, "train")
-    pixels = [normalised(read(s.image_path), MEAN, STD) for s in samples]
+    pixels = [normalize(read(s.image_path), MEAN, STD) for s in samples]
     truth = [read_instances(s.instances_path, x.shape[:2]) > 0 for s, x in zip(samples, pixels, strict=True)]
     rng = np.random.default_rng(0)
     net = resunet.build(1, width=width, seed=0)

@@ -2,7 +2,7 @@
 
     python benchmarks/samples.py [FOLDER]
 
-They are drawn by program (`hsn.datasets.made`), with truth, so that demos and drivers have input on a bare clone;
+They are drawn by program (`hsn.data.made`), with truth, so that demos and drivers have input on a bare clone;
 FOLDER is the repository's root by default. Real data goes into the same folders beside them.
 """
 
@@ -14,13 +14,13 @@ import cv2
 import numpy as np
 
 from hsn import taxonomies
-from hsn._files import replacing
-from hsn.datasets import adp, glas
-from hsn.datasets.made import tissue
+from hsn.annotations.colors import resize_labels, to_colors
+from hsn.annotations.label_files import write_labels
+from hsn.annotations.tags import tags_from_labels
+from hsn.data import adp, glas
+from hsn.data.made import tissue
+from hsn.files import atomic_write
 from hsn.images.read import write
-from hsn.labels.colors import resize_labels, to_colors
-from hsn.labels.files import write_labels
-from hsn.labels.tags import tags_from_labels
 
 # Seeds chosen by eye, so that fat, vessels, lymphocytes, glass, and glands with and without goblet cells occur.
 PATCH_SEEDS = (2, 11, 34)
@@ -57,7 +57,7 @@ def patches(root):
             tags = tags_from_labels(labels, len(taxonomy), least_fraction=0.002)
             present |= {n for n, tag in zip(taxonomy.names, tags, strict=True) if tag}
         rows.append([name, *(int(column in present) for column in columns)])
-    with replacing(truth / "gt_labels.csv") as temporary, temporary.open("w", newline="") as file:
+    with atomic_write(truth / "gt_labels.csv") as temporary, temporary.open("w", newline="") as file:
         csv.writer(file).writerows(rows)
 
 

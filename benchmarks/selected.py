@@ -10,11 +10,11 @@ Arms:
     random               6 patches of 256 px, drawn from all tissue patches of the 12 training images (FullNet's split)
     chosen               6 of the same patches, as `hsn choose` chooses them
     chosen + pseudo      and one round of pseudo-labels on the 12 whole images
-    painted              the chosen ones, and pairs painted of each, as `hsn synthesise` does
+    painted              the chosen ones, and pairs painted of each, as `hsn synthesize` does
     painted + pseudo     and one round of pseudo-labels
     full                 full masks of the 12 images instead, the ceiling; the first seed only
 
-Net, recipe and number of batches are the same in all arms. Nets begin with the weights of `glas-masks`, a net of the
+Net, config and number of batches are the same in all arms. Nets begin with the weights of `glas-masks`, a net of the
 same layers that has learned glands: from random weights 800 batches teach too little for arms to be told apart. A
 round of pseudo-labels is a second training of as many batches. The seed is of the patches, the net and the crops. Pairs
 are painted once for each patch. Four validation images with full masks choose the epoch and how objects are told apart,
@@ -34,21 +34,21 @@ from pathlib import Path
 import masks as bench
 import numpy as np
 
-from hsn._files import replacing
-from hsn.datasets import multiorgan
-from hsn.evidence.embed import embed, of_texture
-from hsn.evidence.tiled import at_scale
+from hsn.data import multiorgan
+from hsn.extras.singan.folder import PAIRS
+from hsn.files import atomic_write
 from hsn.images.tiles import enlarge
 from hsn.metrics.intervals import Interval, interval
 from hsn.metrics.objects import aji
 from hsn.metrics.table import overlaps
 from hsn.nets import unet
+from hsn.prediction.embedding import embed, of_texture
+from hsn.prediction.tiling import rescale
 from hsn.selection.choice import choose
 from hsn.selection.patches import cut
 from hsn.supervision import open_model, selected
 from hsn.supervision.selected import dense
-from hsn.supervision.selected.fit import BEST
-from hsn.supervision.selected.synthesis_folder import PAIRS
+from hsn.supervision.selected.training import BEST
 
 SIDE_PX, STRIDE_PX, PATCHES = 256, 128, 6  # of patches, and how many are annotated
 PAINTED = 20  # pairs of each patch
@@ -85,7 +85,7 @@ class Pool:
         if run == "random":
             return np.random.default_rng(seed).choice(len(of.images), PATCHES, replace=False)
         return choose(
-            of.features, of.quarters, PATCHES, standardise=self.encoder.standardise, seed=seed
+            of.features, of.quarters, PATCHES, standardize=self.encoder.standardize, seed=seed
         ).patches
 
     def patch(self, number):
@@ -122,8 +122,8 @@ def count(instances):
 
 
 def recipe_of(pool, run, seed, steps, rounds=0):
-    """The recipe of the shipped nuclei net, on crops as large as a patch."""
-    taken, quick = bench.nuclei_recipe(), selected.quick()
+    """The config of the shipped nuclei net, on crops as large as a patch."""
+    taken, quick = bench.nuclei_config(), selected.quick()
     pixels = np.concatenate([image[::4, ::4].reshape(-1, 3) for image in pool.images])
     same = ("mpp", "image_mpp", "contour_px", "border_weight", "border_sigma_um", "variance", "separate", "grow_um",
             "waist_um", "least_um2", "fill", "margin_px")  # fmt: skip
@@ -154,24 +154,24 @@ def train(pool, run, seed, steps, rounds):
     folder = pool.out / f"{run}-{seed}"
     if (folder / "rounds" / str(rounds)).exists() and (folder / "card.json").exists():
         return
-    told, recipe = pool.annotated(run, seed), recipe_of(pool, run, seed, steps, rounds)
+    told, config = pool.annotated(run, seed), recipe_of(pool, run, seed, steps, rounds)
     if run == "painted":
-        paint(pool.out / "pairs", told, recipe, folder / "synthetic")
+        paint(pool.out / "pairs", told, config, folder / "synthetic")
     unseen = pool.images if rounds else []
     images = [*(image for _, image, _ in told), *(s.image() for s in pool.judges), *unseen]
     masks = [*(m for *_, m in told), *(s.instances() for s in pool.judges), *[None] * len(unseen)]
-    selected.fit(fresh_net(pool, seed), images, masks, recipe, out=folder)
+    selected.fit(fresh_net(pool, seed), images, masks, config, out=folder)
     print(json.dumps({"run": run, "seed": seed, **pool.budget(run, seed), "patches": [t[0] for t in told]}))
 
 
-def paint(kept, told, recipe, wanted):
+def paint(kept, told, config, wanted):
     """Put the pairs of each patch where `fit` looks for them, painted only if no run had this patch before."""
     for number, (name, image, instances) in enumerate(told):
         pairs, target = kept / name / PAIRS, wanted / f"{number:04d}" / PAIRS
-        if len(list(pairs.glob("labels/*.png"))) < recipe.synthetic:
-            selected.synthesise(
-                image, instances, out=kept / name, preset=recipe.preset, count=recipe.synthetic, seed=0,
-                max_overlap=recipe.max_overlap,
+        if len(list(pairs.glob("labels/*.png"))) < config.synthetic:
+            selected.synthesize(
+                image, instances, out=kept / name, preset=config.preset, count=config.synthetic, seed=0,
+                max_overlap=config.max_overlap,
             )  # fmt: skip
             print(json.dumps({"painted": name}), flush=True)
         if not target.exists():
@@ -181,14 +181,14 @@ def paint(kept, told, recipe, wanted):
 # --- Scoring ------------------------------------------------------------------------------------------------------
 
 
-def best_way(pool, net, recipe):
-    """The recipe whose way to tell objects apart has the best AJI on the validation images, and that AJI."""
-    system, seen = dense.system_of(net, recipe), []
+def best_way(pool, net, config):
+    """The config whose way to tell objects apart has the best AJI on the validation images, and that AJI."""
+    system, seen = dense.system_of(net, config), []
     for sample in pool.judges:
         image = sample.image()
-        maps = system.maps(at_scale(image, sample.mpp, recipe.mpp))
+        maps = system.maps(rescale(image, sample.mpp, config.mpp))
         seen.append((sample.instances(), enlarge(maps, image.shape[:2]), sample.mpp))
-    tried = [recipe.changed(**way) for way in WAYS]
+    tried = [config.changed(**way) for way in WAYS]
     values = [np.mean([aji(overlaps(truth, dense.objects(maps, each, mpp=mpp))).score for truth, maps, mpp in seen])
               for each in tried]  # fmt: skip
     return tried[int(np.argmax(values))], float(max(values))
@@ -199,19 +199,19 @@ def scored(pool, arm, seed, steps):
     run, number, _ = ARMS[arm]
     path = pool.out / "scores" / f"{arm.replace(' ', '')}-{seed}.json"
     if not path.exists():
-        recipe, net = recipe_of(pool, run, seed, steps), fresh_net(pool, seed)
+        config, net = recipe_of(pool, run, seed, steps), fresh_net(pool, seed)
         net.load_weights(pool.out / f"{run}-{seed}" / "rounds" / str(number) / BEST)
-        recipe, validation = best_way(pool, net, recipe)
+        config, validation = best_way(pool, net, config)
         rows = []
         for sample in multiorgan.images(bench.DATA / "multiorgan", "test"):
-            found = selected.segment(net, sample.image(), recipe, mpp=sample.mpp).instances
+            found = selected.segment(net, sample.image(), config, mpp=sample.mpp).instances
             row = bench.nuclei_scores(sample.instances(), found)
             rows.append({"image": sample.name, **{name: float(row[name]) for name in SCORES}})
         rounds = json.loads((pool.out / f"{run}-{seed}" / "rounds.json").read_text())["rounds"]
         told = {"epoch": rounds[number]["epoch"], "validation AJI": validation}
-        told |= {name: getattr(recipe, name) for name in WAYS[0]}
+        told |= {name: getattr(config, name) for name in WAYS[0]}
         line = {"arm": arm, "seed": seed, **pool.budget(run, seed), **told, "images": rows}
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text(json.dumps(line))
     return json.loads(path.read_text())
 

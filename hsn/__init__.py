@@ -8,14 +8,14 @@ import importlib
 
 __version__ = "0.1.0"
 
-# public name -> the room it lives in ("room:name"), or the room itself
-_DOORS = {
+# public name -> where it is defined ("module:name"), or a module
+_EXPORTS = {
     "segment": "hsn.supervision:segment",
-    "refine": "hsn.refinement.crf:refine",
-    "load": "hsn.weights:load",
+    "refine": "hsn.crf.dense_crf:refine",
+    "load": "hsn.models:load",
     "read": "hsn.images.read:read",
-    "synthesise": "hsn.supervision.selected.synthesise:synthesise",
-    "Refusal": "hsn._refuse:Refusal",
+    "synthesize": "hsn.extras.singan.synthesis:synthesize",
+    "InputError": "hsn.errors:InputError",
     "Segmentation": "hsn.types:Segmentation",
     "Taxonomy": "hsn.taxonomies:Taxonomy",
     "masks": "hsn.supervision.masks",
@@ -24,13 +24,13 @@ _DOORS = {
     "tags": "hsn.supervision.tags",
     "taxonomies": "hsn.taxonomies",
 }
-__all__ = ["__version__", *_DOORS]
+__all__ = ["__version__", *_EXPORTS]
 
 
 def __getattr__(name):
-    if name not in _DOORS:
-        raise AttributeError(f"module 'hsn' has no attribute {name!r}; it has {', '.join(_DOORS)}")
-    room, _, inner = _DOORS[name].partition(":")
+    if name not in _EXPORTS:
+        raise AttributeError(f"module 'hsn' has no attribute {name!r}; it has {', '.join(_EXPORTS)}")
+    room, _, inner = _EXPORTS[name].partition(":")
     value = importlib.import_module(room)
     value = getattr(value, inner) if inner else value
     globals()[name] = value

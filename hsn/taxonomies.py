@@ -11,7 +11,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from ._refuse import refuse
+from .errors import refuse
 
 Color = tuple[int, int, int]
 

@@ -55,12 +55,12 @@ def ihc():
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory):
     """Trained folder of a tiny net that has learned nothing: it sees glands, and everything else as other."""
-    from hsn import taxonomies, weights
+    from hsn import models, taxonomies
     from hsn.nets import histonet
-    from hsn.supervision.tags import Recipe
+    from hsn.supervision.tags import Config
 
     net = histonet.build(((4,), (8,)), 1, input_px=32, seed=1)
-    recipe = Recipe(
+    config = Config(
         classes=("G.O",),
         thresholds=(0.5,),
         taxonomies=(taxonomies.GLAS,),
@@ -70,16 +70,32 @@ def tiny_model(tmp_path_factory):
         features=histonet.features_of(net).name,
         logits=histonet.logits_of(net).name,
     )
-    card = weights.Card(
+    card = models.Card(
         name="tiny",
         supervision="tags",
-        classes=recipe.classes,
-        thresholds=recipe.thresholds,
-        mpp=recipe.mpp,
+        classes=config.classes,
+        thresholds=config.thresholds,
+        mpp=config.mpp,
         taxonomies=("glas",),
-        normalisation=weights.Normalisation(mean=recipe.mean, std=recipe.std),
+        normalization=models.Normalization(mean=config.mean, std=config.std),
         source="a test",
     )
     folder = tmp_path_factory.mktemp("nets") / "tiny"
-    weights.save(folder, net, card, recipe.as_dict())
+    models.save(folder, net, card, config.as_dict())
     return folder
+
+
+@pytest.fixture
+def raises_code():
+    """Context manager: the block raises an `InputError` with this code."""
+    from contextlib import contextmanager
+
+    from hsn.errors import InputError
+
+    @contextmanager
+    def raises(code):
+        with pytest.raises(InputError) as caught:
+            yield caught
+        assert caught.value.code == code, f"{caught.value.code}: {caught.value}"
+
+    return raises

@@ -29,10 +29,10 @@ def test_demo_01_runs_without_the_net_and_says_how_to_get_it(tmp_path, monkeypat
 
 
 def test_demo_02_needs_a_net_and_says_so(tmp_path, monkeypatch):
-    from hsn import Refusal
+    from hsn import InputError
 
     monkeypatch.setenv("HSN_HOME", str(tmp_path / "home"))
-    with pytest.raises(Refusal, match="there is no such trained net"):
+    with pytest.raises(InputError, match="there is no such trained net"):
         load("demo_02_segment_glas_patches").main(ROOT, "all", "no-such-net", tmp_path / "out")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hsn import taxonomies
-from hsn.weights.folders import PRETRAINED
+from hsn.models.folders import PRETRAINED
 
 ROOT = Path(__file__).parents[1]
 MODULES = sorted(

@@ -1,4 +1,4 @@
-"""The house: arrows go down, siblings have one shape, the front door is light, every public name has an example."""
+"""The house: arrows go down, methods have one shape, the front door is light, every public name has an example."""
 
 import ast
 import importlib
@@ -17,12 +17,26 @@ PACKAGE = ROOT / "hsn"
 FILES = sorted(path for path in PACKAGE.rglob("*.py"))
 
 FLOORS = (
-    ("_refuse", "_files", "_geojson", "_instances", "_native", "_recipes", "types", "taxonomies"),
-    ("images", "stains", "labels", "selection", "refinement", "metrics"),
-    ("nets", "losses", "evidence", "training"),
-    ("weights", "datasets"),
+    (
+        "errors",
+        "checks",
+        "progress",
+        "files",
+        "geojson",
+        "instances",
+        "_native",
+        "config",
+        "types",
+        "taxonomies",
+    ),
+    ("images", "stains", "objects", "annotations", "selection", "crf", "metrics"),
+    ("nets", "losses"),
+    ("training", "prediction"),
+    ("models", "data"),
+    ("extras",),
     ("supervision",),
-    ("views", "scale"),
+    ("reports",),
+    ("workflows",),
     ("cli", "app"),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
@@ -30,20 +44,21 @@ KERAS_FLOOR = FLOOR["nets"]
 
 BACKENDS = {"tensorflow", "jax", "torch"}
 
-SIBLING_SHAPE = {
-    "targets": "image, annotation, recipe",
-    "loss": "recipe",
-    "fit": "net, images, annotations, recipe, *, out",
-    "segment": "net, image, recipe, *, taxonomy=None, mpp=None",
+METHOD_FILES = {"targets": "target_maps", "loss": "losses", "fit": "training", "segment": "inference"}
+METHOD_SHAPE = {
+    "targets": "image, annotation, config",
+    "loss": "config",
+    "fit": "net, images, annotations, config, *, out",
+    "segment": "net, image, config, *, taxonomy=None, mpp=None",
 }
 LONGEST_FUNCTION = 60  # lines of code, docstring not counted
 
 
 def room_of(path):
-    """The room that a file belongs to: its folder or file in `hsn`, and for the siblings their own folder."""
+    """The room that a file belongs to: its folder or file in `hsn`, and for the methods their own folder."""
     parts = path.relative_to(PACKAGE).with_suffix("").parts
-    sibling = parts[0] == "supervision" and len(parts) > 2
-    return ".".join(parts[:2]) if sibling else parts[0]
+    method = parts[0] == "supervision" and len(parts) > 2
+    return ".".join(parts[:2]) if method else parts[0]
 
 
 def imports_of(path):
@@ -62,8 +77,8 @@ def rooms_imported(path):
     for name in imports_of(path):
         parts = name.split(".")
         if parts[0] == "hsn" and len(parts) > 1 and (parts[1] in FLOOR or (PACKAGE / parts[1]).exists()):
-            sibling = parts[1] == "supervision" and (PACKAGE / parts[1] / parts[2]).is_dir()
-            yield ".".join(parts[1:3]) if sibling else parts[1]
+            method = parts[1] == "supervision" and (PACKAGE / parts[1] / parts[2]).is_dir()
+            yield ".".join(parts[1:3]) if method else parts[1]
 
 
 def inner_files():
@@ -105,31 +120,31 @@ def test_backends_are_imported_only_by_the_function_that_needs_one(path):
         assert not {name.split(".")[0] for name in names} & BACKENDS
 
 
-SIBLINGS = sorted(path for path in (PACKAGE / "supervision").iterdir() if (path / "__init__.py").exists())
+METHODS = sorted(path for path in (PACKAGE / "supervision").iterdir() if (path / "__init__.py").exists())
 
 
-@pytest.mark.parametrize("folder", SIBLINGS, ids=lambda path: path.name)
+@pytest.mark.parametrize("folder", METHODS, ids=lambda path: path.name)
 def test_siblings_have_one_shape(folder):
-    for name, arguments in SIBLING_SHAPE.items():
-        tree = ast.parse((folder / f"{name}.py").read_text(encoding="utf-8"))
+    for name, arguments in METHOD_SHAPE.items():
+        tree = ast.parse((folder / f"{METHOD_FILES[name]}.py").read_text(encoding="utf-8"))
         signatures = [
             ast.unparse(n.args) for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == name
         ]
         assert signatures == [arguments]
-    recipe = ast.parse((folder / "recipe.py").read_text(encoding="utf-8"))
-    (found,) = [n for n in recipe.body if isinstance(n, ast.ClassDef) and n.name == "Recipe"]
+    config = ast.parse((folder / "config.py").read_text(encoding="utf-8"))
+    (found,) = [n for n in config.body if isinstance(n, ast.ClassDef) and n.name == "Config"]
     assert "frozen=True" in [ast.unparse(k) for d in found.decorator_list for k in getattr(d, "keywords", [])]
 
 
 def test_every_sibling_is_known_at_the_door():
-    from hsn.supervision import SIBLINGS as KNOWN
+    from hsn.supervision import METHODS as KNOWN
 
-    assert sorted(KNOWN) == [path.name for path in SIBLINGS]
+    assert sorted(KNOWN) == [path.name for path in METHODS]
 
 
 def test_no_room_is_named_like_a_public_function():
     rooms = {path.stem for path in PACKAGE.iterdir() if path.is_dir() or path.suffix == ".py"}
-    doors = {name for name, place in hsn._DOORS.items() if ":" in place}
+    doors = {name for name, place in hsn._EXPORTS.items() if ":" in place}
     assert not rooms & doors
 
 
@@ -177,13 +192,13 @@ def test_the_front_door_tells_what_there_is():
         hsn.sgement  # noqa: B018
 
 
-@pytest.mark.parametrize("name", [name for name, place in hsn._DOORS.items() if ":" in place])
+@pytest.mark.parametrize("name", [name for name, place in hsn._EXPORTS.items() if ":" in place])
 def test_every_public_name_has_a_running_example(name):
     assert ">>>" in (getattr(hsn, name).__doc__ or "")
 
 
 def test_every_door_leads_somewhere():
-    for name, place in hsn._DOORS.items():
+    for name, place in hsn._EXPORTS.items():
         room, _, inner = place.partition(":")
         module = importlib.import_module(room)
         assert getattr(hsn, name) is (getattr(module, inner) if inner else module)

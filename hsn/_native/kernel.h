@@ -1,4 +1,4 @@
-// Kernels: a term's lattice with its weight and normalisation folded in; the last one over place alone is kept.
+// Kernels: a term's lattice with its weight and normalization folded in; the last one over place alone is kept.
 #pragma once
 
 #include <algorithm>
@@ -25,11 +25,11 @@ struct Term {
   float weight;
 };
 
-// Weight and normalisation are factors of the barycentric weights, so that an iteration is splat, blur and slice
+// Weight and normalization are factors of the barycentric weights, so that an iteration is splat, blur and slice
 // with nothing else.
 struct Kernel {
   Lattice lattice;
-  Buffer<float> before;  // (N,) further factor of the splat, where the normalisation is not symmetric
+  Buffer<float> before;  // (N,) further factor of the splat, where the normalization is not symmetric
 
   std::size_t bytes() const { return lattice.bytes() + before.size() * sizeof(float); }
 };

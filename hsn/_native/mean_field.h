@@ -24,7 +24,7 @@ struct Problem {
   std::size_t height, width, classes;
   std::vector<std::size_t> present;    // the classes that take part
   std::vector<Term> terms;
-  Normalisation normalisation;
+  Normalisation normalization;
   std::vector<float> penalties;        // (present, present), or empty for Potts
   float least;                         // probability below which a class is not believed to be more unlikely
   int iterations;

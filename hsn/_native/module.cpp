@@ -114,11 +114,11 @@ void with_width(std::size_t channels, Work&& work) {
   throw std::invalid_argument("at most 64 channels");
 }
 
-Normalisation normalisation_of(const std::string& name) {
+Normalisation normalization_of(const std::string& name) {
   if (name == "symmetric") return Normalisation::symmetric;
   if (name == "before") return Normalisation::before;
   if (name == "after") return Normalisation::after;
-  require(name == "none", "unknown normalisation");
+  require(name == "none", "unknown normalization");
   return Normalisation::none;
 }
 
@@ -133,7 +133,7 @@ struct Given {
 };
 
 Floats mean_field(const Floats& probabilities, const std::vector<std::size_t>& present, const std::vector<Given>& given,
-                  const std::string& normalisation, const std::vector<float>& penalties, float least, int iterations,
+                  const std::string& normalization, const std::vector<float>& penalties, float least, int iterations,
                   float tolerance, int threads) {
   require(probabilities.ndim() == 3, "`probabilities` must be (height, width, classes)");
   Problem problem;
@@ -142,7 +142,7 @@ Floats mean_field(const Floats& probabilities, const std::vector<std::size_t>& p
   problem.classes = probabilities.shape(2);
   problem.probabilities = probabilities.data();
   problem.present = present;
-  problem.normalisation = normalisation_of(normalisation);
+  problem.normalization = normalization_of(normalization);
   problem.penalties = penalties;
   problem.least = least;
   problem.iterations = iterations;
@@ -169,7 +169,7 @@ Floats mean_field(const Floats& probabilities, const std::vector<std::size_t>& p
   const Tiles tiles(problem.height, problem.width);
   Crew crew(crew_size(threads, tiles));
   std::vector<std::shared_ptr<const Kernel>> kernels;
-  for (const Term& term : problem.terms) kernels.push_back(kernel_for(term, problem.normalisation, tiles, crew));
+  for (const Term& term : problem.terms) kernels.push_back(kernel_for(term, problem.normalization, tiles, crew));
   // Potts needs no channel for the first class: logits count from it.
   const std::size_t channels = present.size() - penalties.empty();
   with_width(channels, [&](auto width) { MeanField<width.value>(problem, kernels, tiles, crew).run(); });
@@ -250,6 +250,6 @@ PYBIND11_MODULE(HSN_MODULE, module) {
       .def_property_readonly("links", &PointFilter::links)
       .def("filter", &PointFilter::filter, py::arg("values"), py::kw_only(), py::arg("transposed"));
   module.def("mean_field", &mean_field, py::kw_only(), py::arg("probabilities"), py::arg("present"), py::arg("terms"),
-             py::arg("normalisation"), py::arg("penalties"), py::arg("least"), py::arg("iterations"),
+             py::arg("normalization"), py::arg("penalties"), py::arg("least"), py::arg("iterations"),
              py::arg("tolerance"), py::arg("threads"));
 }

@@ -11,8 +11,9 @@ import os
 import typer
 
 from .. import __version__
-from . import choose, demo, doctor, evaluate, fit, segment, synthesise, trained
-from .speech import Commands
+from . import choose, demo, doctor, evaluate, fit, segment, synthesize
+from . import models as trained
+from .console import Commands
 
 app = typer.Typer(
     name="hsn",
@@ -28,7 +29,7 @@ for command in (
     fit.fit,
     choose.choose,
     evaluate.evaluate,
-    synthesise.synthesise,
+    synthesize.synthesize,
     demo.demo,
     doctor.doctor,
 ):

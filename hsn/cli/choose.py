@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .speech import AsJson, close, complain, progress, start_keras, tell
+from .console import AsJson, close, complain, progress, start_keras, tell
 
 N = 6  # patches, if not said otherwise
 EMBEDDING = "embedding"  # folder of the vectors: a second choice from the same images needs seconds
@@ -64,8 +64,8 @@ def make(
     images, out, *, n=N, side_px=256, stride_px=128, encoder="texture", mpp=None, least_tissue=0.1, seed=0
 ):
     """Choose patches and write them; returns what there is to tell, and what failed."""
-    from .._refuse import refuse
-    from ..evidence.embed import embed
+    from ..errors import refuse
+    from ..prediction.embedding import embed
     from ..selection.choice import choose
     from .files import distinct_names, images_of
 
@@ -86,7 +86,7 @@ def make(
             progress=lambda done: bar.update(task, completed=done),
         )
         bar.add_task("clustering", total=None)
-        choice = choose(embedding.features, embedding.quarters, n, standardise=looked.standardise, seed=seed)
+        choice = choose(embedding.features, embedding.quarters, n, standardize=looked.standardize, seed=seed)
     names = dict(zip(map(str, found), distinct_names(found), strict=True))
     rows = _rows(embedding, choice, names, side_px)
     files = _write(rows, out)
@@ -111,22 +111,22 @@ def next_step(out, *, then=None):
 
 def _open(encoder, mpp):
     """The encoder that the user names; Keras is loaded only for one that needs it."""
-    from ..evidence.embed import of_texture
+    from ..prediction.embedding import of_texture
 
     if encoder == "texture":
         return of_texture()
     start_keras()
-    from .. import weights
-    from ..evidence.encoders import of_net
+    from .. import models
+    from ..prediction.patch_encoders import of_net
 
     if Path(encoder).suffix.lower() in _RESNETS:
+        from ..models.torch_file import read_state
         from ..nets.resnet_state import encoder_from
-        from ..weights.torch_file import read_state
 
         return of_net(encoder_from(read_state(encoder)), mean=0, std=255, name=Path(encoder).stem)
-    model = weights.load(encoder)
-    card, image_mpp = model.card, mpp or model.recipe.get("image_mpp", model.card.mpp)
-    numbers = card.normalisation
+    model = models.load(encoder)
+    card, image_mpp = model.card, mpp or model.config.get("image_mpp", model.card.mpp)
+    numbers = card.normalization
     return of_net(model.net, mean=numbers.mean, std=numbers.std, scale=image_mpp / card.mpp, name=card.name)
 
 
@@ -164,11 +164,11 @@ def _write(rows, out):
     """Patches, table, places and contact sheet; returns the files that are not patches."""
     import csv
 
-    from .._files import replacing
+    from ..files import atomic_write
     from ..images.read import read, write
+    from ..reports import figures
     from ..selection.geojson import squares
     from ..selection.patches import cut
-    from ..views import figures
 
     by_image, pixels = {}, {}
     for row in rows:
@@ -188,9 +188,12 @@ def _write(rows, out):
     for path, of_file in texts.items():
         corners = [(row["row"], row["column"]) for row in of_file]
         told = [{"name": f"{row['number']}: {row['patch']}", "image": row["name"]} for row in of_file]
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text(squares(corners, of_file[0]["side_px"], told) + "\n", encoding="utf-8")
-    with replacing(files["table"]) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+    with (
+        atomic_write(files["table"]) as temporary,
+        open(temporary, "w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
@@ -215,7 +218,7 @@ def _mention_others(folder, chosen):
 
 def text_of(data):
     """What is told of a choice, for people."""
-    from .speech import table
+    from .console import table
 
     rows = [
         (row["number"], row["patch"], f"{row['share']:.1%}", f"{row['score']:.3g}") for row in data["chosen"]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .speech import AsJson, close, start_keras, tell
+from .console import AsJson, close, start_keras, tell
 
 MODEL = "glas-tags"
 REAL_IMAGES = 4  # of GlaS's test images, where they are at hand: enough to see, too few to compare
@@ -19,7 +19,7 @@ def demo(
 ):
     """Segment the samples that come along, score those with truth, and draw one page of all."""
     start_keras()
-    from ..views.report import report
+    from ..reports.report import report
 
     sets = _sets(out)
     reports = {name: report(model, samples, out=out / name) for name, samples in sets.items()}
@@ -47,8 +47,8 @@ def demo(
 
 def _sets(out):
     """Samples by the name of their set: drawn ones, the real one of scikit-image, and GlaS where it is."""
-    from .._refuse import refuse
-    from ..datasets import glas
+    from ..data import glas
+    from ..errors import refuse
 
     root = Path(__file__).parents[2]
     if not (root / "img").is_dir():
@@ -70,7 +70,7 @@ def _real(out):
     """The histology image inside scikit-image's wheel, as a sample without truth."""
     from skimage.data import immunohistochemistry
 
-    from ..datasets.sample import Sample
+    from ..data.sample import Sample
     from ..images.read import write
 
     path = out / "immunohistochemistry" / "image" / "immunohistochemistry.png"
@@ -81,7 +81,7 @@ def _real(out):
 def _sheet(out, reports, model):
     """One page: every overlay with its name."""
     from ..images.read import read
-    from ..views import figures
+    from ..reports import figures
 
     pictures, captions = [], []
     for name, made in reports.items():

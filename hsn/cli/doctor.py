@@ -6,7 +6,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from .speech import FAILED, AsJson, start_keras, table, tell
+from .console import FAILED, AsJson, start_keras, table, tell
 
 _NEEDED = (
     "keras", "numpy", "scipy", "scikit-image", "opencv-python-headless", "matplotlib", "h5py", "pydantic",
@@ -116,28 +116,28 @@ def _kernel():
     """Which of its twins computes the dense CRF."""
     import numpy as np
 
-    from .._refuse import Refusal
-    from ..refinement.crf import refine
+    from ..crf.dense_crf import refine
+    from ..errors import InputError
 
     try:
         refine(np.full((4, 4, 2), 0.5), np.zeros((4, 4, 3), np.uint8), engine="native")
-    except Refusal as refusal:
-        return Check("dense CRF", True, "SciPy (slower; nothing is missing)", str(refusal))
+    except InputError as error:
+        return Check("dense CRF", True, "SciPy (slower; nothing is missing)", str(error))
     return Check("dense CRF", True, "compiled kernel")
 
 
 def _cache():
     """Imported nets need a folder that can be written to."""
-    from .._files import replacing
-    from .._refuse import Refusal
-    from ..weights import home
+    from ..errors import InputError
+    from ..files import atomic_write
+    from ..models import home
 
     probe = home() / ".doctor"
     try:
-        with replacing(probe) as temporary:
+        with atomic_write(probe) as temporary:
             temporary.write_text("")
         probe.unlink()
-    except (Refusal, OSError) as error:
+    except (InputError, OSError) as error:
         return Check(
             "folder of imported nets", False, str(error), "set HSN_HOME to a folder that can be written to"
         )
@@ -145,7 +145,7 @@ def _cache():
 
 
 def _nets():
-    from ..weights import available
+    from ..models import available
 
     names = ", ".join(name for name, _, _ in available())
     return Check(

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from .speech import AsJson, close, progress, start_keras, tell
+from .console import AsJson, close, progress, start_keras, tell
 
 _Predictions = Annotated[
     Path, typer.Argument(help="Folder of label images or colour masks; with --model, of images.")
@@ -55,7 +55,7 @@ def evaluate(
 
     With --instances: AJI, PQ = DQ x SQ, F1, object Dice, pixel Dice and IoU, and how far counts deviate.
     """
-    from .._refuse import refuse
+    from ..errors import refuse
     from .files import pairs
 
     _one_kind(instances, hausdorff, {"--taxonomy": taxonomy, "--model": model, "--objects": objects})
@@ -88,7 +88,7 @@ def evaluate(
 
 def _one_kind(instances, hausdorff, of_classes):
     """Refuse options that the kind of truth has no use for."""
-    from .._refuse import refuse
+    from ..errors import refuse
 
     given = [name for name, value in of_classes.items() if value is not None]
     if instances and given:
@@ -102,7 +102,7 @@ def _one_kind(instances, hausdorff, of_classes):
 def _space(taxonomy, model):
     """The taxonomy by name or file, or else the net's first."""
     from .. import taxonomies
-    from .._refuse import refuse
+    from ..errors import refuse
 
     if taxonomy is None and model is None:
         refuse("labels mean nothing without their taxonomy", expected="--taxonomy, a file or one of "
@@ -110,22 +110,22 @@ def _space(taxonomy, model):
     if model is None:
         return taxonomies.get(taxonomy)
     start_keras()
-    from ..supervision import open_model, sibling_of
+    from ..supervision import method_of, open_model
 
-    _, recipe = sibling_of(open_model(model))
-    return recipe.taxonomy(taxonomy)
+    _, config = method_of(open_model(model))
+    return config.taxonomy(taxonomy)
 
 
 def _truth(files, space, objects):
-    from ..views.compare import Truth, kind_of
+    from ..reports.compare import Truth, kind_of
 
     return Truth(space, "objects", objects) if objects else Truth(space, kind_of(files, space))
 
 
 def _of_files(together, space, objects, *, out, model, mpp, **scoring):
     """Score files of predictions."""
-    from ..views import tally
-    from ..views.compare import Truth, compare, kind_of
+    from ..reports import tally
+    from ..reports.compare import Truth, compare, kind_of
 
     predicted = Truth(space, kind_of([first for first, _ in together], space))
     with progress() as bar:
@@ -140,8 +140,8 @@ def _of_files(together, space, objects, *, out, model, mpp, **scoring):
 
 def _of_net(together, space, objects, *, out, model, mpp, **scoring):
     """Segment images and score every stage."""
-    from ..views.compare import samples
-    from ..views.report import report
+    from ..reports.compare import samples
+    from ..reports.report import report
 
     truth = _truth([second for _, second in together], space, objects)
     made = report(model, samples(together, truth, mpp=mpp), out=out, taxonomies=[space.name], **scoring)

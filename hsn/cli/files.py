@@ -3,9 +3,9 @@
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from .._refuse import Refusal
+from ..annotations.mask_files import OUTLINES, preferred
+from ..errors import InputError
 from ..images.read import SUFFIXES, paths
-from ..labels.mask_files import OUTLINES, preferred
 
 
 def images_of(places, *, deep=False):
@@ -27,8 +27,8 @@ def images_of(places, *, deep=False):
         try:
             for folder in (_with_images(place) if deep else None) or [place]:
                 found |= dict.fromkeys(paths(folder))
-        except Refusal as refusal:
-            failures.append((str(place), str(refusal)))
+        except InputError as error:
+            failures.append((str(place), str(error)))
     return list(found), failures
 
 

@@ -3,7 +3,7 @@
 import re
 
 from . import fit_options
-from .speech import AsJson, close, start_keras, tell
+from .console import AsJson, close, start_keras, tell
 
 _EPOCHS = 80
 # Names of what validation measures, as they are said.
@@ -79,7 +79,7 @@ def fit(
 
 def _one_kind(kinds, images, options):
     """Refuse to learn from nothing, from two kinds of annotation, or by options of another kind."""
-    from .._refuse import refuse
+    from ..errors import refuse
 
     chosen = [name for name, value in kinds.items() if value is not None]
     if len(chosen) != 1:
@@ -165,7 +165,7 @@ def _tell(out, history, data, *, as_json, said="", stages=None):
     """Draw the learning curves, and say which epoch was kept and what was written."""
     best = history.epochs[history.best]
     _draw(history, out.name, out / "learning.png")
-    files = [out / name for name in ("net.keras", "card.json", "recipe.json", "learning.png")]
+    files = [out / name for name in ("net.keras", "card.json", "config.json", "learning.png")]
     files += _draw_stages(out, stages) if stages else []
     of = f"of round {best['round']}" if "round" in best else f"of {len(history.epochs)}"
     scores = [f"{said} {best[name]:.4f}" for name, said in _SAID.items() if name in best]
@@ -177,8 +177,8 @@ def _tell(out, history, data, *, as_json, said="", stages=None):
 
 def _draw(history, title, path):
     """Learning curves; of several rounds one after another."""
+    from ..reports import figures
     from ..types import History
-    from ..views import figures
 
     rows = (
         {name: value for name, value in row.items() if name != "round"} | {"epoch": number}
@@ -204,7 +204,7 @@ def _draw_stages(out, stages):
 
 def _check_name(out):
     """Refuse what would fail only after hours of training."""
-    from .._refuse import refuse
+    from ..errors import refuse
 
     if not re.fullmatch(r"\w[\w.+-]*", out.name):
         refuse("the net takes its name from its folder", expected="letters, digits, _ . + -",

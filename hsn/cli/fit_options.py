@@ -124,7 +124,7 @@ N = Annotated[
 Synthetic = Annotated[
     int | None,
     typer.Option(
-        min=0, help="From selected patches: pairs that are painted of each, as by hsn synthesise (50)."
+        min=0, help="From selected patches: pairs that are painted of each, as by hsn synthesize (50)."
     ),
 ]
 LeastScore = Annotated[

@@ -7,10 +7,10 @@ Both see background, inside and contour, at the scale of the images.
 
 from dataclasses import replace
 
-from .._refuse import refuse
+from ..errors import refuse
 from ..stains.references import METHODS, reference
+from .console import complain, display_on_stderr, progress
 from .seen import Seen, look_at
-from .speech import complain, display_on_stderr, progress
 
 NETS = ("unet", "fullnet")
 UNET_DEPTH, UNET_WIDTH, FULLNET_GROWTH = 4, 16, 24
@@ -28,13 +28,13 @@ def check(net, width, stain=None):
         refuse("the width of a net for masks counts channels", expected="a whole number from 1", received=width,
                remedy=f"leave it out for {UNET_WIDTH} (unet) or {FULLNET_GROWTH} (fullnet)")  # fmt: skip
     if stain not in (None, *METHODS):
-        refuse("there is no such normalisation of stains", expected=f"one of {', '.join(METHODS)}",
+        refuse("there is no such normalization of stains", expected=f"one of {', '.join(METHODS)}",
                received=repr(stain), remedy="mend the name, or leave it out")  # fmt: skip
 
 
 def train(folder, *, net, width, stain, mpp, out, taxonomy, epochs, batch, validation, seed):
     """Train a net from a folder of images and masks; returns its history, the images, and what was left out."""
-    from ..labels import mask_files
+    from ..annotations import mask_files
     from ..supervision import masks
 
     pairs = mask_files.pair(folder)
@@ -44,17 +44,17 @@ def train(folder, *, net, width, stain, mpp, out, taxonomy, epochs, batch, valid
         )
     seen, failures = look_at(pairs, of_masks, "masks", wanted="RGB images with masks of their size")
     target, seen = _normalised(seen, stain) if stain else (None, seen)
-    recipe = _recipe(net, seen, mpp=mpp, taxonomy=taxonomy, batch=batch).changed(stain=target)
+    config = _config(net, seen, mpp=mpp, taxonomy=taxonomy, batch=batch).changed(stain=target)
     numbers = {"epochs": epochs, "validation": validation, "seed": seed}
-    recipe = recipe.changed(learning=replace(recipe.learning, **numbers))
+    config = config.changed(learning=replace(config.learning, **numbers))
     with display_on_stderr():
-        history = masks.fit(_net(net, width, seed), seen.images, seen.annotations, recipe, out=out)
+        history = masks.fit(_net(net, width, seed), seen.images, seen.annotations, config, out=out)
     return history, seen.images, failures
 
 
 def of_masks(path, annotation, image):
     """A file of masks, if it can be read: training reads it again, when it needs it."""
-    from ..labels import mask_files
+    from ..annotations import mask_files
 
     mask_files.read(annotation, image.shape[:2])
     return annotation
@@ -68,7 +68,7 @@ def _normalised(seen, method):
     with progress() as bar:
         target = reference(method, map(read, bar.track(seen.images, description="measuring stains")))
         for path, annotation in zip(seen.images, seen.annotations, strict=True):
-            again.add(path, annotation, target.normalise(read(path)))
+            again.add(path, annotation, target.normalize(read(path)))
     return target, again
 
 
@@ -82,23 +82,23 @@ def _net(name, width, seed):
     return unet.build(len(TERNARY), depth=UNET_DEPTH, width=channels, batch_norm=True, seed=seed)
 
 
-def _recipe(net, seen, *, mpp, taxonomy, batch):
-    """The recipe of a net, at the scale of these images; an epoch shows as many pixels as they have."""
+def _config(net, seen, *, mpp, taxonomy, batch):
+    """The config of a net, at the scale of these images; an epoch shows as many pixels as they have."""
     from .. import taxonomies
     from ..supervision import masks
 
-    recipe = masks.fullnet() if net == "fullnet" else masks.small()
-    spaces = tuple(taxonomies.get(t) for t in taxonomy) if taxonomy else recipe.taxonomies
-    lost_px = recipe.shrink_px + (1 if net == "fullnet" else _CONTOUR_PX)
-    batch = batch or recipe.learning.batch
+    config = masks.fullnet() if net == "fullnet" else masks.small()
+    spaces = tuple(taxonomies.get(t) for t in taxonomy) if taxonomy else config.taxonomies
+    lost_px = config.shrink_px + (1 if net == "fullnet" else _CONTOUR_PX)
+    batch = batch or config.learning.batch
     crop_px = min(CROPS_PX[net], max(1, seen.smallest_px // _CROP_STEP_PX) * _CROP_STEP_PX)
     steps = -(-seen.pixels // (batch * crop_px**2))
-    return recipe.changed(
+    return config.changed(
         taxonomies=spaces,
         mpp=mpp,
         image_mpp=mpp,
         mean=seen.mean,
         std=seen.std,
         grow_um=lost_px * mpp,
-        learning=replace(recipe.learning, batch=batch, crop_px=crop_px, steps=steps),
+        learning=replace(config.learning, batch=batch, crop_px=crop_px, steps=steps),
     )

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from .._refuse import refuse
+from ..errors import refuse
+from .console import display_on_stderr
 from .seen import look_at
-from .speech import display_on_stderr
 
 NETS = {"resunet18": 18, "resunet34": 34, "resunet50": 50}
 QUICK, QUICK_WIDTH, PUBLISHED_WIDTH = "resunet18", 16, 64
@@ -57,18 +57,18 @@ def check(net, width, options):
 
 def train(folder, *, net, width, options, mpp, out, taxonomy, epochs, batch, validation, seed):
     """Train a net from a folder of images and points; returns its history, the images, and what was left out."""
-    from ..labels import point_files
+    from ..annotations import point_files
     from ..supervision import points
 
     pairs = point_files.pair(folder)
     seen, failures = look_at(
         pairs, partial(_given, options=options), "points", wanted="RGB images with points that lie on them"
     )
-    recipe = _recipe(net, seen, options, mpp=mpp, taxonomy=taxonomy, epochs=epochs, batch=batch)
-    recipe = recipe.changed(learning=replace(recipe.learning, validation=validation, seed=seed))
+    config = _config(net, seen, options, mpp=mpp, taxonomy=taxonomy, epochs=epochs, batch=batch)
+    config = config.changed(learning=replace(config.learning, validation=validation, seed=seed))
     built = _net(net, width, seed, options.encoder)
     with display_on_stderr():
-        history = points.fit(built, seen.images, seen.annotations, recipe, out=out)
+        history = points.fit(built, seen.images, seen.annotations, config, out=out)
     return history, seen.images, failures
 
 
@@ -84,10 +84,10 @@ def told(out):
 
 def _given(path, clicks, image, *, options):
     """The clicks on an image, and what else its user has of it."""
-    from ..labels import points
-    from ..labels.mask_files import read
+    from ..annotations import points
+    from ..annotations.mask_files import read
     from ..supervision.points import Given
-    from ..supervision.points.targets import decode
+    from ..supervision.points.target_maps import decode
 
     shape, background = image.shape[:2], _of_name(options.background, path)
     labels = _of_name(options.labels, path)
@@ -100,14 +100,14 @@ def _given(path, clicks, image, *, options):
 
 def _of_name(folder, path):
     """The file of an image's name in a folder, if there is one."""
-    from ..labels.files import RASTERS
+    from ..annotations.label_files import RASTERS
 
     options = [] if folder is None else [folder / f"{path.stem}{suffix}" for suffix in RASTERS]
     return next((option for option in options if option.is_file()), None)
 
 
 def _codes(path):
-    from ..labels.files import read_labels
+    from ..annotations.label_files import read_labels
 
     codes = read_labels(path)
     if codes.max(initial=0) > 8:
@@ -117,8 +117,8 @@ def _codes(path):
 
 
 def _net(name, width, seed, encoder):
+    from ..models.torch_file import read_state
     from ..nets import resnet_state, resunet
-    from ..weights.torch_file import read_state
 
     channels = int(width or (QUICK_WIDTH if name == QUICK and encoder is None else PUBLISHED_WIDTH))
     net = resunet.build(2, depth=NETS[name], width=channels, seed=seed)
@@ -127,17 +127,17 @@ def _net(name, width, seed, encoder):
     return net
 
 
-def _recipe(net, seen, options, *, mpp, taxonomy, epochs, batch):
-    """The recipe of a net, for these images and this size of nuclei."""
+def _config(net, seen, options, *, mpp, taxonomy, epochs, batch):
+    """The config of a net, for these images and this size of nuclei."""
     from .. import taxonomies
     from ..nets import resunet
     from ..supervision import points
 
-    recipe = points.quick() if net == QUICK else points.published()
-    learning = recipe.learning
+    config = points.quick() if net == QUICK else points.published()
+    learning = config.learning
     if options.radius is not None:
-        recipe = recipe.for_radius(options.radius)
-    spaces = tuple(taxonomies.get(t) for t in taxonomy) if taxonomy else recipe.taxonomies
+        config = config.for_radius(options.radius)
+    spaces = tuple(taxonomies.get(t) for t in taxonomy) if taxonomy else config.taxonomies
     # The stages keep their proportions.
     longer = 1 if epochs is None else epochs / learning.segmentation_epochs
     several = {
@@ -145,8 +145,8 @@ def _recipe(net, seen, options, *, mpp, taxonomy, epochs, batch):
         for name in ("detection_epochs", "segmentation_epochs", "refinement_epochs")
     }
     rounds = None if options.complete else learning.rounds if options.rounds is None else options.rounds
-    smallest_px = int(seen.smallest_px * mpp / recipe.mpp)
+    smallest_px = int(seen.smallest_px * mpp / config.mpp)
     crop_px = min(learning.crop_px, max(1, smallest_px // resunet.STEP_PX) * resunet.STEP_PX)
     batches = {} if batch is None else {"detection_batch": batch, "segmentation_batch": batch}
     learning = replace(learning, rounds=rounds, crop_px=crop_px, **several, **batches)
-    return recipe.changed(image_mpp=mpp, mean=seen.mean, std=seen.std, taxonomies=spaces, learning=learning)
+    return config.changed(image_mpp=mpp, mean=seen.mean, std=seen.std, taxonomies=spaces, learning=learning)

@@ -2,7 +2,7 @@
 
 Where there are no patches yet, they are chosen first, and the person is told what to outline. Three nets can be had,
 all of them by the numbers of `selected.quick`: `unet` and `fullnet` see background, inside and contour; `maskrcnn`, the
-lean one of `hsn.nets.maskrcnn`, finds objects one by one.
+lean one of `hsn.extras.maskrcnn`, finds objects one by one.
 """
 
 import csv
@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from .._refuse import Refusal, refuse
+from ..errors import InputError, refuse
 from . import choose as choosing
+from .console import complain, display_on_stderr
 from .from_masks import FULLNET_GROWTH, UNET_DEPTH, UNET_WIDTH, of_masks
 from .seen import look_at
-from .speech import complain, display_on_stderr
 
 NETS = ("unet", "fullnet", "maskrcnn")
 _MOST_BYTES = 2**24  # of a table: some hundred thousand patches
@@ -70,21 +70,21 @@ def train(folder, images, *, net, width, options, mpp, out, taxonomy, epochs, ba
     """Train a net from chosen patches; returns its history, what there is to tell, and what was left out."""
     from ..supervision import selected
 
-    recipe = selected.quick()
-    recipe = _changed(recipe.changed(least_score=_DETECTOR_SCORE) if net == "maskrcnn" else recipe, options)
+    config = selected.quick()
+    config = _changed(config.changed(least_score=_DETECTOR_SCORE) if net == "maskrcnn" else config, options)
     pairs = _with_unseen(_outlined(folder), *_unseen(folder, images, options.rounds))
     seen, failures = look_at(
-        pairs, partial(_told, recipe=recipe), "patches", wanted="patches with masks of their size"
+        pairs, partial(_told, config=config), "patches", wanted="patches with masks of their size"
     )
     annotated = len(seen.annotations) - seen.annotations.count(None)
     if not annotated:
         refuse("there is no patch to learn from", expected="RGB patches with masks of their size", received="none",
                remedy="mend the files named")  # fmt: skip
-    recipe = _recipe(recipe, net, width, seen, mpp=mpp, taxonomy=taxonomy, batch=batch)
+    config = _config(config, net, width, seen, mpp=mpp, taxonomy=taxonomy, batch=batch)
     numbers = {"validation": validation, "seed": seed} | ({} if epochs is None else {"epochs": epochs})
-    recipe = recipe.changed(learning=replace(recipe.learning, **numbers))
+    config = config.changed(learning=replace(config.learning, **numbers))
     with display_on_stderr(), _warnings_said():
-        history = selected.fit(_net(net, width, recipe, seed), seen.images, seen.annotations, recipe, out=out)
+        history = selected.fit(_net(net, width, config, seed), seen.images, seen.annotations, config, out=out)
     return history, {"patches": annotated, **told(out)}, failures
 
 
@@ -107,7 +107,7 @@ def text_of(data):
 
 def _outlined(folder):
     """The patches and their masks; refused with what is to be done where nothing is outlined."""
-    from ..labels import mask_files
+    from ..annotations import mask_files
 
     pairs = mask_files.pair(folder, besides=choosing.BESIDES, least=0)
     if not pairs.images:
@@ -121,7 +121,7 @@ def _outlined(folder):
 
 def _with_unseen(pairs, unseen, missing):
     """Patches with their masks, and images with None; those of them that lie among the patches count once."""
-    from ..labels.pairing import Pairs
+    from ..annotations.pairing import Pairs
 
     known = {path.resolve() for path in (*pairs.images, *pairs.annotations, *pairs.spare)}
     unseen = [path for path in unseen if path.resolve() not in known]
@@ -177,30 +177,33 @@ def _is_image(path):
         return False
 
 
-def _told(path, annotation, image, *, recipe):
+def _told(path, annotation, image, *, config):
     """The masks of a patch, which can be painted anew if that is wanted."""
-    from ..supervision.selected.synthesise import check
+    from ..extras.singan.synthesis import check
 
     if annotation is None:
         return None
-    if recipe.synthetic:
+    if config.synthetic:
         try:
-            check(image, np.zeros(image.shape[:2], int), recipe.preset)
-        except Refusal as refusal:
-            raise Refusal(
-                f"{path} cannot be painted anew (--synthetic 0 paints nothing): {refusal}"
+            check(image, np.zeros(image.shape[:2], int), config.preset)
+        except InputError as error:
+            raise InputError(
+                "patch-unpaintable",
+                f"{path} must be a patch that can be painted anew",
+                got=error,
+                hint="mend it, or paint nothing with --synthetic 0",
             ) from None
     return of_masks(path, annotation, image)
 
 
-def _changed(recipe, options):
-    """A recipe by what the user says."""
+def _changed(config, options):
+    """A config by what the user says."""
     wanted = {"synthetic": options.synthetic, "rounds": options.rounds, "least_score": options.least_score}
-    return recipe.changed(**{name: value for name, value in wanted.items() if value is not None})
+    return config.changed(**{name: value for name, value in wanted.items() if value is not None})
 
 
-def _recipe(recipe, net, width, seen, *, mpp, taxonomy, batch):
-    """The recipe of a net, at the scale of these images."""
+def _config(config, net, width, seen, *, mpp, taxonomy, batch):
+    """The config of a net, at the scale of these images."""
     from .. import taxonomies
 
     changes = {}
@@ -210,24 +213,25 @@ def _recipe(recipe, net, width, seen, *, mpp, taxonomy, batch):
         changes |= {"detector": _numbers(width), "classes": ("background", "object")}
     else:
         changes["grow_um"] = _LOST_PX[net] * mpp
-    learning = recipe.learning
+    learning = config.learning
     crop_px = min(learning.crop_px, max(1, seen.smallest_px // _STEP_PX) * _STEP_PX)
     learning = replace(learning, crop_px=crop_px, batch=batch or learning.batch)
-    return recipe.changed(mpp=mpp, image_mpp=mpp, mean=seen.mean, std=seen.std, learning=learning, **changes)
+    return config.changed(mpp=mpp, image_mpp=mpp, mean=seen.mean, std=seen.std, learning=learning, **changes)
 
 
 def _numbers(width):
-    from ..nets import maskrcnn
+    from ..extras import maskrcnn
 
     return maskrcnn.LEAN if width is None else replace(maskrcnn.LEAN, width=int(width))
 
 
-def _net(name, width, recipe, seed):
-    from ..nets import fullnet, maskrcnn, unet
+def _net(name, width, config, seed):
+    from ..extras import maskrcnn
+    from ..nets import fullnet, unet
 
     if name == "maskrcnn":
-        return maskrcnn.build(recipe.detector, seed=seed)
-    outputs = len(recipe.classes)
+        return maskrcnn.build(config.detector, seed=seed)
+    outputs = len(config.classes)
     if name == "fullnet":
         return fullnet.build(outputs, growth=int(width or FULLNET_GROWTH), seed=seed)
     return unet.build(outputs, depth=UNET_DEPTH, width=int(width or UNET_WIDTH), batch_norm=True, seed=seed)

@@ -1,7 +1,7 @@
 """`hsn fit --tags`: patches, of which is known what tissues they show, become a trained folder."""
 
-from .._refuse import Refusal, refuse
-from .speech import complain, display_on_stderr, progress
+from ..errors import InputError, refuse
+from .console import complain, display_on_stderr, progress
 
 NET, WIDTH, BATCH = "m2", 0.25, 16
 
@@ -33,7 +33,7 @@ def train(
 ):
     """Train a net from tags; returns its history, the patches, and what was left out."""
     from ..nets import histonet
-    from ..supervision.tags import Learning
+    from ..supervision.tags import TrainConfig
     from ..supervision.tags import fit as fit_net
 
     tagged, failures = _tagged(images, tags, classes, taxonomy)
@@ -44,19 +44,19 @@ def train(
     side = window or patches.side_px
     width = WIDTH if width is None else width
     built = histonet.FAMILY[net](len(tagged.classes), width=width, input_px=side, seed=seed)
-    learning = Learning(epochs=epochs, batch=batch or BATCH, validation=validation, seed=seed)
-    recipe = _recipe(
+    learning = TrainConfig(epochs=epochs, batch=batch or BATCH, validation=validation, seed=seed)
+    config = _config(
         built, tagged.classes, taxonomy, patches, mpp=mpp, side=side, learning=learning, name=out.name
     )
     with display_on_stderr():
-        history = fit_net(built, patches.paths, tagged.tags[patches.kept], recipe, out=out)
+        history = fit_net(built, patches.paths, tagged.tags[patches.kept], config, out=out)
     return history, patches.paths, failures
 
 
 def _tagged(places, tags, classes, taxonomy):
     """Tags of all images, by whichever of the three habits, and places that were not found."""
     from .. import taxonomies
-    from ..labels import tag_files
+    from ..annotations import tag_files
     from .files import images_of
 
     found, failures = images_of(places, deep=True)
@@ -83,22 +83,22 @@ def _look_at(tagged):
         for k, path in enumerate(bar.track(tagged.paths, description="looking at patches")):
             try:
                 gathered.add(k, path, read(path))
-            except Refusal as refusal:
-                gathered.failures.append((str(path), str(refusal)))
+            except InputError as error:
+                gathered.failures.append((str(path), str(error)))
     if not gathered.paths:
         refuse("there is no patch to learn from", expected="square RGB images of one size", received="none",
                remedy="mend the images named: " + "; ".join(why for _, why in gathered.failures[:3]))  # fmt: skip
     return gathered
 
 
-def _recipe(net, classes, taxonomy, patches, *, mpp, side, learning, name):
+def _config(net, classes, taxonomy, patches, *, mpp, side, learning, name):
     from .. import taxonomies
     from ..nets import histonet
-    from ..supervision.tags import Recipe
+    from ..supervision.tags import Config
     from .patches import taxonomy_of
 
     spaces = [taxonomies.get(t) for t in taxonomy] if taxonomy else [taxonomy_of(classes, name)]
-    return Recipe(
+    return Config(
         classes=tuple(classes),
         thresholds=(0.5,) * len(classes),
         taxonomies=tuple(spaces),

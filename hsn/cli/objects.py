@@ -10,14 +10,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._files import replacing
-from .._refuse import Refusal, refuse
-from ..labels.mask_files import is_raster, read
+from ..annotations.mask_files import is_raster, read
+from ..errors import InputError, refuse
+from ..files import atomic_write
 from ..metrics.intervals import interval
 from ..metrics.objects import Jaccard, Matching, aji, count_deviation, match, match_glas
 from ..metrics.outlines import object_dice, object_hausdorff
 from ..metrics.table import overlaps
-from .speech import plain, progress, table
+from .console import plain, progress, table
 
 # Of counts in the order of `_one`. DQ is the detection F1 at an IoU above 0.5; Dice and IoU are of pixels.
 POOLED = {
@@ -52,8 +52,8 @@ def evaluate(together, *, out, hausdorff):
         for found, truth in bar.track(together, description="matching objects"):
             try:
                 rows.append(_one(found.stem, *_read(truth, found), hausdorff=hausdorff))
-            except Refusal as refusal:
-                failures.append((str(found), str(refusal)))
+            except InputError as error:
+                failures.append((str(found), str(error)))
     if not rows:
         refuse("no image could be scored", expected="label images of equal size", received=f"{len(failures)} bad",
                remedy="mend the files named: " + "; ".join(why for _, why in failures[:3]))  # fmt: skip
@@ -120,11 +120,11 @@ def _pooled(rows):
 
 def _write(files, images, pooled, data):
     """The table as CSV, the pooled scores and their intervals last; and all of it as JSON."""
-    with replacing(files[0]) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+    with atomic_write(files[0]) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(images[0]))
         writer.writeheader()
         writer.writerows(images)
         for what, end in (("all together", "value"), ("95 % from", "low"), ("95 % to", "high")):
             writer.writerow({"image": what} | {name: getattr(each, end) for name, each in pooled.items()})
-    with replacing(files[1]) as temporary:
+    with atomic_write(files[1]) as temporary:
         temporary.write_text(json.dumps(plain(data), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

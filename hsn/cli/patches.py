@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .._refuse import refuse
+from ..errors import refuse
 from ..taxonomies import Taxonomy, TissueClass
 
 _LEAST_STD = 1.0  # grey levels; flat patches must not be divided by nothing
@@ -13,7 +13,7 @@ _LEAST_STD = 1.0  # grey levels; flat patches must not be divided by nothing
 
 @dataclass
 class Gathered:
-    """Patches that can be used, and their brightness for the net's normalisation.
+    """Patches that can be used, and their brightness for the net's normalization.
 
     Attributes
     ----------

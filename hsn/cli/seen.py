@@ -1,15 +1,15 @@
-"""Seen: what a recipe must know of images, and which of them can be used, found before hours of training."""
+"""Seen: what a config must know of images, and which of them can be used, found before hours of training."""
 
 import numpy as np
 
-from .._refuse import Refusal, refuse
-from .speech import complain, progress
+from ..errors import InputError, refuse
+from .console import complain, progress
 
 _LEAST_STD = 1.0  # grey levels; flat images must not be divided by nothing
 
 
 class Seen:
-    """Images that can be used, with their masks, and what the recipe must know of them.
+    """Images that can be used, with their masks, and what the config must know of them.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ def look_at(pairs, told, what, *, wanted):
 
     Parameters
     ----------
-    pairs : hsn.labels.pairing.Pairs
+    pairs : hsn.annotations.pairing.Pairs
     told : callable
         ``(path, annotation, image) -> annotation``: what training is given.
     what : str
@@ -72,8 +72,8 @@ def look_at(pairs, told, what, *, wanted):
             try:
                 image = read(path)
                 seen.add(path, told(path, annotation, image), image)
-            except Refusal as refusal:
-                bad.append((str(path), str(refusal)))
+            except InputError as error:
+                bad.append((str(path), str(error)))
     if not seen.images:
         refuse("there is no image to learn from", expected=wanted, received="none",
                remedy="mend " + "; ".join(why for _, why in bad[:3]))  # fmt: skip

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .speech import AsJson, close, progress, start_keras, tell
+from .console import AsJson, close, progress, start_keras, tell
 
 
 def segment(
@@ -27,25 +27,25 @@ def segment(
     A net that learned from masks gives the numbered objects as well, as a label image: a PNG, or,
     from 65,536 on, a TIFF of 32 bits.
     """
-    from .._refuse import Refusal
+    from ..errors import InputError
     from .files import distinct_names, images_of
 
     found, failures = images_of(images)
     results = []
     if found:
         start_keras()
-        from ..supervision import open_model, sibling_of
+        from ..supervision import method_of, open_model
 
         opened = open_model(model)
-        sibling_of(opened)[1].taxonomy(taxonomy)  # refused once, not once an image
+        method_of(opened)[1].taxonomy(taxonomy)  # refused once, not once an image
         with progress() as bar:
             for path, name in bar.track(
                 list(zip(found, distinct_names(found), strict=True)), description="segmenting"
             ):
                 try:
                     results.append(_one(path, out, name, opened, taxonomy=taxonomy, mpp=mpp))
-                except Refusal as refusal:
-                    failures.append((str(path), str(refusal)))
+                except InputError as error:
+                    failures.append((str(path), str(error)))
     tell(results, "\n".join(map(_line, results)), as_json=as_json)
     close(failures)
 
@@ -54,12 +54,12 @@ def _one(path, out, name, model, *, taxonomy, mpp):
     """Segment one image, write its files, and return what the JSON says."""
     import json
 
-    from .._files import replacing
+    from ..annotations.label_files import MOST_IN_PNG, write_labels
+    from ..files import atomic_write
     from ..images.read import read, write
-    from ..labels.files import MOST_IN_PNG, write_labels
+    from ..reports.overlay import painted
     from ..supervision import segment
-    from ..views.overlay import painted
-    from .speech import plain
+    from .console import plain
 
     image = read(path)
     result = segment(image, model, taxonomy=taxonomy, mpp=mpp)
@@ -82,7 +82,7 @@ def _one(path, out, name, model, *, taxonomy, mpp):
         write_labels(files["instances"], result.instances)
     write_labels(files["labels"], result.labels)
     write(files["overlay"], painted(image, result.labels, result.taxonomy, result.instances))
-    with replacing(files["areas"]) as temporary:
+    with atomic_write(files["areas"]) as temporary:
         temporary.write_text(json.dumps(plain(about), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return about
 

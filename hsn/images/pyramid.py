@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from .._refuse import refuse
+from ..errors import refuse
 
 SMALLEST_PX = 128  # of CSinGAN's pyramid; the largest is 256
 SCALES = 5  # ceil(log(128 / 256) / log 0.75) + 2, by the released code's count
@@ -33,7 +33,7 @@ def sizes(shape, *, smallest_px=SMALLEST_PX, scales=SCALES):
 
     Raises
     ------
-    Refusal
+    InputError
         If the image is smaller than its coarsest scale, or numbers are out of range.
 
     Examples
@@ -77,7 +77,7 @@ def resize(image, shape, *, scale=None):
 
     Raises
     ------
-    Refusal
+    InputError
         If the scale does not fill the wanted shape.
 
     Examples

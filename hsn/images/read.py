@@ -15,8 +15,9 @@ import cv2
 import numpy as np
 from PIL import BmpImagePlugin, ImageOps, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 
-from .._files import replacing
-from .._refuse import Refusal, as_image, refuse
+from ..checks import as_image
+from ..errors import InputError, refuse
+from ..files import atomic_write
 
 # A 100-megapixel image is 300 MB of RGB; larger ones are slides, which are read in windows.
 MAX_PIXELS = 100_000_000
@@ -62,7 +63,7 @@ def read(path, *, max_pixels=MAX_PIXELS):
 
     Raises
     ------
-    Refusal
+    InputError
         If the file is missing, a folder, empty, damaged, no image, too large, grey, transparent, not 8-bit,
         or not RGB; the message says which and what to do.
 
@@ -84,7 +85,7 @@ def read(path, *, max_pixels=MAX_PIXELS):
         with decoder(path) as picture:
             _check(picture, path, max_pixels)
             rgb, opaque = _rgb(picture)
-    except Refusal:
+    except InputError:
         raise
     except Exception as error:  # a decoder given damaged bytes may raise anything
         refuse(f"{path} cannot be decoded", expected="a whole image file",
@@ -166,7 +167,7 @@ def write(path, image):
 
     Raises
     ------
-    Refusal
+    InputError
         If the suffix is another, the image is not 8-bit RGB, or the place cannot be written to.
 
     Examples
@@ -174,14 +175,14 @@ def write(path, image):
     >>> write("a.jpg", np.zeros((1, 1, 3), np.uint8))
     Traceback (most recent call last):
         ...
-    hsn._refuse.Refusal: a.jpg names no lossless format; expected .png or .bmp, received '.jpg'; write a .png.
+    hsn.errors.InputError: a.jpg names no lossless format; expected .png or .bmp, received '.jpg'; write a .png.
     """
     path, image = Path(path), as_image(image)
     suffix = path.suffix.lower()
     if suffix not in (".png", ".bmp"):
         refuse(f"{path} names no lossless format", expected=".png or .bmp", received=repr(path.suffix),
                remedy="write a .png")  # fmt: skip
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         encoded = cv2.imencode(suffix, image[..., ::-1])[1]  # OpenCV keeps blue first
         temporary.write_bytes(encoded.tobytes())
 
@@ -203,7 +204,7 @@ def paths(folder, *, suffixes=SUFFIXES):
 
     Raises
     ------
-    Refusal
+    InputError
         If there is no such folder or it holds no image.
 
     Examples
@@ -253,7 +254,7 @@ def resample(image, shape):
 
     Raises
     ------
-    Refusal
+    InputError
         If the array is no image, of another dtype, or a wanted side is below 1.
 
     Examples

@@ -9,7 +9,7 @@ import math
 import cv2
 import numpy as np
 
-from .._refuse import refuse
+from ..errors import refuse
 
 
 def starts(size, window, *, count=None):
@@ -30,7 +30,7 @@ def starts(size, window, *, count=None):
 
     Raises
     ------
-    Refusal
+    InputError
         If the window is longer than the axis.
 
     References

@@ -22,8 +22,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from .._refuse import refuse
-from ..refinement.engines import lattice_of
+from ..crf.engines import lattice_of
+from ..errors import refuse
 
 BLACK = 1e-5  # below it in all channels a pixel is padding; from the released code
 
@@ -52,7 +52,7 @@ def crf_loss(prediction, image, *, sxy_px=9.0, srgb=0.1, gradient="exact", engin
 
     Raises
     ------
-    Refusal
+    InputError
         If a spread is not positive, or the gradient unknown.
 
     Examples

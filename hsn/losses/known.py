@@ -63,7 +63,7 @@ def cross_entropy(target, prediction, weight):
 def pixel_weighted_cross_entropy(target, prediction, weight):
     """``-w sum_c t_c ln p_c``, averaged over all pixels: weights above 1 count more, and do not divide out.
 
-    FullNet's cross-entropy, whose weights are 1 plus those of the borders (hsn.labels.borders); a weight of 0
+    FullNet's cross-entropy, whose weights are 1 plus those of the borders (hsn.objects.borders); a weight of 0
     takes a pixel out of the sum, but not out of the number of pixels.
 
     Parameters

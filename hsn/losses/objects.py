@@ -9,10 +9,10 @@ import numpy as np
 from keras import ops
 from scipy.ndimage import binary_dilation
 
-from .._instances import renumber
-from ..labels.borders import outline_weights
-from ..labels.contours import INSIDE, ternary
-from ..refinement.clean import number_parts
+from ..instances import renumber
+from ..objects.borders import outline_weights
+from ..objects.cleaning import number_parts
+from ..objects.contours import INSIDE, ternary
 from .known import binary_cross_entropy, pixel_weighted_cross_entropy
 from .variance import instance_variance
 

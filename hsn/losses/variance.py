@@ -18,7 +18,7 @@ def instance_variance(instances, prediction):
         loss = mean over images of [ sum of v(S) / number of objects ]
 
     Objects are the 8-connected parts of the inside class *after augmentation*
-    (hsn.refinement.clean.number_parts): what a crop cuts in two is two objects.
+    (hsn.objects.cleaning.number_parts): what a crop cuts in two is two objects.
 
     Parameters
     ----------

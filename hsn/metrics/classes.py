@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._refuse import refuse
+from ..errors import refuse
 from .counts import as_counts, truth_pixels
 from .counts import confusion as confusion
 
@@ -144,7 +144,7 @@ def inverse_log_frequency_weights(pixels):
 
     Raises
     ------
-    Refusal
+    InputError
         If a class has exactly one pixel (its logarithm is 0), or none has any.
 
     Examples
@@ -251,7 +251,7 @@ def class_scores(counts, names, *, pixels=None):
 
     Raises
     ------
-    Refusal
+    InputError
         If there are more or fewer names than classes.
 
     Examples

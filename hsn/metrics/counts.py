@@ -5,7 +5,7 @@ Truth is the row, prediction the column. Tables add up: sum those of many images
 
 import numpy as np
 
-from .._refuse import refuse
+from ..errors import refuse
 
 
 def confusion(truth, prediction, classes: int, *, known=None, unlisted="ignore"):
@@ -30,7 +30,7 @@ def confusion(truth, prediction, classes: int, *, known=None, unlisted="ignore")
 
     Raises
     ------
-    Refusal
+    InputError
         If shapes differ, or a label that counts is no class.
 
     Examples
@@ -43,7 +43,7 @@ def confusion(truth, prediction, classes: int, *, known=None, unlisted="ignore")
     if not truth.shape == prediction.shape == known.shape:
         refuse("truth, prediction and `known` must cover the same pixels", expected="equal shapes",
                received=f"{truth.shape}, {prediction.shape}, {known.shape}",
-               remedy="resize the truth with hsn.labels.colors.resize_labels")  # fmt: skip
+               remedy="resize the truth with hsn.annotations.colors.resize_labels")  # fmt: skip
     if unlisted not in ("ignore", "false_alarms"):
         refuse("there is no such rule for unlisted pixels", expected="'ignore' or 'false_alarms'",
                received=repr(unlisted),

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._refuse import refuse
+from ..errors import refuse
 
 
 class Interval(NamedTuple):
@@ -51,7 +51,7 @@ def interval(rows, score=None, *, level=0.95, resamples=2000, seed=0):
 
     Raises
     ------
-    Refusal
+    InputError
         If there is no image, or `level` or `resamples` are out of range.
 
     Examples

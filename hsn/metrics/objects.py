@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._refuse import refuse
+from ..errors import refuse
 from .hits import Hits
 from .pairing import assigned_pairs, best_pairs, greedy_pairs
 
@@ -105,7 +105,7 @@ def match(table, *, iou=0.5):
 
     Raises
     ------
-    Refusal
+    InputError
         If `iou` is not in [0, 1).
 
     Examples
@@ -195,7 +195,7 @@ def aji(table, *, rule="standard"):
 
     Raises
     ------
-    Refusal
+    InputError
         If `rule` is none of these.
 
     Examples
@@ -255,7 +255,7 @@ def count_deviation(truth_counts, prediction_counts):
 
     Raises
     ------
-    Refusal
+    InputError
         If the two differ in length.
 
     Examples

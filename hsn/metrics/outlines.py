@@ -9,7 +9,7 @@ measured inside the smallest box around the two objects, so their cost follows t
 import numpy as np
 from scipy.ndimage import distance_transform_edt, find_objects
 
-from .._instances import renumber
+from ..instances import renumber
 from .pairing import best_pairs
 from .table import overlaps
 
@@ -89,7 +89,7 @@ def object_hausdorff(truth, prediction, *, table=None, one_empty_px=np.inf):
 
     Raises
     ------
-    Refusal
+    InputError
         If an array is no label image, or the two differ in shape.
 
     Examples

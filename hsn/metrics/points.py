@@ -13,7 +13,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 from scipy.spatial import KDTree
 
-from .._refuse import refuse
+from ..errors import refuse
 from .hits import Hits
 
 
@@ -71,7 +71,7 @@ def match_points(truth, found, *, radius_px, rule="optimal"):
 
     Raises
     ------
-    Refusal
+    InputError
         If points are no finite (N, 2), the radius is not positive, or there is no such rule.
 
     References

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import coo_array
 
-from .._instances import renumber
-from .._refuse import refuse
+from ..errors import refuse
+from ..instances import renumber
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def overlaps(truth, prediction):
 
     Raises
     ------
-    Refusal
+    InputError
         If an array is no label image, or the two differ in shape.
 
     Examples

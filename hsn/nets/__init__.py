@@ -1,1 +1,1 @@
-"""Nets: builders of Keras Functional models from stock layers; each file brings its normalisation."""
+"""Nets: builders of Keras Functional models from stock layers; each file brings its normalization."""

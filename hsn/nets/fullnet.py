@@ -2,16 +2,16 @@
 
 Nothing is pooled and nothing strided; dilated convolutions see far instead. Dilations that differ from layer to
 layer ("hybrid") leave no holes in what is seen, at the same reach as the nominal ones. A unit is convolution,
-leaky ReLU, batch normalisation, in this order (Qu et al., Improving nuclei/gland instance segmentation in
+leaky ReLU, batch normalization, in this order (Qu et al., Improving nuclei/gland instance segmentation in
 histopathology images by full resolution neural network and spatial constrained loss, MICCAI 2019).
 
-The classes are background, inside and contour (hsn.labels.contours).
+The classes are background, inside and contour (hsn.objects.contours).
 """
 
 import keras
 from keras import layers, ops
 
-from .._refuse import refuse
+from ..errors import refuse
 from .parts import seeds_from
 
 STEM = 24  # channels before the first block; not tied to the growth
@@ -28,7 +28,7 @@ HYBRID = {
     4: {1: (1, 1, 1, 1), 2: (1, 2, 3, 2), 4: (1, 2, 5, 9), 8: (3, 7, 10, 13), 16: (13, 15, 17, 19)},
 }
 SLOPE = 0.01  # of the leaky ReLU
-EPSILON, MOMENTUM = 1e-5, 0.9  # of batch normalisation
+EPSILON, MOMENTUM = 1e-5, 0.9  # of batch normalization
 POOLED, ENLARGED = (1, 2, 3, 4), (5, 6)  # blocks of the pooled baseline after which sides are halved, times 4
 
 # Red, green, blue over 255: of the 12 training images of MultiOrgan, and of one user's GlaS training set.
@@ -36,7 +36,7 @@ NUCLEI_MEAN, NUCLEI_STD = (0.747710, 0.545743, 0.671449), (0.158095, 0.197792, 0
 GLANDS_MEAN, GLANDS_STD = (0.78780, 0.51202, 0.78494), (0.16766, 0.24838, 0.13225)
 
 
-def normalise(image, *, mean=NUCLEI_MEAN, std=NUCLEI_STD):
+def normalize(image, *, mean=NUCLEI_MEAN, std=NUCLEI_STD):
     """Pixels as the net wants them: ``(x / 255 - mean) / std``, float32.
 
     Parameters
@@ -48,7 +48,7 @@ def normalise(image, *, mean=NUCLEI_MEAN, std=NUCLEI_STD):
 
     Examples
     --------
-    >>> normalise([[[0, 51, 255]]], mean=(0, 0, 0), std=(1, 0.5, 0.5)).round(3).tolist()
+    >>> normalize([[[0, 51, 255]]], mean=(0, 0, 0), std=(1, 0.5, 0.5)).round(3).tolist()
     [[[0.0, 0.4000000059604645, 2.0]]]
     """
     pixels = ops.convert_to_numpy(image).astype("float32") / 255
@@ -98,12 +98,12 @@ def build(
     Returns
     -------
     keras.Model
-        (N, H, W, 3) normalised pixels -> (N, H, W, classes) probabilities that sum to 1. `logits_of` finds what
+        (N, H, W, 3) normalize pixels -> (N, H, W, classes) probabilities that sum to 1. `logits_of` finds what
         the softmax is applied to.
 
     Raises
     ------
-    Refusal
+    InputError
         If there are no hybrid dilations for the layers and dilations asked for, or the baseline has other than
         seven blocks.
 
@@ -210,7 +210,7 @@ def reach_px(net):
 
     Raises
     ------
-    Refusal
+    InputError
         If the net pools.
 
     Examples

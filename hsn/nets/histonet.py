@@ -1,6 +1,6 @@
 """HistoNet: VGG16 cut short, to say which tissues a patch holds.
 
-A patch goes through 3x3 convolutions (each followed by ReLU, *then* batch normalisation), is halved after each
+A patch goes through 3x3 convolutions (each followed by ReLU, *then* batch normalization), is halved after each
 block, turned into one vector by the vectoriser, and scored for every class by a sigmoid of its own. Few poolings
 keep the class activation maps sharp; that shallower nets segment better though they classify worse is the finding of
 the family (Chan et al., IJCV 2021).
@@ -8,27 +8,27 @@ the family (Chan et al., IJCV 2021).
 Sources: HistoSegNet (Chan et al., ICCV 2019), the released ``histonet_X1.7_clrdecay_5``; its successor study for
 M1..M7 and the VGG16 variant.
 
-The feature layer of a net (Grad-CAM looks at it) is its last convolution's ReLU, before batch normalisation; the
+The feature layer of a net (Grad-CAM looks at it) is its last convolution's ReLU, before batch normalization; the
 logits are the dense layer before the sigmoid. `features_of` and `logits_of` find both.
 """
 
 import keras
 from keras import layers, regularizers
 
-from .._refuse import refuse
+from ..errors import refuse
 from .parts import seeds_from
 
 # Pixels 0..255, the same for red, green and blue; ADP's training patches. The release adds 1e-7 to the deviation.
 MEAN = 193.09203
 STD = 56.450138 + 1e-7
 INPUT_PX = 224  # at 1.2142857 um/px: 1088 px at 0.25 um/px
-EPSILON = 1e-3  # of batch normalisation
+EPSILON = 1e-3  # of batch normalization
 L2 = 5e-4
 
 VGG16 = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 
 
-def normalise(image, *, mean=MEAN, std=STD):
+def normalize(image, *, mean=MEAN, std=STD):
     """Pixels as the net wants them: ``(x - mean) / std``, float32.
 
     Parameters
@@ -38,7 +38,7 @@ def normalise(image, *, mean=MEAN, std=STD):
 
     Examples
     --------
-    >>> float(normalise([[193.09203] * 3])[0, 0])
+    >>> float(normalize([[193.09203] * 3])[0, 0])
     0.0
     """
     image = keras.ops.convert_to_numpy(image).astype("float32")
@@ -72,7 +72,7 @@ def build(
     vectoriser : {"average", "max", "flatten"}
         How the last maps become one vector.
     hidden : int, optional
-        Units of a hidden dense layer (ReLU, batch normalisation, dropout 0.5) before the last.
+        Units of a hidden dense layer (ReLU, batch normalization, dropout 0.5) before the last.
     inner_dropout : sequence of float
         Dropout after each convolution in turn; 0 or a missing entry means none.
     last_dropout : float
@@ -80,9 +80,9 @@ def build(
     pooled_blocks : int, optional
         How many of the blocks, from the first, are followed by a 2x2 max pooling; all by default.
     batch_norm : bool
-        Whether each ReLU is followed by batch normalisation.
+        Whether each ReLU is followed by batch normalization.
     momentum : float
-        Of batch normalisation's running statistics: 0.99 as released needs hundreds of steps to forget the
+        Of batch normalization's running statistics: 0.99 as released needs hundreds of steps to forget the
         initial ones; a lab with a few hundred patches takes 0.9.
     width : float
         Factor on all channels, to fit the machine.
@@ -94,11 +94,11 @@ def build(
     Returns
     -------
     keras.Model
-        (N, input_px, input_px, 3) normalised pixels -> (N, outputs) in [0, 1].
+        (N, input_px, input_px, 3) normalize pixels -> (N, outputs) in [0, 1].
 
     Raises
     ------
-    Refusal
+    InputError
         If `vectoriser` is unknown, or "flatten" is asked for an open input size.
 
     Examples
@@ -149,7 +149,7 @@ def _normal(seed):
 
 
 def _convolution(x, channels, number, momentum, seed):
-    """3x3 convolution, ReLU, batch normalisation: in this order, which the release has and others reverse."""
+    """3x3 convolution, ReLU, batch normalization: in this order, which the release has and others reverse."""
     x = layers.Conv2D(
         channels,
         3,
@@ -253,7 +253,7 @@ def over_cells(net, *, cell_px, stride_px):
 
     Raises
     ------
-    Refusal
+    InputError
         If the net has another head, or a size does not divide.
 
     Examples
@@ -281,6 +281,6 @@ def logits_of(net):
 
 
 def features_of(net):
-    """The layer that Grad-CAM looks at: the last convolution's ReLU, before normalisation and pooling."""
+    """The layer that Grad-CAM looks at: the last convolution's ReLU, before normalization and pooling."""
     last = max(int(layer.name.split("_")[1]) for layer in net.layers if layer.name.startswith("conv2d_"))
     return net.get_layer(f"activation_{last}")

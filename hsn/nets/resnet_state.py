@@ -2,10 +2,10 @@
 
 The files are torchvision's ResNet-18, -34 and -50, and what the release of Qu et al. (IEEE TMI 2020) saves. "module."
 (of a data-parallel wrapper) and "resnet." (the release's) before the names are ignored, and so are ImageNet's classes
-("fc."), which the release keeps unused. `hsn.weights.torch_file.read_state` reads `.safetensors` and `.npz`.
+("fc."), which the release keeps unused. `hsn.models.torch_file.read_state` reads `.safetensors` and `.npz`.
 """
 
-from .._refuse import refuse
+from ..errors import refuse
 from . import resunet, torch_state
 
 
@@ -22,14 +22,14 @@ def load_encoder(net, state):
 
     Raises
     ------
-    Refusal
+    InputError
         If it is a ResNet of another depth or width; nothing is changed then.
 
     Examples
     --------
     >>> load_encoder(resunet.build(1, depth=18, width=2), {})  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    hsn._refuse.Refusal: `conv1.weight` does not fit; expected ...
+    hsn.errors.InputError: `conv1.weight` does not fit; expected ...
     """
     decoder = tuple(f"{unit}." for unit in (*resunet.DECODER, resunet.HEAD))
     of_encoder = {name: array for name, array in _bare(state).items() if not name.startswith(decoder)}
@@ -50,14 +50,14 @@ def load(net, state):
 
     Raises
     ------
-    Refusal
+    InputError
         If anything is missing, left over, or of another shape; nothing is changed then.
 
     Examples
     --------
     >>> load(resunet.build(1, depth=18, width=2), {})  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    hsn._refuse.Refusal: `conv1.weight` does not fit; expected ...
+    hsn.errors.InputError: `conv1.weight` does not fit; expected ...
     """
     _assign(net, _bare(state))
 
@@ -77,14 +77,14 @@ def encoder_from(state):
 
     Raises
     ------
-    Refusal
+    InputError
         If it is no ResNet of a depth that is known here.
 
     Examples
     --------
     >>> encoder_from({})
     Traceback (most recent call last):
-    hsn._refuse.Refusal: these weights are of no ResNet that is known here; expected ResNet-18, -34 or -50 of \
+    hsn.errors.InputError: these weights are of no ResNet that is known here; expected ResNet-18, -34 or -50 of \
 torchvision, received stages of 0, 0, 0, 0 blocks; save the state_dict of one of these.
     """
     bare = _bare(state)

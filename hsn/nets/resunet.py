@@ -3,7 +3,7 @@
 The encoder is torchvision's ResNet, so that weights learned on ImageNet fit; the decoder doubles the sides five times
 with transposed convolutions and takes in what was seen on the way down (Qu et al., Weakly supervised deep nuclei
 segmentation using partial points annotation in histopathology images, IEEE TMI 2020). The decoder's unit is
-convolution, ReLU, batch normalisation, dropout of whole maps, in this order.
+convolution, ReLU, batch normalization, dropout of whole maps, in this order.
 
 Layers carry the names of torch, so a `state_dict` says where each of its arrays goes (`hsn.nets.resnet_state`).
 """
@@ -11,13 +11,13 @@ Layers carry the names of torch, so a `state_dict` says where each of its arrays
 import keras
 from keras import layers
 
-from .._refuse import refuse
+from ..errors import refuse
 from .parts import seeds_from
 
 # depth -> blocks of the four stages, and whether a block is a bottleneck (He et al., CVPR 2016)
 BLOCKS = {18: ((2, 2, 2, 2), False), 34: ((3, 4, 6, 3), False), 50: ((3, 4, 6, 3), True)}
 EXPANSION = 4  # what a bottleneck gives, times its inner channels
-EPSILON, MOMENTUM = 1e-5, 0.9  # of batch normalisation
+EPSILON, MOMENTUM = 1e-5, 0.9  # of batch normalization
 STEP_PX = 32  # the sides are halved five times
 LEAST_PX = STEP_PX // 2 + 1  # a smaller side has a skip of one pixel, which cannot be mirrored
 DECODER, HEAD = ("u5", "u6", "u7", "u8"), "ce"
@@ -38,7 +38,7 @@ def build(outputs, *, depth=34, width=64, dropout=0.1, sides_px=None, seed=None,
         Share of maps that each unit of the decoder drops while learning.
     sides_px : (int, int), optional
         Height and width of all images, from 17 on. By default images may be of any size whose sides divide by 32,
-        which is what `hsn.evidence.tiled` cuts with a `step_px` of 32. Given, any sides will do: skipped maps that
+        which is what `hsn.prediction.tiling` cuts with a `step_px` of 32. Given, any sides will do: skipped maps that
         are smaller than the enlarged ones are mirrored at their lower and right ends, as in the original, and the
         output is cut to the size of the image.
     seed : int, optional
@@ -47,12 +47,12 @@ def build(outputs, *, depth=34, width=64, dropout=0.1, sides_px=None, seed=None,
     Returns
     -------
     keras.Model
-        (N, H, W, 3) normalised pixels -> (N, H, W, outputs) in [0, 1]. `logits_of` finds what the sigmoid or
+        (N, H, W, 3) normalize pixels -> (N, H, W, outputs) in [0, 1]. `logits_of` finds what the sigmoid or
         softmax is applied to.
 
     Raises
     ------
-    Refusal
+    InputError
         If a number is out of range.
 
     Examples

@@ -1,6 +1,6 @@
 """Weights from torch: the numbers of a `state_dict`, put into the same net in Keras.
 
-torch keeps kernels as (out, in, rows, columns), Keras as (rows, columns, in, out); a batch normalisation has the
+torch keeps kernels as (out, in, rows, columns), Keras as (rows, columns, in, out); a batch normalization has the
 same four vectors under other names. Both nets then give the same to rounding.
 """
 
@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from .._refuse import refuse
+from ..errors import refuse
 
 # torch's names of what a layer holds, in the order of Keras' variables
 _CONVOLUTION = ("weight", "bias")
@@ -50,7 +50,7 @@ def assign(net, state, *, names=None):
 
     Raises
     ------
-    Refusal
+    InputError
         If layers, names or shapes do not fit, or something is left over; the message names the first. The net
         is changed only if all fits.
 

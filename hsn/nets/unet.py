@@ -2,13 +2,13 @@
 
 The padded variant of Ronneberger et al. (MICCAI 2015) whose small (three poolings) and full (four) form were
 compared on CryoNuSeg (C. Eichner, Histology-NucleiSeg, 2022): two 3x3 convolutions with ReLU a level, no batch
-normalisation, no dropout; 2x2 maxima down; bilinear enlargement up, put before the skipped maps; one sigmoid.
+normalization, no dropout; 2x2 maxima down; bilinear enlargement up, put before the skipped maps; one sigmoid.
 """
 
 import keras
 from keras import layers, ops
 
-from .._refuse import refuse
+from ..errors import refuse
 from .parts import seeds_from
 
 # Red, green, blue over 255, of the 28 images: means, and means of the images' deviations (not the pooled ones).
@@ -16,7 +16,7 @@ MEAN = (0.53955701, 0.38888616, 0.56235658)
 STD = (0.21415865, 0.21441780, 0.16906027)
 
 
-def normalise(image, *, mean=MEAN, std=STD):
+def normalize(image, *, mean=MEAN, std=STD):
     """Pixels as the net wants them: ``(x / 255 - mean) / std``, float32.
 
     Parameters
@@ -28,7 +28,7 @@ def normalise(image, *, mean=MEAN, std=STD):
 
     Examples
     --------
-    >>> normalise([[[255, 255, 255]]]).round(3).tolist()
+    >>> normalize([[[255, 255, 255]]]).round(3).tolist()
     [[[2.1500000953674316, 2.8499999046325684, 2.5889999866485596]]]
     """
     pixels = ops.convert_to_numpy(image).astype("float32") / 255
@@ -56,12 +56,12 @@ def build(outputs=1, *, depth=3, width=64, batch_norm=False, dropout=0.0, seed=N
     Returns
     -------
     keras.Model
-        (N, H, W, 3) normalised pixels -> (N, H, W, outputs) in [0, 1]. `logits_of` finds what the sigmoid or
+        (N, H, W, 3) normalize pixels -> (N, H, W, outputs) in [0, 1]. `logits_of` finds what the sigmoid or
         softmax is applied to.
 
     Raises
     ------
-    Refusal
+    InputError
         If a number is out of range.
 
     Examples

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._refuse import refuse
+from ..errors import refuse
 from .clusters import kmeans
 from .score import QUARTERS, best, commonest, terms
 
@@ -34,7 +34,7 @@ class Choice(NamedTuple):
     labels: np.ndarray
 
 
-def choose(features, quarters, n, *, textures=4, standardise=False, restarts=10, seed=0):
+def choose(features, quarters, n, *, textures=4, standardize=False, restarts=10, seed=0):
     """Choose n patches that stand for all.
 
     Parameters
@@ -47,7 +47,7 @@ def choose(features, quarters, n, *, textures=4, standardise=False, restarts=10,
         How many patches can be annotated: K1 of the paper.
     textures : int
         Into how many clusters the quarters of a cluster are parted: K2 of the paper.
-    standardise : bool
+    standardize : bool
         Whether each feature counts in units of its own spread over all patches. Right for measures of different
         kinds, not for the features of a net.
     restarts : int
@@ -60,7 +60,7 @@ def choose(features, quarters, n, *, textures=4, standardise=False, restarts=10,
 
     Raises
     ------
-    Refusal
+    InputError
         If there are fewer different patches than wanted, or shapes do not fit.
 
     References
@@ -78,7 +78,7 @@ def choose(features, quarters, n, *, textures=4, standardise=False, restarts=10,
         refuse("patches and their quarters must have the same features", received=np.shape(quarters),
                expected=f"(N, d) and (N, {QUARTERS}, d), with {np.shape(features)}",
                remedy="embed both with one encoder")  # fmt: skip
-    shift, unit = _scale(features) if standardise else (0.0, 1.0)
+    shift, unit = _scale(features) if standardize else (0.0, 1.0)
     features = (np.asarray(features, np.float32) - shift) / unit
     found = kmeans(features, n, seed=seed, restarts=restarts)
     sizes = np.bincount(found.labels, minlength=n)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._refuse import refuse
+from ..errors import refuse
 
 # A start has settled when its centres move, all squares together, by less than this share of a value's variance.
 _SETTLED = 1e-4
@@ -56,7 +56,7 @@ def kmeans(values, k, *, seed=0, restarts=10, rounds=300):
 
     Raises
     ------
-    Refusal
+    InputError
         If there are fewer values than clusters, or a value is not finite.
 
     Examples

@@ -1,6 +1,6 @@
 """GeoJSON of patches, as QuPath reads it: locked squares with names."""
 
-from .._geojson import annotation, collection
+from ..geojson import annotation, collection
 
 CLASS = "to annotate"
 

@@ -5,7 +5,8 @@ import math
 import cv2
 import numpy as np
 
-from .._refuse import as_image, refuse
+from ..checks import as_image
+from ..errors import refuse
 
 # Green light that even pale stains take away: an optical density of 0.08. Glass and white balance stay below it.
 _TISSUE_BELOW = 255 * 10**-0.08
@@ -29,7 +30,7 @@ def places(shape, *, side_px, stride_px):
 
     Raises
     ------
-    Refusal
+    InputError
         If the image is smaller than a patch, or the numbers are no sizes.
 
     Examples

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from skimage.color import hed_from_rgb
 
-from .._refuse import refuse
+from ..errors import refuse
 
 _DARKEST = 1 / 255  # what counts as no light at all
 _SIZES_PX = (1, 2, 4, 8, 16)  # of blurs; what one keeps and the next loses is a band
@@ -54,7 +54,7 @@ def describe(patches):
 
     Raises
     ------
-    Refusal
+    InputError
         If they are no such patches.
 
     Examples

@@ -12,7 +12,8 @@ other, as laboratories do.
 import cv2
 import numpy as np
 
-from .._refuse import as_image, refuse
+from ..checks import as_image
+from ..errors import refuse
 
 WHITE = 255.0  # the level of light that met nothing
 _BLACK = 0.4  # the level that 0 counts as: its logarithm is finite, and it is rounded back to 0
@@ -86,7 +87,7 @@ def completed(stains):
 
     Raises
     ------
-    Refusal
+    InputError
         If these are no stains, or they cannot be told apart.
 
     Examples

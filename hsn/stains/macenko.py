@@ -1,11 +1,11 @@
-"""Macenko's normalisation: the two stains of an image are found, and exchanged for those of another.
+"""Macenko's normalization: the two stains of an image are found, and exchanged for those of another.
 
 In optical density (`hsn.stains.density`) the pixels of H&E lie in a plane through white, between the directions of
 haematoxylin and eosin. The plane is that of the two largest singular vectors; the directions are the robust ends of the
 pixels' angles in it; robust largest amounts tell how strong each stain is.
 
 After Macenko et al., "A method for normalizing histology slides for quantitative analysis" (ISBI, 2009). Differences:
-what neither stain explains (pigment, blood) is kept and not dropped, so that an image normalised to itself stays as it
+what neither stain explains (pigment, blood) is kept and not dropped, so that an image normalize to itself stays as it
 is; a pixel is tissue by the mean of its densities, since eosin takes hardly any red light and would fall out by the
 least of them; an image in which two stains cannot be found keeps its hues.
 """
@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._refuse import as_image, refuse
+from ..checks import as_image
+from ..errors import refuse
 from .density import completed, density, light, restained
 
 _GLASS = 0.15  # mean density below which a pixel shows glass; the paper's beta
@@ -129,7 +130,7 @@ class Macenko:
     >>> amounts = np.random.default_rng(0).dirichlet((0.4, 0.4, 1), (60, 60)) * (1, 1, 0)
     >>> image = recompose(amounts, [[0.65, 0.7, 0.3], [0.1, 1, 0.1]])
     >>> other = recompose(amounts, [[0.6, 0.75, 0.2], [0, 1, 0.2]])
-    >>> bool(np.abs(Macenko.of([image]).normalise(other).astype(float) - image).mean() < 3)
+    >>> bool(np.abs(Macenko.of([image]).normalize(other).astype(float) - image).mean() < 3)
     True
     """
 
@@ -154,7 +155,7 @@ class Macenko:
 
         Raises
         ------
-        Refusal
+        InputError
             If two stains are found in none.
         """
         told = [stains for stains in map(measured, images) if stains is not None]
@@ -166,7 +167,7 @@ class Macenko:
         highest = np.median([stains.highest for stains in told], axis=0)
         return cls(*(tuple(v) for v in vectors.tolist()), tuple(highest.tolist()))
 
-    def normalise(self, image):
+    def normalize(self, image):
         """The image in these stains: uint8 (H, W, 3) -> uint8 (H, W, 3).
 
         One stain alone keeps its hue and is made as strong as here; an image of glass stays.

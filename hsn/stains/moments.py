@@ -9,7 +9,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from .._refuse import as_image, refuse
+from ..checks import as_image
+from ..errors import refuse
 from .density import density
 
 
@@ -66,7 +67,7 @@ def moments(image, *, space="lab"):
 
     Raises
     ------
-    Refusal
+    InputError
         If the image is none, or there is no such space.
 
     Examples

@@ -1,6 +1,6 @@
-"""References: the colours that images are brought to, as values that a recipe can carry."""
+"""References: the colours that images are brought to, as values that a config can carry."""
 
-from .._refuse import refuse
+from ..errors import refuse
 from .macenko import Macenko
 from .reinhard import Reinhard
 
@@ -18,11 +18,11 @@ def reference(method, images):
     Returns
     -------
     Reinhard or Macenko
-        A record with `normalise(image)`; `dataclasses.asdict` makes plain data of it.
+        A record with `normalize(image)`; `dataclasses.asdict` makes plain data of it.
 
     Raises
     ------
-    Refusal
+    InputError
         If there is no such method, or nothing can be measured.
 
     Examples
@@ -65,6 +65,6 @@ def parse(data):
 
 def _known(method):
     if method not in METHODS:
-        refuse("there is no such normalisation of stains", expected=f"one of {', '.join(METHODS)}",
+        refuse("there is no such normalization of stains", expected=f"one of {', '.join(METHODS)}",
                received=repr(method), remedy="choose one of these")  # fmt: skip
     return METHODS[method]

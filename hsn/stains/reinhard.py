@@ -1,4 +1,4 @@
-"""Reinhard's normalisation: an image's colours are moved and stretched until their moments are another's.
+"""Reinhard's normalization: an image's colours are moved and stretched until their moments are another's.
 
 After Reinhard et al., "Color transfer between images" (IEEE Computer Graphics and Applications, 2001); in CIELAB, as is
 usual for histology (Magee et al., OPTIMHisE 2009), where the paper has a space of its own. All pixels count: two images
@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .._refuse import as_image, refuse
+from ..checks import as_image
+from ..errors import refuse
 from .moments import from_lab, moments, to_lab
 
 _FLAT = 0.5  # a channel that varies by less holds no contrast that could be stretched; of about 100
@@ -30,7 +31,7 @@ class Reinhard:
     >>> pale = np.random.default_rng(0).integers(150, 250, (20, 20, 3), dtype=np.uint8)
     >>> dark = pale // 2
     >>> target = Reinhard.of([pale])
-    >>> bool(abs(target.normalise(dark).mean() - pale.mean()) < 3)
+    >>> bool(abs(target.normalize(dark).mean() - pale.mean()) < 3)
     True
     """
 
@@ -58,7 +59,7 @@ class Reinhard:
 
         Raises
         ------
-        Refusal
+        InputError
             If there are no images.
         """
         told = np.array([moments(image) for image in images])  # (n, 2, 3)
@@ -68,7 +69,7 @@ class Reinhard:
         mean, std = told.mean(axis=0).tolist()
         return cls(tuple(mean), tuple(std))
 
-    def normalise(self, image):
+    def normalize(self, image):
         """The image in these colours: uint8 (H, W, 3) -> uint8 (H, W, 3). A channel without contrast is only moved."""
         own = moments(as_image(image))
         stretch = [t / s if s >= _FLAT else 1.0 for s, t in zip(own.std, self.std, strict=True)]

@@ -1,6 +1,6 @@
-"""Four siblings of one shape: what an annotator gave becomes something that a net can learn.
+"""Four methods of one shape: what an annotator gave becomes something that a net can learn.
 
-`segment` is the front door to all of them: the card of a trained net says which sibling runs it.
+`segment` is the front door to all of them: the card of a trained net says which method runs it.
 """
 
 import importlib
@@ -8,11 +8,11 @@ import os
 from functools import lru_cache
 from pathlib import Path
 
-from .. import weights
-from .._refuse import refuse
+from .. import models
+from ..errors import refuse
 from ..images.read import read
 
-SIBLINGS = ("tags", "points", "selected", "masks")
+METHODS = ("tags", "points", "selected", "masks")
 
 
 def segment(image, model, *, taxonomy=None, mpp=None):
@@ -22,7 +22,7 @@ def segment(image, model, *, taxonomy=None, mpp=None):
     ----------
     image : uint8 array, shape (H, W, 3), or path
         RGB of an H&E-stained section, of any size.
-    model : str, path or hsn.weights.Model
+    model : str, path or hsn.models.Model
         Name of a shipped or imported net, a trained folder, or a net already loaded.
     taxonomy : str, optional
         Which of the net's label spaces; its first by default.
@@ -36,7 +36,7 @@ def segment(image, model, *, taxonomy=None, mpp=None):
 
     Raises
     ------
-    Refusal
+    InputError
         If the image cannot be used, or there is no such net or taxonomy.
 
     Examples
@@ -48,29 +48,29 @@ def segment(image, model, *, taxonomy=None, mpp=None):
     """
     model = open_model(model)
     pixels = read(image) if isinstance(image, str | os.PathLike) else image
-    sibling, recipe = sibling_of(model)
-    return sibling.segment(model.net, pixels, recipe, taxonomy=taxonomy, mpp=mpp)
+    method, config = method_of(model)
+    return method.segment(model.net, pixels, config, taxonomy=taxonomy, mpp=mpp)
 
 
 def open_model(model):
     """A `Model` as it is; one named or given by path is loaded, and kept for the next call."""
-    if isinstance(model, weights.Model):
+    if isinstance(model, models.Model):
         return model
-    card = weights.find(model) / "card.json"
+    card = models.find(model) / "card.json"
     return _loaded(card.parent, card.stat().st_mtime_ns if card.exists() else 0)
 
 
 @lru_cache(maxsize=4)
 def _loaded(folder: Path, version: int):
     """`version` is when the card was written: a net that was trained anew is loaded anew."""
-    return weights.load(folder)
+    return models.load(folder)
 
 
-def sibling_of(model):
-    """The sibling that runs a model, and the model's recipe as that sibling's own `Recipe`."""
+def method_of(model):
+    """The method that runs a model, and the model's config as that method's own `Config`."""
     kind = model.card.supervision
-    if kind not in SIBLINGS:
-        refuse("this net cannot be run by this version of hsn", expected=f"one that learned from {SIBLINGS[0]}",
+    if kind not in METHODS:
+        refuse("this net cannot be run by this version of hsn", expected=f"one that learned from {METHODS[0]}",
                received=f"one that learned from {kind}", remedy="install a newer hsn")  # fmt: skip
-    sibling = importlib.import_module(f".{kind}", __name__)
-    return sibling, sibling.Recipe.from_dict(model.recipe)
+    method = importlib.import_module(f".{kind}", __name__)
+    return method, method.Config.from_dict(model.config)

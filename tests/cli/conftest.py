@@ -20,22 +20,23 @@ def model(tiny_model):
 @pytest.fixture(scope="session")
 def objects_model(tmp_path_factory):
     """Folder of a net that tells objects apart, by a threshold on what it makes of noise."""
-    from hsn import weights
+    from hsn import models
     from hsn.nets import unet
-    from hsn.supervision.masks import recipe, segment
-    from hsn.supervision.masks.fit import card
+    from hsn.supervision.masks import config as config
+    from hsn.supervision.masks import segment
+    from hsn.supervision.masks.training import card
 
     net, noise = (
         unet.build(1, depth=1, width=4, seed=1),
         np.random.default_rng(1).integers(0, 256, (40, 56, 3)),
     )
-    numbers = recipe.unet().changed(margin_px=4)
+    numbers = config.unet().changed(margin_px=4)
     seen = segment(net, noise.astype(np.uint8), numbers).evidence[..., 1]
     numbers = numbers.changed(inside=float(np.median(seen)))  # half of noise is objects
     folder = tmp_path_factory.mktemp("nets") / "objects"
     history = History(({"epoch": 1, "validation_loss": 0.7},), best=0)
     about = card(numbers, history, name=folder.name)
-    weights.save(folder, net, about, numbers.as_dict())
+    models.save(folder, net, about, numbers.as_dict())
     return folder
 
 
@@ -59,7 +60,7 @@ def images(tmp_path, rng):
 @pytest.fixture
 def tissue():
     """Draw images of tissue into a folder, as `0.png` and on; returns them with their truth."""
-    from hsn.datasets import made
+    from hsn.data import made
 
     def tissue(folder, count, shape, *, mpp):
         several = [made.tissue(seed, shape, mpp=mpp) for seed in range(count)]
@@ -73,14 +74,14 @@ def tissue():
 @pytest.fixture
 def spy_on(monkeypatch):
     """Stop a kind of supervision before it trains; what it was given is told in the dict that comes back."""
-    from hsn import Refusal
+    from hsn import InputError
 
     def spy_on(kind):
         seen = {}
 
-        def stop(net, images, annotations, recipe, *, out):
-            seen.update(net=net, images=images, annotations=annotations, recipe=recipe)
-            raise Refusal("enough")
+        def stop(net, images, annotations, config, *, out):
+            seen.update(net=net, images=images, annotations=annotations, config=config)
+            raise InputError("enough", "enough", got="enough", hint="stop")
 
         monkeypatch.setattr(kind, "fit", stop)
         return seen

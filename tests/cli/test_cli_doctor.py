@@ -52,8 +52,8 @@ def test_a_place_that_cannot_be_written_to_is_named(run, monkeypatch, tmp_path):
 
 
 def test_without_the_compiled_kernel_scipy_does_it(run, monkeypatch):
-    from hsn._refuse import refuse
-    from hsn.refinement import crf
+    from hsn.crf import dense_crf as crf
+    from hsn.errors import refuse
 
     def absent(*arguments, **options):
         refuse("the kernel is not built", expected="a compiler", received="none", remedy="install one")

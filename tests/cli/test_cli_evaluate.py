@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hsn.annotations.colors import to_colors
+from hsn.annotations.label_files import write_labels
 from hsn.images.read import write
-from hsn.labels.colors import to_colors
-from hsn.labels.files import write_labels
+from hsn.reports.compare import kind_of
 from hsn.taxonomies import GLAS
-from hsn.views.compare import kind_of
 
 TRUTH = np.array([[0, 0, 1, 1], [0, 0, 1, 1]])
 SAID = np.array([[0, 1, 1, 1], [0, 1, 1, 1]])  # Other: 2 of 4 found, IoU 0.5; G.O: IoU 4 / 6

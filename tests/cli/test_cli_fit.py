@@ -48,12 +48,12 @@ def test_a_table_becomes_a_net_that_segments(run, patches):
     assert len(result.said["epochs"]) == 2
     assert all(Path(f).is_file() for f in result.said["files"])
     assert read("mine/learning.png").ndim == 3
-    recipe = json.loads(Path("mine/recipe.json").read_text())
-    assert recipe["classes"] == ["dark", "bright"]
-    assert recipe["window_px"] == SIDE_PX
-    assert recipe["image_mpp"] == recipe["mpp"] == 0.5
-    assert recipe["mean"] == pytest.approx(130, abs=3)
-    assert recipe["std"] == pytest.approx(np.hypot(70, 80 / 12**0.5), abs=3)
+    config = json.loads(Path("mine/config.json").read_text())
+    assert config["classes"] == ["dark", "bright"]
+    assert config["window_px"] == SIDE_PX
+    assert config["image_mpp"] == config["mpp"] == 0.5
+    assert config["mean"] == pytest.approx(130, abs=3)
+    assert config["std"] == pytest.approx(np.hypot(70, 80 / 12**0.5), abs=3)
     again = run("segment", patches / "1.png", "--model", "mine", "--json")
     assert again.exit_code == 0
     assert again.said[0]["taxonomy"] == "mine"
@@ -79,9 +79,9 @@ def test_tags_in_names_with_a_taxonomy_file(run, patches):
         "fit", patches, "--tags", "names", "--taxonomy", "lab.json", "--out", "mine", "--json", *QUICK
     )
     assert result.exit_code == 0
-    recipe = json.loads(Path("mine/recipe.json").read_text())
-    assert recipe["classes"] == ["fat", "stroma"]
-    assert recipe["taxonomies"][0]["name"] == "lab"
+    config = json.loads(Path("mine/config.json").read_text())
+    assert config["classes"] == ["fat", "stroma"]
+    assert config["taxonomies"][0]["name"] == "lab"
 
 
 def test_tags_in_folders_and_a_smaller_window(run, patches):
@@ -91,11 +91,11 @@ def test_tags_in_folders_and_a_smaller_window(run, patches):
         path.rename(place)
     result = run("fit", patches, "--tags", "folders", "--window", "16", "--out", "mine", "--json", *QUICK)
     assert result.exit_code == 0
-    recipe = json.loads(Path("mine/recipe.json").read_text())
-    assert recipe["classes"] == ["bright", "dark"]
-    assert recipe["window_px"] == 16
-    assert recipe["mpp"] == 1.0
-    assert recipe["image_mpp"] == 0.5
+    config = json.loads(Path("mine/config.json").read_text())
+    assert config["classes"] == ["bright", "dark"]
+    assert config["window_px"] == 16
+    assert config["mpp"] == 1.0
+    assert config["image_mpp"] == 0.5
 
 
 def test_bad_patches_are_left_out_and_named(run, patches, rng):

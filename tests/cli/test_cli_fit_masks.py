@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hsn.annotations.label_files import read_labels, write_labels
 from hsn.cli.from_masks import CROPS_PX, check
 from hsn.cli.seen import Seen
 from hsn.images.read import read, write
-from hsn.labels.files import read_labels, write_labels
 from hsn.stains.references import reference
 from hsn.supervision import masks
 from hsn.taxonomies import GLAS
@@ -45,13 +45,13 @@ def test_a_folder_becomes_a_net_that_numbers_objects(run, folder):
     assert {"validation_loss", "validation_iou", "validation_pq"} <= set(result.said["best"])
     assert all(Path(f).is_file() for f in result.said["files"])
     assert read("mine/learning.png").ndim == 3
-    card, recipe = (json.loads(Path(f"mine/{name}.json").read_text()) for name in ("card", "recipe"))
+    card, config = (json.loads(Path(f"mine/{name}.json").read_text()) for name in ("card", "config"))
     assert (card["supervision"], card["name"]) == ("masks", "mine")
-    assert recipe["mpp"] == recipe["image_mpp"] == MPP
+    assert config["mpp"] == config["image_mpp"] == MPP
     pixels = np.concatenate([read(folder / f"images/{k}.png").reshape(-1, 3) for k in range(4)])
-    assert recipe["mean"] == pytest.approx(pixels.mean(axis=0))
-    assert recipe["std"] == pytest.approx(pixels.std(axis=0))
-    learning = recipe["learning"]
+    assert config["mean"] == pytest.approx(pixels.mean(axis=0))
+    assert config["std"] == pytest.approx(pixels.std(axis=0))
+    learning = config["learning"]
     assert (learning["crop_px"], learning["batch"]) == (48, 2)
     assert learning["steps"] == 3  # 4 images of 48 x 64 px, 2 crops of 48 x 48 px a step
     (one,) = run("segment", folder / "images/0.png", "--model", "mine", "--json").said
@@ -63,11 +63,11 @@ def test_a_folder_becomes_a_net_that_numbers_objects(run, folder):
 def test_fullnet_learns_by_its_published_numbers(run, folder, spy):
     options = ["--mpp", MPP, "--width", "3", "--taxonomy", "glas", "--seed", "5"]
     assert run("fit", "--masks", folder, "--net", "fullnet", "--out", "mine", *options).exit_code == 2
-    recipe = spy["recipe"]
-    assert (recipe.separate, recipe.meet, recipe.shrink_px) == ("parts", "larger", 1)
-    assert recipe.grow_um == pytest.approx(2 * MPP)
-    assert recipe.taxonomies == (GLAS,)
-    assert (recipe.learning.batch, recipe.learning.epochs, recipe.learning.seed) == (8, 80, 5)
+    config = spy["config"]
+    assert (config.separate, config.meet, config.shrink_px) == ("parts", "larger", 1)
+    assert config.grow_um == pytest.approx(2 * MPP)
+    assert config.taxonomies == (GLAS,)
+    assert (config.learning.batch, config.learning.epochs, config.learning.seed) == (8, 80, 5)
     assert (spy["net"].name, spy["net"].output_shape[-1]) == ("fullnet", 3)
 
 
@@ -76,10 +76,10 @@ def test_images_are_brought_to_one_stain_where_asked_for(run, folder, spy, metho
     assert run("fit", "--masks", folder, "--stain", method, "--out", "mine", *QUICK).exit_code == 2
     images = [read(folder / f"images/{k}.png") for k in range(4)]
     target = reference(method, images)
-    assert spy["recipe"].stain == target
-    pixels = np.concatenate([target.normalise(image).reshape(-1, 3) for image in images])
-    assert spy["recipe"].mean == pytest.approx(pixels.mean(axis=0))
-    assert spy["recipe"].std == pytest.approx(pixels.std(axis=0))
+    assert spy["config"].stain == target
+    pixels = np.concatenate([target.normalize(image).reshape(-1, 3) for image in images])
+    assert spy["config"].mean == pytest.approx(pixels.mean(axis=0))
+    assert spy["config"].std == pytest.approx(pixels.std(axis=0))
 
 
 def test_files_without_a_partner_and_bad_ones_are_left_out_and_named(run, folder, spy):
@@ -104,7 +104,7 @@ def test_files_without_a_partner_and_bad_ones_are_left_out_and_named(run, folder
         (["--masks", "masks", "--window", "8"], "received --window as well"),
         (["--masks", "masks", "--net", "m2"], "there is no such net for masks; expected one of unet, fullnet"),
         (["--masks", "masks", "--width", "0.25"], "counts channels; expected a whole number from 1, received 0.25"),
-        (["--masks", "masks", "--stain", "vahadane"], "no such normalisation of stains; expected one of reinhard"),
+        (["--masks", "masks", "--stain", "vahadane"], "no such normalization of stains; expected one of reinhard"),
         (["masks", "--tags", "names", "--stain", "macenko"], "belong to --tags; expected --stain with --masks only"),
         (["--masks", "masks", "--out", "my net"], "takes its name from its folder"),
         (["--masks", "masks/images"], "holds no image with its mask"),

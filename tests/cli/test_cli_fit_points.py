@@ -8,10 +8,10 @@ import keras
 import numpy as np
 import pytest
 
+from hsn.annotations import points as point_files
+from hsn.annotations.label_files import read_labels, write_labels
+from hsn.annotations.sampling import from_instances
 from hsn.images.read import read, write
-from hsn.labels import points as point_files
-from hsn.labels.files import read_labels, write_labels
-from hsn.labels.sampling import from_instances
 from hsn.nets import resunet
 from hsn.supervision import points
 
@@ -38,9 +38,9 @@ def folder(monkeypatch, tissue):
 QUICKEST = points.quick()
 
 
-def _short(recipe):
-    """The quick recipe, of which only one step an epoch is done."""
-    return recipe.changed(tile_px=64, margin_px=16, learning=replace(recipe.learning, steps=1, rounds=1))
+def _short(config):
+    """The quick config, of which only one step an epoch is done."""
+    return config.changed(tile_px=64, margin_px=16, learning=replace(config.learning, steps=1, rounds=1))
 
 
 @pytest.fixture
@@ -63,12 +63,12 @@ def test_a_folder_becomes_a_net_that_numbers_nuclei(run, folder):
     assert "validation_loss" in result.said["best"]
     assert all(Path(f).is_file() for f in result.said["files"])
     assert read("mine/learning.png").ndim == read("mine/detection/round-1/learning.png").ndim == 3
-    card, recipe = (json.loads(Path(f"mine/{name}.json").read_text()) for name in ("card", "recipe"))
+    card, config = (json.loads(Path(f"mine/{name}.json").read_text()) for name in ("card", "config"))
     assert (card["supervision"], card["name"]) == ("points", "mine")
-    assert recipe["image_mpp"] == MPP
+    assert config["image_mpp"] == MPP
     pixels = np.concatenate([read(folder / f"images/{k}.png").reshape(-1, 3) for k in range(4)])
-    assert recipe["mean"] == pytest.approx(pixels.mean(axis=0))
-    assert recipe["learning"]["crop_px"] == 64
+    assert config["mean"] == pytest.approx(pixels.mean(axis=0))
+    assert config["learning"]["crop_px"] == 64
     assert "hsn segment --model" in Path("mine/README.txt").read_text()
     (one,) = run("segment", folder / "images/0.png", "--model", "mine", "--json").said
     assert one["objects"] == read_labels("out/instances/0.png").max()
@@ -96,7 +96,7 @@ def test_a_stage_that_is_there_already_is_skipped(run, folder):
     assert second.said["epochs"] == first.said["epochs"]  # the same labels, the same seed
 
 
-def test_options_reach_the_recipe(run, folder, spy):
+def test_options_reach_the_config(run, folder, spy):
     options = [
         "--rounds",
         "3",
@@ -112,8 +112,8 @@ def test_options_reach_the_recipe(run, folder, spy):
         "3",
     ]
     assert run("fit", "--points", folder, "--out", "mine", *options).exit_code == 2
-    recipe, learning = spy["recipe"], spy["recipe"].learning
-    assert (recipe.radius_um, recipe.image_mpp, recipe.mpp) == (5.5, 0.25, 0.5)
+    config, learning = spy["config"], spy["config"].learning
+    assert (config.radius_um, config.image_mpp, config.mpp) == (5.5, 0.25, 0.5)
     assert (learning.rounds, learning.seed, learning.validation) == (3, 5, 0.2)
     assert (learning.detection_epochs, learning.segmentation_epochs, learning.refinement_epochs) == (
         15,

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hsn.annotations.label_files import read_labels, write_labels
 from hsn.cli import choose as cli_choose
-from hsn.datasets import made
+from hsn.data import made
 from hsn.images.read import read, write
-from hsn.labels.files import read_labels, write_labels
 from hsn.supervision import selected
 from hsn.supervision.selected import Preset
 
@@ -24,12 +24,12 @@ PATCHES = (0, 5, 4)  # made tissue of 64 px with whole nuclei
 
 @pytest.fixture(autouse=True)
 def quickest(monkeypatch):
-    """The quick recipe, of which only two steps an epoch are done, and few small pairs are painted."""
+    """The quick config, of which only two steps an epoch are done, and few small pairs are painted."""
     learning = replace(QUICKEST.learning, steps=2, batch=2)
-    recipe = QUICKEST.changed(
+    config = QUICKEST.changed(
         preset=TINY, synthetic=2, margin_px=8, least_believed_um2=0.0, learning=learning
     )
-    monkeypatch.setattr(selected, "quick", lambda: recipe)
+    monkeypatch.setattr(selected, "quick", lambda: config)
 
 
 @pytest.fixture
@@ -79,9 +79,9 @@ def test_from_images_to_chosen_patches_to_a_net_that_numbers_objects(run, tissue
     drawn = {f"mine/{stage}learning.png" for stage in ("", "rounds/0/", "rounds/1/")}
     assert drawn <= set(result.said["files"])
     assert all(read(path).ndim == 3 for path in result.said["files"] if path.endswith(".png"))
-    card, recipe = (json.loads(Path(f"mine/{name}.json").read_text()) for name in ("card", "recipe"))
+    card, config = (json.loads(Path(f"mine/{name}.json").read_text()) for name in ("card", "config"))
     assert (card["supervision"], card["name"]) == ("selected", "mine")
-    assert (recipe["mpp"], recipe["image_mpp"]) == (MPP, MPP)
+    assert (config["mpp"], config["image_mpp"]) == (MPP, MPP)
     (one,) = run("segment", "images/0.png", "--model", "mine", "--json").said
     assert one["objects"] == read_labels("out/instances/0.png").max()
 
@@ -113,14 +113,14 @@ def test_options_reach_the_recipe_and_images_the_rounds(run, folder, tissue, spy
     assert names(spy["images"]) == ["0.png", "1.png", "2.png", "0.png", "1.png"]
     assert names(spy["annotations"][:3]) == ["0_mask.png", "1.png", "2.png"]
     assert spy["annotations"][3:] == [None, None]
-    recipe, learning = spy["recipe"], spy["recipe"].learning
-    assert (recipe.synthetic, recipe.rounds, recipe.least_score) == (3, 2, 0.4)
-    assert (recipe.mpp, recipe.image_mpp, recipe.grow_um) == (0.5, 0.5, 0.75)
-    assert [each.name for each in recipe.taxonomies] == ["glas"]
+    config, learning = spy["config"], spy["config"].learning
+    assert (config.synthetic, config.rounds, config.least_score) == (3, 2, 0.4)
+    assert (config.mpp, config.image_mpp, config.grow_um) == (0.5, 0.5, 0.75)
+    assert [each.name for each in config.taxonomies] == ["glas"]
     assert (learning.epochs, learning.batch, learning.seed, learning.validation) == (7, 3, 5, 0.4)
     assert learning.crop_px == 64
     pixels = np.concatenate([read(path).reshape(-1, 3) for path in spy["images"]])
-    assert recipe.mean == pytest.approx(pixels.mean(axis=0))
+    assert config.mean == pytest.approx(pixels.mean(axis=0))
     run("fit", "more", "--selected", folder, "--rounds", "0", "--out", "mine", *QUICK)
     assert len(spy["images"]) == 3
 
@@ -128,17 +128,17 @@ def test_options_reach_the_recipe_and_images_the_rounds(run, folder, tissue, spy
 @pytest.mark.parametrize(
     ("net", "width", "outputs"), [("unet", 4, 3), ("fullnet", 3, 3), ("maskrcnn", 8, None)]
 )
-def test_every_net_fits_its_recipe(run, folder, spy, net, width, outputs):
+def test_every_net_fits_its_config(run, folder, spy, net, width, outputs):
     run("fit", "--selected", folder, "--net", net, "--out", "mine", "--mpp", "0.25", "--width", width)
-    assert selected.segment(spy["net"], read(folder / "patches/0.png"), spy["recipe"]).instances.shape == (
+    assert selected.segment(spy["net"], read(folder / "patches/0.png"), spy["config"]).instances.shape == (
         64,
         64,
     )
     if outputs:
-        assert spy["net"].output_shape[-1] == len(spy["recipe"].classes) == outputs
+        assert spy["net"].output_shape[-1] == len(spy["config"].classes) == outputs
     else:
-        assert spy["recipe"].detector.width == width
-    assert spy["recipe"].least_score == (0.65 if outputs else 0.4)
+        assert spy["config"].detector.width == width
+    assert spy["config"].least_score == (0.65 if outputs else 0.4)
 
 
 def table(folder, *images):

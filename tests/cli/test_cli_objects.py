@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hsn.labels.files import write_labels
+from hsn.annotations.label_files import write_labels
 
 TRUE = {"a": [[1, 1, 1, 0, 2]], "b": [[5, 5, 0, 0, 0]], "c": [[0, 0, 0, 0, 0]]}
 FOUND = {"a": [[1, 1, 1, 0, 0]], "b": [[3, 3, 0, 4, 0]], "c": [[0, 0, 0, 0, 0]]}

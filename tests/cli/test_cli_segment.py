@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 import hsn
+from hsn.annotations.label_files import read_labels
 from hsn.cli.files import distinct_names
 from hsn.images.read import read, write
-from hsn.labels.files import read_labels
 from hsn.taxonomies import NUCLEI
 from hsn.types import Segmentation
 
@@ -79,7 +79,7 @@ def test_people_get_a_line_an_image_and_no_area_without_a_scale(run, model, imag
 
 
 def bad_images(folder, rng):
-    """The bad input that people really have, with words that its refusal must say."""
+    """The bad input that people really have, with words that its error must say."""
     pixels = rng.integers(0, 256, (40, 56, 3), np.uint8)
     (folder / "text.png").write_text("not an image")
     (folder / "empty.png").touch()
@@ -144,7 +144,7 @@ def test_what_fits_no_image_is_one_sentence_without_a_traceback(run, model, imag
 def test_a_net_with_other_classes_than_its_card_is_refused(run, model, images, tmp_path):
     folder = tmp_path / "mixed"
     folder.mkdir()
-    for name in ("net.keras", "recipe.json"):
+    for name in ("net.keras", "config.json"):
         (folder / name).write_bytes((model / name).read_bytes())
     card = json.loads((model / "card.json").read_text())
     card |= {"classes": ["G.O", "T"], "thresholds": [0.5, 0.5]}

@@ -82,12 +82,11 @@ def test_a_refusal_is_one_sentence_and_exit_code_2():
 def test_what_is_no_refusal_is_not_hidden(monkeypatch):
     from typer.testing import CliRunner
 
-    from hsn import weights
     from hsn.cli import app
 
     def broken():
         raise ValueError("a fault of hsn itself")
 
-    monkeypatch.setattr(weights, "available", broken)
+    monkeypatch.setattr("hsn.models.available", broken)
     result = CliRunner().invoke(app, ["weights", "list"])
     assert isinstance(result.exception, ValueError)

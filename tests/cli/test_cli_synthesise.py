@@ -1,4 +1,4 @@
-"""`hsn synthesise`: files in, files out; the training itself is tested elsewhere."""
+"""`hsn synthesize`: files in, files out; the training itself is tested elsewhere."""
 
 from importlib import import_module
 from pathlib import Path
@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hsn.annotations.label_files import write_labels
+from hsn.extras.singan.synthesis import Pairs, Progress
 from hsn.images.read import read, write
-from hsn.labels.files import write_labels
-from hsn.supervision.selected.synthesise import Pairs, Progress
 
 
 @pytest.fixture
@@ -34,12 +34,12 @@ def spy(monkeypatch):
             after(Progress(what, done, total, lambda: pairs))
         return pairs
 
-    monkeypatch.setattr(import_module("hsn.supervision.selected.synthesise"), "synthesise", paint)
+    monkeypatch.setattr(import_module("hsn.extras.singan.synthesis"), "synthesize", paint)
     return asked
 
 
 def test_a_patch_and_its_mask_become_pairs(run, patch, spy):
-    result = run("synthesise", *patch, "--n", 7, "--out", "mine", "--json")
+    result = run("synthesize", *patch, "--n", 7, "--out", "mine", "--json")
     assert result.exit_code == 0
     assert result.said == {"pairs": 2, "nuclei": 3, "covered": 0.5, "folder": "mine/pairs",
                            "preview": "mine/preview.png"}  # fmt: skip
@@ -53,19 +53,19 @@ def test_a_patch_and_its_mask_become_pairs(run, patch, spy):
 
 def test_options_reach_the_synthesis(run, patch, spy):
     options = ["--preset", "paper", "--seed", 3, "--mode", "released", "--max-overlap", 0.3]
-    assert run("synthesise", *patch, *options).stdout.startswith(
+    assert run("synthesize", *patch, *options).stdout.startswith(
         "2 pairs with 3 nuclei, 50 % of the area -> out/pairs"
     )
     assert [spy[key] for key in ("preset", "seed", "mode", "max_overlap")] == ["paper", 3, "released", 0.3]
 
 
 def test_previews_are_drawn_at_the_end_of_a_scale_and_now_and_then(run, patch, spy, monkeypatch):
-    from hsn.cli import synthesise as command
+    from hsn.cli import synthesize as command
 
     drawn = []
     monkeypatch.setattr(command._Show, "_draw", lambda self, now, title: drawn.append(title))
     monkeypatch.setattr(command, "PREVIEW_EVERY", 1)
-    run("synthesise", *patch)
+    run("synthesize", *patch)
     assert drawn == ["scale 1 of 1, 1 of 2", "scale 1 of 1, 2 of 2", "painting, 2 of 2"]
 
 
@@ -80,7 +80,7 @@ def test_previews_are_drawn_at_the_end_of_a_scale_and_now_and_then(run, patch, s
 )
 def test_wrong_files_are_refused_in_a_sentence(run, patch, change, words):
     write_labels("small.png", np.eye(9, dtype=int))
-    result = run("synthesise", *change, "--out", "mine")
+    result = run("synthesize", *change, "--out", "mine")
     assert result.exit_code == 2
     assert words in result.stderr
     assert not Path("mine").exists()
@@ -89,7 +89,7 @@ def test_wrong_files_are_refused_in_a_sentence(run, patch, change, words):
 def test_wrong_options_are_refused_before_anything_is_learned(run, patch):
     for options, words in ((["--preset", "huge"], "no such preset"), (["--n", 0], "cannot be made"),
                            (["--preset", "paper"], "not the right size")):  # fmt: skip
-        result = run("synthesise", *patch, *options, "--out", "mine")
+        result = run("synthesize", *patch, *options, "--out", "mine")
         assert result.exit_code == 2
         assert words in result.stderr
         assert not Path("mine").exists()

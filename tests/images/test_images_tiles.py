@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hsn import Refusal
+from hsn import InputError
 from hsn.images import tiles
 
 
@@ -22,7 +22,7 @@ def test_windows_reach_everywhere_and_stay_inside(size, window):
 
 def test_a_window_longer_than_the_axis_is_refused():
     with pytest.raises(
-        Refusal, match="a window must fit into the image; expected at least 224 px, received 223 px"
+        InputError, match="a window must fit into the image; expected at least 224 px, received 223 px"
     ):
         tiles.starts(223, 224)
 
@@ -38,7 +38,7 @@ def test_stitching_what_was_cut_gives_it_back(height, width, window):
 
 
 def test_windows_outside_the_image_are_refused():
-    with pytest.raises(Refusal, match=r"windows must lie inside the image; expected ends within \(2, 3\)"):
+    with pytest.raises(InputError, match=r"windows must lie inside the image; expected ends within \(2, 3\)"):
         tiles.Stitcher((2, 3), 1, [0], [2], 2)
 
 
@@ -79,5 +79,5 @@ def test_a_corner_is_the_mean_of_four():
 
 
 def test_windows_that_overlap_by_more_than_half_are_refused():
-    with pytest.raises(Refusal, match="windows may overlap by half at most"):
+    with pytest.raises(InputError, match="windows may overlap by half at most"):
         tiles.blend_neighbours(np.zeros((1, 1, 4, 4, 1)), np.ones((1, 1, 1), bool), stride=1)

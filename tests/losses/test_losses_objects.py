@@ -1,11 +1,11 @@
-"""Objects as targets: insides and contours by plain numbers; the siblings' own tests walk the rest."""
+"""Objects as targets: insides and contours by plain numbers; the methods' own tests walk the rest."""
 
 import numpy as np
 import pytest
 
-from hsn import Refusal
-from hsn.labels.borders import outline_weights
+from hsn import InputError
 from hsn.losses.objects import encode, object_loss, weights_of
+from hsn.objects.borders import outline_weights
 
 TWO = np.zeros((9, 14), int)
 TWO[2:7, 2:7], TWO[2:7, 7:12] = 4, 9
@@ -48,5 +48,5 @@ def test_a_weight_of_nothing_and_a_factor_of_the_variance(rng, outputs):
 
 
 def test_what_is_no_label_image_is_refused():
-    with pytest.raises(Refusal, match="label image"):
+    with pytest.raises(InputError, match="label image"):
         encode(TWO / 2, 3)

@@ -10,7 +10,7 @@ from keras import ops
 
 from hsn.losses.known import cross_entropy, pixel_weighted_cross_entropy
 from hsn.losses.variance import instance_variance
-from hsn.refinement.clean import number_parts
+from hsn.objects.cleaning import number_parts
 
 
 def gradient(function, x):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from hsn import Refusal
+from hsn import InputError
 from hsn.metrics import classes as m
 
 label_images = arrays.arrays(np.int32, (5, 6), elements=st.integers(0, 3))
@@ -48,7 +48,7 @@ def test_an_absent_class_weighs_nothing():
 
 @pytest.mark.parametrize("pixels", [[0, 0], [5, 1]])
 def test_counts_without_a_logarithm_are_refused(pixels):
-    with pytest.raises(Refusal, match="no inverse-log-frequency weights; expected 0, or at least 2"):
+    with pytest.raises(InputError, match="no inverse-log-frequency weights; expected 0, or at least 2"):
         m.inverse_log_frequency_weights(pixels)
 
 
@@ -161,28 +161,28 @@ def test_the_labels_outside_the_known_part_may_be_anything():
     ],
 )
 def test_labels_that_cannot_be_counted_are_refused(truth, prediction, words):
-    with pytest.raises(Refusal, match=words):
+    with pytest.raises(InputError, match=words):
         m.confusion(np.array(truth), np.array(prediction), 2)
 
 
 def test_an_unlisted_row_does_not_open_the_range_of_predictions():
-    with pytest.raises(Refusal, match="the prediction names a class"):
+    with pytest.raises(InputError, match="the prediction names a class"):
         m.confusion(np.array([0]), np.array([2]), 2, unlisted="false_alarms")
 
 
 def test_rules_by_other_names_are_refused():
-    with pytest.raises(Refusal, match="no such rule for unlisted pixels"):
+    with pytest.raises(InputError, match="no such rule for unlisted pixels"):
         m.confusion(np.array([0]), np.array([0]), 2, unlisted="drop")
-    with pytest.raises(Refusal, match="no such rule for absent classes"):
+    with pytest.raises(InputError, match="no such rule for absent classes"):
         m.mean_iou([[1]], absent="drop")
 
 
 @pytest.mark.parametrize("counts", [[1, 2], [[1, 2]], [[1, 2], [3, 4], [5, 6], [7, 8]], np.zeros((1, 0))])
 def test_what_is_no_table_of_counts_is_refused(counts):
-    with pytest.raises(Refusal, match=r"a table of counts.*hsn\.metrics\.counts\.confusion"):
+    with pytest.raises(InputError, match=r"a table of counts.*hsn\.metrics\.counts\.confusion"):
         m.iou(counts)
 
 
 def test_names_must_fit_the_counts():
-    with pytest.raises(Refusal, match="each class needs one name; expected 2 names, received 1"):
+    with pytest.raises(InputError, match="each class needs one name; expected 2 names, received 1"):
         m.class_scores([[1, 0], [0, 1]], ["one"])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.optimize import linear_sum_assignment
 
-from hsn._instances import renumber
+from hsn.instances import renumber
 from hsn.metrics.classes import confusion, dice, iou, pixel_accuracy, precision, recall
 from hsn.metrics.objects import (
     Jaccard,

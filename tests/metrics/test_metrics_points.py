@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hsn import Refusal
+from hsn import InputError
 from hsn.metrics.points import PointMatching, match_points
 
 few = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=5)
@@ -107,14 +107,14 @@ def test_ten_thousand_nuclei_take_no_time():
 
 def test_refusals():
     with pytest.raises(
-        Refusal, match=r"`truth` must be points; expected finite \(N, 2\).* received .* \(1, 3\)"
+        InputError, match=r"`truth` must be points; expected finite \(N, 2\).* received .* \(1, 3\)"
     ):
         match_points([[1, 2, 3]], [], radius_px=5)
-    with pytest.raises(Refusal, match="`found` must be points"):
+    with pytest.raises(InputError, match="`found` must be points"):
         match_points([], [[1, np.nan]], radius_px=5)
-    with pytest.raises(Refusal, match="`radius_px` must be positive; expected pixels, received 0"):
+    with pytest.raises(InputError, match="`radius_px` must be positive; expected pixels, received 0"):
         match_points([], [], radius_px=0)
     with pytest.raises(
-        Refusal, match="there is no such rule; expected 'optimal' or 'greedy', received 'best'"
+        InputError, match="there is no such rule; expected 'optimal' or 'greedy', received 'best'"
     ):
         match_points([], [], radius_px=5, rule="best")

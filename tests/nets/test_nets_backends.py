@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import pytest
 
+from hsn.models.folders import PRETRAINED
 from hsn.nets import histonet, resunet, unet
-from hsn.weights.folders import PRETRAINED
 
 PREDICT = """
 import sys, keras, numpy as np

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from hsn import Refusal
+from hsn import InputError
 from hsn.nets import histonet
 
 
@@ -85,23 +85,23 @@ def test_cells_are_scored_like_patches_of_their_own_maps(rng):
 
 @pytest.mark.parametrize("name", ["m5", "m7"])
 def test_other_heads_cannot_score_cells(name):
-    with pytest.raises(Refusal, match="this net cannot score cells"):
+    with pytest.raises(InputError, match="this net cannot score cells"):
         histonet.over_cells(histonet.FAMILY[name](3, width=0.05, input_px=None), cell_px=32, stride_px=16)
 
 
 @pytest.mark.parametrize(("cell", "stride"), [(40, 16), (32, 8), (0, 16)])
 def test_cells_that_do_not_fit_the_maps_are_refused(cell, stride):
-    with pytest.raises(Refusal, match="cells must fit the net's maps; expected multiples of 16 px"):
+    with pytest.raises(InputError, match="cells must fit the net's maps; expected multiples of 16 px"):
         histonet.over_cells(histonet.m2(3, width=0.05, input_px=None), cell_px=cell, stride_px=stride)
 
 
 @pytest.mark.parametrize("options", [{"vectoriser": "middle"}, {"vectoriser": "flatten", "input_px": None}])
 def test_an_unknown_vectoriser_is_refused(options):
-    with pytest.raises(Refusal, match="this vectoriser cannot be built"):
+    with pytest.raises(InputError, match="this vectoriser cannot be built"):
         histonet.build(((4,),), 2, **options)
 
 
 def test_normalisation_is_one_scalar_for_all_channels():
-    assert histonet.normalise(np.full((1, 1, 3), 193.09203 + 56.450138)).round(5).tolist() == [
+    assert histonet.normalize(np.full((1, 1, 3), 193.09203 + 56.450138)).round(5).tolist() == [
         [[1.0, 1.0, 1.0]]
     ]

@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 from scipy.ndimage import correlate
 
-from hsn import weights
+from hsn import models
 from hsn.nets import resnet_state, resunet
 
 
@@ -275,10 +275,10 @@ def test_weights_of_another_net_are_refused_and_change_nothing():
 
 def test_a_folder_gives_back_what_was_saved(tmp_path, rng):
     net = resunet.build(1, depth=18, width=4, sides_px=(49, 70), seed=1)
-    card = weights.Card(name="clicks", supervision="tags", classes=("nucleus",), thresholds=(0.5,), mpp=0.25,
-                        taxonomies=("nuclei",), normalisation=weights.Normalisation(mean=193, std=56))  # fmt: skip
-    weights.save(tmp_path / "clicks", net, card, {})
-    again = weights.load(tmp_path / "clicks").net
+    card = models.Card(name="clicks", supervision="tags", classes=("nucleus",), thresholds=(0.5,), mpp=0.25,
+                        taxonomies=("nuclei",), normalization=models.Normalization(mean=193, std=56))  # fmt: skip
+    models.save(tmp_path / "clicks", net, card, {})
+    again = models.load(tmp_path / "clicks").net
     image = rng.normal(size=(1, 49, 70, 3))
     assert again.output_shape == (None, 49, 70, 1)
     np.testing.assert_array_equal(logits_in(again, image), logits_in(net, image))

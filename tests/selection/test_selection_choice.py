@@ -47,11 +47,11 @@ def test_features_of_different_units_count_alike_when_standardised(rng):
     noise = 1e4 * rng.normal(size=(len(kinds), 1))
     features = np.hstack([features, noise])
     quarters = np.concatenate([quarters, np.repeat(noise[:, None], 4, axis=1)], axis=2)
-    assert (choose(features, quarters, 3, standardise=True).labels == kinds).all()
+    assert (choose(features, quarters, 3, standardize=True).labels == kinds).all()
     assert not (choose(features, quarters, 3).labels == kinds).all()
     constant = np.hstack([features, np.ones((len(kinds), 1))])
     parts = np.concatenate([quarters, np.ones((len(kinds), 4, 1))], axis=2)
-    assert (choose(constant, parts, 3, standardise=True).labels == kinds).all()
+    assert (choose(constant, parts, 3, standardize=True).labels == kinds).all()
 
 
 def test_files_and_blocks_change_nothing(rng, tmp_path, monkeypatch):

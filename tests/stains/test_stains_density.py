@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skimage.color import rgb_from_hed
 
-from hsn import Refusal
+from hsn import InputError
 from hsn.stains.density import HAEMATOXYLIN_EOSIN, completed, density, jittered, light, restained
 from hsn.stains.macenko import separate
 
@@ -68,10 +68,10 @@ def test_a_third_direction_is_at_a_right_angle_to_both():
     ],
 )
 def test_odd_stains_are_refused(stains, words):
-    with pytest.raises(Refusal, match=words):
+    with pytest.raises(InputError, match=words):
         completed(stains)
 
 
 def test_what_is_no_image_is_refused():
-    with pytest.raises(Refusal, match="must be an 8-bit RGB image"):
+    with pytest.raises(InputError, match="must be an 8-bit RGB image"):
         density(np.zeros((4, 4, 3)))

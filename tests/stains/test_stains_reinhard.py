@@ -1,4 +1,4 @@
-"""Moments and Reinhard's normalisation: moments are moved to the target's, and CIELAB is the one that all have."""
+"""Moments and Reinhard's normalization: moments are moved to the target's, and CIELAB is the one that all have."""
 
 import json
 from dataclasses import asdict
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from skimage.color import lab2rgb, rgb2lab
 
-from hsn import Refusal
+from hsn import InputError
 from hsn.stains.moments import from_lab, moments, to_lab
 from hsn.stains.references import parse, reference
 from hsn.stains.reinhard import Reinhard
@@ -35,18 +35,18 @@ def test_moments_are_means_and_deviations(ihc, space):
 
 def test_a_normalised_image_has_the_targets_moments(ihc):
     target = Reinhard((70.0, 8.0, 2.0), (8.0, 3.0, 4.0))
-    made = moments(target.normalise(ihc))
+    made = moments(target.normalize(ihc))
     np.testing.assert_allclose(made.mean, target.mean, atol=0.3)
     np.testing.assert_allclose(made.std, target.std, atol=0.3)
 
 
 def test_an_image_normalised_to_itself_stays(ihc):
-    assert np.abs(Reinhard.of([ihc]).normalise(ihc).astype(int) - ihc).max() <= 1
+    assert np.abs(Reinhard.of([ihc]).normalize(ihc).astype(int) - ihc).max() <= 1
 
 
 def test_a_flat_image_is_moved_and_not_blown_up():
     flat = np.full((5, 5, 3), 90, np.uint8)
-    made = Reinhard((70.0, 8.0, 2.0), (8.0, 3.0, 4.0)).normalise(flat)
+    made = Reinhard((70.0, 8.0, 2.0), (8.0, 3.0, 4.0)).normalize(flat)
     assert len(np.unique(made.reshape(-1, 3), axis=0)) == 1
     np.testing.assert_allclose(moments(made).mean, (70, 8, 2), atol=0.4)
 
@@ -65,12 +65,12 @@ def test_a_reference_survives_its_file(ihc, method):
 
 
 def test_a_space_that_is_none_is_refused(ihc):
-    with pytest.raises(Refusal, match="there is no such colour space here"):
+    with pytest.raises(InputError, match="there is no such colour space here"):
         moments(ihc, space="hsv")
 
 
 def test_no_images_are_refused():
-    with pytest.raises(Refusal, match="colours are measured on images"):
+    with pytest.raises(InputError, match="colours are measured on images"):
         Reinhard.of([])
 
 
@@ -78,19 +78,19 @@ def test_no_images_are_refused():
     ("mean", "std"), [((1, 2), (1, 1, 1)), ((1, 2, 3), (1, -1, 1)), ((1, 2, np.nan), (1, 1, 1))]
 )
 def test_odd_targets_are_refused(mean, std):
-    with pytest.raises(Refusal, match="Reinhard's target has moments of three channels"):
+    with pytest.raises(InputError, match="Reinhard's target has moments of three channels"):
         Reinhard(mean, std)
 
 
 @pytest.mark.parametrize("data", [{}, {"method": "reinhard"}, "reinhard", {"method": "reinhard", "mean": "abc"},
                                   {"method": "reinhard", "mean": [1, 2, 3], "std": [1, 1, 1], "g": [1]}])  # fmt: skip
 def test_odd_files_are_refused(data):
-    with pytest.raises(Refusal, match="these are no colours to bring images to"):
+    with pytest.raises(InputError, match="these are no colours to bring images to"):
         parse(data)
 
 
 def test_a_method_that_is_none_is_refused(ihc):
-    with pytest.raises(Refusal, match="there is no such normalisation of stains"):
+    with pytest.raises(InputError, match="there is no such normalization of stains"):
         reference("vahadane", [ihc])
-    with pytest.raises(Refusal, match="there is no such normalisation of stains"):
+    with pytest.raises(InputError, match="there is no such normalization of stains"):
         parse({"method": "vahadane"})

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hsn.datasets import made
+from hsn.data import made
 from hsn.nets import unet
 from hsn.supervision import masks, segment
 
@@ -36,9 +36,9 @@ def learned(out, **learning):
     numbers = replace(
         small.learning, epochs=2, steps=6, batch=2, crop_px=32, rate=5e-3, validation=(0,), **learning
     )
-    recipe = small.changed(mpp=MPP, image_mpp=MPP, margin_px=8, learning=numbers)
+    config = small.changed(mpp=MPP, image_mpp=MPP, margin_px=8, learning=numbers)
     net = unet.build(3, depth=2, width=6, batch_norm=True, seed=0)
-    history = masks.fit(net, [d.image for d in drawn], [d.instances for d in drawn], recipe, out=out)
+    history = masks.fit(net, [d.image for d in drawn], [d.instances for d in drawn], config, out=out)
     return history, net, segment(drawn[0].image, out)
 
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from hsn import segment
-from hsn.datasets import glas, multiorgan
+from hsn.data import glas, multiorgan
 from hsn.metrics.objects import aji
 from hsn.metrics.outlines import object_dice
 from hsn.metrics.table import overlaps
-from hsn.weights.card import Card
-from hsn.weights.folders import PRETRAINED
+from hsn.models.card import Card
+from hsn.models.folders import PRETRAINED
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from hsn.labels.files import read_labels
-from hsn.refinement.overlaps import Scored
+from hsn.annotations.label_files import read_labels
+from hsn.objects.overlaps import Scored
+from hsn.supervision.selected.config import quick
 from hsn.supervision.selected.pseudo import believed, label
-from hsn.supervision.selected.recipe import quick
 
 INSTANCES = np.zeros((20, 30), np.int32)
 INSTANCES[1:5, 1:5], INSTANCES[8:12, 8:12], INSTANCES[14:16, 20:22], INSTANCES[0:10, 15:30] = 1, 2, 3, 4
@@ -29,7 +29,7 @@ class System:
         return SimpleNamespace(scored=SCORED)
 
 
-def recipe(**changes):
+def config(**changes):
     return quick().changed(
         mpp=0.5, least_score=0.5, least_believed_um2=2.0, most_believed_um2=20.0, **changes
     )
@@ -42,16 +42,16 @@ def patches():
 
 def test_doubts_about_score_and_size_are_unknown():
     """At 0.5 um/px the limits are 8 and 80 px."""
-    instances, known = believed(SCORED, recipe())
+    instances, known = believed(SCORED, config())
     np.testing.assert_array_equal(instances, INSTANCES == 1)
     np.testing.assert_array_equal(known, INSTANCES <= 1)
-    instances, known = believed(SCORED, recipe().changed(least_believed_um2=0.0, most_believed_um2=None))
+    instances, known = believed(SCORED, config().changed(least_believed_um2=0.0, most_believed_um2=None))
     assert instances.max() == 3
     np.testing.assert_array_equal(known, INSTANCES != 2)
 
 
 def test_files_say_what_is_taken_for_annotation(patches, tmp_path):
-    made = label(System(), patches, recipe(), tmp_path)
+    made = label(System(), patches, config(), tmp_path)
     assert len(made) == 3
     for name, (instances, known) in zip("abc", made, strict=True):
         assert (instances.dtype, known.dtype) == (np.int32, bool)
@@ -68,10 +68,10 @@ def test_files_say_what_is_taken_for_annotation(patches, tmp_path):
 def test_an_image_that_is_done_is_not_looked_at_again(patches, tmp_path):
     first = System(dies_at=2)
     with pytest.raises(InterruptedError):
-        label(first, patches, recipe(), tmp_path)
+        label(first, patches, config(), tmp_path)
     assert not (tmp_path / "summary.json").exists()
     second = System()
-    made = label(second, patches, recipe(), tmp_path)
+    made = label(second, patches, config(), tmp_path)
     assert (len(first.seen), len(second.seen)) == (2, 1)
     assert len(made) == 3
     assert json.loads((tmp_path / "summary.json").read_text())["seen"] == 12
@@ -79,6 +79,6 @@ def test_an_image_that_is_done_is_not_looked_at_again(patches, tmp_path):
 
 def test_where_nothing_is_seen_all_is_background(patches, tmp_path):
     nothing = Scored(np.zeros((20, 30), np.int32), np.zeros(0, np.float32))
-    instances, known = believed(nothing, recipe())
+    instances, known = believed(nothing, config())
     assert not instances.any()
     assert known.all()

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from hsn import Refusal
+from hsn import InputError
 from hsn.images.read import read
 from hsn.supervision.tags.adjust import adjust, glass, infer, subtract
 from hsn.taxonomies import ADP_FUNC, ADP_MORPH, GLAS
@@ -46,7 +46,7 @@ def test_a_single_class_has_no_competitor():
 
 
 def test_an_unknown_way_to_subtract_is_refused():
-    with pytest.raises(Refusal, match="'order_free' or 'sequential', received 'both'"):
+    with pytest.raises(InputError, match="'order_free' or 'sequential', received 'both'"):
         subtract(np.zeros(2), how="both")
 
 
@@ -100,5 +100,5 @@ def test_other_is_where_nothing_speaks_and_where_outside_classes_do():
 
 
 def test_maps_of_another_size_are_refused():
-    with pytest.raises(Refusal, match=r"expected shape \(4, 4, 2\), received \(4, 5, 2\)"):
+    with pytest.raises(InputError, match=r"expected shape \(4, 4, 2\), received \(4, 5, 2\)"):
         infer(np.zeros((4, 5, 2)), np.zeros((4, 4, 3), np.uint8), GLAS)

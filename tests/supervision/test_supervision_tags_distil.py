@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hsn import Refusal
+from hsn import InputError
 from hsn.nets import histonet, unet
 from hsn.supervision import tags
 from hsn.supervision.tags import distil
@@ -25,29 +25,29 @@ def square(rng, shape=(64, 80)):
 
 
 def teacher():
-    recipe = tags.Recipe(
+    config = tags.Config(
         classes=SEEN.names, thresholds=(0, 0), taxonomies=(SEEN,), window_px=32, features="activation_4", mean=150,
         std=50, mpp=1.0, image_mpp=1.0,
     )  # fmt: skip
-    return histonet.m4(2, width=0.1, input_px=None, seed=0), recipe
+    return histonet.m4(2, width=0.1, input_px=None, seed=0), config
 
 
 def test_a_student_learns_what_the_masks_show(tmp_path, rng):
     pairs = [square(rng) for _ in range(4)]
-    recipe = distil.student_recipe(teacher()[1], window_px=64)
+    config = distil.student_config(teacher()[1], window_px=64)
     student = unet.build(2, depth=2, width=6, batch_norm=True, seed=0)
     numbers = distil.Distillation(epochs=4, steps=12, batch=4, tile_px=32, highest_rate=1e-2)
     history = distil.distil(
         student,
         [i for i, _ in pairs],
         [m for _, m in pairs],
-        recipe,
+        config,
         numbers,
         validation=pairs[:1],
         out=tmp_path,
     )
     assert history.epochs[history.best]["validation_miou"] > 0.9
-    assert distil.score(student, recipe, [square(rng)]) > 0.9
+    assert distil.score(student, config, [square(rng)]) > 0.9
 
 
 def test_pseudo_labels_do_not_depend_on_how_the_image_is_held(rng):
@@ -72,5 +72,5 @@ def test_strength_favours_a_class(ihc, monkeypatch):
 
 
 def test_images_without_masks_are_refused(tmp_path):
-    with pytest.raises(Refusal, match="each image needs its pseudo-mask"):
+    with pytest.raises(InputError, match="each image needs its pseudo-mask"):
         distil.distil(None, [1, 2], [1], None, None, validation=[], out=tmp_path)

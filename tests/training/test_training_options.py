@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from hsn import Refusal
-from hsn.training.learner import Plan, computing_in, learn
-from hsn.training.rates import cosine
+from hsn import InputError
+from hsn.training.loop import Plan, computing_in, learn
+from hsn.training.schedules import cosine
 
 
 def net():
@@ -73,7 +73,7 @@ def test_the_last_layer_stays_exact():
 
 
 def test_a_precision_that_does_not_exist_is_refused(tmp_path):
-    with pytest.raises(Refusal, match="this precision does not exist"):
+    with pytest.raises(InputError, match="this precision does not exist"):
         run(tmp_path, precision="float8")
 
 

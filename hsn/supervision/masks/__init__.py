@@ -1,16 +1,16 @@
 """Masks: an annotator outlines every object, and a net learns to tell them apart (FullNet + varCE, two U-Nets)."""
 
-from .fit import fit
-from .learning import Learning
-from .loss import loss
-from .recipe import TERNARY, Recipe, fullnet, small, unet
-from .segment import objects, segment
-from .targets import targets
+from .config import TERNARY, Config, fullnet, small, unet
+from .inference import objects, segment
+from .losses import loss
+from .target_maps import targets
+from .train_config import TrainConfig
+from .training import fit
 
 __all__ = [
     "TERNARY",
-    "Learning",
-    "Recipe",
+    "Config",
+    "TrainConfig",
     "fit",
     "fullnet",
     "loss",

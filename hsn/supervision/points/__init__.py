@@ -1,15 +1,15 @@
 """Points: an annotator clicks on some nuclei, and a net learns to segment all of them (Qu et al., TMI 2020)."""
 
-from .fit import fit
-from .loss import loss
-from .recipe import Learning, Recipe, published, quick, radius_of
-from .segment import objects, segment
-from .targets import Given, targets
+from .config import Config, TrainConfig, published, quick, radius_of
+from .inference import objects, segment
+from .losses import loss
+from .target_maps import Given, targets
+from .training import fit
 
 __all__ = [
+    "Config",
     "Given",
-    "Learning",
-    "Recipe",
+    "TrainConfig",
     "fit",
     "loss",
     "objects",

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from ...evidence.tiled import normalised
+from ...prediction.tiling import normalize
 from ...training.augment import draw, draw_warp
-from ...training.order import batch_of
-from .detect import click_targets
-from .targets import decode
+from ...training.sampling import batch_of
+from .detection import click_targets
+from .target_maps import decode
 
-BLACK_BACKGROUND = 4  # both labels say background; see `hsn.supervision.points.targets.encode`
+BLACK_BACKGROUND = 4  # both labels say background; see `hsn.supervision.points.target_maps.encode`
 
 
 class Crops:
@@ -18,7 +18,7 @@ class Crops:
     ----------
     fields : list of Field
         Images that are learned from, at least in part.
-    recipe : Recipe
+    config : Config
     batch : int
         Crops a batch.
     taught : callable
@@ -29,25 +29,25 @@ class Crops:
         Whether a crop is black where it shows more than the image, instead of mirrored.
     """
 
-    def __init__(self, fields, recipe, *, batch, taught, bend_px=0.0, blacken=False):
-        self._fields, self._recipe, self._batch = fields, recipe, batch
+    def __init__(self, fields, config, *, batch, taught, bend_px=0.0, blacken=False):
+        self._fields, self._config, self._batch = fields, config, batch
         self._taught, self._bend_px, self._blacken = taught, bend_px, blacken
 
     @property
     def steps(self):
         """Batches an epoch."""
         pixels = sum(field.held.size - field.held.sum() for field in self._fields)
-        return self._recipe.learning.steps or -(-pixels // (self._batch * self._recipe.learning.crop_px**2))
+        return self._config.learning.steps or -(-pixels // (self._batch * self._config.learning.crop_px**2))
 
     def batch(self, epoch, step):
         """Pixels (B, px, px, 3), targets and weights (B, px, px, ...)."""
-        seed = self._recipe.learning.seed
+        seed = self._config.learning.seed
         chosen, rng = batch_of(len(self._fields), self._batch, seed=seed, epoch=epoch, step=step)
         drawn = [self._crop(rng, self._fields[k]) for k in chosen]
         return tuple(np.stack(x) for x in zip(*drawn, strict=True))
 
     def _crop(self, rng, field):
-        numbers = self._recipe.learning
+        numbers = self._config.learning
         warp = draw_warp(
             rng,
             field.held.shape,
@@ -71,7 +71,7 @@ class Crops:
         pixels = color.paint(warp.image(field.image))
         if self._blacken:
             pixels = np.where(_shown(field, warp)[..., None], pixels, 0)
-        return normalised(pixels, self._recipe.mean, self._recipe.std), *self._taught(field, warp)
+        return normalize(pixels, self._config.mean, self._config.std), *self._taught(field, warp)
 
 
 def _shown(field, warp):
@@ -79,22 +79,22 @@ def _shown(field, warp):
     return warp.labels(np.ones(field.held.shape, np.uint8)) > 0
 
 
-def detection_crops(fields, recipe):
+def detection_crops(fields, config):
     """Crops that teach a detector: bumps on clicks, and background where it is known."""
 
     def taught(field, warp):
         side = warp.bend.shape[1:]
         background = None if field.background is None else warp.labels(field.background.astype(np.uint8)) > 0
-        target, weight = click_targets(warp.points(field.clicks), side, recipe, background=background)
+        target, weight = click_targets(warp.points(field.clicks), side, config, background=background)
         # Nothing is known outside of the image, nor in what is held out.
         return target, weight * warp.labels((~field.held).astype(np.float32))
 
-    return Crops(fields, recipe, batch=recipe.learning.detection_batch, taught=taught)
+    return Crops(fields, config, batch=config.learning.detection_batch, taught=taught)
 
 
-def segmentation_crops(fields, recipe):
+def segmentation_crops(fields, config):
     """Crops that teach a segmenter: the two coarse labels."""
-    blacken = recipe.learning.rim == "background"
+    blacken = config.learning.rim == "background"
 
     def taught(field, warp):
         codes = warp.labels(np.where(field.held, 0, field.codes))
@@ -102,5 +102,5 @@ def segmentation_crops(fields, recipe):
             codes = np.where(_shown(field, warp), codes, BLACK_BACKGROUND)
         return decode(codes)
 
-    return Crops(fields, recipe, batch=recipe.learning.segmentation_batch, taught=taught,
-                 bend_px=recipe.learning.bend_px, blacken=blacken)  # fmt: skip
+    return Crops(fields, config, batch=config.learning.segmentation_batch, taught=taught,
+                 bend_px=config.learning.bend_px, blacken=blacken)  # fmt: skip

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ..._refuse import as_image, refuse
-from ...evidence.tiled import at_scale
+from ...annotations import points as point_files
+from ...annotations.colors import resize_labels
+from ...checks import as_image
+from ...errors import refuse
 from ...images.read import read
-from ...labels import points as point_files
-from ...labels.colors import resize_labels
-from ...training.held_out import hold_out
-from .targets import Given, encode
+from ...prediction.tiling import rescale
+from ...training.splits import train_val_split
+from .target_maps import Given, encode
 
 FEWEST_IMAGES = 4  # of fewer, patches are held out
 GRID = 4  # such images are cut into so many rows and columns of patches
@@ -41,10 +42,10 @@ class Field:
     found : float32 (M, 2) or None
         What a detector found.
     codes : uint8 (h, w) or None
-        Coarse labels; see `hsn.supervision.points.targets.encode`.
+        Coarse labels; see `hsn.supervision.points.target_maps.encode`.
     """
 
-    def __init__(self, name, image, given, recipe):
+    def __init__(self, name, image, given, config):
         image = as_image(image) if isinstance(image, np.ndarray) else read(image)
         given = given if isinstance(given, Given) else Given(given)
         clicks = given.points
@@ -52,7 +53,7 @@ class Field:
             clicks = point_files.read(clicks, image.shape[:2])
         clicks = point_files.as_points(clicks, image.shape[:2], name=f"points of image {name}")
         self.name, self.shape = name, image.shape[:2]
-        self.image = at_scale(image, recipe.image_mpp, recipe.mpp)
+        self.image = rescale(image, config.image_mpp, config.mpp)
         self._factor = np.divide(self.image.shape[:2], self.shape).astype(np.float32)
         self.clicks = (clicks + 0.5) * self._factor - 0.5
         self.held = np.zeros(self.image.shape[:2], bool)
@@ -84,14 +85,14 @@ class Field:
         return codes
 
 
-def fields_of(images, annotations, recipe):
+def fields_of(images, annotations, config):
     """Fields of all images, with what validates marked.
 
     Parameters
     ----------
     images : sequence of uint8 arrays (H, W, 3), or of paths
     annotations : sequence of float arrays (N, 2), of paths, or of Given
-    recipe : Recipe
+    config : Config
 
     Returns
     -------
@@ -99,19 +100,19 @@ def fields_of(images, annotations, recipe):
 
     Raises
     ------
-    Refusal
+    InputError
         If images and clicks do not belong together, or nothing is left to learn or validate on.
     """
     if len(images) != len(annotations):
         refuse("images and points must belong together", expected=f"points for {len(images)} images",
                received=len(annotations), remedy="give the points of each image, in the same order")  # fmt: skip
-    fields = [Field(name, image, given, recipe)
+    fields = [Field(name, image, given, config)
               for name, image, given in zip(_names(images), images, annotations, strict=True)]  # fmt: skip
-    numbers = recipe.learning
+    numbers = config.learning
     if isinstance(numbers.validation, float) and len(fields) < FEWEST_IMAGES:
         _hold_patches_out(fields, numbers)
     else:
-        for k in hold_out(len(fields), numbers.validation, seed=numbers.seed)[1]:
+        for k in train_val_split(len(fields), numbers.validation, seed=numbers.seed)[1]:
             fields[k].held[:] = True
     if not any(len(clicks_in(field, ~field.held)) for field in fields):
         refuse("there is no click to learn from", expected="some on the images that do not validate", received="none",
@@ -151,7 +152,7 @@ def _hold_patches_out(fields, numbers):
         refuse("there are too few clicks to learn from some and judge by others", received=len(patches),
                expected=f"clicks in 2 or more of {GRID} x {GRID} patches of an image",
                remedy="click nuclei all over the image")  # fmt: skip
-    for k in hold_out(len(patches), numbers.validation, seed=numbers.seed)[1]:
+    for k in train_val_split(len(patches), numbers.validation, seed=numbers.seed)[1]:
         field, patch = patches[k]
         field.held[patch] = True
 

@@ -1,11 +1,11 @@
 """Selected: an annotator outlines all objects of a few chosen patches, and a net learns to tell them all (Lou 2022)."""
 
-from .fit import fit
-from .loss import loss
-from .recipe import Recipe, published, quick
-from .segment import segment
-from .synthesis_presets import Preset
-from .synthesise import synthesise
-from .targets import targets
+from ...extras.singan.presets import Preset
+from ...extras.singan.synthesis import synthesize
+from .config import Config, published, quick
+from .inference import segment
+from .losses import loss
+from .target_maps import targets
+from .training import fit
 
-__all__ = ["Preset", "Recipe", "fit", "loss", "published", "quick", "segment", "synthesise", "targets"]
+__all__ = ["Config", "Preset", "fit", "loss", "published", "quick", "segment", "synthesize", "targets"]

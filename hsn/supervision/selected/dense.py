@@ -8,26 +8,27 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..._refuse import as_image, refuse
-from ...evidence import objects as told
-from ...evidence import tiled
+from ...checks import as_image
+from ...errors import refuse
+from ...extras.maskrcnn import MaskRCNN
+from ...extras.maskrcnn.whole import Report
 from ...nets import reach
-from ...nets.maskrcnn import MaskRCNN
-from ...nets.maskrcnn.whole import Report
-from ...refinement.overlaps import score_objects
+from ...objects import labeling as told
+from ...objects.overlaps import score_objects
+from ...prediction import tiling as tiled
 from ...training.augment import SYMMETRIES
-from .loss import loss
-from .targets import taught
+from .losses import loss
+from .target_maps import taught
 
 
 class Dense:
-    """A net with outputs background, inside and contour that can learn and find; see `hsn.training.objects`.
+    """A net with outputs background, inside and contour that can learn and find; see `hsn.training.object_training`.
 
     Parameters
     ----------
     net : keras.Model
-        (N, H, W, 3) normalised pixels -> (N, H, W, 3) probabilities, for instance of `hsn.nets.unet`.
-    recipe : Recipe
+        (N, H, W, 3) normalize pixels -> (N, H, W, 3) probabilities, for instance of `hsn.nets.unet`.
+    config : Config
 
     Attributes
     ----------
@@ -35,20 +36,20 @@ class Dense:
         The net; it is what the loop trains.
     """
 
-    def __init__(self, net, recipe):
+    def __init__(self, net, config):
         outputs = net.output_shape[-1] if len(net.outputs) == 1 else f"{len(net.outputs)} maps"
-        if outputs != len(recipe.classes):
-            refuse("the net does not see what the recipe says", expected=f"outputs {', '.join(recipe.classes)}",
-                   received=outputs, remedy="build it with 3 outputs, or give the recipe a `detector`")  # fmt: skip
+        if outputs != len(config.classes):
+            refuse("the net does not see what the config says", expected=f"outputs {', '.join(config.classes)}",
+                   received=outputs, remedy="build it with 3 outputs, or give the config a `detector`")  # fmt: skip
         self.net = self.teaching = net
-        self.recipe, self._loss = recipe, loss(recipe)
+        self.config, self._loss = config, loss(config)
 
     def loss(self, target, prediction, weight, image):
-        """See `hsn.supervision.selected.loss`."""
+        """See `hsn.supervision.selected.losses`."""
         return self._loss(target, prediction, weight, image)
 
     def examples(self, images, instances, known, rng):
-        """What a step learns from: normalised pixels, targets, and weights that are 0 where nothing is known.
+        """What a step learns from: normalize pixels, targets, and weights that are 0 where nothing is known.
 
         Parameters
         ----------
@@ -63,23 +64,23 @@ class Dense:
         -------
         float32 arrays, shapes (N, px, px, 3), (N, px, px, 4), (N, px, px)
         """
-        made = [taught(*each, self.recipe) for each in zip(instances, known, strict=True)]
+        made = [taught(*each, self.config) for each in zip(instances, known, strict=True)]
         target, weight = (np.stack(side) for side in zip(*made, strict=True))
-        return tiled.normalised(images, self.recipe.mean, self.recipe.std), target, weight
+        return tiled.normalize(images, self.config.mean, self.config.std), target, weight
 
     def maps(self, image):
         """Probabilities over an image at the net's scale, float32 (H, W, 3)."""
-        recipe = self.recipe
-        margin_px, step_px = reach.reach_of(self.net, recipe.margin_px)
+        config = self.config
+        margin_px, step_px = reach.reach_of(self.net, config.margin_px)
         return tiled.maps_of(
             self.net,
             as_image(image),
-            mean=recipe.mean,
-            std=recipe.std,
-            tile_px=recipe.tile_px,
+            mean=config.mean,
+            std=config.std,
+            tile_px=config.tile_px,
             margin_px=margin_px,
             step_px=step_px,
-            views=SYMMETRIES if recipe.views == 8 else (),
+            views=SYMMETRIES if config.views == 8 else (),
         )
 
     def segment(self, image):
@@ -91,17 +92,17 @@ class Dense:
             `scored.instances` and `scored.scores`; `said` is empty, there is no limit to reach.
         """
         maps = self.maps(image)
-        instances = objects(maps, self.recipe, mpp=self.recipe.mpp)
+        instances = objects(maps, self.config, mpp=self.config.mpp)
         return Report(score_objects(instances, told.object_evidence(maps)), ())
 
 
-def objects(maps, recipe, *, mpp):
+def objects(maps, config, *, mpp):
     """Tell objects in the probabilities of a dense net.
 
     Parameters
     ----------
     maps : float array, shape (H, W, 3)
-    recipe : Recipe
+    config : Config
     mpp : float
         Micrometres per pixel of `maps`.
 
@@ -112,24 +113,24 @@ def objects(maps, recipe, *, mpp):
 
     Examples
     --------
-    >>> from hsn.supervision.selected.recipe import quick
+    >>> from hsn.supervision.selected.config import quick
     >>> maps = np.eye(3)[[[0, 2, 1, 1, 2, 0]]]
     >>> objects(maps, quick().changed(least_um2=0.0), mpp=0.25).tolist()
     [[0, 1, 1, 1, 1, 0]]
     """
     return told.objects(
         maps,
-        inside=recipe.inside,
-        separate=recipe.separate,
-        grow_px=round(recipe.grow_um / mpp, 3),  # a rest of rounding would cost a whole pixel
-        waist_px=recipe.waist_um / mpp,
-        least_px=recipe.least_um2 / mpp**2,
-        fill=recipe.fill,
+        inside=config.inside,
+        separate=config.separate,
+        grow_px=round(config.grow_um / mpp, 3),  # a rest of rounding would cost a whole pixel
+        waist_px=config.waist_um / mpp,
+        least_px=config.least_um2 / mpp**2,
+        fill=config.fill,
     )
 
 
-def system_of(net, recipe):
-    """The system that a recipe's net learns and finds in: `Dense`, or Mask R-CNN where the recipe has a detector."""
-    if recipe.detector is None:
-        return Dense(net, recipe)
-    return MaskRCNN(net, replace(recipe.detector, mean=recipe.mean, std=recipe.std))
+def system_of(net, config):
+    """The system that a config's net learns and finds in: `Dense`, or Mask R-CNN where the config has a detector."""
+    if config.detector is None:
+        return Dense(net, config)
+    return MaskRCNN(net, replace(config.detector, mean=config.mean, std=config.std))

@@ -4,26 +4,26 @@ import warnings
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ..._refuse import Refusal
-from ...evidence.tiled import at_scale
+from ...annotations.colors import resize_labels
+from ...annotations.label_files import read_labels
+from ...errors import InputError
+from ...extras.singan.folder import PAIRS
+from ...extras.singan.synthesis import check, synthesize
 from ...images.read import read
-from ...labels.colors import resize_labels
-from ...labels.files import read_labels
-from ...labels.layouts import nuclei_of
-from .synthesis_folder import PAIRS
-from .synthesise import check, synthesise
+from ...objects.layouts import nuclei_of
+from ...prediction.tiling import rescale
 
 
-def paint(patches, recipe, folder):
-    """Paint each patch anew, as often as the recipe says; what is painted is not painted again.
+def paint(patches, config, folder):
+    """Paint each patch anew, as often as the config says; what is painted is not painted again.
 
     Parameters
     ----------
     patches : sequence of Patch
         Annotated. One without a whole nucleus is left out, with a warning.
-    recipe : Recipe
+    config : Config
     folder : path
-        For one folder a patch; see `hsn.supervision.selected.synthesise`.
+        For one folder a patch; see `hsn.extras.singan.synthesis`.
 
     Returns
     -------
@@ -32,16 +32,16 @@ def paint(patches, recipe, folder):
 
     Raises
     ------
-    Refusal
+    InputError
         If a patch has not the size that a synthesis wants, before the first is painted.
     """
-    fit = [patch for patch in patches if recipe.synthetic and _has_nuclei(patch)]
+    fit = [patch for patch in patches if config.synthetic and _has_nuclei(patch)]
     for patch in fit:
-        check(*patch.original, recipe.preset)
+        check(*patch.original, config.preset)
     pairs = []
     for patch in fit:
-        for image, instances in _painted(patch, recipe, folder / patch.name):
-            image = at_scale(image, recipe.image_mpp, recipe.mpp)
+        for image, instances in _painted(patch, config, folder / patch.name):
+            image = rescale(image, config.image_mpp, config.mpp)
             pairs.append((image, resize_labels(instances, image.shape[:2])))
     return pairs
 
@@ -49,26 +49,26 @@ def paint(patches, recipe, folder):
 def _has_nuclei(patch):
     try:
         nuclei_of(patch.original[1])
-    except Refusal as refusal:
-        warnings.warn(f"patch {patch.name} is not painted anew: {refusal}", stacklevel=2)
+    except InputError as error:
+        warnings.warn(f"patch {patch.name} is not painted anew: {error}", stacklevel=2)
         return False
     return True
 
 
-def _painted(patch, recipe, folder):
+def _painted(patch, config, folder):
     """The pairs of a patch, as they came: read, if all are there."""
-    names = [f"{number:03d}.png" for number in range(recipe.synthetic)]
+    names = [f"{number:03d}.png" for number in range(config.synthetic)]
     places = [(folder / PAIRS / "images" / name, folder / PAIRS / "labels" / name) for name in names]
     if not all(path.exists() for pair in places for path in pair):
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns) as progress:
-            synthesise(
+            synthesize(
                 *patch.original,
                 out=folder,
-                preset=recipe.preset,
-                count=recipe.synthetic,
-                seed=recipe.learning.seed,
-                max_overlap=recipe.max_overlap,
+                preset=config.preset,
+                count=config.synthetic,
+                seed=config.learning.seed,
+                max_overlap=config.max_overlap,
                 after=_Show(progress, patch.name),
             )
     return [(read(image), read_labels(labels)) for image, labels in places]

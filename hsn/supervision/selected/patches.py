@@ -4,13 +4,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ..._instances import renumber
-from ..._refuse import as_image, refuse
-from ...evidence.tiled import at_scale
+from ...annotations.colors import resize_labels
+from ...annotations.mask_files import read as read_instances
+from ...checks import as_image
+from ...errors import refuse
 from ...images.read import read
-from ...labels.colors import resize_labels
-from ...labels.mask_files import read as read_instances
-from ...training.held_out import hold_out
+from ...instances import renumber
+from ...prediction.tiling import rescale
+from ...training.splits import train_val_split
 
 
 class Patch:
@@ -30,11 +31,11 @@ class Patch:
         Whether the patch is not learned from, and validates.
     """
 
-    def __init__(self, number, image, instances, recipe):
+    def __init__(self, number, image, instances, config):
         path = None if isinstance(image, np.ndarray) else Path(image)
         self.name = f"{number:04d}" if path is None else f"{number:04d}-{path.stem}"
         image = as_image(image) if path is None else read(path)
-        self.image = at_scale(image, recipe.image_mpp, recipe.mpp)
+        self.image = rescale(image, config.image_mpp, config.mpp)
         self.original = self.instances = self.known = None
         self.judges = False
         if instances is not None:
@@ -56,14 +57,14 @@ class Patch:
         return resize_labels(labels, self.image.shape[:2])
 
 
-def patches_of(images, annotations, recipe):
+def patches_of(images, annotations, config):
     """Patches of all images, with those that validate marked.
 
     Parameters
     ----------
     images : sequence of uint8 arrays (H, W, 3), or of paths
     annotations : sequence of int arrays (H, W), of paths, or of None
-    recipe : Recipe
+    config : Config
 
     Returns
     -------
@@ -71,22 +72,22 @@ def patches_of(images, annotations, recipe):
 
     Raises
     ------
-    Refusal
+    InputError
         If images and annotations do not belong together, or nothing is left to learn or validate on.
     """
     if len(images) != len(annotations):
         refuse("images and masks must belong together", expected=f"a mask or None for {len(images)} images",
                received=len(annotations), remedy="give one entry per image, in the same order")  # fmt: skip
-    patches = [Patch(number, *each, recipe)
+    patches = [Patch(number, *each, config)
                for number, each in enumerate(zip(images, annotations, strict=True))]  # fmt: skip
     annotated = [number for number, patch in enumerate(patches) if patch.instances is not None]
-    numbers = recipe.learning
+    numbers = config.learning
     wanted = numbers.validation
     if not isinstance(wanted, (int, float)):
         if not set(wanted) <= set(annotated):
             refuse("only annotated images can validate", expected=f"some of {annotated}", received=tuple(wanted),
-                   remedy="mend `validation` in the recipe")  # fmt: skip
+                   remedy="mend `validation` in the config")  # fmt: skip
         wanted = [annotated.index(number) for number in wanted]
-    for k in hold_out(len(annotated), wanted, seed=numbers.seed)[1]:
+    for k in train_val_split(len(annotated), wanted, seed=numbers.seed)[1]:
         patches[annotated[k]].judges = True
     return patches

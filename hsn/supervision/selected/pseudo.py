@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from rich.progress import track
 
-from ..._files import replacing
-from ...labels.files import read_labels, write_labels
-from ...refinement.overlaps import pseudo_labels
+from ...annotations.label_files import read_labels, write_labels
+from ...files import atomic_write
+from ...objects.overlaps import pseudo_labels
 
 SUMMARY = "summary.json"
 KNOWN = 255  # in files of what is known
@@ -36,16 +36,16 @@ class Pseudo(NamedTuple):
     known: np.ndarray
 
 
-def label(system, patches, recipe, folder):
+def label(system, patches, config, folder):
     """Take what a system finds in images for annotation, as far as it is sure.
 
     Parameters
     ----------
     system : object
-        A system in the sense of `hsn.training.objects`.
+        A system in the sense of `hsn.training.object_training`.
     patches : sequence of Patch
         Images that nobody annotated.
-    recipe : Recipe
+    config : Config
     folder : path
         For `labels/NAME.png`, `known/NAME.png`, `told/NAME.json` of each image, and `summary.json`. Images of which
         the last is there are not looked at again.
@@ -61,7 +61,7 @@ def label(system, patches, recipe, folder):
         places = [folder / kind / f"{patch.name}.png" for kind in ("labels", "known")]
         if not record.exists():
             scored = system.segment(patch.image).scored
-            pseudo = believed(scored, recipe)
+            pseudo = believed(scored, config)
             counts = {"seen": len(scored.scores), "believed": int(pseudo.instances.max(initial=0))}
             for path, pixels in zip(places, (pseudo.instances, KNOWN * pseudo.known), strict=True):
                 write_labels(path, pixels)
@@ -73,26 +73,26 @@ def label(system, patches, recipe, folder):
     return made
 
 
-def believed(scored, recipe):
-    """Those of some scored objects, at the net's scale, that a recipe believes.
+def believed(scored, config):
+    """Those of some scored objects, at the net's scale, that a config believes.
 
     Examples
     --------
-    >>> from hsn.refinement.overlaps import Scored
-    >>> from hsn.supervision.selected.recipe import quick
+    >>> from hsn.objects.overlaps import Scored
+    >>> from hsn.supervision.selected.config import quick
     >>> scored = Scored(np.array([[1, 1, 0, 2, 2, 3]]), np.array([0.9, 0.4, 0.8]))
-    >>> recipe = quick().changed(mpp=1.0, least_score=0.5, least_believed_um2=2.0)
-    >>> instances, known = believed(scored, recipe)
+    >>> config = quick().changed(mpp=1.0, least_score=0.5, least_believed_um2=2.0)
+    >>> instances, known = believed(scored, config)
     >>> instances.tolist(), known.astype(int).tolist()
     ([[1, 1, 0, 0, 0, 0]], [[1, 1, 1, 0, 0, 0]])
     """
-    most_um2 = np.inf if recipe.most_believed_um2 is None else recipe.most_believed_um2
+    most_um2 = np.inf if config.most_believed_um2 is None else config.most_believed_um2
     return Pseudo(
         *pseudo_labels(
             scored,
-            least_score=recipe.least_score,
-            least_px=recipe.least_believed_um2 / recipe.mpp**2,
-            most_px=most_um2 / recipe.mpp**2,
+            least_score=config.least_score,
+            least_px=config.least_believed_um2 / config.mpp**2,
+            most_px=most_um2 / config.mpp**2,
         )
     )
 
@@ -113,5 +113,5 @@ def summary(rows):
 
 
 def _write(path, data):
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")

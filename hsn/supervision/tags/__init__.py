@@ -1,16 +1,16 @@
 """Tags: an annotator names the tissues in a patch, and a net learns where they are (after HistoSegNet)."""
 
-from .fit import fit
-from .loss import loss
-from .recipe import Learning, Recipe, Refinement
-from .segment import Stages, all_stages, segment, stages
-from .targets import targets
+from .config import Config, Refinement, TrainConfig
+from .inference import Stages, all_stages, segment, stages
+from .losses import loss
+from .target_maps import targets
+from .training import fit
 
 __all__ = [
-    "Learning",
-    "Recipe",
+    "Config",
     "Refinement",
     "Stages",
+    "TrainConfig",
     "all_stages",
     "fit",
     "loss",

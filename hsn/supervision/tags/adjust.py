@@ -18,7 +18,8 @@ Source: HistoSegNet (Chan et al., ICCV 2019), "inter-HTT adjustments", and its r
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from ..._refuse import as_image, refuse
+from ...checks import as_image
+from ...errors import refuse
 
 TRUNCATE = 4.0  # standard deviations; at sigma 2 the radius of 8 px that SciPy's default gives
 
@@ -66,7 +67,7 @@ def infer(evidence, image, taxonomy, *, also=None):
 
     Raises
     ------
-    Refusal
+    InputError
         If the shapes do not belong together.
 
     Examples
@@ -112,7 +113,7 @@ def subtract(values, *, how="order_free", keep=()):
 
     Raises
     ------
-    Refusal
+    InputError
         If `how` is none of these.
 
     Examples

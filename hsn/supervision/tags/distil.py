@@ -16,18 +16,18 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from ..._refuse import refuse
+from ...annotations.colors import resize_labels
+from ...errors import refuse
 from ...images.read import resample
 from ...images.tiles import mirror_pad
-from ...labels.colors import resize_labels
 from ...losses.known import cross_entropy
 from ...metrics.classes import confusion, mean_iou
 from ...training.augment import draw
-from ...training.learner import Plan, learn
-from ...training.rates import cosine
-from .look import refined
-from .recipe import Recipe
-from .segment import evidence_of, segment
+from ...training.loop import Plan, learn
+from ...training.schedules import cosine
+from .config import Config
+from .inference import evidence_of, segment
+from .stages_of_view import refined
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Distillation:
     zoom : float
         Tiles are cut at 1 +- zoom of their size.
     gain, offset : float
-        Augmentation of colour, as in `Learning`.
+        Augmentation of colour, as in `TrainConfig`.
     seed : int
     """
 
@@ -72,7 +72,7 @@ def pseudo_labels(teachers, image, *, strength=(), taxonomy=None, mpp=None):
 
     Parameters
     ----------
-    teachers : sequence of (keras.Model, Recipe)
+    teachers : sequence of (keras.Model, Config)
     image : uint8 array, shape (H, W, 3)
     strength : sequence of float
         Factor on each class of the taxonomy; 1 by default.
@@ -83,11 +83,11 @@ def pseudo_labels(teachers, image, *, strength=(), taxonomy=None, mpp=None):
     -------
     int32 array, shape (H, W)
     """
-    recipe = teachers[0][1]
-    wanted = recipe.taxonomy(taxonomy)
+    config = teachers[0][1]
+    wanted = config.taxonomy(taxonomy)
     evidence = mean_evidence(teachers, image, taxonomy=taxonomy, mpp=mpp)
     evidence = np.clip(evidence * np.float32(strength or (1,) * len(wanted)), 0, 1)
-    return refined(evidence, image, recipe, wanted).argmax(axis=2).astype(np.int32)
+    return refined(evidence, image, config, wanted).argmax(axis=2).astype(np.int32)
 
 
 def mean_evidence(teachers, image, *, taxonomy=None, mpp=None):
@@ -96,18 +96,18 @@ def mean_evidence(teachers, image, *, taxonomy=None, mpp=None):
     return sum(each) / np.float32(len(teachers))
 
 
-def distil(student, images, pseudo, recipe, numbers, *, validation, out):
+def distil(student, images, pseudo, config, numbers, *, validation, out):
     """Fit a segmentation net to pseudo-masks.
 
     Parameters
     ----------
     student : keras.Model
-        (N, H, W, 3) normalised pixels -> (N, H, W, C) that sum to 1, C classes of the recipe's taxonomy.
+        (N, H, W, 3) normalize pixels -> (N, H, W, C) that sum to 1, C classes of the config's taxonomy.
     images : sequence of uint8 arrays (H, W, 3)
     pseudo : sequence of int arrays (H, W)
         From `pseudo_labels`.
-    recipe : Recipe
-        Of the student: see `student_recipe`.
+    config : Config
+        Of the student: see `student_config`.
     numbers : Distillation
     validation : sequence of (image, labels)
         Images with truth, to choose the epoch by mean IoU.
@@ -121,16 +121,16 @@ def distil(student, images, pseudo, recipe, numbers, *, validation, out):
 
     Raises
     ------
-    Refusal
+    InputError
         If there are no images, or images and pseudo-masks are not paired.
     """
     if not len(images) or len(images) != len(pseudo):
         refuse("each image needs its pseudo-mask", expected="as many of one as of the other, and at least one",
                received=f"{len(images)} and {len(pseudo)}", remedy="make one for each with pseudo_labels")  # fmt: skip
-    tiles = _Tiles(images, pseudo, recipe, numbers)
+    tiles = _Tiles(images, pseudo, config, numbers)
 
     def validate():
-        return {"validation_miou": score(student, recipe, validation)}
+        return {"validation_miou": score(student, config, validation)}
 
     plan = Plan(
         epochs=numbers.epochs,
@@ -146,10 +146,10 @@ def distil(student, images, pseudo, recipe, numbers, *, validation, out):
     return learn(student, lambda t, p, w, _: cross_entropy(t, p, w), plan, optimizer=optimizer, out=Path(out))
 
 
-def student_recipe(teacher, *, window_px):
-    """The recipe of a student: its teacher's scale, colours and taxonomy, with a class per output of its own."""
+def student_config(teacher, *, window_px):
+    """The config of a student: its teacher's scale, colours and taxonomy, with a class per output of its own."""
     taxonomy = teacher.taxonomy()
-    return Recipe(
+    return Config(
         classes=taxonomy.names,
         thresholds=(0.0,) * len(taxonomy),
         taxonomies=(taxonomy,),
@@ -165,31 +165,31 @@ def student_recipe(teacher, *, window_px):
     )
 
 
-def score(net, recipe, truths):
+def score(net, config, truths):
     """Mean IoU over (image, labels) pairs, all pixels counted together."""
-    classes = len(recipe.taxonomy())
+    classes = len(config.taxonomy())
     return mean_iou(
-        sum(confusion(labels, segment(net, image, recipe).labels, classes) for image, labels in truths)
+        sum(confusion(labels, segment(net, image, config).labels, classes) for image, labels in truths)
     )
 
 
 class _Tiles:
     """Random tiles of images at the net's scale with their pseudo-masks, drawn alike for both."""
 
-    def __init__(self, images, pseudo, recipe, numbers):
-        factor = recipe.image_mpp / recipe.mpp
+    def __init__(self, images, pseudo, config, numbers):
+        factor = config.image_mpp / config.mpp
         self._pairs = [_at_scale(i, p, factor, numbers.tile_px) for i, p in zip(images, pseudo, strict=True)]
-        self._recipe, self._numbers = recipe, numbers
+        self._config, self._numbers = config, numbers
 
     def batch(self, epoch, step):
         """Tiles (B, px, px, 3), soft targets (B, px, px, C), weights (B, px, px)."""
         rng = np.random.default_rng((self._numbers.seed, epoch, step))
         drawn = [self._tile(rng) for _ in range(self._numbers.batch)]
         pixels, labels = (np.stack(x) for x in zip(*drawn, strict=True))
-        classes = len(self._recipe.taxonomy())
+        classes = len(self._config.taxonomy())
         soft = self._numbers.softness
         target = np.eye(classes, dtype=np.float32)[labels] * (1 - soft) + soft / classes
-        return (pixels - self._recipe.mean) / self._recipe.std, target, np.ones(labels.shape, np.float32)
+        return (pixels - self._config.mean) / self._config.std, target, np.ones(labels.shape, np.float32)
 
     def _tile(self, rng):
         numbers = self._numbers

@@ -11,12 +11,12 @@ are 224 and 168 at the net's scale.
 import numpy as np
 
 from ...images import tiles
-from .look import Seen, Stages, always, refined, seer_of, wanted_outputs, with_inferred
+from .stages_of_view import Seen, Stages, always, refined, seer_of, wanted_outputs, with_inferred
 
 OVERLAP = 0.25  # of a window's side
 
 
-def overlapped(net, image, recipe, taxonomies, *, scale=1):
+def overlapped(net, image, config, taxonomies, *, scale=1):
     """Stages of an image at the net's scale, from overlapping windows.
 
     Parameters
@@ -24,7 +24,7 @@ def overlapped(net, image, recipe, taxonomies, *, scale=1):
     net : keras.Model
     image : uint8 array, shape (h, w, 3)
         At the net's scale; any size, mirrored up to whole windows.
-    recipe : Recipe
+    config : Config
     taxonomies : sequence of Taxonomy
     scale : float
         Must be 1 (within a hundredth): who calls has brought the image to the net's scale.
@@ -34,13 +34,13 @@ def overlapped(net, image, recipe, taxonomies, *, scale=1):
     Stages
         One per taxonomy.
     """
-    window = recipe.window_px
+    window = config.window_px
     stride = round(window * (1 - OVERLAP))
     starts = [tiles.grid(side, window, stride) for side in image.shape[:2]]
     short = [s[-1] + window - side for s, side in zip(starts, image.shape[:2], strict=True)]
     padded = tiles.mirror_pad(image, [(0, rest) for rest in short])
     for taxonomy in taxonomies:
-        look = _Rows(net, padded, recipe, taxonomy, starts[1])
+        look = _Rows(net, padded, config, taxonomy, starts[1])
         cam, adjusted, marginals = (
             np.zeros((*padded.shape[:2], len(taxonomy)), np.float32) for _ in range(3)
         )
@@ -63,7 +63,7 @@ def overlapped(net, image, recipe, taxonomies, *, scale=1):
                           slice(core[1].start - left, core[1].stop - left))  # fmt: skip
                 cam[core] = own.cam[c][inside]
                 adjusted[core] = blended[c][inside]
-                marginals[core] = refined(blended[c], piece, recipe, taxonomy)[inside]
+                marginals[core] = refined(blended[c], piece, config, taxonomy)[inside]
             rows = rows[-2:]
         h, w = image.shape[:2]
         yield Stages(image, cam[:h, :w], adjusted[:h, :w], marginals[:h, :w],
@@ -93,19 +93,19 @@ class _Row:
 class _Rows:
     """Rows of windows of one image, made when they are asked for."""
 
-    def __init__(self, net, image, recipe, taxonomy, columns):
-        self._seer = seer_of(net, recipe)
-        self._image, self._recipe, self._taxonomy, self._columns = image, recipe, taxonomy, columns
-        self._keep = wanted_outputs(recipe, [taxonomy])
-        self._always = always(recipe, [taxonomy])
+    def __init__(self, net, image, config, taxonomy, columns):
+        self._seer = seer_of(net, config)
+        self._image, self._config, self._taxonomy, self._columns = image, config, taxonomy, columns
+        self._keep = wanted_outputs(config, [taxonomy])
+        self._always = always(config, [taxonomy])
 
     def row(self, start):
         """The row of windows that begins at `start`."""
-        windows = tiles.cut(self._image, [start], self._columns, self._recipe.window_px)
+        windows = tiles.cut(self._image, [start], self._columns, self._config.window_px)
         maps, scores = self._seer.look(windows, always=self._always)
         cams, adjusted, in_order = [], [], []
         for one, score, window in zip(maps, scores, windows, strict=True):
-            seen = Seen(one[..., self._keep], score, self._keep, window, self._recipe)
+            seen = Seen(one[..., self._keep], score, self._keep, window, self._config)
             cam, ordered = seen.in_order(self._taxonomy)
             cams.append(cam)
             adjusted.append(seen.adjusted(self._taxonomy).clip(0, 1))

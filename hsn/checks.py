@@ -1,0 +1,170 @@
+"""Validators: one line at the call, one wording everywhere."""
+
+from collections.abc import Collection, Sized
+from typing import Any
+
+import numpy as np
+
+from .errors import InputError
+
+MIN_SIDE_PX = 16  # a smaller image holds nothing that can be segmented
+
+
+def as_image(image: Any, name: str = "image") -> np.ndarray:
+    """Return `image` unchanged if it is uint8 (H, W, 3) with at least one pixel.
+
+    Raises
+    ------
+    InputError
+        "image-dtype" otherwise.
+
+    Examples
+    --------
+    >>> as_image(np.zeros((2, 3, 3), np.uint8)).shape
+    (2, 3, 3)
+    """
+    image = np.asarray(image)
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
+        raise InputError(
+            "image-dtype",
+            f"`{name}` must be an 8-bit RGB image, uint8 (height, width, 3), with at least one pixel",
+            got=f"{image.dtype} {image.shape}",
+            hint="read files with hsn.read, which converts what can be converted",
+        )
+    return image
+
+
+def as_segmentable(image: Any, *, max_pixels: int) -> np.ndarray:
+    """Return `image` unchanged if its size can be segmented at once.
+
+    Raises
+    ------
+    InputError
+        "image-dtype", "image-too-small" or "image-too-large".
+
+    Examples
+    --------
+    >>> as_segmentable(np.zeros((16, 20, 3), np.uint8), max_pixels=1000).shape
+    (16, 20, 3)
+    """
+    image = as_image(image)
+    height, width = image.shape[:2]
+    if min(height, width) < MIN_SIDE_PX:
+        raise InputError(
+            "image-too-small",
+            f"the image must be at least {MIN_SIDE_PX} x {MIN_SIDE_PX} pixels",
+            got=f"{height} x {width}",
+            hint="give a larger piece of the slide",
+        )
+    if height * width > max_pixels:
+        raise InputError(
+            "image-too-large",
+            f"the image must have at most {max_pixels:,} pixels for this net",
+            got=f"{height} x {width}",
+            hint="cut it into pieces, or shrink it and give its new `mpp`",
+        )
+    return image
+
+
+def as_mpp(mpp: float) -> float:
+    """Return `mpp`, micrometers per pixel, if it is a positive number.
+
+    Raises
+    ------
+    InputError
+        "mpp-positive" otherwise.
+
+    Examples
+    --------
+    >>> as_mpp(0.25)
+    0.25
+    """
+    return positive("mpp", mpp, hint="read it from the slide's properties, in micrometers per pixel")
+
+
+def positive(name: str, value: Any, *, hint: str = "give a number above 0") -> Any:
+    """Return `value` if it is a finite number above 0.
+
+    Raises
+    ------
+    InputError
+        "<name>-positive", with hyphens for underscores.
+
+    Examples
+    --------
+    >>> positive("sigma_px", 2)
+    2
+    """
+    if not (value > 0 and np.isfinite(value)):
+        raise InputError(
+            f"{name.replace('_', '-')}-positive", f"`{name}` must be above 0", got=value, hint=hint
+        )
+    return value
+
+
+def one_of(name: str, value: Any, allowed: Collection, *, hint: str | None = None) -> Any:
+    """Return `value` if it is one of `allowed`.
+
+    Raises
+    ------
+    InputError
+        "<name>-unknown", with hyphens for underscores.
+
+    Examples
+    --------
+    >>> one_of("subtraction", "order_free", ("order_free", "sequential"))
+    'order_free'
+    """
+    if value not in allowed:
+        names = ", ".join(map(str, allowed))
+        raise InputError(
+            f"{name.replace('_', '-')}-unknown",
+            f"`{name}` must be one of {names}",
+            got=repr(value),
+            hint=hint or "choose one of these",
+        )
+    return value
+
+
+def same_length(name: str, values: Sized, other_name: str, others: Sized) -> None:
+    """Raise unless two sequences that belong together have the same length.
+
+    Raises
+    ------
+    InputError
+        "length-mismatch".
+
+    Examples
+    --------
+    >>> same_length("images", [1, 2], "masks", [3, 4])
+    """
+    if len(values) != len(others):
+        raise InputError(
+            "length-mismatch",
+            f"`{other_name}` must have one entry for each of the {len(values)} `{name}`",
+            got=len(others),
+            hint=f"give the {other_name} in the order of the {name}",
+        )
+
+
+def same_shape(
+    name: str, shape: tuple[int, ...], other_name: str, other: tuple[int, ...], *, hint: str | None = None
+) -> None:
+    """Raise unless two arrays have the same height and width.
+
+    Raises
+    ------
+    InputError
+        "shape-mismatch".
+
+    Examples
+    --------
+    >>> same_shape("image", (2, 3), "mask", (2, 3))
+    """
+    if tuple(shape[:2]) != tuple(other[:2]):
+        raise InputError(
+            "shape-mismatch",
+            f"`{other_name}` must have the height and width of `{name}`, {tuple(shape[:2])}",
+            got=tuple(other[:2]),
+            hint=hint or "check that the files are paired correctly",
+        )

@@ -1,0 +1,56 @@
+"""Errors that a user can act on.
+
+``InputError`` is the only error that hsn raises for bad input. The command line prints it as one line and leaves with
+exit code 2.
+"""
+
+from typing import NoReturn
+
+
+class InputError(ValueError):
+    """An input that hsn cannot use. Its message is one sentence: what must be, what was got, one hint.
+
+    Parameters
+    ----------
+    code : str
+        Stable name of the error, in lower case with hyphens: "image-dtype". Programs and tests match it.
+    must : str
+        What must hold, as the start of a sentence: "`image` must be uint8 (H, W, 3)".
+    got : object
+        What was given instead.
+    hint : str
+        What the user can do.
+
+    Attributes
+    ----------
+    code, hint : str
+
+    Examples
+    --------
+    >>> error = InputError("mpp-positive", "`mpp` must be above 0", got=-1, hint="read it from the slide's properties")
+    >>> print(error)
+    `mpp` must be above 0; got -1; read it from the slide's properties.
+    >>> error.code
+    'mpp-positive'
+    """
+
+    def __init__(self, code: str, must: str, *, got: object, hint: str) -> None:
+        super().__init__(f"{must}; got {got}; {hint}.")
+        self.code = code
+        self.hint = hint
+
+    def __reduce__(self):
+        return _rebuild, (self.code, self.hint, str(self))
+
+
+def _rebuild(code: str, hint: str, message: str) -> InputError:
+    """Make an error from its parts: what pickle calls."""
+    error = InputError.__new__(InputError)
+    ValueError.__init__(error, message)
+    error.code, error.hint = code, hint
+    return error
+
+
+def refuse(what: str, *, expected: object, received: object, remedy: str) -> NoReturn:
+    """Raise an `InputError` in the wording of the first edition. New code raises `InputError` itself."""
+    raise _rebuild("input", remedy, f"{what}; expected {expected}, received {received}; {remedy}.")

@@ -1,0 +1,146 @@
+"""Files of truth: whole numbers and exact colours survive, everything else is refused in words."""
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+
+from hsn import InputError
+from hsn.annotations.label_files import read_color_mask, read_labels, write_labels
+from hsn.images.read import write
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".tiff", ".PNG"])
+@pytest.mark.parametrize("largest", [1, 255, 256, 65535])
+def test_labels_survive_a_file(tmp_path, rng, suffix, largest):
+    labels = rng.integers(0, largest + 1, (17, 23))
+    labels[0, 0] = largest
+    write_labels(tmp_path / f"a{suffix}", labels)
+    np.testing.assert_array_equal(read_labels(tmp_path / f"a{suffix}"), labels)
+    assert read_labels(tmp_path / f"a{suffix}").dtype == np.int32
+
+
+def test_seventy_thousand_objects_survive_a_tiff(tmp_path):
+    labels = np.arange(70_000).reshape(280, 250)
+    write_labels(tmp_path / "a.tif", labels)
+    np.testing.assert_array_equal(read_labels(tmp_path / "a.tif"), labels)
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "a.tif"), labels)
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.uint32])
+def test_thirty_two_bits_of_other_programs_are_read(tmp_path, dtype):
+    labels = np.array([[0, 1], [65536, 2**31 - 1]])
+    tifffile.imwrite(tmp_path / "a.tif", labels.astype(dtype))
+    np.testing.assert_array_equal(read_labels(tmp_path / "a.tif"), labels)
+
+
+def test_numbers_beyond_labels_are_refused(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.array([[2**31]], np.uint32))
+    with pytest.raises(
+        InputError, match="holds larger numbers than labels have; expected at most 2147483647"
+    ):
+        read_labels(tmp_path / "a.tif")
+
+
+def test_bmp_holds_labels_up_to_255(tmp_path):
+    write_labels(tmp_path / "a.bmp", np.array([[0, 255]]))
+    assert read_labels(tmp_path / "a.bmp").tolist() == [[0, 255]]
+
+
+def test_a_mask_is_written_as_0_and_1(tmp_path):
+    write_labels(tmp_path / "a.bmp", np.array([[False, True]]))
+    assert read_labels(tmp_path / "a.bmp").tolist() == [[0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "words"),
+    [
+        ("a.bmp", [[256]], "expected 0 to 255, received 0 to 256; write a .png"),
+        ("a.png", [[65536]], "expected 0 to 65535, received 0 to 65536; write a .tif"),
+        ("a.bmp", [[65536]], "expected 0 to 255, received 0 to 65536; write a .tif"),
+        ("a.tif", [[2**31]], "expected 0 to 2147483647, received 0 to 2147483648; number objects from 1"),
+        ("a.png", [[-1, 3]], "received -1 to 3; number objects from 1"),
+        ("a.jpg", [[1]], r"names no format that keeps labels; expected .*received .jpg"),
+        ("a", [[1]], "received no suffix; write a .png"),
+        ("a.png", [[0.5]], "only a label image can be written"),
+        ("a.png", [1, 2], "only a label image can be written"),
+    ],
+)
+def test_what_does_not_fit_is_refused_and_nothing_is_left(tmp_path, name, labels, words):
+    with pytest.raises(InputError, match=words):
+        write_labels(tmp_path / name, np.array(labels))
+    assert not list(tmp_path.iterdir())
+
+
+def test_ids_stored_in_three_equal_channels_are_read(tmp_path):
+    ids = np.array([[0, 7], [9, 255]], np.uint8)
+    cv2.imwrite(str(tmp_path / "a.bmp"), np.repeat(ids[..., None], 3, axis=2))
+    np.testing.assert_array_equal(read_labels(tmp_path / "a.bmp"), ids)
+
+
+def test_colours_are_not_taken_for_labels(tmp_path):
+    write(tmp_path / "a.png", np.array([[[0, 0, 128]]], np.uint8))
+    with pytest.raises(InputError, match=r"holds colours, not labels.*read_color_mask"):
+        read_labels(tmp_path / "a.png")
+
+
+def test_fractions_are_not_taken_for_labels(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.tif"), np.array([[0.5]], np.float32))
+    with pytest.raises(InputError, match="holds no labels; expected whole numbers, received float32"):
+        read_labels(tmp_path / "a.tif")
+
+
+def test_colour_masks_are_read_red_first(tmp_path):
+    write(tmp_path / "a.png", np.array([[[1, 2, 3]]], np.uint8))
+    assert read_color_mask(tmp_path / "a.png").tolist() == [[[1, 2, 3]]]
+
+
+def test_transparency_is_kept(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), np.array([[[3, 2, 1, 9]]], np.uint8))
+    assert read_color_mask(tmp_path / "a.png").tolist() == [[[1, 2, 3, 9]]]
+
+
+def test_a_grey_file_is_a_mask_of_greys(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), np.array([[255, 97]], np.uint8))
+    assert read_color_mask(tmp_path / "a.png").tolist() == [[[255] * 3, [97] * 3]]
+
+
+def test_a_jpeg_is_no_colour_mask_whatever_its_name(tmp_path):
+    (tmp_path / "a.png").write_bytes(cv2.imencode(".jpg", np.zeros((8, 8, 3), np.uint8))[1].tobytes())
+    with pytest.raises(InputError, match="keeps colours exactly, received JPEG; export the mask as PNG"):
+        read_color_mask(tmp_path / "a.png")
+
+
+def test_sixteen_bits_are_no_colour_mask(tmp_path):
+    write_labels(tmp_path / "a.png", np.array([[300]]))
+    with pytest.raises(InputError, match="is no colour mask; expected 8 bits a channel, received uint16"):
+        read_color_mask(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("reader", [read_labels, read_color_mask])
+@pytest.mark.parametrize("content", [b"", b"not an image", b"\x89PNG\r\n\x1a\n" + bytes(40)])
+def test_damaged_files_are_refused(tmp_path, reader, content, capfd):
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(InputError, match=rf"cannot be read as an image.*received {len(content)} bytes"):
+        reader(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("reader", [read_labels, read_color_mask])
+def test_a_missing_file_is_refused(tmp_path, reader):
+    with pytest.raises(InputError, match=r"cannot be read; expected an image file.*check the path"):
+        reader(tmp_path / "none.png")
+
+
+def test_a_picture_that_claims_to_be_huge_is_refused(tmp_path, capfd):
+    """A PNG header of 100000 x 100000 in 60 bytes: OpenCV's own limit must end as a sentence."""
+    import struct
+    import zlib
+
+    def chunk(kind, body):
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 100000, 100000, 8, 0, 0, 0, 0))
+    bomb = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    (tmp_path / "a.png").write_bytes(bomb)
+    with pytest.raises(InputError, match="moderate size"):
+        read_labels(tmp_path / "a.png")

@@ -1,0 +1,110 @@
+"""Files of masks: pairs by name in the layouts that people have; whatever is alone is named."""
+
+import struct
+import zipfile
+
+import numpy as np
+import pytest
+
+from hsn import InputError
+from hsn.annotations.label_files import write_labels
+from hsn.annotations.mask_files import is_raster, pair, read
+
+IDS = np.array([[0, 3, 3], [0, 0, 9]])
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("train_1.bmp", "train_1_anno.bmp", "train_2.bmp", "train_2_anno.bmp"),
+        ("images/train_1.tif", "labels/train_1.png", "images/train_2.tif", "labels/train_2.png"),
+        ("images/train_1.png", "gt/train_1_anno.png", "images/train_2.png", "gt/train_2_anno.png"),
+        ("Tissue/train_1.tif", "Annotations/train_1.xml", "Tissue/train_2.tif", "Annotations/train_2.xml"),
+        ("train_1.jpg", "train_1.zip", "train_2.jpg", "train_2.roi"),
+        ("train_1.png", "train_1-mask.png", "train_2.png", "train_2 label.tif"),
+        ("tissue images/train_1.tif", "label masks modify/train_1.tif", "tissue images/train_2.tif",
+         "label masks modify/train_2.tif"),
+    ],
+)  # fmt: skip
+def test_known_layouts_are_paired(tmp_path, touch, names):
+    touch(*names)
+    pairs = pair(tmp_path)
+    assert [path.stem for path in pairs.images] == ["train_1", "train_2"]
+    assert [str(path.relative_to(tmp_path)) for path in pairs.annotations] == [names[1], names[3]]
+    assert pairs.alone == ()
+
+
+def test_every_file_that_is_alone_is_named(tmp_path, touch):
+    touch(
+        "a.png",
+        "a_mask.png",
+        "b.png",
+        "c_mask.png",
+        "d.png",
+        "d_mask.png",
+        "d_label.tif",
+        ".hidden.png",
+        "x.txt",
+    )
+    pairs = pair(tmp_path)
+    assert [path.name for path in pairs.images] == ["a.png"]
+    assert {path.name: why for path, why in pairs.alone} == {
+        "b.png": "has no mask of its name",
+        "c_mask.png": "has no image of its name",
+        **dict.fromkeys(("d.png", "d_label.tif", "d_mask.png"), "1 images and 2 masks have this name"),
+    }
+
+
+def test_a_label_image_counts_before_outlines(tmp_path, touch):
+    touch("images/a.png", "xml/a.xml", "labels/a.png", "images/b.png", "xml/b.xml", "images/c.png")
+    touch("labels/c.png", "rois/c.zip", "rois/c.roi")
+    pairs = pair(tmp_path)
+    assert [str(path.relative_to(tmp_path)) for path in pairs.annotations] == [
+        "labels/a.png", "xml/b.xml", "labels/c.png"]  # fmt: skip
+    assert {path.name for path in pairs.spare} == {"a.xml", "c.zip", "c.roi"}
+    assert pairs.alone == ()
+
+
+def test_a_folder_without_pairs_is_refused_and_says_why(tmp_path, touch):
+    with pytest.raises(InputError, match=r"holds no image with its mask; .* received no images"):
+        pair(tmp_path)
+    touch("a.png", "b_mask.png")
+    with pytest.raises(
+        InputError, match=r"a.png has no mask of its name; b_mask.png has no image of its name"
+    ):
+        pair(tmp_path)
+
+
+def test_ids_are_read_as_they_are_and_binary_masks_in_parts(tmp_path):
+    write_labels(tmp_path / "ids.png", IDS)
+    assert read(tmp_path / "ids.png", (2, 3)).tolist() == IDS.tolist()
+    write_labels(tmp_path / "binary.png", np.where(IDS > 0, 255, 0))
+    assert read(tmp_path / "binary.png", (2, 3)).tolist() == [[0, 1, 1], [0, 0, 1]]
+    write_labels(tmp_path / "apart.png", np.array([[255, 0, 255]]))
+    assert read(tmp_path / "apart.png", None).tolist() == [[1, 0, 2]]
+    write_labels(tmp_path / "nothing.png", np.zeros((2, 3), int))
+    assert read(tmp_path / "nothing.png", (2, 3)).max() == 0
+
+
+def test_outlines_need_the_size_of_their_image(tmp_path):
+    (tmp_path / "a.xml").write_text(
+        "<Annotations><Annotation><Regions><Region><Vertices>"
+        + "".join(f'<Vertex X="{x}" Y="{y}"/>' for x, y in ((1, 1), (4, 1), (4, 3), (1, 3)))
+        + "</Vertices></Region></Regions></Annotation></Annotations>"
+    )
+    assert read(tmp_path / "a.xml", (5, 6)).sum() > 4
+    header = bytearray(64)
+    header[:4] = b"Iout"
+    struct.pack_into(">HBxhhhh", header, 4, 227, 1, 1, 1, 3, 4)  # a rectangle: rows 1-2, columns 1-3
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("one.roi", bytes(header))
+    assert read(tmp_path / "a.zip", (5, 6)).sum() == 6
+    assert not is_raster(tmp_path / "a.zip")
+
+
+def test_a_mask_of_another_size_is_refused(tmp_path):
+    write_labels(tmp_path / "ids.png", IDS)
+    with pytest.raises(
+        InputError, match=r"is not of the size of its image; expected \(4, 3\), received \(2, 3\)"
+    ):
+        read(tmp_path / "ids.png", (4, 3))

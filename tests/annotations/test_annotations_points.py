@@ -1,0 +1,190 @@
+"""Points: every form that they come in, what is wrong with them in words."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hsn import InputError
+from hsn.annotations.label_files import write_labels
+from hsn.annotations.points import as_points, pixels, read, write
+from hsn.images.read import write as write_image
+
+SHAPE = (40, 60)
+POINTS = [[1, 50.5], [30, 2]]  # row, col
+
+quarters = st.integers(0, 4 * 39).map(lambda k: k / 4)
+clicks = st.lists(st.tuples(quarters, quarters), max_size=8)
+
+
+def saved(folder, name, text):
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", "x,y\n50.5,1\n2,30\n"),
+        ("a.csv", "\ufeffX,Y\r\n50.5,1\r\n2,30\r\n"),
+        ("a.csv", "50.5,1\n\n2,30"),
+        ("a.csv", "row,col\n1,50.5\n30,2\n"),
+        ("a.csv", "label,y,area,x\nA,1,9,50.5\nB,30,9,2\n"),
+        ("a.csv", " ,Area,X,Y\n1,0,50.5,1\n2,0,2,30\n"),
+        ("a.csv", "x;y\n50,5;1\n2;30\n"),
+        ("a.tsv", "x\ty\n50.5\t1\n2\t30\n"),
+        ("a.txt", "Centroid X px\tCentroid Y px\n50.5\t1\n2\t30\n"),
+    ],
+)
+def test_tables_are_read_by_their_headings(tmp_path, name, text):
+    assert read(saved(tmp_path, name, text), SHAPE).tolist() == POINTS
+
+
+MULTI = {"type": "MultiPoint", "coordinates": [[51, 1.5], [2.5, 30.5]]}
+ONE, OTHER = ({"type": "Point", "coordinates": place} for place in MULTI["coordinates"])
+
+
+def feature(geometry, name=None):
+    properties = {"classification": {"name": name, "color": [1, 2, 3]}} if name else {}
+    return {"type": "Feature", "geometry": geometry, "properties": properties}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        MULTI,
+        feature(MULTI),
+        {"type": "FeatureCollection", "features": [feature(ONE), feature(OTHER, "B")]},
+        [feature(ONE), feature(OTHER)],
+        {"type": "GeometryCollection", "geometries": [ONE, OTHER]},
+        {"type": "FeatureCollection", "features": [feature({"type": "Point", "coordinates": [*p, 0]}) for p in
+                                                   MULTI["coordinates"]]},
+    ],
+)  # fmt: skip
+def test_geojson_is_read_in_each_of_its_forms(tmp_path, data):
+    assert read(saved(tmp_path, "a.geojson", json.dumps(data)), SHAPE).tolist() == POINTS
+
+
+def test_points_can_be_chosen_by_their_class(tmp_path):
+    data = {"type": "FeatureCollection", "features": [feature(ONE, "A"), feature(OTHER, "B"), feature(ONE)]}
+    geo = saved(tmp_path, "a.geojson", json.dumps(data))
+    table = saved(tmp_path, "a.csv", "x,y,label\n50.5,1,A\n2,30,B\n")
+    for path in (geo, table):
+        assert read(path, label="B").tolist() == POINTS[1:]
+        with pytest.raises(
+            InputError, match=r"holds no point of that class; expected one of 'A', 'B', received 'C'"
+        ):
+            read(path, label="C")
+    with pytest.raises(InputError, match="expected one of no classes"):
+        read(saved(tmp_path, "b.csv", "x,y\n1,1\n"), label="A")
+
+
+def test_marks_become_their_centroids_row_by_row(tmp_path):
+    marks = np.zeros(SHAPE, int)
+    marks[1, 50] = marks[29:32, 1:4] = 255
+    marks[34, 9] = marks[35, 10] = 7  # 8-connected: one mark
+    write_labels(tmp_path / "marks.png", marks)
+    assert read(tmp_path / "marks.png", SHAPE).tolist() == [[1, 50], [30, 2], [34.5, 9.5]]
+    write_image(tmp_path / "grey.png", np.repeat(marks.astype(np.uint8)[..., None], 3, axis=2))
+    assert len(read(tmp_path / "grey.png", SHAPE)) == 3
+
+
+def test_a_file_without_points_has_none(tmp_path):
+    write_labels(tmp_path / "none.png", np.zeros(SHAPE, int))
+    saved(tmp_path, "none.csv", "x,y\n")
+    saved(tmp_path, "empty.csv", "")
+    saved(tmp_path, "none.geojson", '{"type": "FeatureCollection", "features": []}')
+    for name in ("none.png", "none.csv", "empty.csv", "none.geojson"):
+        assert read(tmp_path / name, SHAPE).shape == (0, 2)
+
+
+@given(clicks, st.sampled_from([".csv", ".geojson"]), st.sampled_from([None, "A", 'naïve, "B"']))
+def test_what_is_written_is_read_again(tmp_path_factory, points, suffix, label):
+    path = tmp_path_factory.mktemp("points") / f"a{suffix}"
+    write(path, points, labels=None if label is None else [label] * len(points))
+    assert read(path).tolist() == as_points(points).tolist()
+    if points and label:
+        assert len(read(path, label=label)) == len(points)
+
+
+WRONG_TEXTS = [
+    ("a.csv", "x,y\n5,45\n", r"within 40 x 60 pixels, received \(45, 5\); x and y are exchanged, so turn the columns"),
+    ("a.csv", "x,y\n5,45\n59,1\n", r"received \(45, 5\); check that points and image belong together"),
+    ("a.csv", "x,y\n99,99\n98,3\n", r"received \(99, 99\) and 1 more"),
+    ("a.csv", "x,y\n1,1\n7,7\n7.2,6.9\n", r"two points in one pixel; .* received row 7, column 7 2 times"),
+    ("a.csv", "x,y\n1,one\n", r"a.csv, line 2, holds no point; expected numbers x and y, received '1,one'"),
+    ("a.csv", "x,y\n1\n", "line 2, holds no point"),
+    ("a.csv", "x,y\n1,nan\n", "must be numbers; expected finite rows"),
+    ("a.csv", "x,z\n1,1\n", "needs a column for x and one for y; .* received x, z; name the columns"),
+    ("a.txt", "Centroid X µm\tCentroid Y µm\n1\t1\n", "export in pixels, or divide by the scale"),
+    ("a.csv", 'x,y\n1,"' + "9" * 200_000, "cannot be read as a table"),
+    ("a.geojson", "{", "is no GeoJSON; expected the text that QuPath exports"),
+    ("a.geojson", "[" * 100_000, "is no GeoJSON|collections within collections"),
+    ("a.geojson", "[" * 40 + "]" * 40, "collections within collections"),
+    ("a.json", '{"type": "Polygon", "coordinates": []}', "no point; .* received 'Polygon'; read outlines as masks"),
+    ("a.json", '{"a": 1}', "holds something that is no point; expected Point or MultiPoint, received no type"),
+    ("a.json", '{"type": "Point", "coordinates": [1]}', r"point without a place; .* received \[1\]"),
+    ("a.json", '{"type": "Point", "coordinates": {"x": 1}}', "point without a place"),
+    ("a.json", '{"type": "MultiPoint", "coordinates": 3}', "is not complete; expected a list"),
+    ("a.json", '{"type": "Feature", "geometry": null}', "holds something that is no point"),
+    ("a.xlsx", "", r"is no file of points that can be read; expected .csv, .* received '.xlsx'; save points as CSV"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "text", "words"), WRONG_TEXTS)
+def test_what_is_wrong_is_said(tmp_path, name, text, words):
+    with pytest.raises(InputError, match=words):
+        read(saved(tmp_path, name, text), SHAPE)
+
+
+def test_files_that_cannot_be_read(tmp_path, monkeypatch):
+    with pytest.raises(
+        InputError, match="cannot be read; expected a text file in UTF-8, received No such file"
+    ):
+        read(tmp_path / "nowhere.csv")
+    (tmp_path / "latin.csv").write_bytes(b"x,y,label\n1,1,na\xefve\n")
+    with pytest.raises(InputError, match=r"cannot be read; .*utf-8"):
+        read(tmp_path / "latin.csv")
+    monkeypatch.setattr("hsn.annotations.points._MOST_BYTES", 3)
+    with pytest.raises(InputError, match="is too large for points; expected at most 3 bytes, received 4"):
+        read(saved(tmp_path, "big.csv", "1,1\n"))
+
+
+def test_point_images_that_are_none(tmp_path):
+    write_labels(tmp_path / "marks.png", np.ones((4, 6), int))
+    with pytest.raises(
+        InputError, match=r"no image of points; .* received 100% of it marked; exchange black and white"
+    ):
+        read(tmp_path / "marks.png")
+    with pytest.raises(
+        InputError, match=r"not of the size of its image; expected \(40, 60\), received \(4, 6\)"
+    ):
+        read(tmp_path / "marks.png", SHAPE)
+
+
+def test_writing_is_refused_in_words(tmp_path):
+    with pytest.raises(
+        InputError, match=r"names no format for points; expected .csv or .geojson, received '.txt'"
+    ):
+        write(tmp_path / "a.txt", POINTS)
+    with pytest.raises(InputError, match="each point needs its label; expected 2 labels, received 1"):
+        write(tmp_path / "a.csv", POINTS, labels=["A"])
+
+
+@pytest.mark.parametrize("points", [[1, 2], [[1, 2, 3]], [["a", "b"]]])
+def test_what_is_no_points_is_refused(points):
+    with pytest.raises(InputError, match=r"points must be pairs of numbers; expected \(N, 2\)"):
+        as_points(points)
+
+
+@pytest.mark.parametrize(("point", "inside"), [((-0.5, -0.5), True), ((39.5, 59.5), True), ((-0.6, 0), False),
+                                               ((39.6, 0), False), ((0, 59.6), False), ((0, -0.6), False)])  # fmt: skip
+def test_a_point_may_lie_on_any_part_of_a_pixel(point, inside):
+    if inside:
+        assert ((pixels([point], SHAPE) >= 0) & (pixels([point], SHAPE) < SHAPE)).all()
+    else:
+        with pytest.raises(InputError, match="lie outside of the image"):
+            as_points([point], SHAPE)

@@ -1,0 +1,150 @@
+"""Files of tags: tables, names and folders as labs have them; every gap between images and tags is named."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hsn import InputError
+from hsn.annotations.tag_files import from_folders, from_names, from_table
+
+
+def table(folder, text, **options):
+    path = folder / "tags.csv"
+    path.write_text(text, **{"encoding": "utf-8"} | options)
+    return path
+
+
+def test_a_table_is_matched_by_name_not_by_order(tmp_path):
+    tags = from_table(["x/b.png", "x/a.png"], table(tmp_path, "Patch Names,G.O,T\na.png,1,0\nb.png,,1\n"))
+    assert tags.classes == ("G.O", "T")
+    assert tags.paths == (Path("x/b.png"), Path("x/a.png"))
+    np.testing.assert_array_equal(tags.tags, np.float32([[np.nan, 1], [1, 0]]))
+    assert tags.tags.dtype == np.float32
+
+
+@pytest.mark.parametrize("row", ["a.png", "a", "x/a.png", "x/a", "w/x/a.png"])
+def test_a_row_may_leave_out_suffix_and_folders(tmp_path, row):
+    assert from_table(["w/x/a.png"], table(tmp_path, f"name,c\n{row},1\n")).tags.tolist() == [[1]]
+
+
+def test_folders_in_a_table_tell_equal_names_apart(tmp_path):
+    rows = table(tmp_path, "name,c\nx/a.png,1\ny/a.png,0\n")
+    assert from_table(["d/y/a.png", "d/x/a.png"], rows).tags.tolist() == [[0], [1]]
+
+
+def test_the_row_that_writes_more_folders_wins(tmp_path):
+    rows = table(tmp_path, "name,c\na.png,1\nx/a.png,0\n")
+    assert from_table(["x/a.png", "y/a.png"], rows).tags.tolist() == [[0], [1]]
+
+
+@pytest.mark.parametrize(
+    "text", ["name;c;d\na;1;0\n", "name\tc\td\na\t1\t0\n", "name,c,d\r\n\r\na,1.0,FALSE\r\n"]
+)
+def test_tables_of_other_programs_are_read(tmp_path, text):
+    assert from_table(["a.png"], table(tmp_path, text, encoding="utf-8-sig")).tags.tolist() == [[1, 0]]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("name,c\na.png,1\n", r"each image needs a row.*none for b\.png; add rows"),
+        ("name,c\na.png,1\nb.png,1\nz.png,0\n", r"each row of tags needs an image.*none for z\.png"),
+        ("name,c\na.png,1\na.png,0\nb,1\n", r"each image once.*'a\.png' twice"),
+        ("name,c\na.png,2\nb.png,0\n", r"row 1 \('a\.png'\) .* yes or no.*received '2'; mend"),
+        ("name,c,d\na.png,1\nb.png,0,1\n", "2 cells of 0, 1 or nothing, received 1 cells"),
+        ("name\na.png\n", "needs a heading that names each class once"),
+        ("name,c,c\na.png,1,1\n", "needs a heading that names each class once"),
+        ("name,c,\na.png,1,1\n", "needs a heading that names each class once"),
+        ("", "needs a heading that names each class once"),
+    ],
+)
+def test_tables_that_do_not_fit_are_refused(tmp_path, text, words):
+    with pytest.raises(InputError, match=words):
+        from_table(["a.png", "b.png"], table(tmp_path, text))
+
+
+def test_a_refusal_names_a_few_and_counts_the_rest(tmp_path):
+    with pytest.raises(InputError, match=r"none for 0\.png, 1\.png, 2\.png, 3\.png, 4\.png and 7 more;"):
+        from_table([f"{k}.png" for k in range(12)], table(tmp_path, "name,c\nx.png,1\n"))
+
+
+def test_two_images_of_one_row_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"speaks of one image.*several for a\.png; write the folder"):
+        from_table(["x/a.png", "y/a.png"], table(tmp_path, "name,c\na.png,1\n"))
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00", "folder"])
+def test_what_is_no_table_is_refused(tmp_path, content):
+    path = tmp_path / "tags.csv"
+    if content == "folder":
+        path.mkdir()
+    elif content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match="cannot be read as a table of tags; expected a CSV"):
+        from_table(["a.png"], path)
+
+
+@given(st.lists(st.sampled_from("01"), min_size=1, max_size=6), st.sampled_from(["", " ", ",", "_"]))
+def test_tags_in_names_come_back(digits, between):
+    path = f"folder.[0]/x-[{between.join(digits)}].png"
+    assert from_names([path], "abcdef"[: len(digits)]).tags.tolist() == [[float(d) for d in digits]]
+
+
+@pytest.mark.parametrize("name", ["x.png", "x[12].png", "x[10]y.png", "x[1  0].png", "x[].png"])
+def test_names_without_tags_are_refused(name):
+    with pytest.raises(InputError, match="each file name must end in its tags") as error:
+        from_names([name, "a[10].png"], ("c", "d"))
+    assert name in str(error.value)
+    assert "a[10]" not in str(error.value)
+
+
+def test_names_with_another_number_of_tags_are_refused():
+    with pytest.raises(
+        InputError, match=r"expected 2 digits, for c, d, received a\[101\]\.png; name the classes"
+    ):
+        from_names(["a[101].png", "b[10].png"], ("c", "d"))
+
+
+def test_a_copy_in_a_second_folder_is_a_second_tag(tmp_path):
+    for name, content in (
+        ("fat/1", b"A"),
+        ("gland/1", b"A"),
+        ("gland/2", b"A"),
+        ("fat/3", b"B"),
+        ("gland/3", b"C"),
+    ):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+    tagged = from_folders(sorted(tmp_path.glob("*/*")))
+    assert tagged.classes == ("fat", "gland")
+    found = {
+        path.relative_to(tmp_path).as_posix(): tags
+        for path, tags in zip(tagged.paths, tagged.tags.tolist(), strict=True)
+    }
+    assert found == {"fat/1": [1, 1], "fat/3": [1, 0], "gland/3": [0, 1], "gland/2": [0, 1]}
+
+
+def test_one_folder_tells_nothing_apart():
+    with pytest.raises(
+        InputError, match=r"a folder per class; expected two folders or more, received images in 'x'"
+    ):
+        from_folders(["x/a.png", "x/b.png"])
+
+
+def test_a_missing_copy_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"a\.png cannot be read"):
+        from_folders([tmp_path / "x" / "a.png", tmp_path / "y" / "a.png"])
+
+
+def test_the_real_table_of_adp(tmp_path):
+    root = Path(__file__).parents[2]
+    images = sorted((root / "img" / "01_tuning_patch").glob("made_*.png"))
+    tagged = from_table(images, root / "gt" / "01_tuning_patch" / "gt_labels.csv")
+    assert tagged.tags.shape == (3, 31)
+    assert [c for c, t in zip(tagged.classes, tagged.tags[0], strict=True) if t] == [
+        "E.M.O", "C.D.I", "C.L", "H.E", "H.Y", "A.W", "M.M", "G.O", "T",
+    ]  # fmt: skip

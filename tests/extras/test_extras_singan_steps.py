@@ -1,0 +1,104 @@
+"""Steps of an optimiser on a part of what a loss looks at, on every backend."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+from hsn.extras.singan.steps import stepper
+
+
+def line(start):
+    """A net of one weight and no offset."""
+    net = keras.Sequential([layers.Input((1,)), layers.Dense(1, use_bias=False)])
+    net.layers[0].kernel.assign([[start]])
+    return net
+
+
+def test_only_what_is_to_move_moves():
+    mine, theirs = line(2.0), line(3.0)
+
+    def loss(x):
+        return ops.stack([ops.mean(mine(x) * theirs(x)), ops.mean(mine(x))])
+
+    step = stepper(loss, moved=[mine], seen=[mine, theirs], optimizer=keras.optimizers.SGD(0.1))
+    assert step(np.ones((1, 1))) == pytest.approx([6, 2])
+    assert float(mine.layers[0].kernel[0, 0]) == pytest.approx(2 - 0.1 * (3 + 1))
+    assert float(theirs.layers[0].kernel[0, 0]) == 3
+
+
+def test_two_who_take_turns_see_each_other_move():
+    mine, theirs = line(1.0), line(1.0)
+    first = stepper(lambda x: ops.reshape(mine(x) * theirs(x), (1,)), moved=[mine], seen=[mine, theirs],
+                    optimizer=keras.optimizers.SGD(0.5))  # fmt: skip
+    second = stepper(lambda x: ops.reshape(-mine(x) * theirs(x), (1,)), moved=[theirs], seen=[mine, theirs],
+                     optimizer=keras.optimizers.SGD(0.5))  # fmt: skip
+    one = np.ones((1, 1))
+    assert first(one) == pytest.approx([1])  # mine becomes 1 - 0.5 * 1
+    assert second(one) == pytest.approx([-0.5])  # theirs becomes 1 + 0.5 * 0.5
+    assert first(one) == pytest.approx([0.625])
+    assert float(mine.layers[0].kernel[0, 0]) == pytest.approx(0.5 - 0.5 * 1.25)
+
+
+# One program a backend: both parties of an adversarial step on tiny nets, from the same weights and inputs.
+ROUNDS = """
+import sys
+import keras, numpy as np
+from keras import ops
+from hsn.extras.singan.adversarial import critic_terms, generator_terms, views
+from hsn.extras.singan.penalty import gradient_penalty
+from hsn.nets import singan
+from hsn.extras.singan.steps import stepper
+
+assert keras.backend.backend() == sys.argv[1]
+rng = np.random.default_rng(0)
+generator, judges = singan.generator(2), [singan.critic(2) for _ in range(3)]
+nets = [generator, *judges]
+for net in nets:
+    for weight in net.trainable_variables:
+        weight.assign(0.3 * rng.normal(size=weight.shape))
+critics = [lambda x, judge=judge: judge(x, training=True) for judge in judges]
+mask = np.where(rng.random((1, 14, 14, 1)) > 0.5, 1, -1)
+condition, coarser = rng.normal(size=(1, 24, 24, 4)), rng.normal(size=(1, 24, 24, 3))
+real, parts = rng.normal(size=(3, 1, 14, 14, 3)), rng.random((3, 1, 4, 4, 1))
+
+def of_critics(condition, coarser, mask, real, parts):
+    made = [ops.stop_gradient(v) for v in views(generator([condition, coarser], training=True), mask)]
+    slopes = [gradient_penalty(judge, real[k], made[k], 0.4) for k, judge in enumerate(judges)]
+    return critic_terms(critics, real, made, parts, parts, slopes)
+
+def of_generator(condition, coarser, mask, parts, image):
+    made = generator([condition, coarser], training=True)
+    return generator_terms(critics, views(made, mask), parts, made, image)
+
+adams = [keras.optimizers.Adam(1e-2, 0.5, 0.999, epsilon=1e-8) for _ in range(2)]
+first = stepper(of_critics, moved=judges, seen=nets, optimizer=adams[0])
+second = stepper(of_generator, moved=[generator], seen=nets, optimizer=adams[1])
+terms = []
+for _ in range(3):
+    terms += [*first(condition, coarser, mask, real, parts), *second(condition, coarser, mask, parts, real[0])]
+statistics = [v for v in generator.non_trainable_variables if "moving" in v.path]
+print(*terms, *(float(ops.mean(v)) for v in statistics))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_backends_take_the_same_steps(backend):
+    told = {}
+    for name in (backend, "tensorflow"):
+        if importlib.util.find_spec(name) is None:
+            pytest.skip(f"{name} is not installed")
+        environment = os.environ | {"KERAS_BACKEND": name, "JAX_PLATFORMS": "cpu"}
+        done = subprocess.run(
+            [sys.executable, "-c", ROUNDS, name], env=environment, check=False, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        told[name] = np.array(done.stdout.split(), float)
+    assert len(told[backend]) == 3 * 7 + 8
+    np.testing.assert_allclose(told[backend], told["tensorflow"], rtol=2e-2, atol=2e-3)

@@ -1,0 +1,104 @@
+"""Overlays: exact mixture, lines along borders, names where there is most room."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from hsn import InputError
+from hsn.annotations.colors import to_colors
+from hsn.reports.overlay import RELEASE_OPACITY, borders, inner_points, overlay
+from hsn.taxonomies import ADP_FUNC, GLAS
+
+label_images = arrays.arrays(
+    np.int32, arrays.array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.integers(0, 4)
+)
+
+
+@given(label_images, st.integers(0, 255))
+def test_no_veil_is_the_image_and_a_full_one_the_mask(labels, grey):
+    image = np.full((*labels.shape, 3), grey, np.uint8)
+    np.testing.assert_array_equal(overlay(image, labels, ADP_FUNC, opacity=0, outline_px=0), image)
+    np.testing.assert_array_equal(overlay(image, labels, ADP_FUNC, opacity=1), to_colors(labels, ADP_FUNC))
+
+
+def test_the_overlay_of_the_release():
+    image = np.full((1, 1, 3), 103, np.uint8)
+    mixed = overlay(image, np.array([[1]]), GLAS, opacity=RELEASE_OPACITY, outline_px=0)
+    assert mixed.tolist() == [[[26, 26, 122]]]
+
+
+def test_lines_are_full_coloured_on_both_sides_and_as_wide_as_asked(rng):
+    labels = np.zeros((20, 20), int)
+    labels[:, 10:] = 1
+    image = rng.integers(0, 256, (20, 20, 3)).astype(np.uint8)
+    painted = overlay(image, labels, GLAS, opacity=0, outline_px=2)
+    changed = (painted == to_colors(labels, GLAS)).all(axis=2)
+    assert changed[:, 8:12].all()
+    np.testing.assert_array_equal(painted[:, :8], image[:, :8])
+    np.testing.assert_array_equal(painted[:, 12:], image[:, 12:])
+
+
+def test_lines_part_touching_objects_of_one_class():
+    image, labels = np.zeros((6, 12, 3), np.uint8), np.ones((6, 12), int)
+    halves = np.repeat([[7] * 6 + [9] * 6], 6, axis=0)
+    painted = overlay(image, labels, GLAS, opacity=0, outline_px=1, instances=halves)
+    lined = (painted == GLAS.colors[1]).all(axis=2)
+    assert lined[:, 5:7].all()
+    assert not lined[:, :5].any()
+    assert not lined[:, 7:].any()
+    with pytest.raises(InputError, match="objects must cover the image that they are painted on"):
+        overlay(image, labels, GLAS, instances=halves[:3])
+
+
+def test_classes_that_are_left_show_the_image():
+    image = np.full((4, 4, 3), 9, np.uint8)
+    labels = np.eye(4, dtype=int)
+    painted = overlay(image, labels, GLAS, leave=["Other"])
+    assert (painted[labels == 0] == 9).all()
+    assert (painted[labels == 1] != 9).any()
+
+
+@given(label_images)
+def test_borders_are_where_a_neighbour_differs(labels):
+    padded = np.pad(labels, 1, mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3))
+    np.testing.assert_array_equal(borders(labels), (windows != labels[..., None, None]).any(axis=(2, 3)))
+
+
+@given(label_images)
+def test_each_name_lies_in_its_own_class(labels):
+    points = inner_points(labels)
+    assert sorted(points) == np.unique(labels).tolist()
+    for label, (row, column, radius) in points.items():
+        assert labels[row, column] == label
+        assert radius >= 0.9
+
+
+def test_the_image_itself_ends_a_class():
+    """Without that, the name of a class that fills the image would lie in a corner."""
+    row, column, radius = inner_points(np.zeros((21, 41), int))[0]
+    assert row == 10
+    assert 10 <= column <= 30
+    assert radius == pytest.approx(11, abs=0.2)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"opacity": 1.2}, "`opacity` is a share; expected 0 to 1"),
+        ({"opacity": -0.1}, "`opacity` is a share"),
+        ({"outline_px": -1}, "width in pixels; expected a whole number from 0"),
+        ({"outline_px": 1.5}, "width in pixels"),
+        ({"leave": ["Glass"]}, "no such class"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(options, words):
+    with pytest.raises(InputError, match=words):
+        overlay(np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2), int), GLAS, **options)
+
+
+def test_labels_of_another_size_are_refused():
+    with pytest.raises(InputError, match=r"must cover the image.*received \(2, 3\).*resize_labels"):
+        overlay(np.zeros((2, 2, 3), np.uint8), np.zeros((2, 3), int), GLAS)

@@ -1,0 +1,139 @@
+"""Config, targets and loss of masks: the published numbers, and what cannot be."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hsn import InputError
+from hsn.objects.contours import encode, ternary
+from hsn.stains.macenko import Macenko
+from hsn.stains.reinhard import Reinhard
+from hsn.supervision.masks import Config, TrainConfig, fullnet, loss, small, targets, unet
+from hsn.taxonomies import ADP_FUNC, GLAS
+
+
+def two_blocks():
+    instances = np.zeros((24, 24), np.int32)
+    instances[4:10, 3:9], instances[6:14, 14:20] = 1, 2
+    return instances
+
+
+def blank(instances):
+    return np.zeros((*instances.shape, 3), np.uint8)
+
+
+def test_fullnets_training_label_is_the_published_one():
+    made = targets(blank(two_blocks()), two_blocks(), fullnet())
+    assert made.target[..., :3].sum(axis=(0, 1)).tolist() == [500, 12, 64]
+    published = encode(ternary(two_blocks()) == 1)
+    np.testing.assert_array_equal(made.target[..., :3].argmax(axis=2), published)
+    assert made.target[..., 3].max() == 2
+
+
+def test_border_weights_are_the_published_ones():
+    weight = targets(blank(two_blocks()), two_blocks(), fullnet()).weight
+    assert [int(np.round(20 * weight[p])) for p in ((8, 11), (7, 6), (0, 0), (20, 23))] == [117, 47, 20, 20]
+    assert (targets(blank(two_blocks()), two_blocks(), unet()).weight == 1).all()
+
+
+def test_touching_objects_come_apart():
+    touching = np.zeros((8, 12), int)
+    touching[1:7, 1:6], touching[1:7, 6:11] = 4, 9
+    target = targets(blank(touching), touching, Config()).target
+    assert target[..., 3].max() == 2
+    assert target[3, 4:8, 2].tolist() == [0, 1, 1, 0]
+    assert target[0, 1:11, 2].all()  # one pixel outside
+    wide = targets(blank(touching), touching, Config(contour_px=2)).target
+    assert wide[3, 3:9, 2].tolist() == [0, 1, 1, 1, 1, 0]
+    assert wide[..., 0].sum() == target[..., 0].sum()
+
+
+def test_an_image_without_objects_is_background():
+    nothing = np.zeros((5, 6), int)
+    target, weight = targets(blank(nothing), nothing, fullnet())
+    assert (target[..., 0] == 1).all()
+    assert (weight == 1).all()
+
+
+def test_the_variance_term_has_its_published_value():
+    rows, columns = np.indices((8, 8))
+    logits = np.stack([np.sin(c + 1 + 0.3 * rows + 0.7 * columns) for c in range(3)], axis=2)
+    p = np.exp(logits) / np.exp(logits).sum(axis=2, keepdims=True)
+    inside = np.zeros((8, 8), int)
+    inside[1:4, 1:4], inside[5:7, 4:8], inside[7, 0] = 1, 2, 3
+    target = np.concatenate([np.eye(3)[(inside > 0).astype(int)], inside[..., None]], axis=2)[None]
+    with_, without = (float(loss(r)(target, p[None], np.zeros((1, 8, 8)), None))
+                      for r in (fullnet(), fullnet().changed(variance=0.0)))  # fmt: skip
+    assert with_ == pytest.approx(0.02951038, rel=1e-4)
+    assert without == 0
+    doubled = loss(fullnet().changed(variance=2.0))(target, p[None], np.zeros((1, 8, 8)), None)
+    assert float(doubled) == pytest.approx(2 * with_, rel=1e-5)
+
+
+def test_unknown_pixels_teach_nothing():
+    target = np.zeros((1, 2, 2, 2))
+    weight = np.array([[[1.0, 0.0], [0.0, 0.0]]])
+    one, other = np.full((1, 2, 2, 1), 0.3), np.full((1, 2, 2, 1), 0.9)
+    other[0, 0, 0] = 0.3
+    of = loss(unet())
+    assert float(of(target, one, weight, None)) == pytest.approx(float(of(target, other, weight, None)))
+
+
+STAINS = (
+    Reinhard((60.0, 20.0, -9.0), (15.0, 8.0, 7.0)),
+    Macenko((0.55, 0.74, 0.39), (0.14, 0.81, 0.56), (2.9, 1.2)),
+)
+
+
+@pytest.mark.parametrize("config", [fullnet(), unet(), Config(separate="flood", taxonomies=(GLAS,)),
+                                    *(Config(stain=s) for s in STAINS)])  # fmt: skip
+def test_a_recipe_survives_its_file(config):
+    import json
+
+    assert Config.from_dict(json.loads(json.dumps(config.as_dict()))) == config
+
+
+def test_taxonomies_may_be_named():
+    assert Config.from_dict({"taxonomies": ["nuclei"]}).taxonomy().names == ("Other", "Nucleus")
+
+
+def test_image_and_objects_of_two_sizes_are_refused():
+    with pytest.raises(InputError, match="an image and its objects must be of one size"):
+        targets(blank(np.zeros((4, 5))), np.zeros((5, 4), int), fullnet())
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"mpp": 0}, "`mpp` must be positive"),
+        ({"tile_px": -1}, "`tile_px` must be positive"),
+        ({"std": (1, 1, 0)}, "normalization is of red, green and blue"),
+        ({"mean": (1,)}, "normalization is of red, green and blue"),
+        ({"classes": ("a", "b")}, "outputs of one kind"),
+        ({"separate": "waists"}, "objects cannot be told apart so"),
+        ({"separate": "magic"}, "objects cannot be told apart so"),
+        ({"views": 4}, "a config's choice does not exist"),
+        ({"stain": "macenko"}, "a config's `stain` is the colours that images are brought to"),
+        ({"learning": replace(TrainConfig(), monitor="auc")}, "a config's choice does not exist"),
+        ({"taxonomies": (ADP_FUNC,)}, "objects of one kind are one class beside everything else"),
+        ({"classes": ("nucleus",), "separate": "parts"}, "objects cannot be told apart so"),
+    ],
+)
+def test_odd_recipes_are_refused(changes, words):
+    with pytest.raises(InputError, match=words):
+        Config(**changes)
+
+
+@pytest.mark.parametrize("data", [None, {}, {"taxonomies": ["nuclei"], "sigma": 1}, {"taxonomies": 3},
+                                  {"taxonomies": ["nuclei"], "learning": {"speed": 2}}])  # fmt: skip
+def test_odd_files_are_refused(data):
+    with pytest.raises(InputError, match="this is no config of learning from masks"):
+        Config.from_dict(data)
+
+
+def test_the_small_recipe_varies_stains_and_the_published_ones_do_not():
+    assert small().learning.stain_gain > 0
+    assert small().learning.stain_offset > 0
+    assert {r.learning.stain_gain + r.learning.stain_offset for r in (fullnet(), unet())} == {0}
+    assert (small().classes, small().separate, small().variance) == (fullnet().classes, "flood", 1.0)

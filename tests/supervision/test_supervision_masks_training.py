@@ -1,0 +1,237 @@
+"""Fitting from masks: it learns to find objects, explains itself, and a killed run ends like one that was not."""
+
+import importlib
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hsn import InputError, models
+from hsn.annotations.label_files import write_labels
+from hsn.data import made
+from hsn.images.read import write
+from hsn.metrics.objects import match
+from hsn.metrics.table import overlaps
+from hsn.nets import unet
+from hsn.supervision import masks, segment
+from hsn.supervision.masks import tuning as choose
+from hsn.supervision.masks.config import fullnet
+from hsn.supervision.masks.config import unet as unet_config
+from hsn.supervision.masks.training import Annotated, Crops, contrast
+
+MPP = 0.31  # um per pixel: nuclei of 8 to 30 px
+
+
+def config(base=None, **learning):
+    numbers = {"epochs": 2, "steps": 2, "batch": 2, "crop_px": 32, "validation": (0,), "bend_px": 2.0, "skew": 0.1,
+               "rate": 5e-3, "lowest_rate": 1e-4, "momenta": (0.9, 0.99), "monitor": "pq", **learning}  # fmt: skip
+    base = base or fullnet().changed(
+        shrink_px=0, separate="flood", grow_um=1.0, least_um2=2.0, border_weight=2.0
+    )
+    return base.changed(mpp=MPP, image_mpp=MPP, views=1, margin_px=8,
+                        learning=replace(base.learning, **numbers))  # fmt: skip
+
+
+def net(outputs=3, seed=0):
+    return unet.build(outputs, depth=2, width=6, batch_norm=True, seed=seed)
+
+
+@pytest.fixture(scope="module")
+def tissue():
+    drawn = [made.tissue(seed, (96, 96), mpp=MPP) for seed in range(4)]
+    return [d.image for d in drawn], [d.instances for d in drawn]
+
+
+def test_masks_teach_what_an_object_is(tmp_path, tissue):
+    history = masks.fit(
+        net(), *tissue, config(epochs=4, steps=25, batch=4, crop_px=64), out=tmp_path / "taught"
+    )
+    assert history.epochs[history.best]["validation_pq"] == max(history.column("validation_pq"))
+    other = made.tissue(9, (96, 112), mpp=MPP)
+    result = segment(other.image, tmp_path / "taught")
+    found = match(overlaps(other.instances, result.instances))
+    assert found.f1 > 0.5
+    assert found.mean_iou > 0.6
+    assert result.instances.dtype == np.int32
+    assert sorted(np.unique(result.instances)) == list(range(result.instances.max() + 1))
+    np.testing.assert_array_equal(result.labels, result.instances > 0)
+    assert result.evidence.shape == (96, 112, 2)
+    np.testing.assert_allclose(result.evidence.sum(axis=2), 1, atol=1e-5)
+    _explains_itself(tmp_path / "taught", history)
+
+
+def test_what_is_masked_teaches_nothing(tissue):
+    image, objects = tissue[0][1], tissue[1][1]
+    unknown = np.zeros(objects.shape, bool)
+    unknown[:40] = True
+    numbers = config()
+    whole = Annotated(image, objects, numbers)
+    known = Annotated(image, np.ma.array(objects, mask=unknown), numbers)
+    assert not known.weight[:40].any()
+    assert (known.weight[44:] >= 1).all()
+    assert known.instances[:40].max() == 0 < whole.instances[:40].max()
+    pixels, target, weight = Crops([known], numbers).batch(0, 0)
+    assert (weight == 0).any()
+    assert (weight >= 1).any()
+    of, said = masks.loss(numbers), np.full((*weight.shape, 3), 1 / 3, np.float32)
+    otherwise = np.where((weight == 0)[..., None], np.float32([0.98, 0.01, 0.01]), said)
+    assert float(of(target, otherwise, weight, pixels)) == pytest.approx(
+        float(of(target, said, weight, pixels)), rel=1e-5
+    )
+
+
+def test_how_objects_are_told_is_chosen_on_validation_images(tmp_path, tissue, monkeypatch):
+    images, objects = tissue
+    sure = np.stack([objects[0] == 0, objects[0] > 0, np.zeros(objects[0].shape, bool)], axis=2)
+    maps = np.where(sure, 0.35, 0.325).astype(
+        np.float32
+    )  # insides are nowhere surer than 0.4, elsewhere above 0.3
+    monkeypatch.setattr(choose, "maps_of", lambda net, image, config: maps)
+    numbers = config().changed(waist_um=0.7, grow_um=0.0)
+    best = choose.best_told(None, [Annotated(images[0], objects[0], numbers)], numbers)
+    assert (best.inside, best.changed(inside=None, waist_um=0.7)) == (None, numbers)
+    spoilt = numbers.changed(inside=0.4)  # finds nothing
+    assert choose.best_told(None, [Annotated(images[0], objects[0], spoilt)], spoilt).inside is None
+    numbers = config(epochs=1, choose=True)
+    chosen = numbers.changed(inside=0.3, waist_um=0.15)
+    module = importlib.import_module("hsn.supervision.masks.training")  # `masks.fit` is the function
+    monkeypatch.setattr(module, "best_told", lambda net, known, given: chosen)
+    masks.fit(net(), *tissue, numbers, out=tmp_path / "chosen")
+    kept = models.load(tmp_path / "chosen")
+    assert masks.Config.from_dict(kept.config) == chosen
+    assert kept.card.thresholds == (0.3,) * 3
+
+
+def _explains_itself(folder, history):
+    card = json.loads((folder / "card.json").read_text())
+    assert (card["supervision"], card["taxonomies"]) == ("masks", ["nuclei"])
+    assert card["scores"]["validation_pq"] == history.epochs[history.best]["validation_pq"]
+    loaded = masks.Config.from_dict(models.load(folder).config)
+    assert loaded == config(epochs=4, steps=25, batch=4, crop_px=64)
+    assert card["normalization"]["mean"] == list(loaded.mean)
+
+
+def test_a_killed_run_ends_like_one_that_was_not(tmp_path, tissue, monkeypatch):
+    from hsn.training import loop as learner
+
+    numbers = config(epochs=3)
+    whole, keep, calls = net(), learner._keep, []
+    masks.fit(whole, *tissue, numbers, out=tmp_path / "whole")
+
+    def killed(*arguments):
+        keep(*arguments)
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(learner, "_keep", killed)
+    with pytest.raises(KeyboardInterrupt):
+        masks.fit(net(), *tissue, numbers, out=tmp_path / "killed")
+    monkeypatch.setattr(learner, "_keep", keep)
+    resumed = net(seed=5)  # its own weights are replaced by the state
+    history = masks.fit(resumed, *tissue, numbers, out=tmp_path / "killed")
+    assert [row["epoch"] for row in history.epochs] == [1, 2, 3]
+    for a, b in zip(whole.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_one_output_learns_too_from_files_by_accumulated_batches(tmp_path, tissue):
+    images, instances = tissue
+    for k in range(2):
+        write(tmp_path / f"{k}.png", images[k])
+        write_labels(tmp_path / f"{k}_mask.png", np.where(instances[k] > 0, 255, 0))
+    numbers = config(unet_config(), epochs=1, steps=2, monitor="loss", accumulate=2)
+    history = masks.fit(net(1), [tmp_path / f"{k}.png" for k in range(2)],
+                        [tmp_path / f"{k}_mask.png" for k in range(2)], numbers, out=tmp_path / "o")  # fmt: skip
+    assert np.isfinite(history.epochs[0]["validation_loss"])
+    assert segment(images[0], tmp_path / "o").instances.shape == images[0].shape[:2]
+
+
+def test_a_batch_depends_on_seed_epoch_and_step_only(tissue):
+    numbers = config()
+    crops = [
+        Crops([Annotated(i, a, numbers) for i, a in zip(*tissue, strict=True)], numbers) for _ in range(2)
+    ]
+    crops[1].batch(0, 0)
+    for one, other in zip(crops[0].batch(3, 1), crops[1].batch(3, 1), strict=True):
+        np.testing.assert_array_equal(one, other)
+    # Four images in batches of two: steps 0 and 2 show the same ones.
+    assert (crops[0].batch(3, 0)[0] != crops[0].batch(3, 2)[0]).any()
+
+
+def test_a_batch_holds_what_the_loss_needs(tissue):
+    numbers = config()
+    pixels, target, weight = Crops(
+        [Annotated(i, a, numbers) for i, a in zip(*tissue, strict=True)], numbers
+    ).batch(0, 0)
+    assert (pixels.shape, target.shape, weight.shape) == ((2, 32, 32, 3), (2, 32, 32, 4), (2, 32, 32))
+    assert {x.dtype for x in (pixels, target, weight)} == {np.dtype(np.float32)}
+    np.testing.assert_array_equal(target[..., :3].sum(axis=-1), 1)
+    np.testing.assert_array_equal(target[..., 3] > 0, target[..., 1] > 0)
+
+
+def test_coarser_nets_get_smaller_images(tissue):
+    numbers = config().changed(mpp=2 * MPP)
+    known = Annotated(tissue[0][0], tissue[1][0], numbers)
+    assert known.image.shape == (48, 48, 3)
+    assert known.small.shape == known.weight.shape == (48, 48)
+    assert known.instances.shape == (96, 96)
+
+
+def test_stains_are_the_recipes_where_it_learns_and_where_it_sees(tissue):
+    from hsn.stains.references import reference
+    from hsn.supervision.masks.inference import preprocess
+
+    images, annotations = tissue
+    stain = reference("macenko", images[1:])
+    numbers = config(turn_deg=0.0, skew=0.0, bend_px=0.0, zoom=(1.0, 1.0), flips=(False, False)).changed(
+        stain=stain
+    )
+    known = Annotated(images[0], annotations[0], numbers)
+    np.testing.assert_array_equal(known.image, stain.normalize(images[0]))
+    np.testing.assert_array_equal(known.image, preprocess(images[0], numbers, MPP))
+    plain = Annotated(images[0], annotations[0], numbers.changed(stain=None))
+    assert not np.array_equal(known.image, plain.image)
+    # Segmenting with the stain is segmenting the normalize image without it.
+    one, other = (masks.segment(net(), image, numbers.changed(stain=s))
+                  for image, s in ((images[0], stain), (known.image, None)))  # fmt: skip
+    np.testing.assert_array_equal(one.evidence, other.evidence)
+
+
+def test_crops_are_stained_as_the_recipe_says(tissue):
+    images, annotations = tissue
+    still = {"turn_deg": 0.0, "skew": 0.0, "bend_px": 0.0, "zoom": (1.0, 1.0), "flips": (False, False)}
+    plain = config(**still).changed(mean=(0, 0, 0), std=(1, 1, 1))
+    changed = plain.changed(learning=replace(plain.learning, stain_gain=0.3, stain_offset=0.05))
+    known = [Annotated(images[0], annotations[0], plain)]
+    one, other = (Crops(known, r).batch(0, 0) for r in (plain, changed))
+    assert np.abs(one[0][0] - other[0][0]).mean() > 1  # the first crop is of the same place
+    np.testing.assert_array_equal(one[1][0], other[1][0])
+
+
+def test_contrast_may_differ_by_channel(rng):
+    learning = unet_config().learning
+    drawn = np.array([contrast(rng, learning) * np.ones(3) for _ in range(500)])
+    apart = np.ptp(drawn, axis=1) > 0
+    assert 0.12 < apart.mean() < 0.28
+    assert 0.25 <= drawn.min() < 0.5
+    assert 1.7 < drawn.max() <= 2.25
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            lambda i, a: (i[:1], a),
+            "images and masks must belong together; expected masks for 1 images, received 4",
+        ),
+        (lambda i, a: (i, [a[0], a[1], a[2], a[3][:5]]), "an image and its masks must be of one size"),
+        (lambda i, a: (i, [x.astype(float) for x in a]), "A label image must hold one whole number a pixel"),
+        (lambda i, a: (i[:1], a[:1]), "images must remain to learn from"),
+    ],
+)
+def test_masks_that_cannot_be_used_are_refused(tmp_path, tissue, change, words):
+    with pytest.raises(InputError, match=words):
+        masks.fit(net(), *change(*tissue), config(), out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()

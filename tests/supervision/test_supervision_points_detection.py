@@ -1,0 +1,140 @@
+"""Detecting from points: bumps and what they speak for, points from maps, and what may count as background."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hsn.supervision.points.background import background_of
+from hsn.supervision.points.config import Config, published
+from hsn.supervision.points.crops import detection_crops
+from hsn.supervision.points.detection import click_targets, find_points, merged
+from hsn.supervision.points.fields import fields_of
+from hsn.supervision.points.losses import detection_loss
+
+LUNG = Config(mpp=0.25, radius_um=2.0, most_peak_um2=150 * 0.25**2)  # the paper's second data set: r1 is 8 px
+
+clicks = st.lists(st.tuples(st.integers(-5, 45), st.integers(-5, 55)), max_size=5)
+
+
+@pytest.mark.parametrize(
+    ("config", "pixels", "farthest", "row", "known"),
+    [
+        (published(), 145, 6.71, [255, 238, 195, 140, 88, 48, 23, 0], 1517),
+        (LUNG, 69, 4.47, [255, 225, 154, 82, 34, 0], 797),
+    ],
+)
+def test_a_lone_click_is_the_published_bump(config, pixels, farthest, row, known):
+    target, weight = click_targets([[40, 40]], (81, 81), config)
+    assert (255 * target[40, 40 : 40 + len(row)]).round().astype(int).tolist() == row
+    assert (target > 0).sum() == pixels
+    rows, columns = np.nonzero(target)
+    assert np.hypot(rows - 40, columns - 40).max() == pytest.approx(farthest, abs=0.005)
+    assert (weight > 0).sum() == known
+    assert set(np.unique(weight)) == {0, 1, 10}
+    np.testing.assert_array_equal(weight == 10, target > 0)
+
+
+@given(clicks, clicks)
+def test_another_click_never_takes_knowledge_away(some, more):
+    before, after = (click_targets(points, (40, 50), published()) for points in (some, some + more))
+    assert (after.target >= before.target).all()
+    assert (after.weight >= before.weight).all()
+
+
+@given(clicks)
+def test_a_click_outside_reaches_in_as_if_the_image_went_on(points):
+    here = click_targets(points, (40, 50), published())
+    wider = click_targets(np.reshape(points, (-1, 2)) + 30, (100, 110), published())
+    for a, b in zip(here, wider, strict=True):
+        np.testing.assert_array_equal(a, b[30:70, 30:80])
+
+
+def test_without_a_click_only_the_background_is_known():
+    background = np.zeros((9, 9), bool)
+    background[:3] = True
+    target, weight = click_targets([], (9, 9), published(), background=background)
+    assert not target.any()
+    np.testing.assert_array_equal(weight, background)
+
+
+def test_where_background_covers_a_bump_the_click_wins():
+    target, weight = click_targets([[4, 4]], (9, 9), published(), background=np.ones((9, 9), bool))
+    assert (target[4, 4], weight[4, 4]) == (1, 10)
+
+
+def test_the_loss_is_over_the_pixels_that_are_known(rng):
+    target, prediction = rng.random((2, 6, 5)), rng.random((2, 6, 5, 1))
+    weight = rng.choice([0, 1, 10], (2, 6, 5))
+    expected = (weight * (prediction[..., 0] - target) ** 2).sum() / (weight > 0).sum()
+    assert float(detection_loss(target, prediction, weight, None)) == pytest.approx(expected, rel=1e-5)
+    assert float(detection_loss(target, prediction, 0 * weight, None)) == 0
+
+
+def blobs(*boxes, value=0.6):
+    probability = np.zeros((60, 80))
+    for top, left, height, width in boxes:
+        probability[top : top + height, left : left + width] = value
+    return probability
+
+
+def test_parts_of_a_nuclear_size_are_points():
+    probability = blobs((0, 0, 3, 4), (10, 10, 3, 3), (20, 20, 10, 20), (40, 20, 10, 19))
+    # 12 px are enough, 9 are not; 190 px are, 200 are not.
+    assert find_points(probability, published()).tolist() == [[1.0, 1.5], [44.5, 29.0]]
+    assert find_points(blobs((0, 0, 5, 5), value=0.35), published()).shape == (0, 2)
+
+
+def test_corners_connect():
+    probability = blobs((0, 0, 4, 4), (4, 4, 4, 4))
+    assert find_points(probability, published()).tolist() == [[3.5, 3.5]]
+
+
+def test_local_maxima_tell_touching_nuclei_apart():
+    target = click_targets([[20, 20], [20, 29]], (40, 50), published()).target
+    touching = np.maximum(target, blobs((18, 20, 5, 10), value=0.4)[:40, :50])
+    assert len(find_points(touching, published())) == 1
+    found = find_points(touching, published().changed(peaks="maxima"))
+    assert found.tolist() == [[20.0, 20.0], [20.0, 29.0]]
+    assert find_points(np.zeros((9, 9)), published().changed(peaks="maxima")).shape == (0, 2)
+
+
+def test_clicks_stay_and_found_points_join_them_a_radius_away():
+    given_, found = [[30.2, 30.4]], [[30, 41], [30, 41.9], [30, 42.9]]
+    assert merged(given_, found, published()).tolist() == [np.float32([30.2, 30.4]).tolist(), [30, 42]]
+    assert merged([], [[1.9, 2.9]], published()).tolist() == [[1, 2]]
+    assert merged(given_, np.zeros((0, 2)), published()).shape == (1, 2)
+
+
+def test_background_is_what_is_dark_and_what_is_too_large():
+    probability = blobs((0, 0, 10, 19), (20, 0, 10, 20), value=0.9)
+    probability[40:, :] = 0.5
+    background = background_of(probability, published())
+    assert not background[:10, :19].any()  # 190 px may be a nucleus
+    assert background[20:30, :20].all()  # 200 px may not
+    assert background[15].all()
+    assert not background[40:].any()
+
+
+def test_probabilities_count_in_steps_of_a_file():
+    # 0.1 * 255 is 25.5: 25 / 255 is below 0.1, 26 / 255 above.
+    assert background_of(np.array([[25.9 / 255, 26 / 255]]), published()).tolist() == [[True, False]]
+
+
+def test_a_crop_teaches_the_moved_clicks_and_nothing_beyond_the_image(rng):
+    config = published().changed(learning=replace(
+        published().learning, crop_px=64, zoom=(0.8, 1.0), validation=(0,), detection_batch=6))  # fmt: skip
+    images = [rng.integers(0, 255, (48, 48, 3), dtype=np.uint8) for _ in range(2)]
+    fields = fields_of(images, [[[24, 24]], [[24, 24]]], config)
+    crops = detection_crops(fields[1:], config)
+    pixels, target, weight = crops.batch(0, 0)
+    assert (pixels.shape, target.shape, weight.shape) == ((6, 64, 64, 3), (6, 64, 64), (6, 64, 64))
+    assert (target == 1).any(axis=(1, 2)).all()
+    assert not weight[:, [0, -1]].all(axis=2).any()
+    for one, other in zip(crops.batch(3, 1), crops.batch(3, 1), strict=True):
+        np.testing.assert_array_equal(one, other)
+    held = fields_of(images, [[[24, 24]], [[24, 24]]], config)[1]
+    held.held[:] = True
+    assert not detection_crops([held], config).batch(0, 0)[2].any()

@@ -1,0 +1,145 @@
+"""Targets and losses of points: two labels, each known in part, and a loss that asks no more."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hsn import InputError
+from hsn.annotations.sampling import from_instances
+from hsn.data import made
+from hsn.losses.crf import energies
+from hsn.supervision.points import Config, TrainConfig, loss, published, quick, radius_of, targets
+from hsn.supervision.points.crops import BLACK_BACKGROUND
+from hsn.supervision.points.target_maps import decode, encode
+from hsn.taxonomies import ADP_FUNC
+from hsn.types import Targets
+
+
+def test_clicks_are_nuclei_and_between_them_is_none():
+    drawn = made.tissue(1, (96, 96), mpp=0.5)
+    points = from_instances(drawn.instances, place="inside")
+    target, weight = targets(drawn.image, points, quick())
+    assert target.shape == weight.shape == (96, 96, 2)
+    assert {x.dtype for x in (target, weight)} == {np.dtype(np.float32)}
+    rows, columns = points.astype(int).T
+    assert (target[rows, columns, 0] == 1).all()
+    assert (weight[rows, columns, 0] == 1).all()
+    assert ((target == 0) & (weight == 1)).any(axis=(0, 1)).all()
+    assert 0 < weight[..., 1].mean() < 1
+    assert not target[weight == 0].any()
+
+
+def test_without_clicks_nothing_is_known():
+    target, weight = targets(np.zeros((20, 30, 3), np.uint8), np.zeros((0, 2)), quick())
+    assert target.shape == (20, 30, 2)
+    assert not weight.any()
+
+
+def test_labels_survive_their_file(rng):
+    weight = rng.integers(0, 2, (7, 9, 2)).astype(np.float32)
+    target = rng.integers(0, 2, (7, 9, 2)).astype(np.float32) * weight
+    for before, after in zip((target, weight), decode(encode(Targets(target, weight))), strict=True):
+        np.testing.assert_array_equal(before, after)
+    background = decode(np.array([[BLACK_BACKGROUND]]))
+    assert (background.target.tolist(), background.weight.tolist()) == ([[[0, 0]]], [[[1, 1]]])
+
+
+def test_each_label_counts_half_where_it_is_known(rng):
+    nucleus = rng.uniform(0.05, 0.95, (2, 5, 6))
+    target, weight = rng.integers(0, 2, (2, 2, 5, 6, 2)).astype(float)
+    cross = -(target * np.log(nucleus[..., None]) + (1 - target) * np.log(1 - nucleus[..., None]))
+    expected = sum((cross * weight)[..., k].sum() / weight[..., k].sum() for k in (0, 1)) / 2
+    prediction = np.stack([1 - nucleus, nucleus], axis=-1)
+    of = loss(published().changed(crf=0.0))
+    assert float(of(target, prediction, weight, None)) == pytest.approx(expected, rel=1e-4)
+    assert float(of(target, prediction, 0 * weight, None)) == 0
+
+
+def test_the_crf_sees_the_picture_as_it_was_before_normalisation(rng):
+    colors = rng.random((1, 12, 12, 3))
+    nucleus = rng.random((1, 12, 12))
+    config = published()
+    image = (255 * colors - config.mean) / config.std
+    energy = energies(nucleus, colors, sxy_px=9, srgb=0.1)[0].mean()
+    prediction, nothing = np.stack([1 - nucleus, nucleus], axis=-1), np.zeros((1, 12, 12, 2))
+    value = float(loss(config)(nothing, prediction, nothing, image))
+    assert value == pytest.approx(0.005 * energy, rel=1e-3)
+    half = config.changed(mpp=0.5)
+    energy = energies(nucleus, colors, sxy_px=4.5, srgb=0.1)[0].mean()
+    assert float(loss(half)(nothing, prediction, nothing, image)) == pytest.approx(0.005 * energy, rel=1e-3)
+
+
+def test_the_radius_can_be_taken_from_masks():
+    rows, columns = np.indices((60, 60))
+    disk = ((rows - 30) ** 2 + (columns - 30) ** 2 <= 11**2).astype(int)
+    assert radius_of(disk, mpp=0.25) == pytest.approx(2.75, abs=0.02)
+    assert radius_of([disk, np.kron(disk, np.ones((2, 2), int))], mpp=0.25) > 2.75
+    with pytest.raises(InputError, match="no radius can be taken from no objects"):
+        radius_of(0 * disk, mpp=0.25)
+
+
+def test_another_radius_changes_areas_with_its_square():
+    larger = published().for_radius(5.5)
+    assert (larger.radius_px, larger.least_um2, larger.least_peak_um2) == (22, 5.0, 3.0)
+    assert larger.crf == published().crf
+
+
+@pytest.mark.parametrize(
+    "config", [published(), quick(), Config(learning=TrainConfig(rounds=None, validation=(1, 3)))]
+)
+def test_a_recipe_survives_its_file(config):
+    assert Config.from_dict(json.loads(json.dumps(config.as_dict()))) == config
+
+
+def test_the_published_numbers():
+    config = published()
+    assert (config.radius_px, config.radius_px * config.ring, config.radius_px / config.sharpness) == (
+        11,
+        22,
+        2.75,
+    )
+    areas = [a / 0.25**2 for a in (config.least_peak_um2, config.most_peak_um2, config.least_um2)]
+    assert areas == [12, 200, 20]
+    assert (config.crf_um / 0.25, config.crf, config.crf_rgb) == (9, 0.005, 0.1)
+    assert config.learning.rate * config.learning.refinement_rate == pytest.approx(1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"radius_um": 0}, "`radius_um` must be positive"),
+        ({"mpp": -1}, "`mpp` must be positive"),
+        ({"std": (1, 1, 0)}, "normalization is of red, green and blue"),
+        (
+            {"peaks": "magic"},
+            "choice does not exist; expected `peaks` one of .'parts', 'maxima'.*received 'magic'",
+        ),
+        ({"crf_gradient": "steep"}, "`crf_gradient` one of"),
+        ({"views": 4}, "`views` one of"),
+        ({"learning": replace(TrainConfig(), start="over")}, "`start` one of"),
+        ({"learning": replace(TrainConfig(), rim="white")}, "`rim` one of"),
+        ({"classes": ("a", "b", "c")}, "clicks are on one kind of object"),
+        ({"taxonomies": (ADP_FUNC,)}, "clicks are on one kind of object"),
+    ],
+)
+def test_odd_recipes_are_refused(changes, words):
+    with pytest.raises(InputError, match=words):
+        Config(**changes)
+
+
+@pytest.mark.parametrize("data", [None, {}, {"taxonomies": ["nuclei"], "sigma": 1}])
+def test_odd_files_are_refused(data):
+    with pytest.raises(InputError, match="this is no config of learning from points"):
+        Config.from_dict(data)
+
+
+def test_odd_labels_are_refused():
+    with pytest.raises(InputError, match="these are no coarse labels"):
+        encode(Targets(np.zeros((3, 3)), np.zeros((3, 3))))
+
+
+def test_a_click_outside_is_refused():
+    with pytest.raises(InputError, match="lie outside of the image"):
+        targets(np.zeros((20, 30, 3), np.uint8), [[25, 5]], quick())

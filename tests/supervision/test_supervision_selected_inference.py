@@ -1,0 +1,160 @@
+"""Segmenting after chosen patches: objects at the image's scale; of a dense system what is unknown weighs nothing."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+from hsn import InputError
+from hsn.extras import maskrcnn
+from hsn.extras.maskrcnn.whole import Report
+from hsn.nets import unet
+from hsn.objects.overlaps import Scored
+from hsn.supervision import masks
+from hsn.supervision.selected import loss, published, quick, segment, targets
+from hsn.supervision.selected.dense import Dense, objects, system_of
+
+CONFIG = quick().changed(mean=(127.5,) * 3, std=(127.5,) * 3, margin_px=0, least_um2=0.0, fill=False)
+BACKGROUND, INSIDE, CONTOUR = np.eye(3, dtype=np.uint8) * 255
+
+
+def sighted():
+    """A net that sees in red where background is, in green insides, in blue contours."""
+    x = inputs = layers.Input((None, None, 3))
+    return keras.Model(inputs, layers.Softmax()(layers.Rescaling(3.0)(x)))
+
+
+def drawn(scale=1):
+    """Two nuclei of 7 and 5 px that touch by their contours."""
+    classes = np.zeros((20, 24), int)
+    classes[4:13, 3:12], classes[5:12, 12:19] = 2, 2
+    classes[5:12, 4:11], classes[6:11, 13:18] = 1, 1
+    return np.stack([BACKGROUND, INSIDE, CONTOUR])[np.kron(classes, np.ones((scale, scale), int))]
+
+
+def test_objects_are_insides_grown_into_their_contours():
+    result = segment(sighted(), drawn(), CONFIG)
+    assert result.instances.dtype == np.int32
+    assert result.instances[8].tolist() == [0] * 3 + [1] * 9 + [2] * 7 + [0] * 5
+    np.testing.assert_array_equal(result.labels, result.instances > 0)
+    assert result.evidence[8, 7, 1] > 0.95
+    assert result.evidence[0, 0, 1] < 0.05
+    np.testing.assert_allclose(result.evidence.sum(axis=2), 1, atol=1e-6)
+    assert result.taxonomy.name == "nuclei"
+
+
+def test_a_finer_image_is_seen_at_the_scale_of_the_net():
+    fine = segment(sighted(), drawn(2), CONFIG, mpp=0.125)
+    assert fine.instances.shape == (40, 48)
+    assert fine.instances.max() == 2
+    assert abs(int((fine.instances == 1).sum()) - 4 * 81) < 60
+
+
+def test_lengths_are_micrometres():
+    maps = np.eye(3)[np.pad([[1]], 9)]  # inside in the middle, background around
+    parts = CONFIG.changed(separate="parts", grow_um=0.5)
+    widths = [int((objects(maps, parts, mpp=mpp)[9] > 0).sum()) for mpp in (0.25, 0.125)]
+    assert widths == [5, 9]
+    assert not objects(maps, parts.changed(least_um2=0.1), mpp=0.25).any()
+    assert objects(maps, parts.changed(least_um2=0.1), mpp=0.5).any()
+
+
+def test_the_scale_and_the_taxonomy_are_asked_for():
+    with pytest.raises(InputError, match="`mpp` must be positive"):
+        segment(sighted(), drawn(), CONFIG, mpp=0)
+    with pytest.raises(InputError, match="does not segment this taxonomy"):
+        segment(sighted(), drawn(), CONFIG, taxonomy="glas")
+    with pytest.raises(InputError, match="too small to tell anything"):
+        segment(sighted(), drawn()[:8], CONFIG)
+
+
+def test_a_dense_net_scores_objects_by_their_evidence():
+    report = Dense(sighted(), CONFIG).segment(drawn())
+    assert report.said == ()
+    assert report.scored.instances.max() == 2
+    np.testing.assert_allclose(report.scored.scores, [0.98, 0.98], atol=0.02)
+    faint = drawn()
+    faint[6:11, 13:18] = (110, 150, 0)
+    sure, unsure = Dense(sighted(), CONFIG).segment(faint).scored.scores
+    assert unsure < sure - 0.1
+
+
+def test_a_dense_net_sees_all_that_a_sibling_sees():
+    """The same net and numbers by both methods: targets, loss and objects are one code."""
+    same = masks.small().changed(mean=CONFIG.mean, std=CONFIG.std, margin_px=0, least_um2=0.0, fill=False)
+    image = drawn()
+    told = segment(sighted(), image, CONFIG).instances
+    np.testing.assert_array_equal(told, masks.segment(sighted(), image, same).instances)
+    mine, theirs = targets(image, told, CONFIG), masks.targets(image, told, same)
+    np.testing.assert_array_equal(mine.target, theirs.target)
+    np.testing.assert_allclose(mine.weight, theirs.weight)
+    even = np.full((1, 20, 24, 3), 1 / 3, np.float32)
+    one, two = (
+        of(mine.target[None], even, mine.weight[None], None) for of in (loss(CONFIG), masks.loss(same))
+    )
+    assert float(one) == pytest.approx(float(two))
+
+
+def test_pixels_of_which_nothing_is_known_weigh_nothing(rng):
+    """Neither objects nor predictions there change the loss; elsewhere both do."""
+    # A border's weight is told by both objects around it, wherever they are.
+    system = Dense(unet.build(3, depth=1, width=4, seed=0), CONFIG.changed(border_weight=0.0))
+    images = rng.integers(0, 256, (1, 16, 16, 3)).astype(np.float32)
+    known = np.ones((1, 16, 16), bool)
+    known[:, :, 8:] = False
+    one = np.zeros((1, 16, 16), np.int32)
+    one[0, 3:8, 1:6] = 1
+    other = one.copy()
+    other[0, 2:9, 10:15] = 2
+    prediction = rng.dirichlet([1, 1, 1], (1, 16, 16)).astype(np.float32)
+    changed = prediction.copy()
+    changed[:, :, 8:] = changed[:, :, 8:, [1, 2, 0]]
+
+    def value(instances, prediction, known):
+        _, target, weight = system.examples(images, instances, known, rng)
+        return float(system.loss(ops.convert_to_tensor(target), prediction, weight, None))
+
+    everywhere = np.ones_like(known)
+    assert value(one, prediction, known) == value(one, changed, known)
+    assert value(one, prediction, everywhere) != value(one, changed, everywhere)
+    assert value(one, prediction, known) == value(other, prediction, known)
+    assert value(one, prediction, everywhere) != value(other, prediction, everywhere)
+
+
+def test_what_a_masked_array_masks_is_unknown():
+    told = np.ma.masked_array(np.ones((6, 6), int), np.eye(6, dtype=bool))
+    weight = targets(np.zeros((6, 6, 3), np.uint8), told, CONFIG).weight
+    np.testing.assert_array_equal(weight == 0, np.eye(6, dtype=bool))
+    with pytest.raises(InputError, match="an image and its objects must be of one size"):
+        targets(np.zeros((6, 5, 3), np.uint8), told, CONFIG)
+    detected = targets(np.zeros((6, 6, 3), np.uint8), told, published())
+    np.testing.assert_array_equal(detected.target, ~np.eye(6, dtype=bool))
+
+
+def test_what_a_detector_found_is_painted_with_its_scores(monkeypatch):
+    found = np.zeros((10, 12), np.int32)
+    found[1:5, 1:5], found[6:9, 6:11] = 1, 2
+    scored = Scored(found, np.array([0.75, 0.5], np.float32))
+    asked = []
+
+    def segment_at_scale(self, image, *, least_px):
+        asked.append(least_px)
+        return Report(scored, ())
+
+    monkeypatch.setattr(maskrcnn.MaskRCNN, "segment", segment_at_scale)
+    config = published().changed(detector=maskrcnn.LEAN, mpp=0.5, least_um2=2.0)
+    net = maskrcnn.build(maskrcnn.LEAN, seed=0)
+    result = segment(net, drawn(), config, mpp=0.25)
+    np.testing.assert_array_equal(result.instances, np.kron(found, np.ones((2, 2), int)))
+    np.testing.assert_array_equal(result.evidence[..., 1], np.append(0, scored.scores)[result.instances])
+    assert asked == [8]  # 2 um2 at 0.5 um/px
+
+
+def test_a_system_is_what_the_recipe_says():
+    net = maskrcnn.build(maskrcnn.LEAN, seed=0)
+    system = system_of(net, published().changed(detector=maskrcnn.LEAN, mean=(1.0, 2.0, 3.0)))
+    assert system.numbers.mean == (1.0, 2.0, 3.0)
+    with pytest.raises(
+        InputError, match=r"the net does not see what the config says.*or give the config a `detector`"
+    ):
+        system_of(net, CONFIG)

@@ -1,0 +1,300 @@
+"""Fitting from chosen patches: stages follow one another, explain themselves, and a killed run goes on."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hsn import InputError, models, segment
+from hsn.annotations.label_files import read_labels, write_labels
+from hsn.data import made
+from hsn.extras import maskrcnn
+from hsn.images.read import read, write
+from hsn.metrics.objects import match
+from hsn.metrics.table import overlaps
+from hsn.nets import unet
+from hsn.supervision import selected
+from hsn.supervision.selected import Preset, paint, pseudo
+from hsn.supervision.selected.config import quick
+from hsn.supervision.selected.patches import Patch
+from hsn.supervision.selected.training import shares
+from hsn.training import object_training as training
+from hsn.types import History
+
+PATCHES = (0, 5, 4)  # made tissue of 64 px with whole nuclei
+MPP = 0.31  # um per pixel: nuclei of 8 to 30 px
+TINY = Preset(smallest_px=48, filters=(4,), critic_norm=False, steps=2, critic_steps=1, layouts=2, crop_px=32)
+SMALL = maskrcnn.Numbers(
+    blocks=(1, 1, 1, 1), width=4, pyramid=8, rpn=8, box=16, mask=8, mask_layers=1, head_norm=False, levels=(2,),
+    sides_px=((8, 16),), head_levels=(2,), rois=16, tile_px=64, margin_px=8, detections=50, proposals=50,
+    candidates=200, mean=(190.0, 140.0, 170.0), std=(40.0, 50.0, 40.0),
+)  # fmt: skip
+
+
+class Killed(Exception):  # noqa: N818 - it says what happened
+    pass
+
+
+def config(learning=None, **changes):
+    numbers = {"epochs": 2, "steps": 2, "batch": 2, "crop_px": 32, "validation": (1,), "rate": 5e-3,
+               "lowest_rate": 1e-3, "bend_px": 1.0, "stain_gain": 0.1, **(learning or {})}  # fmt: skip
+    wanted = {"mpp": MPP, "image_mpp": MPP, "margin_px": 8, "least_um2": 2.0, "synthetic": 2, "preset": TINY,
+              "least_score": 0.0, "least_believed_um2": 0.0, **changes}  # fmt: skip
+    return quick().changed(learning=replace(quick().learning, **numbers), **wanted)
+
+
+def net(seed=0):
+    return unet.build(3, depth=1, width=4, batch_norm=True, seed=seed)
+
+
+@pytest.fixture(scope="module")
+def tissue():
+    """Three annotated patches, the second of which validates, and two images that nobody annotated."""
+    drawn = [made.tissue(seed, (64, 64), mpp=MPP) for seed in PATCHES]
+    unseen = [made.tissue(seed, (48, 80), mpp=MPP).image for seed in (7, 8)]
+    return [d.image for d in drawn] + unseen, [d.instances for d in drawn] + [None, None]
+
+
+def copied(image, instances, *, out, count, **options):
+    """Pairs that are the patch itself, darker each time: what a synthesis leaves, without its minutes."""
+    for k in range(count):
+        write(out / "pairs" / "images" / f"{k:03d}.png", image - image // (k + 5))
+        write_labels(out / "pairs" / "labels" / f"{k:03d}.png", instances)
+
+
+@pytest.fixture(autouse=True)
+def no_synthesis(monkeypatch):
+    monkeypatch.setattr(paint, "synthesize", copied)
+
+
+@pytest.fixture(scope="module")
+def whole(tissue, tmp_path_factory):
+    """A run that nobody interrupted."""
+    out = tmp_path_factory.mktemp("selected") / "whole"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(paint, "synthesize", copied)
+        return out, selected.fit(net(), *tissue, config(), out=out)
+
+
+def test_the_folder_explains_itself(whole, tissue):
+    out, history = whole
+    assert history.column("round") == [0, 0, 1, 1]
+    assert history.column("epoch") == [1, 2, 1, 2]
+    rounds = json.loads((out / "rounds.json").read_text())
+    assert rounds["kept"] == history.epochs[history.best]["round"]
+    assert [row["learned_from"] for row in rounds["rounds"]] == [
+        {"real": 2, "synthetic": 4, "pseudo": 0}, {"real": 2, "synthetic": 4, "pseudo": 2},
+    ]  # fmt: skip
+    assert sorted(path.name for path in (out / "synthetic").iterdir()) == ["0000", "0002"]
+    card = models.Card.read(out)
+    assert card.supervision == "selected"
+    assert card.notes.startswith("learned from 2 annotated patches, 4 synthetic pairs and ")
+    assert f"of round {rounds['kept']} of 0 to 1 was kept" in card.notes
+    for name in ("run.json", "start.weights.h5", "synthetic/", "rounds/K/", "pseudo/K/", "rounds.json"):
+        assert name in (out / "README.txt").read_text()
+    summary = json.loads((out / "pseudo" / "1" / "summary.json").read_text())
+    assert sorted(summary["images"]) == ["0003", "0004"]
+    assert segment(tissue[0][3], out).instances.shape == (48, 80)
+
+
+def test_a_run_that_is_killed_at_every_stage_ends_like_one_that_was_not(whole, tissue, tmp_path, monkeypatch):
+    stages = [(paint, "synthesize", 2), (training, "validation", 2), (pseudo, "pseudo_labels", 2),
+              (training, "validation", 2), (models, "save", 1)]  # fmt: skip
+    for seed, (place, name, call) in enumerate(stages):
+        with monkeypatch.context() as patched:
+            patched.setattr(place, name, dying(getattr(place, name), call))
+            with pytest.raises(Killed):
+                # What a net comes with counts in the first run only.
+                selected.fit(net(seed), *tissue, config(), out=tmp_path / "whole")
+    for place, name in ((paint, "synthesize"), (pseudo, "pseudo_labels")):  # what is there is not made again
+        monkeypatch.setattr(place, name, dying(getattr(place, name), 1))
+    history = selected.fit(net(9), *tissue, config(), out=tmp_path / "whole")
+    assert history.best == whole[1].best
+    for mine, other in zip(history.epochs, whole[1].epochs, strict=True):
+        assert mine == pytest.approx(other, rel=1e-4)
+    for path in (whole[0] / "pseudo" / "1").glob("*/*.png"):
+        twin = tmp_path / "whole" / path.relative_to(whole[0])
+        np.testing.assert_array_equal(read_labels(path), read_labels(twin))
+    one, two = (models.load(folder).net.get_weights() for folder in (whole[0], tmp_path / "whole"))
+    for a, b in zip(one, two, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def dying(function, call):
+    """A function that is killed when it is called so often."""
+    calls = []
+
+    def of(*given, **options):
+        calls.append(0)
+        if len(calls) == call:
+            raise Killed
+        return function(*given, **options)
+
+    return of
+
+
+class Trained:
+    """Stands for the loop: each round sets all weights to its number, and gets a score of a list."""
+
+    def __init__(self, scores):
+        self.scores, self.seen = list(scores), []
+
+    def __call__(self, system, images, annotations, learning, *, out, known, often):
+        self.seen.append((images, annotations, known, often, learning, system.net.get_weights()))
+        score = self.scores[len(self.seen) - 1]
+        system.net.set_weights([np.full_like(w, len(self.seen)) for w in system.net.get_weights()])
+        out.mkdir(parents=True)
+        system.teaching.save_weights(out / "best.weights.h5")
+        return History(({"epoch": 1, "validation_pq": score},), 0)
+
+
+def test_the_round_that_validates_best_is_kept(tissue, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "fit", Trained([0.5, 0.7, 0.6]))
+    mine = net()
+    history = selected.fit(mine, *tissue, config(rounds=2), out=tmp_path / "mine")
+    assert history.best == 1
+    assert all((w == 2).all() for w in models.load(tmp_path / "mine").net.get_weights())
+    assert all((w == 2).all() for w in mine.get_weights())
+    assert models.Card.read(tmp_path / "mine").scores == {"validation_pq": 0.7}
+
+
+@pytest.mark.parametrize("start", ["anew", "onward"])
+def test_where_rounds_begin(tissue, tmp_path, monkeypatch, start):
+    loop = Trained([0.5, 0.7])
+    monkeypatch.setattr(training, "fit", loop)
+    selected.fit(net(3), *tissue, config(start=start), out=tmp_path / "mine")
+    came, first, second = net(3).get_weights(), loop.seen[0][-1], loop.seen[1][-1]
+    for a, b, c in zip(came, first, second, strict=True):
+        np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(c, a if start == "anew" else np.ones_like(a))
+
+
+def test_what_a_round_learns_from_and_is_judged_by(tissue, tmp_path, monkeypatch):
+    loop = Trained([0.5, 0.7])
+    monkeypatch.setattr(training, "fit", loop)
+    images, annotations = tissue
+    annotations = [np.ma.masked_array(annotations[0], np.eye(64, dtype=bool)), *annotations[1:]]
+    selected.fit(net(), images, annotations, config(), out=tmp_path / "mine")
+    shown, told, known, often, learning, _ = loop.seen[1]
+    assert [image.shape[:2] for image in shown] == [(64, 64)] * 7 + [(48, 80)] * 2
+    assert learning.validation == (0,)
+    np.testing.assert_array_equal(shown[0], images[1])  # the judge
+    np.testing.assert_array_equal(told[0], annotations[1])
+    np.testing.assert_array_equal(shown[1], images[0])
+    np.testing.assert_array_equal(known[1], ~np.eye(64, dtype=bool))  # masked is unknown
+    np.testing.assert_array_equal(shown[8], images[4])
+    assert often[1:] == [0.25] * 2 + [0.0625] * 4 + [0.125] * 2
+    assert [len(seen[0]) for seen in loop.seen] == [7, 9]
+
+
+def test_files_do_as_well_as_arrays(whole, tissue, tmp_path, monkeypatch):
+    loop = Trained([0.5, 0.7])
+    monkeypatch.setattr(training, "fit", loop)
+    images, annotations = tmp_path / "images", tmp_path / "masks"
+    for k, (image, instances) in enumerate(zip(*tissue, strict=True)):
+        write(images / f"{k}.png", image)
+        if instances is not None:
+            write_labels(annotations / f"{k}.png", instances)
+    files = sorted(images.iterdir()), [*sorted(annotations.iterdir()), None, None]
+    selected.fit(net(), *files, config(), out=tmp_path / "mine")
+    assert sorted(path.name for path in (tmp_path / "mine" / "synthetic").iterdir()) == ["0000-0", "0002-2"]
+    np.testing.assert_array_equal(loop.seen[0][0][1], tissue[0][0])
+
+
+def test_without_more_images_or_pairs_one_round_learns_from_patches(tissue, tmp_path, monkeypatch):
+    loop = Trained([0.5])
+    monkeypatch.setattr(training, "fit", loop)
+    three = (side[:3] for side in tissue)
+    selected.fit(net(), *three, config(synthetic=0, real_share=None), out=tmp_path / "mine")
+    assert len(loop.seen[0][0]) == 3
+    assert loop.seen[0][3] is None
+    assert not (tmp_path / "mine" / "synthetic").exists()
+    assert not (tmp_path / "mine" / "pseudo").exists()
+
+
+def test_a_patch_without_a_whole_nucleus_is_left_out_with_a_warning(tissue, tmp_path):
+    empty = Patch(1, np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64), int), config())
+    full = Patch(2, tissue[0][0], tissue[1][0], config())
+    with pytest.warns(UserWarning, match="patch 0001 is not painted anew: there is no whole nucleus"):
+        pairs = paint.paint([empty, full], config(), tmp_path)
+    assert len(pairs) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["0002"]
+
+
+def test_pairs_are_painted_at_the_image_and_learned_at_the_net(tissue, tmp_path):
+    patch = Patch(0, tissue[0][0], tissue[1][0], config(mpp=2 * MPP))
+    pairs = paint.paint([patch], config(mpp=2 * MPP), tmp_path)
+    assert [(image.shape, instances.shape) for image, instances in pairs] == [((32, 32, 3), (32, 32))] * 2
+    assert read(tmp_path / "0000" / "pairs" / "images" / "000.png").shape == (64, 64, 3)
+    assert patch.image.shape == (32, 32, 3)
+
+
+def test_shares_of_a_run_with_everything():
+    often = shares(2, (4, 0, 1), 0.8)
+    assert often == pytest.approx([0.4] * 2 + [0.025] * 4 + [0.1])
+    assert sum(often) == pytest.approx(1)
+
+
+def test_refusals(whole, tissue, tmp_path):
+    images, told = tissue
+    mine = {"out": tmp_path / "mine"}
+    with pytest.raises(
+        InputError, match=r"images and masks must belong together.*None for 5 images, received 3"
+    ):
+        selected.fit(net(), images, told[:3], config(), **mine)
+    with pytest.raises(
+        InputError, match=r"image 0000 and its masks must be of one size.*\(64, 64\).*\(60, 64\)"
+    ):
+        selected.fit(net(), images, [told[0][4:], *told[1:]], config(), **mine)
+    with pytest.raises(InputError, match=r"only annotated images can validate.*\[0, 1, 2\].*\(3,\)"):
+        selected.fit(net(), images, told, config({"validation": (3,)}), **mine)
+    with pytest.raises(InputError, match="images must remain to learn from and to validate on"):
+        selected.fit(net(), images, [told[0], *[None] * 4], config({"validation": 0.2}), **mine)
+    with pytest.raises(InputError, match=r"the net does not see what the config says.*received 1;"):
+        selected.fit(unet.build(1, depth=1, width=4), images, told, config(), **mine)
+    with pytest.raises(InputError, match=r"the patch has not the right size.*64 x 64"):
+        selected.fit(net(), images, told, config(preset=replace(TINY, smallest_px=65)), **mine)
+    with pytest.raises(InputError, match=r"holds another run.*these images, masks and this config"):
+        selected.fit(net(), images, told, config(rounds=3), out=whole[0])
+    with pytest.raises(InputError, match="holds another run"):
+        selected.fit(net(), images, [told[2], *told[1:]], config(), out=whole[0])
+    with pytest.raises(InputError, match=r"start\.weights\.h5 is of another net"):
+        selected.fit(unet.build(3, depth=2, width=4), images, told, config(), out=whole[0])
+
+
+@pytest.mark.parametrize("rounds", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_mask_rcnn_takes_the_place_of_a_dense_net(tissue, tmp_path, rounds):
+    numbers = {"epochs": 1, "crop_px": 64}
+    mine = config(
+        numbers,
+        rounds=rounds,
+        classes=("background", "nucleus"),
+        detector=SMALL,
+        mean=SMALL.mean,
+        std=SMALL.std,
+    )
+    history = selected.fit(maskrcnn.build(SMALL, seed=0), *tissue, mine, out=tmp_path / "mine")
+    assert history.column("round") == list(range(rounds + 1))
+    assert np.isfinite(history.column("loss")).all()
+    card = models.Card.read(tmp_path / "mine")
+    assert card.classes == ("background", "nucleus")
+    result = segment(tissue[0][3], tmp_path / "mine")
+    assert result.instances.shape == (48, 80)
+    assert result.evidence.max() <= 1
+
+
+@pytest.mark.slow
+def test_few_patches_teach_what_a_nucleus_is(tmp_path, monkeypatch):
+    """All stages as they are, the synthesis included: on another image most nuclei are found."""
+    monkeypatch.setattr(paint, "synthesize", selected.synthesize)
+    drawn = [made.tissue(seed, (96, 96), mpp=MPP) for seed in (0, 10, 1, 4)]  # with whole nuclei
+    unseen = [made.tissue(seed, (96, 96), mpp=MPP).image for seed in (20, 21)]
+    numbers = {"epochs": 4, "steps": 25, "batch": 4, "crop_px": 64}
+    mine = config(numbers, least_score=0.6)
+    out = tmp_path / "mine"
+    images, told = [d.image for d in drawn] + unseen, [d.instances for d in drawn] + [None] * 2
+    selected.fit(unet.build(3, depth=2, width=6, batch_norm=True, seed=0), images, told, mine, out=out)
+    assert (out / "synthetic" / "0000" / "generators" / "0.keras").exists()
+    other = made.tissue(9, (96, 112), mpp=MPP)
+    assert match(overlaps(other.instances, segment(other.image, out).instances)).f1 > 0.5

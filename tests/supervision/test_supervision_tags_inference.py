@@ -1,0 +1,123 @@
+"""Segmenting: every stage has an owner per pixel, one look serves all taxonomies, odd images are refused."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hsn import InputError
+from hsn.nets import histonet
+from hsn.supervision import tags
+from hsn.taxonomies import ADP_FUNC, ADP_MORPH, ADP_OUTPUTS, GLAS
+
+
+@pytest.fixture(scope="module")
+def adp():
+    net = histonet.x1_7(51, width=0.1, input_px=None, seed=0)
+    config = tags.Config(
+        classes=ADP_OUTPUTS, thresholds=(0.5,) * 51, taxonomies=(ADP_MORPH, ADP_FUNC, GLAS), window_px=64
+    )
+    return net, config
+
+
+@pytest.mark.parametrize("windows", ["cover", "overlapped"])
+@pytest.mark.parametrize("subtraction", ["order_free", "sequential"])
+def test_all_taxonomies_come_from_one_look(adp, ihc, windows, subtraction):
+    net, config = adp
+    config = config.changed(windows=windows, subtraction=subtraction)
+    image = ihc[:100, :130]
+    made = list(tags.all_stages(net, image, config))
+    assert [m.taxonomy.name for m in made] == ["adp-morph", "adp-func", "glas"]
+    for one in made:
+        assert one.refined.shape == (100, 130, len(one.taxonomy))
+        for stage in (one.cam, one.adjusted):
+            assert 0 <= stage.min() <= stage.max() <= 1 + 1e-6
+        for stage in ("cam", "adjusted", "refined"):
+            assert one.labels(stage).dtype == np.int32
+            assert one.labels(stage).max() < len(one.taxonomy)
+        alone = tags.stages(net, image, config, taxonomy=one.taxonomy.name)
+        np.testing.assert_allclose(alone.refined, one.refined, atol=2e-3)
+
+
+def test_inferred_classes_do_not_compete_before_adjustment(adp, ihc):
+    net, config = adp
+    morph, func, glas = tags.all_stages(net, ihc[:80, :80], config)
+    assert (morph.labels("cam") != 0).all()
+    assert (func.labels("cam") > 1).all()
+    assert set(np.unique(glas.labels("cam"))) <= {0, 1}
+
+
+def test_the_result_has_the_size_of_the_image_whatever_the_scale(adp, ihc):
+    net, config = adp
+    tuned = config.changed(refinement={"adp-morph": tags.Refinement((1, 20), (10, 40, 50), 5, mpp=1.2142857)})
+    assert tags.stages(net, ihc[:90, :70], tuned, mpp=0.5).image.shape[:2] == (37, 29)
+    result = tags.segment(net, ihc[:90, :70], tuned, mpp=0.5)
+    assert result.labels.shape == (90, 70)
+    assert result.evidence.shape == (90, 70, 29)
+    assert result.evidence.dtype == np.float32
+    assert result.scores.shape == (29,)
+    assert result.instances is None
+    assert "90 x 70" in repr(result)
+
+
+def test_with_eight_views_it_does_not_matter_how_the_image_is_held(adp, ihc):
+    net, config = adp
+    config = config.changed(views=8)
+    upright, turned = (
+        tags.stages(net, np.ascontiguousarray(i), config, taxonomy="glas").cam
+        for i in (ihc[:70, :64], np.rot90(ihc[:70, :64])[:, ::-1])
+    )
+    np.testing.assert_allclose(np.rot90(upright)[:, ::-1], turned, atol=1e-4)
+    once = tags.stages(net, ihc[:70, :64], config.changed(views=1), taxonomy="glas").cam
+    assert np.abs(once - upright).max() > 0.01
+
+
+def test_overlapped_windows_of_one_window_are_the_stitched_ones(adp, ihc):
+    net, config = adp
+    image = ihc[:64, :64]
+    one, other = (
+        tags.stages(net, image, config.changed(windows=w), taxonomy="adp-func")
+        for w in ("cover", "overlapped")
+    )
+    np.testing.assert_allclose(one.adjusted, other.adjusted, atol=1e-5)
+    assert (one.labels() == other.labels()).mean() > 0.999
+
+
+def test_a_net_that_sees_all_classes_has_nothing_inferred(ihc):
+    net = histonet.m4(2, width=0.1, input_px=None, seed=0)
+    seen = replace(GLAS, other=None, forced=())
+    config = tags.Config(
+        classes=GLAS.names, thresholds=(0, 0), taxonomies=(seen,), window_px=32, features="activation_4"
+    )
+    made = tags.stages(net, ihc[:48, :48], config)
+    np.testing.assert_array_equal(made.adjusted, made.cam)
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        (
+            np.zeros((1, 1, 3), np.uint8),
+            "too small to tell anything; expected 16 x 16 pixels or more, received 1 x 1",
+        ),
+        (np.zeros((40, 40), np.uint8), r"8-bit RGB image; .* received uint8 \(40, 40\)"),
+        (np.zeros((40, 40, 4), np.uint8), r"received uint8 \(40, 40, 4\)"),
+        (np.zeros((40, 40, 3), np.uint16), r"received uint16 \(40, 40, 3\)"),
+        (np.zeros((0, 40, 3), np.uint8), "with at least one pixel"),
+        (np.broadcast_to(np.zeros(3, np.uint8), (20000, 20000, 3)), "too large .* received 20000 x 20000"),
+    ],
+)
+def test_images_that_cannot_be_segmented_are_refused(adp, image, words):
+    with pytest.raises(InputError, match=words):
+        tags.segment(*_net_and(image, adp))
+
+
+def _net_and(image, adp):
+    net, config = adp
+    return net, image, config
+
+
+def test_an_impossible_scale_is_refused(adp, ihc):
+    net, config = adp
+    with pytest.raises(InputError, match="`mpp` must be positive"):
+        tags.segment(net, ihc, config, mpp=-1)
