@@ -1,7 +1,7 @@
 """GlaS from tags with the pretrained encoder: train in two stages, choose on validation, score test A once.
 
-    python benchmarks/encoder_tags.py train --seeds 0 1 --out out/encoder-tags    # continues where it was interrupted
-    python benchmarks/encoder_tags.py test --out out/encoder-tags                 # once; writes results/encoder_tags.json
+    python benchmarks/encoder_tags.py train --seeds 0 1 --out out/encoder-tags    # continues after an interruption
+    python benchmarks/encoder_tags.py test --out out/encoder-tags    # once; writes benchmarks/results/encoder_tags.json
 
 Annotation and split are those of `benchmarks/glas_tags.py`: two tags per crop of 48 px at 1.24 um/px (gland, other
 tissue; from a quarter of its area), 67 training images, 18 validation images.
@@ -11,23 +11,18 @@ a tag: binary cross-entropy of ``sigmoid(12 (share - 0.25))``. The map itself is
 and no threshold. Second stage: the ImageNet encoder again, trained on the confident pixels of the first stage's masks
 (mean of eight symmetries); the moving average of its weights is kept.
 
-Nothing is chosen by epoch. Validation chooses the seed and whether symmetries are averaged. TensorFlow only: it is the
-fastest backend on a processor. Times are processor seconds with one thread.
+Nothing is chosen by epoch. Validation chooses the seed and whether symmetries are averaged. Times are processor seconds
+with one thread.
 """
 
 import argparse
 import json
-import os
-import time
 from pathlib import Path
-
-THREADS = os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ["KERAS_BACKEND"] = "tensorflow"
 
 import cv2
 import keras
 import numpy as np
+from encoder_training import Schedule, Training, predict, single_thread
 from glas_tags import TAXONOMY, samples, tagged_tiles
 from keras import ops
 
@@ -37,7 +32,7 @@ from hsn.metrics.classes import class_scores
 from hsn.metrics.counts import confusion
 from hsn.metrics.intervals import interval
 from hsn.nets import encoder_unet
-from hsn.training.augment import SYMMETRIES, draw, draw_warp
+from hsn.training.augment import draw, draw_warp
 
 RESULTS = Path(__file__).parent / "results" / "encoder_tags.json"
 
@@ -47,93 +42,10 @@ WINDOW, STEP = 18, 12  # of a crop in the first stage's map, whose stride is 4
 SHARE, SLOPE = 0.25, 12.0  # a tag's definition, and how sharply it is compared
 UNSURE = (0.3, 0.7)  # pseudo-masks between these are ignored
 CROP_PX = 256
-BATCH, WARMUP, DECAY = 8, 30, 1e-3
-RATES = (5e-4, 1e-3)  # of the encoder, of the decoder
+BATCH = 8
+NUMBERS = {"rates": (5e-4, 1e-3), "warmup": 30, "decay": 1e-3, "floor": 0.02}
 FIRST = {"decoder": (96, 64, 32)}
 SECOND = {"decoder": (96, 64, 32, 24)}
-SIZE_DIVISOR = 32
-EVERY = 25  # steps between checkpoints
-
-
-class Training:
-    """One training that continues after an interruption.
-
-    Each step draws its batch from a generator of its own number, so a checkpoint needs no generator's state.
-    """
-
-    def __init__(self, net, logits, loss, folder, *, steps, ema):
-        import tensorflow as tf
-
-        self.net, self.folder, self.steps, self.ema_limit = net, folder, steps, ema
-        self.done, self.seconds, self.loss = 0, 0.0, None
-        parts = [encoder_unet.encoder_of(net).trainable_variables]
-        ours = {id(v) for v in parts[0]}
-        parts.append([v for v in net.trainable_variables if id(v) not in ours])
-        self.optimizers = [keras.optimizers.AdamW(r, weight_decay=DECAY, epsilon=1e-8) for r in RATES]
-        for optimizer, variables in zip(self.optimizers, parts, strict=True):
-            optimizer.build(variables)
-        self.average = [tf.Variable(w.value) for w in net.weights]
-        model = keras.Model(net.input, logits)
-
-        @tf.function(reduce_retracing=True)
-        def step(x, target, weight, keep):
-            with tf.GradientTape() as tape:
-                value = loss(model(x, training=True), target, weight)
-            gradients = tape.gradient(value, parts)
-            for optimizer, gradient, variables in zip(self.optimizers, gradients, parts, strict=True):
-                optimizer.apply(gradient, variables)
-            for mean, w in zip(self.average, net.weights, strict=True):
-                mean.assign(keep * mean + (1 - keep) * w.value)
-            return value
-
-        self._step = step
-        self._load()
-
-    def run(self, batch_of):
-        """Train to the last step; `batch_of(step)` gives image, target and weight."""
-        while self.done < self.steps:
-            start = time.process_time()
-            x, target, weight = batch_of(self.done)
-            factor = min(1, (self.done + 1) / WARMUP)
-            factor *= 0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * self.done / self.steps))
-            for optimizer, rate in zip(self.optimizers, RATES, strict=True):
-                optimizer.learning_rate = rate * factor
-            keep = min(self.ema_limit, (self.done + 1) / (self.done + 10))
-            loss = float(self._step(x, target, weight, np.float32(keep)))
-            assert np.isfinite(loss)
-            self.loss = loss if self.loss is None else 0.95 * self.loss + 0.05 * loss
-            self.done += 1
-            self.seconds += time.process_time() - start
-            if self.done % EVERY == 0 or self.done == self.steps:
-                self._save()
-                row = {"folder": self.folder.name, "step": self.done, "loss": round(self.loss, 4),
-                       "core_s": round(self.seconds)}  # fmt: skip
-                print(json.dumps(row), flush=True)
-        if self.ema_limit:
-            for w, mean in zip(self.net.weights, self.average, strict=True):
-                w.assign(mean)
-        self.net.save(self.folder / "net.keras")
-
-    def _state(self):
-        kinds = [self.net.variables, self.average, *(o.variables for o in self.optimizers)]
-        return [v for kind in kinds for v in kind]
-
-    def _save(self):
-        self.folder.mkdir(parents=True, exist_ok=True)
-        arrays = {f"v{i}": np.asarray(v) for i, v in enumerate(self._state())}
-        numbers = np.array([self.done, self.seconds, self.loss])
-        with (self.folder / "part.npz").open("wb") as file:
-            np.savez(file, numbers=numbers, **arrays)
-        (self.folder / "part.npz").replace(self.folder / "checkpoint.npz")
-
-    def _load(self):
-        path = self.folder / "checkpoint.npz"
-        if path.exists():
-            with np.load(path) as archive:
-                self.done, self.seconds, self.loss = archive["numbers"].tolist()
-                self.done = int(self.done)
-                for i, v in enumerate(self._state()):
-                    v.assign(archive[f"v{i}"])
 
 
 def share_loss(logits, tags, _):
@@ -155,7 +67,7 @@ def first_stage(seed, learned, out):
     grids = grids.astype(np.float32)
     per_epoch = len(images) // BATCH
     logits = net.get_layer("logits_conv2d").output
-    training = Training(net, logits, share_loss, out, steps=10 * per_epoch, ema=0.0)
+    training = Training(net, logits, share_loss, out, Schedule(steps=10 * per_epoch, **NUMBERS))
 
     def batch(step):
         order = np.random.default_rng([seed, 1, step // per_epoch]).permutation(len(images))
@@ -178,7 +90,8 @@ def _tagged(rng, tile, tags):
 def second_stage(seed, learned, gland, out):
     """Train on confident pixels of the first stage's maps `gland`; return the net and its processor seconds."""
     net = encoder_unet.build(2, seed=seed + 50, **SECOND)
-    training = Training(net, net.get_layer("logits").output, pixel_loss, out, steps=500, ema=0.98)
+    plan = Schedule(steps=500, ema=0.98, **NUMBERS)
+    training = Training(net, net.get_layer("logits").output, pixel_loss, out, plan)
     data = []
     for (image, _), p in zip(learned, gland, strict=True):
         shape = p.shape
@@ -204,21 +117,16 @@ def _warped(rng, image, labels, weight):
     return x, warp.labels(labels), (warp.weight(weight) > 0.99).astype(np.float32)
 
 
-def predict(net, image, *, tta):
-    """Return the probabilities of an image at the net's scale, float32 (h, w, 2); `tta`: mean of eight symmetries."""
-    height, width = (round(side * SCALE) for side in image.shape[:2])
-    x = encoder_unet.preprocess(resample(image, (height, width)))
-    x = np.pad(x, ((0, -height % SIZE_DIVISOR), (0, -width % SIZE_DIVISOR), (0, 0)), mode="symmetric")
-    ways = SYMMETRIES if tta else SYMMETRIES[:1]
-    total = sum(way.back(net.predict_on_batch(np.ascontiguousarray(way.move(x))[None])[0]) for way in ways)
-    return np.ascontiguousarray(total[:height, :width] / len(ways), np.float32)
+def _shape(image):
+    """Return height and width of an image at the nets' scale."""
+    return tuple(round(side * SCALE) for side in image.shape[:2])
 
 
 def counts_of(net, pairs, *, tta):
     """Return one confusion table per image, at the images' own resolution."""
     counts = []
     for image, labels in pairs:
-        p = resample(predict(net, image, tta=tta), labels.shape)
+        p = resample(predict(net, image, _shape(image), tta=tta), labels.shape)
         counts.append(confusion(labels, p.argmax(2), 2))
     return counts
 
@@ -263,7 +171,11 @@ def train(out, seeds):
         maps = out / f"first-{seed}" / "maps.npz"
         if not maps.exists():
             np.savez(
-                maps, *(predict(net, image, tta=True)[..., 1].astype(np.float16) for image, _ in learned)
+                maps,
+                *(
+                    predict(net, image, _shape(image), tta=True)[..., 1].astype(np.float16)
+                    for image, _ in learned
+                ),
             )
         with np.load(maps) as archive:
             gland = [archive[name].astype(np.float32) for name in archive.files]
@@ -296,7 +208,7 @@ def test(out):
         "command": "python benchmarks/encoder_tags.py train, then test",
         "data": f"GlaS, {glas.MPP} um/px; tags of 67 images",
         "keras": keras.__version__,
-        "threads": int(THREADS),
+        "threads": 1,
         **summary,
         "test A": scores,
     }
@@ -314,10 +226,7 @@ def main():
     parser.add_argument("--out", type=Path, default=Path("out/encoder-tags"))
     parser.add_argument("--seeds", type=int, nargs="+", default=(0, 1))
     given = parser.parse_args()
-    import tensorflow as tf
-
-    tf.config.threading.set_intra_op_parallelism_threads(int(THREADS))
-    tf.config.threading.set_inter_op_parallelism_threads(1)
+    single_thread()
     if given.what == "train":
         train(given.out, given.seeds)
     else:

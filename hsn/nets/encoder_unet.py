@@ -4,7 +4,8 @@ Each step of the decoder doubles the sides (nearest neighbor), joins the encoder
 3x3 convolutions with batch normalization and ReLU. The step to full resolution joins a 3x3 convolution of the image.
 A head is a 1x1 convolution; where the decoder ends at a coarser stride its logits are enlarged bilinearly.
 
-Trainable parameters, multiply-adds (256 x 256 px) and receptive field of `SIZES`, encoder "efficientnet-lite0", three classes:
+Trainable parameters, multiply-adds (256 x 256 px) and receptive field of `SIZES` with the default encoder and three
+classes:
 
 | size | encoder to stride | decoder | ends at stride | parameters | multiply-adds | receptive field |
 |---|---|---|---|---|---|---|
