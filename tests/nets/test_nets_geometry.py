@@ -9,6 +9,10 @@ from hsn.errors import InputError
 from hsn.nets import fullnet, resunet, unet
 from hsn.nets.geometry import halo_px, multiply_adds, receptive_field_px, size_divisor
 
+dotted = pytest.mark.skipif(
+    keras.backend.backend() == "torch", reason="ResUNet names its layers with dots, which torch refuses"
+)
+
 
 def measured_halo(net, side):
     """The largest distance at which a changed pixel changes the output; all weights are made positive before.
@@ -54,17 +58,17 @@ def test_the_receptive_field_of_layers_is_the_measured_one(make):
 
 
 @pytest.mark.parametrize(
-    ("net", "halo", "divisor"),
+    ("make", "halo", "divisor"),
     [
-        (unet.build(depth=3, width=2), 58, 8),
-        (unet.build(depth=4, width=2), 122, 16),
-        (resunet.build(1, depth=18, width=2), 308, 32),
-        (resunet.build(1, depth=34, width=2), 540, 32),
-        (fullnet.build(growth=2), 218, 1),
+        (lambda: unet.build(depth=3, width=2), 58, 8),
+        (lambda: unet.build(depth=4, width=2), 122, 16),
+        (lambda: fullnet.build(growth=2), 218, 1),
+        pytest.param(lambda: resunet.build(1, depth=18, width=2), 308, 32, marks=dotted),
+        pytest.param(lambda: resunet.build(1, depth=34, width=2), 540, 32, marks=dotted),
     ],
-    ids=lambda value: getattr(value, "name", None),
 )
-def test_the_known_nets_have_their_known_receptive_field(net, halo, divisor):
+def test_the_known_nets_have_their_known_receptive_field(make, halo, divisor):
+    net = make()
     assert (halo_px(net), size_divisor(net), receptive_field_px(net)) == (halo, divisor, 2 * halo + 1)
 
 
