@@ -18,7 +18,7 @@ test-all: setup
 	$(BIN)/python -m pytest -m ''
 
 lint: setup
-	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 bench: setup
 	$(BIN)/python benchmarks/crf.py

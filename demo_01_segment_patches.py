@@ -125,7 +125,7 @@ def net(samples, weights, out):
         print(f"\nNo net, so no segmentation: {error}")
         print(
             "The release is linked in the README of https://github.com/lyndonchan/hsn_v1 (226 MB, research only). "
-            "Save it and run `hsn weights import hsn_data.zip`; then call this demo again."
+            "Save it and run `hsn models import hsn_data.zip`; then call this demo again."
         )
         return []
     made = report(model, samples, out=out / "net", unlisted="false_alarms")

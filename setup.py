@@ -1,15 +1,21 @@
-"""The optional extension, and nothing else: every setting stands in pyproject.toml.
+"""Build the optional extension, and copy the shipped nets into the wheel. All settings are in pyproject.toml.
 
-One source is compiled for any processor and, on x86-64, for two levels of vector instructions; `hsn/_native` takes
-what the processor at hand can run. Where nothing can be compiled, hsn installs without and uses SciPy.
+One source is compiled for any processor and, on x86-64, for two levels of vector instructions; `hsn/_native` loads the
+best one that the processor can run. Without a compiler, hsn installs without the extension and uses SciPy.
+
+The nets lie in `pretrained/` of the repository. A wheel holds them as `hsn/pretrained`; an editable installation uses
+them where they are (see `hsn.files.PRETRAINED`).
 """
 
 import platform
+import shutil
 import sys
 from glob import glob
+from pathlib import Path
 
 from setuptools import setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 
 GCC = [
     "-std=c++17",
@@ -39,8 +45,19 @@ LEVELS = {  # module: flags of GCC and Clang, flags of MSVC
 }
 
 
-class BuildWhatCan(build_ext):
-    """Build each level; what does not compile is told in one line and left out, and without `portable` all of it."""
+class BuildPackage(build_py):
+    """Build the package with the shipped nets in it."""
+
+    def run(self):
+        super().run()
+        if not self.editable_mode:
+            place = Path(self.build_lib) / "hsn" / "pretrained"
+            shutil.rmtree(place, ignore_errors=True)
+            shutil.copytree("pretrained", place, ignore=shutil.ignore_patterns(".*", "training"))
+
+
+class BuildOptional(build_ext):
+    """Build each level. A level that does not compile is left out with one line; without `portable`, all are."""
 
     has_compiler = True
 
@@ -56,14 +73,14 @@ class BuildWhatCan(build_ext):
             super().build_extension(extension)
         except Exception:  # whatever a missing or old compiler raises
             self.has_compiler = level != "portable"
-            print(f"hsn: {extension.name} was not built, for want of a C++17 compiler; SciPy does its work.")
+            print(f"hsn: {extension.name} was not built: no C++17 compiler; SciPy is used instead.")
 
 
 def extensions():
     try:
         from pybind11.setup_helpers import Pybind11Extension
     except ImportError:
-        print("hsn: pybind11 is missing, so no extension is built; the CRF works without it, more slowly.")
+        print("hsn: pybind11 is missing: no extension is built; the CRF is slower without it.")
         return []
     x86 = platform.machine().lower() in ("x86_64", "amd64")
     return [
@@ -78,4 +95,4 @@ def extensions():
     ]
 
 
-setup(ext_modules=extensions(), cmdclass={"build_ext": BuildWhatCan})
+setup(ext_modules=extensions(), cmdclass={"build_ext": BuildOptional, "build_py": BuildPackage})

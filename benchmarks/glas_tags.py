@@ -43,7 +43,7 @@ SEEDS = (0,)  # of first-stage nets; more of them make better pseudo-masks and c
 STRENGTHS = ((1.0, 1.0), (1.0, 1.2), (1.0, 1.4), (1.0, 1.7))  # tried on validation
 TAXONOMY = replace(taxonomies.GLAS, other=None, forced=())  # the net sees both classes
 
-LICENCE = "trained on GlaS (MICCAI 2015 challenge, Warwick-QU), which is for research only; so is this net"
+LICENSE = "trained on GlaS (MICCAI 2015 challenge, Warwick-QU), which is for research only; so is this net"
 DATA_NOTE = (
     "tags (gland shown, other tissue shown; from a quarter of the area on) of crops of 48 x 48 px at 1.24 um/px, every"
     " 32 px, of 67 of the 85 GlaS training images; 18 others (patients 3, 5, 7, 14, 15) chose epochs and strength"
@@ -149,8 +149,8 @@ def _kept(path, make):
 
 def _ship(name, net, config, scores, notes):
     card = models.Card(
-        name=name, supervision="tags", classes=config.classes, thresholds=config.thresholds, mpp=config.mpp,
-        taxonomies=tuple(t.name for t in config.taxonomies), scores=scores, licence=LICENCE, data=DATA_NOTE,
+        name=name, method="tags", classes=config.classes, thresholds=config.thresholds, mpp=config.mpp,
+        taxonomies=tuple(t.name for t in config.taxonomies), scores=scores, license=LICENSE, data=DATA_NOTE,
         normalization=models.Normalization(mean=config.mean, std=config.std), notes=notes,
         source="benchmarks/glas_tags.py train",
     )  # fmt: skip

@@ -105,9 +105,9 @@ def ship(config, out):
     kept = rows["epochs"][rows["best"]]
     config = config.changed(learning=replace(config.learning, epochs=len(rows["epochs"])))
     card = models.Card(
-        name=NAME, supervision="selected", classes=config.classes, mpp=config.mpp, taxonomies=("nuclei",),
+        name=NAME, method="selected", classes=config.classes, mpp=config.mpp, taxonomies=("nuclei",),
         thresholds=(config.detector.least_score,) * 2, source="benchmarks/maskrcnn.py train",
-        normalization=models.Normalization(mean=config.mean, std=config.std), licence=bench.TERMS["nuclei"],
+        normalization=models.Normalization(mean=config.mean, std=config.std), license=bench.TERMS["nuclei"],
         data=bench.TAUGHT_BY["nuclei"].replace("how objects are told apart", "the score that counts"),
         scores={"validation_pq": kept["validation_pq"], "validation AJI": value},
         notes=f"Mask R-CNN, lean preset; epoch {kept['epoch']} of {len(rows['epochs'])} was kept, by validation aji",

@@ -41,7 +41,7 @@ from hsn.metrics.objects import aji, count_deviation, match, match_glas
 from hsn.metrics.outlines import object_dice, object_hausdorff
 from hsn.metrics.table import overlaps
 from hsn.nets import fullnet, unet
-from hsn.stains.references import METHODS, reference
+from hsn.stains.normalizers import METHODS, fit_normalizer
 from hsn.supervision import masks, method_of, open_model
 from hsn.supervision.masks.inference import maps_of, preprocess
 
@@ -142,7 +142,7 @@ def annotation_of(sample, task):
 
 def reference_stain(task, method):
     """The colours of a task's images to learn from."""
-    return reference(method, [sample.image() for sample in training_samples(task)[0]])
+    return fit_normalizer(method, [sample.image() for sample in training_samples(task)[0]])
 
 
 def train(task, out, stain=None, *, config=None, width=16, start=None):
@@ -152,7 +152,7 @@ def train(task, out, stain=None, *, config=None, width=16, start=None):
     images = [sample.image() for sample in samples]
     config = config or TASKS[task]()
     if stain:
-        config = config.changed(stain=reference(stain, images[: len(learned)]))
+        config = config.changed(stain=fit_normalizer(stain, images[: len(learned)]))
     begun = models.load(start) if start else None
     if begun:
         config = config.changed(mean=tuple(begun.config["mean"]), std=tuple(begun.config["std"]))
@@ -233,7 +233,7 @@ def ship(task, out, views):
     config, value = choose(task, model.net, config.changed(views=views or config.views))
     measure = "mean of object F1 and Dice" if task == "glas" else "AJI"
     card = model.card.model_copy(update={
-        "name": SHIPPED[task], "licence": TERMS[task], "data": TAUGHT_BY[task], "source": "benchmarks/masks.py train",
+        "name": SHIPPED[task], "license": TERMS[task], "data": TAUGHT_BY[task], "source": "benchmarks/masks.py train",
         "thresholds": (config.inside or 0.5,) * len(config.classes),
         "scores": {**model.card.scores, f"validation {measure}": value},
     })  # fmt: skip

@@ -192,7 +192,7 @@ def score(args):
     """Score a trained folder: (what, split, per-image rows, summary)."""
     model = open_model(args.out or "nuclei-points")
     method, config = method_of(model)
-    tests, by_points = samples("testA", "testB"), model.card.supervision == "points"
+    tests, by_points = samples("testA", "testB"), model.card.method == "points"
     if args.out and by_points:
         for name, detector, likely in detectors(args.out, model.net, config):
             rows = list(detection_rows(detector, config, tests, likely))
@@ -284,7 +284,7 @@ def ship(args):
     model = models.load(args.out)
     config, value = choose(model.net, method_of(model)[1])
     card = model.card.model_copy(update={
-        "name": "nuclei-points", "licence": TERMS, "source": "benchmarks/points.py train",
+        "name": "nuclei-points", "license": TERMS, "source": "benchmarks/points.py train",
         "data": f"clicks on {args.ratio:.0%} of the nuclei (seed {args.seed}, without replacement) of 12 images of"
         " MultiOrgan (Kumar 2017: breast, kidney, liver, prostate), FullNet's split; clicks on all nuclei of its 4"
         " validation images chose the epochs of detection and the depth of waists",

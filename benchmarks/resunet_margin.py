@@ -1,10 +1,10 @@
-"""Measure how wide a margin the tiles of a ResUNet need: it looks 540 px far, but hardly.
+"""Measure how wide a halo the tiles of a ResUNet need: its receptive field is 1081 px, but far pixels hardly count.
 
     HSN_DATA=../shared/data python benchmarks/resunet_margin.py [--net FOLDER] [--steps 300] [--width 16]
 
 Without a trained folder a narrow ResUNet learns nuclei from MultiOrgan's 12 training images first. Then the 4
-validation images are run whole (one tile, mirrored as far as the net looks) and in tiles of 256 px with narrower
-margins; the table says how much the probabilities differ.
+validation images are run whole (one tile, mirrored by half the receptive field) and in tiles of 256 px with narrower
+halos; the table says how much the probabilities differ.
 """
 
 import argparse
@@ -18,8 +18,9 @@ from hsn import models
 from hsn.annotations.mask_files import read as read_instances
 from hsn.data import multiorgan
 from hsn.images.read import read
-from hsn.nets import fullnet, resunet
-from hsn.prediction.tiling import maps_of, normalize
+from hsn.images.scaling import normalize
+from hsn.nets import fullnet, reach, resunet
+from hsn.prediction.tiling import predict_tiled
 
 DATA = Path(os.environ.get("HSN_DATA", Path(__file__).parents[2] / "shared" / "data")) / "multiorgan"
 MEAN, STD = (tuple(255 * x for x in numbers) for numbers in (fullnet.NUCLEI_MEAN, fullnet.NUCLEI_STD))
@@ -35,10 +36,11 @@ def main():
     options.add_argument("--width", type=int, default=16)
     told = options.parse_args()
     net = models.load(told.net).net if told.net else learned(told.steps, told.width)
-    reach = resunet.reach_px(net)
+    widest = reach.halo_px(net)
     images = [read(sample.image_path) for sample in multiorgan.images(DATA, "validation")]
-    whole = [tiled(net, image, max(image.shape), reach) for image in images]
-    print(f"| margin px | mean change | 99.9 % of pixels below | largest | cross 0.5 |  (reach {reach} px)")
+    whole = [tiled(net, image, max(image.shape), widest) for image in images]
+    print(f"half the receptive field: {widest} px")
+    print("| halo px | mean change | 99.9 % of pixels below | largest | cross 0.5 |")
     for margin in MARGINS_PX:
         parts = zip(images, whole, strict=True)
         pairs = [(tiled(net, image, TILE_PX, margin)[..., -1], maps[..., -1]) for image, maps in parts]
@@ -48,10 +50,8 @@ def main():
         print(f"| {margin} | {low:.5f} | {high:.4f} | {change.max():.3f} | {crossed:.3%} |", flush=True)
 
 
-def tiled(net, image, tile_px, margin_px):
-    return maps_of(
-        net, image, mean=MEAN, std=STD, tile_px=tile_px, margin_px=margin_px, step_px=resunet.STEP_PX
-    )
+def tiled(net, image, tile_px, halo_px):
+    return predict_tiled(net, image, mean=MEAN, std=STD, tile_px=tile_px, halo_px=halo_px)
 
 
 def learned(steps, width):

@@ -5,6 +5,7 @@ Keras nor NumPy.
 """
 
 import importlib
+from typing import Any
 
 __version__ = "0.1.0"
 
@@ -27,7 +28,7 @@ _EXPORTS = {
 __all__ = ["__version__", *_EXPORTS]
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name not in _EXPORTS:
         raise AttributeError(f"module 'hsn' has no attribute {name!r}; it has {', '.join(_EXPORTS)}")
     room, _, inner = _EXPORTS[name].partition(":")
@@ -37,5 +38,5 @@ def __getattr__(name):
     return value
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted(__all__)

@@ -34,6 +34,30 @@ def as_image(image: Any, name: str = "image") -> np.ndarray:
     return image
 
 
+def as_mask(mask: Any, name: str = "mask") -> np.ndarray:
+    """Return `mask` unchanged if it is bool (H, W).
+
+    Raises
+    ------
+    InputError
+        "mask-dtype" otherwise.
+
+    Examples
+    --------
+    >>> as_mask(np.zeros((2, 3), bool)).shape
+    (2, 3)
+    """
+    mask = np.asarray(mask)
+    if mask.ndim != 2 or mask.dtype != bool:
+        raise InputError(
+            "mask-dtype",
+            f"`{name}` must be bool (height, width)",
+            got=f"{mask.dtype} {mask.shape}",
+            hint="compare probabilities with a threshold, or labels with a class",
+        )
+    return mask
+
+
 def as_segmentable(image: Any, *, max_pixels: int) -> np.ndarray:
     """Return `image` unchanged if its size can be segmented at once.
 

@@ -4,7 +4,7 @@
 exit code 2.
 """
 
-from typing import NoReturn
+from typing import Any, NoReturn
 
 
 class InputError(ValueError):
@@ -39,7 +39,7 @@ class InputError(ValueError):
         self.code = code
         self.hint = hint
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (self.code, self.hint, str(self))
 
 

@@ -1,29 +1,39 @@
-"""Writing files so that a crash leaves the old one or the new one, never half of one."""
+"""Atomic file writing: after a crash a file holds its old or its new content, never a part."""
 
 import os
 import tempfile
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import refuse
+from .errors import InputError
+
+# The shipped nets: in the package when installed from a wheel, beside it in a checkout.
+_INSTALLED = Path(__file__).parent / "pretrained"
+PRETRAINED = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parents[1] / "pretrained"
 
 
 @contextmanager
-def atomic_write(path):
-    """Give a temporary path beside `path`; on success it is moved to `path`, on failure it is removed.
+def atomic_write(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary path in the same folder; move it to `path` on success, remove it on failure.
 
-    The folder is made if it is missing. The temporary name ends like `path`, because writers choose their
-    format by the ending.
+    Creates missing folders. The temporary name keeps the suffix of `path`, because many writers choose the file
+    format by it.
 
     Parameters
     ----------
     path : path
-        The file to write.
+        File to write.
 
     Yields
     ------
     pathlib.Path
-        Where to write.
+        Temporary file to write to.
+
+    Raises
+    ------
+    InputError
+        "file-not-writable" if the folder cannot be created or written to.
 
     Examples
     --------
@@ -39,13 +49,17 @@ def atomic_write(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=f".{path.name}")
     except OSError as error:
-        refuse(f"{path} cannot be written", expected="a folder that may be written to",
-               received=error.strerror, remedy="choose another place")  # fmt: skip
+        raise InputError(
+            "file-not-writable",
+            f"{path} must be in a folder with write permission",
+            got=error.strerror,
+            hint="choose another folder",
+        ) from None
     os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
-        # mkstemp makes private files; what a user asked for gets the usual permissions.
+        # mkstemp creates files with mode 0600; results get the default permissions.
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)

@@ -1,24 +1,25 @@
-"""GeoJSON as QuPath opens it: annotations over an image.
+"""GeoJSON of annotations, in the form that QuPath imports.
 
-x comes first, and places count from the corner of the image's first pixel.
+Coordinates are (x, y) in pixels. The origin is the top left corner of the first pixel.
 """
 
 import json
+from typing import Any
 
 
-def annotation(kind, coordinates, *, label=None, **properties):
-    """One annotation as a Feature.
+def annotation(kind: str, coordinates: list, *, label: str | None = None, **properties: Any) -> dict:
+    """Return one annotation as a GeoJSON Feature.
 
     Parameters
     ----------
     kind : str
-        Of the geometry: "MultiPoint", "Polygon".
+        Geometry type: "Point", "MultiPoint", "Polygon".
     coordinates : list
-        As GeoJSON nests them for that kind.
+        Coordinates, nested as GeoJSON requires for this type.
     label : str, optional
-        Its class.
+        Class name.
     **properties
-        What else is said of it: `name`, `isLocked`.
+        Other QuPath properties: `name`, `isLocked`.
 
     Returns
     -------
@@ -26,20 +27,19 @@ def annotation(kind, coordinates, *, label=None, **properties):
 
     Examples
     --------
-    >>> annotation("Point", [3.5, 1.5], label="tumour")["properties"]
-    {'objectType': 'annotation', 'classification': {'name': 'tumour'}}
+    >>> annotation("Point", [3.5, 1.5], label="tumor")["properties"]
+    {'objectType': 'annotation', 'classification': {'name': 'tumor'}}
     """
-    of_class = {"classification": {"name": label}} if label else {}
-    geometry = {"type": kind, "coordinates": coordinates}
+    classification = {"classification": {"name": label}} if label else {}
     return {
         "type": "Feature",
-        "geometry": geometry,
-        "properties": {"objectType": "annotation"} | of_class | properties,
+        "geometry": {"type": kind, "coordinates": coordinates},
+        "properties": {"objectType": "annotation"} | classification | properties,
     }
 
 
-def collection(annotations):
-    """The text of a file of annotations.
+def collection(annotations: list[dict]) -> str:
+    """Return the text of a GeoJSON file with these annotations.
 
     Examples
     --------

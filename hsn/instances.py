@@ -1,29 +1,30 @@
-"""Instances: the one check and the one numbering that all rooms with label images share."""
+"""Label images of instances: the check and the numbering that all rooms share."""
 
 import numpy as np
+import numpy.typing as npt
 
-from .errors import refuse
+from .errors import InputError
 
 
-def renumber(instances):
-    """Give the objects of a label image the numbers 1..n, in the order of their ids.
+def renumber(instances: npt.ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Renumber the objects of a label image to 1..n, in the order of their ids.
 
     Parameters
     ----------
     instances : integer array (H, W)
-        0 background; any positive ids, gaps allowed.
+        0 is background. Ids are positive; gaps are allowed.
 
     Returns
     -------
     numbers : int32 (H, W)
         0 background, 1..n.
     ids : integer array (n,)
-        The id that each number stands for, rising.
+        The original id of each number, ascending.
 
     Raises
     ------
     InputError
-        If the array is no label image: not two-dimensional, not of integers, or with negative ids.
+        "label-image-invalid" if the array is not two-dimensional, not integer, or has negative ids.
 
     Examples
     --------
@@ -34,15 +35,17 @@ def renumber(instances):
     instances = np.asarray(instances)
     lowest = instances.min(initial=0) if instances.dtype.kind in "iub" else None
     if instances.ndim != 2 or lowest is None or lowest < 0:
-        refuse("A label image must hold one whole number a pixel",
-               expected="integers (height, width), 0 background, ids above 0",
-               received=f"{instances.dtype} {instances.shape}, lowest value {lowest}",
-               remedy="convert colours or probabilities to ids first")  # fmt: skip
+        raise InputError(
+            "label-image-invalid",
+            "a label image must hold integers (height, width), 0 for background and ids above 0",
+            got=f"{instances.dtype} {instances.shape}, lowest value {lowest}",
+            hint="convert colors or probabilities to ids first",
+        )
     instances = instances.astype(np.int64)
-    top = int(instances.max(initial=0))
-    if top > 4 * instances.size + 1024:  # ids too far apart for a table of all of them: sort instead
+    highest = int(instances.max(initial=0))
+    if highest > 4 * instances.size + 1024:  # a lookup table would be too large: sort instead
         ids, numbers = np.unique(np.append(0, instances), return_inverse=True)
         return numbers[1:].reshape(instances.shape).astype(np.int32), ids[1:]
-    here = np.bincount(instances.ravel(), minlength=top + 1) > 0
-    here[0] = False
-    return (np.cumsum(here) * here).astype(np.int32)[instances], np.flatnonzero(here)
+    present = np.bincount(instances.ravel(), minlength=highest + 1) > 0
+    present[0] = False
+    return (np.cumsum(present) * present).astype(np.int32)[instances], np.flatnonzero(present)

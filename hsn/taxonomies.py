@@ -1,24 +1,26 @@
-"""Taxonomies: which tissues there are, in which order and colour, and how the unseen ones are inferred.
+"""Taxonomies: class names, their order and colors, and rules for classes without a net output.
 
-A taxonomy is plain data. The classes that a net has no output for (bare glass, "everything else") are declared
-here as rules, so that the code which applies them serves any taxonomy and knows no data set by name.
+A taxonomy is plain data. Some classes have no net output, for example background glass or "everything else". Rules in
+the taxonomy describe how to infer them, so that the code works for any taxonomy.
 
 Source of the ADP and GlaS tables: HistoSegNet (Chan et al., ICCV 2019), release hsn_v1.
 """
 
 import json
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from .errors import refuse
+from .errors import InputError
 
 Color = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
 class TissueClass:
-    """One class: its short name, its colour (RGB, 0..255), what it means, and its parent in the hierarchy."""
+    """One class: its name, color (RGB, 0..255), description, and parent in the hierarchy."""
 
     name: str
     color: Color
@@ -28,24 +30,24 @@ class TissueClass:
 
 @dataclass(frozen=True)
 class BackgroundRule:
-    """Bare glass, found by brightness: ``b = peak * sigmoid(slope * (mean(R, G, B) - level))``, blurred.
+    """Rule for background glass: ``b = peak * sigmoid(slope * (mean(R, G, B) - level))``, then blurred.
 
-    `exceptions` are classes that are bright themselves (fat, lumina): their evidence is subtracted from `b`.
+    `exceptions` names bright tissue classes (fat, lumina); their probability is subtracted from `b`.
     """
 
     name: str
     exceptions: tuple[str, ...] = ()
     peak: float = 0.75
-    slope: float = 4.0  # per grey level: in effect a hard step at `level`
-    level: float = 240.0  # grey levels, 0..255
+    slope: float = 4.0  # per gray level: nearly a step at `level`
+    level: float = 240.0  # gray level, 0..255
     blur_px: float = 2.0  # sigma, in pixels of the net's input
 
 
 @dataclass(frozen=True)
 class OtherRule:
-    """Everything else: ``o = scale * (1 - max of all other classes)``, raised by the evidence of `also`.
+    """Rule for everything else: ``o = scale * (1 - max of all other classes)``, raised by the classes of `also`.
 
-    `also` names outputs of the net that are no class of this taxonomy but count as "other" in it.
+    `also` names net outputs that are not classes of this taxonomy but count as "other" in it.
     """
 
     name: str
@@ -61,15 +63,20 @@ class Taxonomy:
     ----------
     name : str
     classes : tuple of TissueClass
-        The order is the label: class k of a label image is `classes[k]`.
+        The order defines the label: class k of a label image is `classes[k]`.
     background : BackgroundRule or None
-        How bare glass is found; None where the taxonomy has no such class, or the net sees it by itself.
+        Rule for background glass. Default: None, no such class or the net has an output for it.
     other : OtherRule or None
-        How "everything else" is found; None likewise.
+        Rule for "everything else". Default: None, no such class or the net has an output for it.
     forced : tuple of str
         Classes that count as present in every patch, whatever their score.
-    unlabelled : tuple of TissueClass
-        Colours that occur in truth images and belong to no evaluated class.
+    unlabeled : tuple of TissueClass
+        Colors of truth images that do not belong to an evaluated class.
+
+    Raises
+    ------
+    InputError
+        "taxonomy-duplicate", "taxonomy-color" or "taxonomy-rule" for contradictory definitions.
 
     Examples
     --------
@@ -84,26 +91,39 @@ class Taxonomy:
     background: BackgroundRule | None = None
     other: OtherRule | None = None
     forced: tuple[str, ...] = ()
-    unlabelled: tuple[TissueClass, ...] = ()
+    unlabeled: tuple[TissueClass, ...] = ()
 
-    def __post_init__(self):
-        names, colors = self.names, self.colors + tuple(c.color for c in self.unlabelled)
-        rules = [rule for rule in (self.background, self.other) if rule is not None]
-        wanted = [rule.name for rule in rules] + list(self.forced)
-        wanted += self.background.exceptions if self.background else ()
-        for kind, found in (("names", names), ("colours", colors)):
-            if len(set(found)) < len(found):
-                twice = next(x for x in found if found.count(x) > 1)
-                refuse(f"taxonomy '{self.name}' needs distinct {kind}", expected="each once",
-                       received=f"{twice} twice", remedy="change one of the two")  # fmt: skip
+    def __post_init__(self) -> None:
+        colors = self.colors + tuple(c.color for c in self.unlabeled)
+        self._check_distinct("names", self.names)
+        self._check_distinct("colors", colors)
         for color in colors:
             if len(color) != 3 or not all(isinstance(v, int) and 0 <= v <= 255 for v in color):
-                refuse(f"taxonomy '{self.name}' needs RGB colours", expected="three whole numbers 0..255",
-                       received=color, remedy="write colours as [red, green, blue]")  # fmt: skip
-        for name in wanted:
-            if name not in names:
-                refuse(f"taxonomy '{self.name}' has a rule for a class that it lacks", expected=f"one of {names}",
-                       received=repr(name), remedy="add the class or mend its name")  # fmt: skip
+                raise InputError(
+                    "taxonomy-color",
+                    f"colors of taxonomy '{self.name}' must be three integers 0..255",
+                    got=color,
+                    hint="write colors as [red, green, blue]",
+                )
+        exceptions = self.background.exceptions if self.background else ()
+        for name in (*self.inferred, *self.forced, *exceptions):
+            if name not in self.names:
+                raise InputError(
+                    "taxonomy-rule",
+                    f"rules of taxonomy '{self.name}' must name its classes, one of {self.names}",
+                    got=repr(name),
+                    hint="add the class or correct its name",
+                )
+
+    def _check_distinct(self, kind: str, values: tuple) -> None:
+        if len(set(values)) < len(values):
+            duplicate = next(value for value in values if values.count(value) > 1)
+            raise InputError(
+                "taxonomy-duplicate",
+                f"{kind} of taxonomy '{self.name}' must be distinct",
+                got=f"{duplicate} twice",
+                hint="change one of the two",
+            )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -112,27 +132,31 @@ class Taxonomy:
 
     @property
     def colors(self) -> tuple[Color, ...]:
-        """RGB colours in label order."""
+        """RGB colors in label order."""
         return tuple(c.color for c in self.classes)
 
     @property
     def inferred(self) -> tuple[str, ...]:
-        """Names of the classes that a rule makes (background, other)."""
+        """Names of the classes that are inferred by a rule (background, other)."""
         return tuple(rule.name for rule in (self.background, self.other) if rule is not None)
 
     def index(self, name: str) -> int:
-        """Label of a class, by name."""
+        """Return the label of a class name; raise InputError "class-unknown" if it is missing."""
         if name not in self.names:
-            refuse(f"taxonomy '{self.name}' has no such class", expected=f"one of {', '.join(self.names)}",
-                   received=repr(name), remedy="mend the name")  # fmt: skip
+            raise InputError(
+                "class-unknown",
+                f"the class must be one of {', '.join(self.names)} (taxonomy '{self.name}')",
+                got=repr(name),
+                hint="correct the name",
+            )
         return self.names.index(name)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.classes)
 
 
 def ancestors(name: str) -> tuple[str, ...]:
-    """Ancestors of an ADP class, nearest first: its name is the path.
+    """Return the ancestors of an ADP class, nearest first; its dotted name is the path.
 
     Examples
     --------
@@ -144,32 +168,45 @@ def ancestors(name: str) -> tuple[str, ...]:
 
 
 def parse(data: dict, origin: str = "taxonomy") -> Taxonomy:
-    """Build a taxonomy from a lab's own description, as `read` finds it in a file.
+    """Build a taxonomy from plain data, as read from a TOML or JSON file.
 
     Parameters
     ----------
     data : dict
-        `name`; `classes`, a list of ``{name, color, meaning?, parent?}``; optional `background` and `other`,
-        each ``{name, ...}`` with the fields of `BackgroundRule` and `OtherRule`; optional `forced`.
+        `name`; `classes`, a list of ``{name, color, meaning?, parent?}``; optional `background` and `other`, each
+        ``{name, ...}`` with the fields of `BackgroundRule` and `OtherRule`; optional `forced` and `unlabeled`.
     origin : str
-        Where it came from, for the error message.
+        Source of the data, for error messages.
+
+    Raises
+    ------
+    InputError
+        "taxonomy-fields" if fields are missing, unknown or of the wrong type.
 
     Examples
     --------
-    >>> parse({"name": "mine", "classes": [{"name": "tumour", "color": [200, 0, 0]}]}).names
-    ('tumour',)
+    >>> parse({"name": "mine", "classes": [{"name": "tumor", "color": [200, 0, 0]}]}).names
+    ('tumor',)
     """
 
-    def build(kind, fields):
+    def build(kind: Any, fields: Any) -> Any:
         try:
             fields = {k: tuple(v) if isinstance(v, list) else v for k, v in dict(fields).items()}
             return kind(**fields)
+        except InputError:
+            raise
         except (TypeError, ValueError) as error:
-            refuse(f"{origin} does not describe a taxonomy", expected=f"the fields of {kind.__name__}",
-                   received=f"{fields} ({error})", remedy="see docs/taxonomies.md for an example")  # fmt: skip
+            raise InputError(
+                "taxonomy-fields",
+                f"{origin} must have the fields of {kind.__name__}",
+                got=f"{fields} ({error})",
+                hint="see docs/taxonomies.md for an example",
+            ) from None
 
     fields = dict(data) if isinstance(data, dict) else {"not a table": data}
-    for key in ("classes", "unlabelled"):
+    if "unlabelled" in fields:  # name of this field in files of format 0
+        fields.setdefault("unlabeled", fields.pop("unlabelled"))
+    for key in ("classes", "unlabeled"):
         if key in fields and isinstance(fields[key], (list, tuple)):
             fields[key] = [build(TissueClass, c) for c in fields[key]]
     for key, kind in (("background", BackgroundRule), ("other", OtherRule)):
@@ -178,28 +215,36 @@ def parse(data: dict, origin: str = "taxonomy") -> Taxonomy:
     return build(Taxonomy, fields)
 
 
-def read(path) -> Taxonomy:
+def read(path: Path | str) -> Taxonomy:
     """Read a taxonomy from a `.toml` or `.json` file; see `parse` for its fields."""
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
         data = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
     except (OSError, ValueError) as error:
-        refuse(f"{path} cannot be read as a taxonomy", expected="a TOML or JSON file",
-               received=str(error), remedy="see docs/taxonomies.md for an example")  # fmt: skip
+        raise InputError(
+            "taxonomy-unreadable",
+            f"{path} must be a TOML or JSON file",
+            got=error,
+            hint="see docs/taxonomies.md for an example",
+        ) from None
     return parse(data, origin=str(path))
 
 
-def get(name_or_path) -> Taxonomy:
-    """A built-in taxonomy by name, or a lab's own by path; a `Taxonomy` is returned as it is."""
+def get(name_or_path: Taxonomy | Path | str) -> Taxonomy:
+    """Return a built-in taxonomy by name, or read one from a path; return a `Taxonomy` unchanged."""
     if isinstance(name_or_path, Taxonomy):
         return name_or_path
     if name_or_path in BUILT_IN:
-        return BUILT_IN[name_or_path]
+        return BUILT_IN[str(name_or_path)]
     if Path(name_or_path).suffix in (".toml", ".json"):
         return read(name_or_path)
-    refuse("there is no such taxonomy", expected=f"one of {', '.join(BUILT_IN)} or a .toml or .json file",
-           received=repr(name_or_path), remedy="mend the name or give a path")  # fmt: skip
+    raise InputError(
+        "taxonomy-unknown",
+        f"the taxonomy must be one of {', '.join(BUILT_IN)}, or a .toml or .json file",
+        got=repr(name_or_path),
+        hint="correct the name or give a path",
+    )
 
 
 # --- The Atlas of Digital Pathology -----------------------------------------------------------------------------
@@ -215,8 +260,8 @@ _GLASS = TissueClass("Background", (255, 255, 255), "bare glass")
 _ADIPOSE = ("A.W", "A.B", "A.M")
 
 
-def _table(rows):
-    """Classes from lines of `name r g b meaning`; parents from the dotted names."""
+def _table(rows: str) -> Iterator[TissueClass]:
+    """Parse classes from lines of `name r g b meaning`; parents come from the dotted names."""
     for row in rows.strip().splitlines():
         name, r, g, b, meaning = row.split(maxsplit=4)
         yield TissueClass(name, (int(r), int(g), int(b)), meaning, next(iter(ancestors(name)), None))
@@ -258,7 +303,7 @@ N.G.W 74 21 209     Schwann cells
 """),
     ),
     background=BackgroundRule("Background", exceptions=_ADIPOSE),
-    unlabelled=tuple(
+    unlabeled=tuple(
         _table("""
 E.T.X 0 204 184     stratified epithelium, undifferentiated
 C.X 131 81 63       connective tissue, undifferentiated
@@ -282,13 +327,13 @@ T 173 20 87         transport vessel
     ),
     background=BackgroundRule("Background", exceptions=("G.O", "G.N", "T")),
     other=OtherRule("Other", also=_ADIPOSE),
-    unlabelled=tuple(_table("G.X 255 165 0       gland, undifferentiated")),
+    unlabeled=tuple(_table("G.X 255 165 0       gland, undifferentiated")),
 )
 
 GLAS = Taxonomy(
     "glas",
     classes=(
-        TissueClass("Other", (3, 155, 229), "everything that is no gland"),
+        TissueClass("Other", (3, 155, 229), "everything except glands"),
         TissueClass("G.O", (0, 0, 128), "gland", "G"),
     ),
     other=OtherRule("Other"),
@@ -298,8 +343,8 @@ GLAS = Taxonomy(
 NUCLEI = Taxonomy(
     "nuclei",
     classes=(
-        TissueClass("Other", (0, 0, 0), "everything that is no nucleus"),
-        TissueClass("Nucleus", (255, 255, 255), "nucleus"),  # black and white: a binary mask reads as it is
+        TissueClass("Other", (0, 0, 0), "everything except nuclei"),
+        TissueClass("Nucleus", (255, 255, 255), "nucleus"),  # black and white, as in binary masks
     ),
     other=OtherRule("Other"),
     forced=("Nucleus",),

@@ -1,7 +1,7 @@
 """What crosses the arrows of the house: plain records of arrays."""
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -53,7 +53,7 @@ class Segmentation:
     scores: np.ndarray
     taxonomy: Taxonomy
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         height, width = self.labels.shape
         present = [self.taxonomy.names[k] for k in np.unique(self.labels)]
         objects = "" if self.instances is None else f", {int(self.instances.max(initial=0))} instances"
@@ -75,6 +75,6 @@ class History:
     epochs: tuple[dict, ...] = field(default_factory=tuple)
     best: int | None = None
 
-    def column(self, name):
+    def column(self, name: str) -> list[Any]:
         """One measured number over all epochs, as a list; None where an epoch lacks it."""
         return [row.get(name) for row in self.epochs]

@@ -72,7 +72,7 @@ def tiny_model(tmp_path_factory):
     )
     card = models.Card(
         name="tiny",
-        supervision="tags",
+        method="tags",
         classes=config.classes,
         thresholds=config.thresholds,
         mpp=config.mpp,

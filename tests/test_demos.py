@@ -22,7 +22,7 @@ def test_demo_01_runs_without_the_net_and_says_how_to_get_it(tmp_path, monkeypat
     said = capsys.readouterr().out
     assert "patches of" in said
     assert "adp-func, floor by CRF: mIoU" in said
-    assert "hsn weights import hsn_data.zip" in said
+    assert "hsn models import hsn_data.zip" in said
     assert "G.O" in (tmp_path / "out" / "truth_adp-func.csv").read_text()
     assert sorted(files) == sorted(path for path in (tmp_path / "out").rglob("*") if path.is_file())
     assert all(f"wrote {path}" in said for path in files)

@@ -34,7 +34,8 @@ for command in (
     doctor.doctor,
 ):
     app.command()(command)
-app.add_typer(trained.commands, name="weights")
+app.add_typer(trained.commands, name="models")
+app.add_typer(trained.commands, name="weights", hidden=True, deprecated=True)  # the name in 0.1
 
 
 def _say_version(wanted: bool):

@@ -149,5 +149,5 @@ def _nets():
 
     names = ", ".join(name for name, _, _ in available())
     return Check(
-        "trained nets", True, names or "none yet; train one (`hsn fit`) or import the release (`hsn weights`)"
+        "trained nets", True, names or "none yet; train one (`hsn fit`) or import the release (`hsn models`)"
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..annotations.mask_files import OUTLINES, preferred
 from ..errors import InputError
-from ..images.read import SUFFIXES, paths
+from ..images.read import SUFFIXES, list_images
 
 
 def images_of(places, *, deep=False):
@@ -26,7 +26,7 @@ def images_of(places, *, deep=False):
     for place in places:
         try:
             for folder in (_with_images(place) if deep else None) or [place]:
-                found |= dict.fromkeys(paths(folder))
+                found |= dict.fromkeys(list_images(folder))
         except InputError as error:
             failures.append((str(place), str(error)))
     return list(found), failures
@@ -80,7 +80,7 @@ def pairs(first, second, *, suffix="", outlines=False):
     alone : list of pathlib.Path
         Files without a partner, and those whose name another file of the same folder has as well.
     """
-    sides = [_with_outlines(folder) if outlines else paths(folder) for folder in (first, second)]
+    sides = [_with_outlines(folder) if outlines else list_images(folder) for folder in (first, second)]
     keys = [[path.stem for path in sides[0]], [path.stem.removesuffix(suffix) for path in sides[1]]]
     if Path(first) == Path(second) and suffix:  # one folder holds both: the ending tells them apart
         sides = [
@@ -104,6 +104,6 @@ def pairs(first, second, *, suffix="", outlines=False):
 def _with_outlines(folder):
     """Label images and outlines; of a name that has both, the label image."""
     by_name = defaultdict(list)
-    for path in paths(folder, suffixes=(*SUFFIXES, *OUTLINES)):
+    for path in list_images(folder, suffixes=(*SUFFIXES, *OUTLINES)):
         by_name[path.stem].append(path)
     return [path for its in by_name.values() for path in preferred(its)[0]]

@@ -8,7 +8,7 @@ Both see background, inside and contour, at the scale of the images.
 from dataclasses import replace
 
 from ..errors import refuse
-from ..stains.references import METHODS, reference
+from ..stains.normalizers import METHODS, fit_normalizer
 from .console import complain, display_on_stderr, progress
 from .seen import Seen, look_at
 
@@ -66,7 +66,7 @@ def _normalised(seen, method):
 
     again = Seen()
     with progress() as bar:
-        target = reference(method, map(read, bar.track(seen.images, description="measuring stains")))
+        target = fit_normalizer(method, map(read, bar.track(seen.images, description="measuring stains")))
         for path, annotation in zip(seen.images, seen.annotations, strict=True):
             again.add(path, annotation, target.normalize(read(path)))
     return target, again

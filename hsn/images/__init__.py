@@ -1,1 +1,1 @@
-"""Images: files, slides and tiles, as uint8 RGB arrays."""
+"""Image files, slides and tiles as uint8 RGB arrays."""

@@ -72,6 +72,53 @@ def mirror_pad(image, margins):
     return np.pad(image, (*margins, *rest), mode="symmetric")
 
 
+class ArrayReader:
+    """Reads boxes of an image in memory: the simplest reader.
+
+    A reader has a `shape`, (H, W, 3), and a method ``read(row, col, height, width)`` that returns uint8
+    (height, width, 3) for a box inside the image. What is larger than the memory gets a reader of its own.
+
+    Parameters
+    ----------
+    image : array, shape (H, W, ...)
+
+    Examples
+    --------
+    >>> ArrayReader(np.arange(6).reshape(2, 3)).read(0, 1, 2, 1).tolist()
+    [[1], [4]]
+    """
+
+    def __init__(self, image):
+        self.image, self.shape = image, np.shape(image)
+
+    def read(self, row, col, height, width):
+        """Return a box of the image."""
+        return self.image[row : row + height, col : col + width]
+
+
+def read_mirrored(reader, row, col, height, width):
+    """Read a box that may reach beyond the image; what lies there is mirrored, the edge pixel repeated.
+
+    Examples
+    --------
+    >>> read_mirrored(ArrayReader(np.array([[1, 2]])), 0, -1, 1, 6).tolist()
+    [[1, 1, 2, 2, 1, 1]]
+    """
+    places = [_mirrored(first, count, side) for first, count, side in
+              zip((row, col), (height, width), reader.shape, strict=False)]  # fmt: skip
+    (top, bottom), (left, right) = ((p.min(), p.max() + 1) for p in places)
+    inside = reader.read(int(top), int(left), int(bottom - top), int(right - left))
+    if all(p[-1] - p[0] == len(p) - 1 for p in places):
+        return inside
+    return inside[np.ix_(places[0] - top, places[1] - left)]
+
+
+def _mirrored(first, count, side):
+    """Places inside an axis that `count` places from `first` on are mirrored to."""
+    places = np.arange(first, first + count) % (2 * side)
+    return np.minimum(places, 2 * side - 1 - places)
+
+
 def margin_to_reach(size, wanted):
     """How much to add on each side of an axis so that it reaches a length that need not be whole.
 

@@ -1,1 +1,1 @@
-"""Losses on the backend's tensors: the truth first, a weight of 0 where it is not known."""
+"""Losses on tensors of the backend. The truth is the first argument; a weight of 0 masks a pixel or tag."""

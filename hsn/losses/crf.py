@@ -1,15 +1,17 @@
-"""CRF loss: neighbouring pixels of like colour should say the same.
+"""CRF loss: a penalty for different predictions on nearby pixels of similar color.
 
-The regularised loss of weakly supervised segmentation: for the probability S of one class,
+It is the regularized loss of weakly supervised segmentation [1]_, [2]_. For the probability S of one class::
 
-    L = Σ_p m_p (1 - S_p) (W (m S))_p / Σ_p m_p,
+    L = sum_p m_p (1 - S_p) (W (m S))_p / sum_p m_p
 
-with W the Gaussian over place and colour, filtered on the permutohedral lattice, and m = 0 where the image is
-black, as the rims of a rotated crop are. One filter pass a step, no mean field.
+W is a Gaussian over position and color, filtered on the permutohedral lattice. The mask m is 0 where the image is
+black: rotated crops are padded with black. Each call needs one filter pass.
 
-The lattice is linear, so its gradient is the lattice run backwards, W transposed. The released code took W itself,
-and wrote the gradient for both outputs of a two-class softmax, which doubles what reaches the logits:
-`gradient="released"` repeats that.
+Notes
+-----
+The lattice filter is linear. The exact gradient uses W transposed, which is the filter run backwards. The released code
+uses W itself and writes the gradient to both outputs of a two-class softmax, which doubles the gradient of the logits:
+``gradient="released"``.
 
 References
 ----------
@@ -18,33 +20,45 @@ References
    images", IEEE TMI 2020; section on the CRF loss, and its released code.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
+from ..checks import one_of, positive
 from ..crf.engines import lattice_of
-from ..errors import refuse
 
-BLACK = 1e-5  # below it in all channels a pixel is padding; from the released code
+BLACK = 1e-5  # a pixel below this value in all channels is padding; from the released code
 
 
-def crf_loss(prediction, image, *, sxy_px=9.0, srgb=0.1, gradient="exact", engine="auto"):
-    """Return how much like pixels disagree: the mean over images, a scalar of at least 0.
+def crf_loss(
+    prediction: Any,
+    image: Any,
+    *,
+    sxy_px: float = 9.0,
+    srgb: float = 0.1,
+    gradient: str = "exact",
+    engine: str = "auto",
+) -> Any:
+    """Return the mean CRF loss of a batch, a scalar of 0 or more.
 
     Parameters
     ----------
     prediction : float tensor, shape (N, H, W)
         Probability of the class, in [0, 1].
     image : float tensor, shape (N, H, W, 3)
-        RGB in [0, 1], moved as the prediction was.
+        RGB in [0, 1], augmented like the prediction.
     sxy_px : float
-        Spread in pixels.
+        Standard deviation of the position, in pixels. Default: 9.
     srgb : float
-        Spread in colour, in the unit of `image`; 0.1 for many organs, 0.2 for lung cancer in [2]_.
+        Standard deviation of the color, in units of `image`. In [2]_: 0.1 for many organs, 0.2 for lung cancer.
+        Default: 0.1.
     gradient : {"exact", "released"}
-        The gradient of the loss as written, or the released code's: about twice as large.
+        Gradient of the formula, or of the released code, which is about twice as large. Default: "exact".
     engine : {"auto", "native", "scipy"}
-        What filters.
+        Implementation of the filter.
 
     Returns
     -------
@@ -53,29 +67,18 @@ def crf_loss(prediction, image, *, sxy_px=9.0, srgb=0.1, gradient="exact", engin
     Raises
     ------
     InputError
-        If a spread is not positive, or the gradient unknown.
+        "sxy-px-positive", "srgb-positive" or "gradient-unknown".
 
     Examples
     --------
     >>> image = np.full((1, 4, 4, 3), 0.5, "float32")
-    >>> sure, torn = np.ones((1, 4, 4), "float32"), np.eye(4, dtype="float32")[None]
-    >>> float(crf_loss(sure, image)) == 0 < float(crf_loss(torn, image))
+    >>> smooth, mixed = np.ones((1, 4, 4), "float32"), np.eye(4, dtype="float32")[None]
+    >>> float(crf_loss(smooth, image)) == 0 < float(crf_loss(mixed, image))
     True
     """
-    if gradient not in ("exact", "released"):
-        refuse(
-            "`gradient` must be a known one",
-            expected="exact or released",
-            received=repr(gradient),
-            remedy="leave it out to get the exact one",
-        )
-    if not (0 < sxy_px < np.inf and 0 < srgb < np.inf):
-        refuse(
-            "`sxy_px` and `srgb` must be positive",
-            expected="numbers above 0",
-            received=f"{sxy_px} and {srgb}",
-            remedy="give spreads in pixels and in the unit of the image",
-        )
+    one_of("gradient", gradient, ("exact", "released"))
+    positive("sxy_px", sxy_px, hint="give it in pixels")
+    positive("srgb", srgb, hint="give it in units of the image")
 
     def evaluate(prediction, image):
         return energies(prediction, image, sxy_px=sxy_px, srgb=srgb, gradient=gradient, engine=engine)
@@ -84,8 +87,16 @@ def crf_loss(prediction, image, *, sxy_px=9.0, srgb=0.1, gradient="exact", engin
     return ops.mean(_BACKENDS[keras.backend.backend()](evaluate, prediction, image))
 
 
-def energies(prediction, image, *, sxy_px, srgb, gradient="exact", engine="auto"):
-    """Return the loss of each image and its gradient, in NumPy.
+def energies(
+    prediction: Any,
+    image: Any,
+    *,
+    sxy_px: float,
+    srgb: float,
+    gradient: str = "exact",
+    engine: str = "auto",
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the loss of each image and its gradient, as NumPy arrays.
 
     Parameters
     ----------
@@ -98,7 +109,7 @@ def energies(prediction, image, *, sxy_px, srgb, gradient="exact", engine="auto"
     -------
     energy : float32 array, shape (N,)
     slope : float32 array, shape (N, H, W)
-        Of each image's energy with respect to its prediction.
+        Gradient of each image's energy with respect to its prediction.
 
     Examples
     --------
@@ -106,14 +117,16 @@ def energies(prediction, image, *, sxy_px, srgb, gradient="exact", engine="auto"
     >>> (energy > 0).tolist(), slope.tolist()
     ([True], [[[0.0]]])
     """
-    each = [
+    pairs = [
         _energy(np.asarray(S, np.float32), np.asarray(rgb, np.float32), sxy_px, srgb, gradient, engine)
         for S, rgb in zip(prediction, image, strict=True)
     ]
-    return np.array([energy for energy, _ in each], np.float32), np.stack([slope for _, slope in each])
+    return np.array([energy for energy, _ in pairs], np.float32), np.stack([slope for _, slope in pairs])
 
 
-def _energy(S, image, sxy_px, srgb, gradient, engine):
+def _energy(
+    S: np.ndarray, image: np.ndarray, sxy_px: float, srgb: float, gradient: str, engine: str
+) -> tuple[float, np.ndarray]:
     height, width = S.shape
     features = np.empty((height, width, 5), np.float32)
     features[..., 0] = np.arange(width, dtype=np.float32) / np.float32(sxy_px)
@@ -134,10 +147,10 @@ def _energy(S, image, sxy_px, srgb, gradient, engine):
     return energy, (slope / area).reshape(height, width).astype(np.float32)
 
 
-# A NumPy function with a gradient of its own, as each backend says it: (N,) from (N, H, W) and (N, H, W, 3).
+# Each function wraps a NumPy function with a custom gradient: (N, H, W) and (N, H, W, 3) to (N,).
 
 
-def _on_tensorflow(evaluate, prediction, image):
+def _on_tensorflow(evaluate: Callable, prediction: Any, image: Any) -> Any:
     import tensorflow as tf
 
     @tf.custom_gradient
@@ -150,7 +163,7 @@ def _on_tensorflow(evaluate, prediction, image):
     return on_tensors(prediction, image)
 
 
-def _on_jax(evaluate, prediction, image):
+def _on_jax(evaluate: Callable, prediction: Any, image: Any) -> Any:
     import jax
 
     def call(prediction, image):
@@ -171,7 +184,7 @@ def _on_jax(evaluate, prediction, image):
     return on_tensors(prediction, image)
 
 
-def _on_torch(evaluate, prediction, image):
+def _on_torch(evaluate: Callable, prediction: Any, image: Any) -> Any:
     import torch
 
     class OnTensors(torch.autograd.Function):

@@ -1,16 +1,19 @@
-"""Trained nets: folders that explain themselves, checked before they are opened.
+"""Find, check, load, save and download trained nets.
 
-A trained folder holds ``net.keras`` (the net), ``card.json`` (what it is) and ``config.json`` (the numbers
-of the supervision that made it). Such folders come from strangers, and so does the original release: every
-file is hostile until it is parsed. Nothing here unpickles, evaluates, or writes outside the folder that it
-was given.
+A trained folder holds ``net.keras`` (the net), ``card.json`` (its description), ``config.json`` (the numbers of the
+method that trained it) and ``README.md``. Folders and archives may come from strangers: each file is checked before it
+is used. Nothing here unpickles, evaluates, or writes outside the given folder.
 """
 
+import importlib
+from typing import Any
+
 from .card import Card, Normalization, card_of
-from .download import fetch
+from .download import ARCHIVES, fetch
 from .folders import Model, available, find, home, load, save
 
 __all__ = [
+    "ARCHIVES",
     "Card",
     "Model",
     "Normalization",
@@ -19,6 +22,13 @@ __all__ = [
     "fetch",
     "find",
     "home",
+    "import_release",
     "load",
     "save",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "import_release":  # on a floor above
+        return importlib.import_module("hsn.extras.histosegnet").import_release
+    raise AttributeError(f"module 'hsn.models' has no attribute {name!r}")

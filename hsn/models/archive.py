@@ -1,37 +1,36 @@
-"""Zip archives from outside: looked at whole before anything is unpacked.
+"""Open zip archives from outside; names and sizes are checked before anything is unpacked.
 
-What a hostile archive can do is known: climb out of the folder by its names, plant links and write through
-them, or unpack to more than the disk holds. `zipfile` itself never unpacks more of a member than its header
-declares, so the declared sizes can be judged before.
+A hostile archive can leave the folder by its names, plant links and write through them, or unpack to more than the
+disk holds. `zipfile` never unpacks more of a member than its header declares, so the declared sizes can be checked.
 """
 
 import shutil
 import stat
 import zipfile
 import zlib
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
+from typing import NoReturn
 
-from ..errors import refuse
+from ..errors import InputError
 
-# Deflate packs at most 1032:1. Masks drawn by program reach 100:1 in honest archives, so the ratio alone
-# condemns only an archive that would also be large.
+# Deflate packs at most 1032:1. Drawn masks reach 100:1 in honest archives, so a high ratio is an error only in a
+# large archive.
 MAX_RATIO = 100
 SMALL_BYTES = 256 * 2**20
 MAX_MEMBERS = 100_000
 
-_UNPACK_BY_HAND = "unpack it with a tool that you trust and give the folder"
-
 
 @contextmanager
-def opened(path, *, max_bytes):
-    """Open a zip archive whose names and sizes are safe.
+def opened(path: Path, *, max_bytes: int) -> Iterator[zipfile.ZipFile]:
+    """Open a zip archive with safe names and sizes.
 
     Parameters
     ----------
     path : pathlib.Path
     max_bytes : int
-        How much it may unpack to.
+        Limit for the unpacked size.
 
     Yields
     ------
@@ -40,14 +39,13 @@ def opened(path, *, max_bytes):
     Raises
     ------
     InputError
-        If it is no zip archive, is damaged or encrypted, holds a name that leaves its folder, a link or a
-        device, or unpacks to too much.
+        "archive-damaged" for another or damaged file; "archive-unsafe" for an encrypted archive, a name that leaves
+        the folder, a link or a device; "archive-too-large" if it unpacks to too much.
     """
     try:
         archive = zipfile.ZipFile(path)
     except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
-        refuse(f"{path} cannot be opened as a zip archive", expected="a whole zip file",
-               received=f"a damaged or other file ({error})", remedy="download or copy it again")  # fmt: skip
+        _damaged(f"{path} must be a complete zip archive", error)
     with archive:
         members = archive.infolist()
         for member in members:
@@ -56,54 +54,69 @@ def opened(path, *, max_bytes):
         yield archive
 
 
-def _check_member(member, path):
-    """Refuse a member that is no plain file or folder below the archive's root."""
+def _damaged(must: str, error: Exception) -> NoReturn:
+    raise InputError("archive-damaged", must, got=error, hint="download or copy it again") from None
+
+
+def _check_member(member: zipfile.ZipInfo, path: Path) -> None:
+    """Raise unless the member is a plain file or folder below the archive's root."""
     name, kind = member.filename, stat.S_IFMT(member.external_attr >> 16)
-    climbs = name.startswith("/") or ".." in PurePosixPath(name).parts
-    if climbs or "\\" in name or ":" in name or not name.isprintable():
-        refuse(f"{path} holds a name that may lead out of its folder",
-               expected="plain names below one folder", received=repr(name),
-               remedy=_UNPACK_BY_HAND)  # fmt: skip
-    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        refuse(f"{path} holds a link or a device", expected="plain files and folders", received=repr(name),
-               remedy=_UNPACK_BY_HAND)  # fmt: skip
-    if member.flag_bits & 1:
-        refuse(f"{path} is encrypted", expected="an archive without password", received=repr(name),
-               remedy=_UNPACK_BY_HAND)  # fmt: skip
+    leaves = name.startswith("/") or ".." in PurePosixPath(name).parts or "\\" in name or ":" in name
+    rules = {
+        "plain names below one folder": not leaves and name.isprintable(),
+        "plain files and folders, without links": kind in (0, stat.S_IFREG, stat.S_IFDIR),
+        "members without encryption": not member.flag_bits & 1,
+    }
+    for must, holds in rules.items():
+        if not holds:
+            raise InputError(
+                "archive-unsafe",
+                f"{path} must hold {must}",
+                got=repr(name),
+                hint="unpack it with a tool that you trust and give the folder",
+            )
 
 
-def _check_size(members, path, max_bytes):
-    """Refuse an archive that unpacks to too much, in bytes, in members, or against its own size."""
+def _check_size(members: list[zipfile.ZipInfo], path: Path, max_bytes: int) -> None:
+    """Raise if an archive unpacks to too much: in bytes, in members, or relative to its own size."""
     unpacked = sum(member.file_size for member in members)
     packed = max(1, path.stat().st_size)
     bomb = unpacked > SMALL_BYTES and unpacked > MAX_RATIO * packed
     if unpacked > max_bytes or bomb or len(members) > MAX_MEMBERS:
-        refuse(f"{path} unpacks to too much",
-               expected=f"at most {max_bytes:,} bytes, {MAX_RATIO} times its size",
-               received=f"{unpacked:,} bytes in {len(members):,} members, {unpacked // packed} times its"
-               f" size", remedy="do not unpack it; get the original file again")  # fmt: skip
+        raise InputError(
+            "archive-too-large",
+            f"{path} must unpack to at most {max_bytes:,} bytes and {MAX_RATIO} times its size",
+            got=f"{unpacked:,} bytes in {len(members):,} members, {unpacked // packed} times its size",
+            hint="do not unpack it; get the original file again",
+        )
 
 
-def unpack(archive, names, folder):
-    """Unpack the members called `names` below `folder`, which should be a temporary one.
+def unpack(archive: zipfile.ZipFile, names: Iterable[str], folder: Path) -> None:
+    """Unpack the members `names` below `folder`, a temporary folder.
 
-    A damaged member is refused; what was unpacked before it stays, for the caller to throw away.
+    Raises
+    ------
+    InputError
+        "disk-full", or "archive-damaged"; the caller deletes what was unpacked before the damage.
     """
     members = [archive.getinfo(name) for name in names]
-    wanted, free = sum(member.file_size for member in members), shutil.disk_usage(folder).free
-    if wanted > free:
-        refuse(f"{archive.filename} does not fit on the disk", expected=f"{wanted:,} bytes free at {folder}",
-               received=f"{free:,}", remedy="make room or choose another disk")  # fmt: skip
+    size, free = sum(member.file_size for member in members), shutil.disk_usage(folder).free
+    if size > free:
+        raise InputError(
+            "disk-full",
+            f"{folder} must have {size:,} bytes free for {archive.filename}",
+            got=f"{free:,}",
+            hint="make room or choose another disk",
+        )
     for member in members:
-        with damage_refused(archive.filename, member.filename):
+        with damage_reported(archive.filename, member.filename):
             archive.extract(member, folder)
 
 
 @contextmanager
-def damage_refused(path, name):
-    """Turn what `zipfile` raises for a damaged member into a error."""
+def damage_reported(path: object, name: str) -> Iterator[None]:
+    """Turn what `zipfile` raises for a damaged member into an `InputError`, "archive-damaged"."""
     try:
         yield
     except (OSError, EOFError, ValueError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
-        refuse(f"{path} is damaged", expected=f"a whole member {name!r}", received=str(error),
-               remedy="download or copy it again")  # fmt: skip
+        _damaged(f"{path} must hold a complete member {name!r}", error)

@@ -1,21 +1,27 @@
-"""The card of a trained net: where it comes from, what it expects, what it says, and on which terms."""
+"""Describe a trained net: origin, input, outputs, terms of use."""
 
+import json
 import math
+from os import PathLike
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from ..errors import refuse
+from ..errors import InputError
 from ..files import atomic_write
 from .bounded import read_text
 
+FORMAT = 1
+# For each format, the fields that the next format renames. Format 0 has no field `format`.
+RENAMED = {0: {"supervision": "method", "normalisation": "normalization", "licence": "license"}}
+
 Fraction = Annotated[float, Field(ge=0, le=1)]
-_Alike = float | tuple[float, float, float]
+_Channels = float | tuple[float, float, float]
 
 
-def _positive(numbers):
+def _positive(numbers: _Channels) -> _Channels:
     if not min(numbers if isinstance(numbers, tuple) else (numbers,)) > 0:
         raise PydanticCustomError("greater_than", "Input should be greater than 0")
     return numbers
@@ -26,55 +32,57 @@ class _Strict(BaseModel):
 
 
 class Normalization(_Strict):
-    """How pixels become the net's input: ``(x - mean) / std``, for x in 0..255; three numbers are for R, G and B."""
+    """Normalize pixels: ``(x - mean) / std``, for x in 0..255; one number, or one each for R, G and B."""
 
-    mean: _Alike
-    std: Annotated[_Alike, AfterValidator(_positive)]
+    mean: _Channels
+    std: Annotated[_Channels, AfterValidator(_positive)]
 
-    def __str__(self):
-        def told(numbers):
-            return ", ".join(f"{n:.5g}" for n in numbers) if isinstance(numbers, tuple) else f"{numbers:.5g}"
+    def __str__(self) -> str:
+        def text(numbers: _Channels) -> str:
+            return ", ".join(f"{n:.5g}" for n in (numbers if isinstance(numbers, tuple) else (numbers,)))
 
-        return f"(x - {told(self.mean)}) / {told(self.std)}"
+        return f"(x - {text(self.mean)}) / {text(self.std)}"
 
 
 class Card(_Strict):
-    """What a trained net says of itself.
+    """Describe a trained net; stored as `card.json` in its folder.
 
     Attributes
     ----------
+    format : int
+        Version of these fields. `parse` migrates older cards.
     name : str
-    supervision : {"tags", "points", "selected", "masks"}
-        The kind of annotation that it learned from, and so the code that runs it.
+    method : {"tags", "points", "selected", "masks"}
+        Kind of annotation that trained the net; selects the code that runs it.
     classes : tuple of str
         Names of the net's outputs, in order.
     thresholds : tuple of float in [0, 1], same length
-        From which score a class counts as present; fitted on validation data.
+        Scores from which a class counts as present; fitted on validation data.
     mpp : float
-        Micrometres per pixel of the net's input.
+        Micrometers per pixel of the net's input.
     taxonomies : tuple of str
-        Names of the label spaces that it can segment into.
+        Names of the label spaces that the net can segment into; the first is the default.
     normalization : Normalization
     parameters : int
-        Number of parameters; filled in when the net is saved.
+        Number of parameters; `save` fills it in.
     sha256 : str
-        Checksum of `net.keras` in hex; filled in when the net is saved.
-    source, licence, data, stain, notes : str
-        Where the net comes from; the terms of its training data; what it learned from; which stain it
-        expects; and what else a user should know.
+        Checksum of `net.keras` in hex; `save` fills it in.
+    source, license, data, stain, notes : str
+        Origin of the net, terms of use, training data, expected stain, remarks.
     scores : dict of str to float
         Measured results, by the name of the measure and the data.
 
     Examples
     --------
-    >>> card = Card(name="mine", supervision="tags", classes=("gland",), thresholds=(0.5,), mpp=0.62,
+    >>> card = Card(name="mine", method="tags", classes=("gland",), thresholds=(0.5,), mpp=0.62,
     ...             taxonomies=("glas",), normalization=Normalization(mean=193, std=56))
     >>> Card.parse(card.model_dump_json()) == card
     True
     """
 
+    format: Annotated[int, Field(ge=FORMAT, le=FORMAT)] = FORMAT
     name: Annotated[str, Field(pattern=r"^\w[\w.+-]*$")]
-    supervision: Literal["tags", "points", "selected", "masks"]
+    method: Literal["tags", "points", "selected", "masks"]
     classes: Annotated[tuple[str, ...], Field(min_length=1)]
     thresholds: tuple[Fraction, ...]
     mpp: Annotated[float, Field(gt=0)]
@@ -83,14 +91,14 @@ class Card(_Strict):
     parameters: Annotated[int, Field(ge=0)] = 0
     sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
     source: str = ""
-    licence: str = ""
+    license: str = ""
     data: str = ""
     scores: dict[str, float] = {}
     stain: str = "H&E"
     notes: str = ""
 
     @model_validator(mode="after")
-    def _one_threshold_a_class(self):
+    def _one_threshold_per_class(self) -> "Card":
         if len(self.thresholds) != len(self.classes):
             raise ValueError(f"{len(self.thresholds)} thresholds for {len(self.classes)} classes")
         if len(set(self.classes)) < len(self.classes):
@@ -98,72 +106,128 @@ class Card(_Strict):
         return self
 
     @classmethod
-    def parse(cls, text, origin="the card"):
-        """A card from its JSON text; refuses what is missing, unknown or of another type.
+    def parse(cls, text: str, origin: object = "the card") -> "Card":
+        """Parse the JSON text of a card of this or an older format.
+
+        Raises
+        ------
+        InputError
+            "card-newer" for a card of a newer hsn; "card-invalid" for a missing, unknown or wrong field.
 
         Examples
         --------
         >>> Card.parse("{}")  # doctest: +ELLIPSIS
         Traceback (most recent call last):
             ...
-        hsn.errors.InputError: the card is no card of a trained net; ... received name: Field required; ...
+        hsn.errors.InputError: the card must be the card of a trained net; got name: Field required; ...
         """
         try:
-            return cls.model_validate_json(text)
+            return cls.model_validate_json(_migrate(text, origin))
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            where = ".".join(map(str, first["loc"])) or "the whole"
-            refuse(f"{origin} is no card of a trained net", expected="the fields of hsn.models.Card",
-                   received=f"{where}: {first['msg']}", remedy="mend or replace it")  # fmt: skip
+            where = ".".join(map(str, first["loc"])) or "all of it"
+            raise InputError(
+                "card-invalid",
+                f"{origin} must be the card of a trained net",
+                got=f"{where}: {first['msg']}",
+                hint="repair or replace it; docs/weights.md lists the fields",
+            ) from None
 
     @classmethod
-    def read(cls, folder):
-        """The card of a trained folder."""
+    def read(cls, folder: str | PathLike[str]) -> "Card":
+        """Read `card.json` of a trained folder."""
         path = Path(folder) / "card.json"
         return cls.parse(read_text(path), origin=path)
 
-    def write(self, folder):
+    def write(self, folder: str | PathLike[str]) -> None:
         """Write `card.json` into `folder`; a crash leaves the old card or the new one."""
         with atomic_write(Path(folder) / "card.json") as temporary:
             temporary.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
+    def summary(self) -> dict[str, str]:
+        """Return the card as text for people: field to value, without empty fields.
 
-def card_of(config, kept, *, name, notes, thresholds=None):
-    """A card with what is known after training; who shares the net adds source, data and licence.
+        Examples
+        --------
+        >>> card = Card(name="mine", method="tags", classes=("gland",), thresholds=(0.5,), mpp=0.62,
+        ...             taxonomies=("glas",), normalization=Normalization(mean=193, std=56))
+        >>> card.summary()["classes >= threshold"], card.summary()["normalization"]
+        ('gland 0.500', '(x - 193) / 56')
+        """
+        pairs = zip(self.classes, self.thresholds, strict=True)
+        fields = {
+            "name": self.name,
+            "method": self.method,
+            "classes >= threshold": ", ".join(f"{name} {threshold:.3f}" for name, threshold in pairs),
+            "um/px": f"{self.mpp:g}",
+            "taxonomies": ", ".join(self.taxonomies),
+            "normalization": str(self.normalization),
+            "parameters": f"{self.parameters:,}",
+            "scores": ", ".join(f"{name} {score:.4f}" for name, score in self.scores.items()),
+            "stain": self.stain,
+            "data": self.data,
+            "license": self.license,
+            "source": self.source,
+            "notes": self.notes,
+            "sha256": self.sha256,
+        }
+        return {name: value for name, value in fields.items() if value}
+
+
+def _migrate(text: str, origin: object) -> str:
+    """Rename the fields of an older card. Text that is not a table is left to the validation."""
+    try:
+        data = json.loads(text)
+        version = data.get("format", 0)
+    except (ValueError, AttributeError, RecursionError):
+        return text
+    if type(version) is not int or version < 0 or version == FORMAT:
+        return text
+    if version > FORMAT:
+        raise InputError(
+            "card-newer",
+            f"{origin} must have format {FORMAT} or older",
+            got=f"format {version}",
+            hint="update hsn, which is older than this net",
+        )
+    for old in range(version, FORMAT):
+        renamed = RENAMED.get(old, {})
+        data = {renamed.get(name, name): value for name, value in data.items()}
+    return json.dumps(data | {"format": FORMAT})
+
+
+def card_of(config: Any, kept: dict[str, Any], *, name: str, notes: str, thresholds: Any = None) -> Card:
+    """Make the card of a net that was just trained. To share the net, add source, data and license.
 
     Parameters
     ----------
     config : Config of a method
     kept : dict
-        What was measured of the epoch that was kept; finite numbers of validation become its scores.
+        Row of the history for the kept epoch; its finite "validation..." numbers become the scores.
     name, notes : str
     thresholds : sequence of float, optional
-        One a class; a half by default.
-
-    Returns
-    -------
-    Card
+        One per class. Default: 0.5.
 
     Examples
     --------
     >>> from hsn.supervision.masks.config import unet
     >>> card = card_of(unet(), {"epoch": 3, "validation_pq": 0.5}, name="mine", notes="epoch 3 of 5 was kept")
-    >>> card.supervision, card.scores
+    >>> card.method, card.scores
     ('masks', {'validation_pq': 0.5})
     """
     return Card(
         name=name,
-        supervision=config.KIND,
+        method=config.KIND,
         classes=config.classes,
         thresholds=tuple(thresholds or (0.5,) * len(config.classes)),
         mpp=config.mpp,
         taxonomies=tuple(taxonomy.name for taxonomy in config.taxonomies),
-        normalization=Normalization(mean=_grey(config.mean), std=_grey(config.std)),
+        normalization=Normalization(mean=_merged(config.mean), std=_merged(config.std)),
         scores={k: v for k, v in kept.items() if k.startswith("validation") and math.isfinite(v)},
         notes=notes,
     )
 
 
-def _grey(numbers):
-    """One number, where those of red, green and blue are one."""
+def _merged(numbers: _Channels) -> _Channels:
+    """Return one number where red, green and blue have the same."""
     return numbers[0] if isinstance(numbers, tuple) and len(set(numbers)) == 1 else numbers

@@ -1,4 +1,4 @@
-"""Fetching the release: with progress, on from where it stopped, and the same file every time."""
+"""Download archives: with progress, resumed after a break, checked against the first download."""
 
 import http.client
 import json
@@ -6,94 +6,154 @@ import shutil
 import urllib.error
 import urllib.request
 import zipfile
+from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
-from ..errors import InputError, refuse
+from ..errors import InputError
 from ..files import atomic_write
-from .bounded import in_short, read_text
+from ..progress import Progress, report
+from .bounded import first_line, read_text
 from .folders import checksum
-
-# The release's archive (226 MB) lies on a file-sharing site that the project's README links; it has no
-# lasting direct address, so none is built in.
-PROJECT = "https://github.com/lyndonchan/hsn_v1"
 
 TIMEOUT_S = 30
 CHUNK_BYTES = 2**20
-LARGEST_BYTES = 8 * 2**30  # an endless answer must end somewhere
+LARGEST_BYTES = 8 * 2**30  # ends an endless answer
+STAGE = "downloading"
 
 
-def fetch(url=None, *, to, progress=None):
-    """Download a zip archive, such as the HistoSegNet release, once.
+@dataclass(frozen=True)
+class Archive:
+    """A public archive on Google Drive.
+
+    Attributes
+    ----------
+    file_id : str
+        Google Drive's id of the file.
+    megabytes : int
+        Its size, for messages.
+    page : str
+        Page of the project that publishes it.
+    """
+
+    file_id: str
+    megabytes: int
+    page: str
+
+    @property
+    def address(self) -> str:
+        """Address for a browser."""
+        return f"https://drive.google.com/file/d/{self.file_id}"
+
+
+# The archives that `fetch` knows by name.
+ARCHIVES = {
+    "histosegnet": Archive(
+        "1jG1ojQKmvGjjjrRhCkaH0FDWM61tSgjL", megabytes=226, page="https://github.com/lyndonchan/hsn_v1"
+    )
+}
+
+
+def fetch(
+    source: str = "histosegnet",
+    *,
+    to: str | PathLike[str] = "hsn_data.zip",
+    progress: Progress | None = None,
+) -> Path:
+    """Download a zip archive once, such as the HistoSegNet release.
 
     Parameters
     ----------
-    url : str
-        Direct http or https address of the archive.
+    source : str
+        Name in `ARCHIVES` or direct http or https address of a zip archive. Named archives need the package gdown:
+        ``pip install "hsn[fetch]"``. Default: the release of HistoSegNet, 226 MB.
     to : path
-        The file to write. Beside it stands a small `.json` that remembers address and checksum; while it is
-        incomplete, a `.part`.
+        The file to write. A small `.json` beside it keeps address and checksum; files that end in `.part` hold an
+        incomplete download.
     progress : callable, optional
-        Called as ``progress(done, total)``, in bytes, as they come; `total` is None where the server does
-        not say.
+        Called with events in bytes; `total` is None if the server does not send the size.
 
     Returns
     -------
     pathlib.Path
-        `to`. If it is there already and unchanged, the network is not asked.
+        `to`. A file that was downloaded before and has not changed is not downloaded again.
 
     Raises
     ------
     InputError
-        If there is no address or no network; the server refuses, breaks off, or sends no zip archive; or the
-        file differs from the one that was fetched first. What has come before a break is kept, and the next
-        call goes on from there.
+        "source-unknown" for another name or kind of address; "gdown-missing"; "download-failed" without a network, if
+        the server refuses, or if it breaks off; "download-not-archive"; "download-changed" if the file differs from
+        the first download; "file-exists" if `to` was not downloaded. After a break, the next call continues.
     """
-    if url is None:
-        refuse("the release has no lasting address", expected="the `url` of its zip archive", received="none",
-               remedy=f"open {PROJECT}, follow the download link of its README, then either give the direct "
-               "address here or save the file by hand and run `hsn weights import FILE`")  # fmt: skip
-    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc:
-        refuse("this address cannot be fetched", expected="http:// or https://", received=repr(url),
-               remedy="give the archive's direct address")  # fmt: skip
-    to = Path(to)
+    archive = ARCHIVES.get(source)
+    if archive is None and (urlsplit(source).scheme not in ("http", "https") or not urlsplit(source).netloc):
+        raise InputError(
+            "source-unknown",
+            f"the source must be an address that begins with https:// or http://, or one of {', '.join(ARCHIVES)}",
+            got=repr(source),
+            hint="give the archive's direct address",
+        )
+    to = Path(to).absolute()
     part, memory = to.with_name(to.name + ".part"), to.with_name(to.name + ".json")
     known = _remembered(memory)
     if to.exists():
         _check_unchanged(to, known, memory)
         return to
-    known = _download(url, part, memory, known, progress)
+    if archive is None:
+        known = _download(source, part, memory, known, progress)
+    else:
+        _download_from_drive(archive, part, progress)
+        known = known | {"url": archive.address}
+    return _finish(source, part, to, memory, known)
+
+
+def _finish(source: str, part: Path, to: Path, memory: Path, known: dict[str, str]) -> Path:
+    """Check a complete download and give it its name."""
     if not zipfile.is_zipfile(part):
         part.unlink()
-        refuse(f"{url} did not lead to the archive", expected="a zip file",
-               received="something else, such as a page",
-               remedy="open the address in a browser, save the archive by hand, and run "
-               "`hsn weights import FILE`")  # fmt: skip
-    received = checksum(part)
-    if known.get("sha256", received) != received:
+        raise InputError(
+            "download-not-archive",
+            f"{source} must lead to a zip file",
+            got="something else, such as a page",
+            hint="open the address in a browser, save the archive, and run `hsn models import FILE`",
+        )
+    sha256 = checksum(part)
+    if known.get("sha256", sha256) != sha256:
         part.unlink()
-        refuse(f"{url} no longer gives the file that it gave first",
-               expected=f"sha256 {known['sha256'][:12]}", received=received[:12],
-               remedy=f"if it was renewed for a good reason, delete {memory}")  # fmt: skip
-    _remember(memory, known | {"sha256": received})
+        raise InputError(
+            "download-changed",
+            f"{source} must give the same file as the first time, sha256 {known['sha256'][:12]}",
+            got=sha256[:12],
+            hint=f"if it was renewed for a good reason, delete {memory}",
+        )
+    _remember(memory, known | {"sha256": sha256})
     part.replace(to)
     return to
 
 
-def _check_unchanged(to, known, memory):
-    """Refuse a file that is there but is not the one that was fetched."""
+def _check_unchanged(to: Path, known: dict[str, str], memory: Path) -> None:
+    """Raise if an existing file is not the one that was downloaded."""
     if "sha256" not in known:
-        refuse(f"{to} is there already and was not fetched", expected="no file or one fetched before",
-               received="another file", remedy="import it as it is, or move it away")  # fmt: skip
-    received = checksum(to)
-    if received != known["sha256"]:
-        refuse(f"{to} has changed since it was fetched", expected=f"sha256 {known['sha256'][:12]}",
-               received=received[:12],
-               remedy=f"delete it and fetch again; {memory.name} may stay")  # fmt: skip
+        raise InputError(
+            "file-exists",
+            f"{to} must not exist yet, or be a download of hsn",
+            got="another file",
+            hint="import it with `hsn models import`, or move it away",
+        )
+    sha256 = checksum(to)
+    if sha256 != known["sha256"]:
+        raise InputError(
+            "download-changed",
+            f"{to} must be as it was downloaded, sha256 {known['sha256'][:12]}",
+            got=sha256[:12],
+            hint=f"delete it and fetch again; {memory.name} may stay",
+        )
 
 
-def _remembered(memory):
-    """What is known of the file: its checksum from the first time, and of a part, what it is a part of."""
+def _remembered(memory: Path) -> dict[str, str]:
+    """Read what is known of the file: address, version on the server, and checksum once it is complete."""
     if not memory.exists():
         return {}
     try:
@@ -101,18 +161,56 @@ def _remembered(memory):
         if not all(isinstance(known.get(key, ""), str) for key in ("url", "sha256", "version")):
             raise ValueError("not a table of texts")
     except (ValueError, AttributeError, RecursionError) as error:
-        refuse(f"{memory} is damaged", expected="what hsn remembered of a download", received=str(error),
-               remedy="delete it and fetch again")  # fmt: skip
+        raise InputError(
+            "download-memory",
+            f"{memory} must be what hsn wrote about a download",
+            got=error,
+            hint="delete it and fetch again",
+        ) from None
     return known
 
 
-def _remember(memory, known):
+def _remember(memory: Path, known: dict[str, str]) -> None:
     with atomic_write(memory) as temporary:
         temporary.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
 
 
-def _download(url, part, memory, known, progress):
-    """Fill `part`, from where it stopped if the server still has that version; return what is known of it."""
+def _download_from_drive(archive: Archive, part: Path, progress: Progress | None) -> None:
+    """Fill `part` through gdown, which resumes from its own partial file."""
+    by_hand = f"open {archive.address} in a browser, save the file and run `hsn models import FILE`"
+    try:
+        import gdown  # type: ignore[import-not-found, unused-ignore]
+    except ImportError:
+        raise InputError(
+            "gdown-missing",
+            f"the package gdown must be installed to download {archive.megabytes} MB from Google Drive",
+            got="no gdown",
+            hint=f'pip install "hsn[fetch]", or {by_hand}',
+        ) from None
+    try:
+        part.parent.mkdir(parents=True, exist_ok=True)
+        gdown.download(
+            id=archive.file_id,
+            output=str(part),
+            quiet=True,
+            use_cookies=False,
+            resume=True,
+            timeout=TIMEOUT_S,
+            progress=lambda done, total: report(progress, STAGE, done, total),
+        )
+    except (OSError, gdown.exceptions.DownloadError) as error:  # errors of requests are OSErrors
+        raise InputError(
+            "download-failed",
+            f"{archive.address} must be reachable to download {archive.megabytes} MB",
+            got=first_line(error)[:200],
+            hint=f"check the connection and run it again, which continues the download, or {by_hand}",
+        ) from None
+
+
+def _download(
+    url: str, part: Path, memory: Path, known: dict[str, str], progress: Progress | None
+) -> dict[str, str]:
+    """Fill `part`, continuing if the server still has the same version; return what is known of it."""
     try:
         part.parent.mkdir(parents=True, exist_ok=True)
         done = part.stat().st_size if part.exists() else 0
@@ -124,42 +222,50 @@ def _download(url, part, memory, known, progress):
     except InputError:
         raise
     except urllib.error.HTTPError as error:
-        if error.code == 416:  # nothing lies beyond `done`: the part is the whole
+        error.close()
+        if error.code == 416:  # nothing lies beyond `done`: the part is complete
             return known
-        refuse(f"{url} is refused by its server", expected="the archive",
-               received=f"{error.code} {error.reason}",
-               remedy=f"look for the current link at {PROJECT}")  # fmt: skip
+        raise _failed(url, f"{error.code} {error.reason}", "check the address") from None
     except (OSError, http.client.HTTPException, ValueError) as error:
-        refuse(f"{url} cannot be fetched", expected="a network and a server that answers",
-               received=in_short(getattr(error, "reason", error)),
-               remedy="check the connection and run it again; it goes on where it stopped")  # fmt: skip
+        got = first_line(getattr(error, "reason", error))
+        raise _failed(
+            url, got, "check the connection and run it again, which continues the download"
+        ) from None
     return known
 
 
-def _request(url, done, known):
-    """Ask for the rest of the version of which `done` bytes are there; otherwise for all of it."""
+def _failed(url: str, got: str, hint: str) -> InputError:
+    return InputError("download-failed", f"{url} must be reachable", got=got, hint=hint)
+
+
+def _request(url: str, done: int, known: dict[str, str]) -> urllib.request.Request:
+    """Ask for the rest of a known version after `done` bytes, else for everything."""
     request = urllib.request.Request(url, headers={"User-Agent": "hsn", "Accept-Encoding": "identity"})
     if done and known.get("url") == url and known.get("version"):
         request.add_header("Range", f"bytes={done}-")
-        request.add_header("If-Range", known["version"])  # of another version all comes: no mixture
+        request.add_header("If-Range", known["version"])  # another version comes whole: never a mixture
     return request
 
 
-def _receive(answer, part, done, progress):
-    """Write what comes, after what is there if the server goes on from it, and see that all has come."""
-    goes_on = answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {done}-")
-    done = done if goes_on else 0
+def _receive(answer: Any, part: Path, done: int, progress: Progress | None) -> None:
+    """Write an answer to `part`, appending if the server continues, and check that all has come."""
+    resumes = answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {done}-")
+    done = done if resumes else 0
     length = answer.headers.get("Content-Length", "")
     total = done + int(length) if length.isdecimal() else None
     room = min(shutil.disk_usage(part.parent).free, LARGEST_BYTES)
-    with part.open("ab" if goes_on else "wb") as file:
+    with part.open("ab" if resumes else "wb") as file:
         while (total or 0) <= room and done <= room and (chunk := answer.read(CHUNK_BYTES)):
             done += file.write(chunk)
-            if progress:
-                progress(done, total)
+            report(progress, STAGE, done, total)
     if max(done, total or 0) > room:
-        refuse(f"{part} would not fit", expected=f"at most {room:,} bytes", received=f"{total or done:,}",
-               remedy="make room, choose another disk, or check the address")  # fmt: skip
+        raise InputError(
+            "disk-full",
+            f"the download must have at most {room:,} bytes to fit at {part.parent}",
+            got=f"{total or done:,}",
+            hint="make room, choose another disk, or check the address",
+        )
     if total is not None and done < total:
-        refuse(f"{answer.url} broke off", expected=f"{total:,} bytes", received=f"{done:,}",
-               remedy="run it again; it goes on where it stopped")  # fmt: skip
+        raise _failed(
+            answer.url, f"{done:,} of {total:,} bytes", "run it again, which continues the download"
+        )

@@ -1,4 +1,4 @@
-"""Trained folders: found by name or path, verified, opened, written."""
+"""Find, check, load and save trained folders."""
 
 import hashlib
 import json
@@ -7,18 +7,19 @@ import re
 import sys
 import tempfile
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from ..errors import InputError, refuse
+from ..errors import InputError
+from ..files import PRETRAINED
 from . import keras_file
-from .bounded import read_text
+from .bounded import read_text, unreadable
 from .card import Card
 
-NET, CARD, CONFIG = "net.keras", "card.json", "config.json"
-
-# In a checkout the shipped nets lie beside the package.
-PRETRAINED = Path(__file__).parents[2] / "pretrained"
+NET, CARD, CONFIG, README = "net.keras", "card.json", "config.json", "README.md"
+OLD_CONFIG = "recipe.json"  # its name in folders of format 0
+GENERATED = "<!-- Written by hsn from card.json. Without this line, hsn keeps the file as it is. -->"
 
 
 @dataclass(frozen=True)
@@ -31,16 +32,16 @@ class Model:
         Not compiled.
     card : Card
     config : dict
-        `config.json` as parsed; the supervision that the card names makes its Config of it.
+        Content of `config.json`; the method that the card names makes its Config from it.
     """
 
     net: Any
     card: Card
-    config: dict
+    config: dict[str, Any]
 
 
-def home():
-    """The folder of the nets that this user imported: `HSN_HOME`, or `hsn` in the system's cache folder."""
+def home() -> Path:
+    """Return the folder of imported nets: `HSN_HOME`, or `hsn` in the system's cache folder."""
     if os.environ.get("HSN_HOME"):
         return Path(os.environ["HSN_HOME"]).expanduser()
     if sys.platform == "win32":
@@ -50,16 +51,12 @@ def home():
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hsn"
 
 
-def available():
-    """All trained nets that have a name here: those shipped, then those imported.
+def available() -> list[tuple[str, Path, Card]]:
+    """Return name, folder and card of each net that can be loaded by name: shipped ones, then imported ones.
 
-    Returns
-    -------
-    list of (str, pathlib.Path, Card)
-        Name, folder and card. Folders whose card cannot be read are left out; `load` tells what is wrong
-        with one.
+    Folders with an invalid card are left out; `load` reports what is wrong with them.
     """
-    found = {}
+    found: dict[str, tuple[str, Path, Card]] = {}
     for path in [*sorted(PRETRAINED.glob(f"*/{CARD}")), *sorted(home().glob(f"*/{CARD}"))]:
         try:
             card = Card.read(path.parent)
@@ -69,8 +66,14 @@ def available():
     return list(found.values())
 
 
-def find(name_or_path):
-    """The folder of a trained net: by the name of a shipped or imported one, or by its path."""
+def find(name_or_path: str | PathLike[str]) -> Path:
+    """Return the folder of a trained net, given its name or its path.
+
+    Raises
+    ------
+    InputError
+        "model-unknown" if there is neither.
+    """
     if isinstance(name_or_path, str) and re.fullmatch(r"\w[\w.+-]*", name_or_path):
         for place in (PRETRAINED, home()):
             if (place / name_or_path).is_dir():
@@ -78,19 +81,22 @@ def find(name_or_path):
     folder = Path(name_or_path).expanduser()
     if not folder.is_dir():
         names = ", ".join(name for name, _, _ in available()) or "(none is installed yet)"
-        refuse("there is no such trained net", expected=f"a folder or one of the names {names}",
-               received=repr(str(name_or_path)),
-               remedy="mend the name, or import the net with `hsn weights import`")  # fmt: skip
+        raise InputError(
+            "model-unknown",
+            f"the model must be a trained folder or one of {names}",
+            got=repr(str(name_or_path)),
+            hint="correct the name, or import the net with `hsn models import`",
+        )
     return folder
 
 
-def load(name_or_path):
-    """Load a trained net, after its files have been checked.
+def load(name_or_path: str | PathLike[str]) -> Model:
+    """Load a trained net after checking its files.
 
     Parameters
     ----------
     name_or_path : str or path
-        The name of a shipped or imported net, or a folder with `net.keras`, `card.json` and `config.json`.
+        Name of a shipped or imported net, or a folder with `net.keras`, `card.json` and `config.json`.
 
     Returns
     -------
@@ -99,43 +105,48 @@ def load(name_or_path):
     Raises
     ------
     InputError
-        If there is no such net; a file is missing or damaged; `net.keras` is not the file that the card
-        describes, could run code, or has another number of classes than its card.
+        "model-unknown"; "file-not-readable" for a missing file; "card-invalid", "card-newer", "config-invalid";
+        "net-checksum" if `net.keras` is not the file of the card; "net-unsafe" if it could run code; "net-damaged";
+        "card-mismatch" if card and net differ in classes or parameters.
 
     Notes
     -----
-    The checksum guards against damage and mix-ups. It comes in the same folder as the net, so it proves
-    nothing about its author; that a stranger's net does nothing but compute is what the check of its
-    contents is for.
+    The checksum finds damage and mix-ups. It comes in the same folder as the net, so it does not prove who made the
+    net. The check of the net's layers ensures that a stranger's net only computes.
 
     Examples
     --------
     >>> load("glass-tags")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
-    hsn.errors.InputError: there is no such trained net; expected a folder or one of the names ...
+    hsn.errors.InputError: the model must be a trained folder or one of ...; got 'glass-tags'; ...
     """
     folder = find(name_or_path)
     card = Card.read(folder)
-    config = _config(folder / CONFIG)
+    old = (folder / OLD_CONFIG).exists() and not (folder / CONFIG).exists()
+    config = _read_config(folder / (OLD_CONFIG if old else CONFIG))
     path = folder / NET
-    received = checksum(path)
-    if received != card.sha256:
-        refuse(f"{path} is not the file that its card describes",
-               expected=f"sha256 {card.sha256[:12] or '(none given)'}", received=received[:12],
-               remedy="get the whole folder again, or save the net anew with hsn.models.save")  # fmt: skip
+    sha256 = checksum(path)
+    if sha256 != card.sha256:
+        raise InputError(
+            "net-checksum",
+            f"{path} must have the sha256 of its card, {card.sha256[:12] or '(none)'}",
+            got=sha256[:12],
+            hint="get the whole folder again, or save the net with hsn.models.save",
+        )
     keras_file.check(path)
     net = keras_file.read(path)
-    _check_outputs(net, card, path)
+    _check_card(net, card, path)
     return Model(net, card, config)
 
 
-def save(folder, net, card, config, *, half=False):
-    """Write a trained folder: `net.keras`, `config.json` and, last, `card.json`.
+def save(
+    folder: str | PathLike[str], net: Any, card: Card, config: dict[str, Any], *, half: bool = False
+) -> Card:
+    """Write a trained folder: `net.keras`, `config.json`, `README.md` and, last, `card.json`.
 
-    All three are made in a temporary folder first, and other files of `folder` are left alone. The card
-    seals the folder by the net's checksum: should a crash come between the moves, `load` refuses what is
-    there.
+    All files are first written in a temporary folder; other files of `folder` stay. The card holds the net's checksum:
+    after a crash between the moves, `load` raises "net-checksum".
 
     Parameters
     ----------
@@ -145,9 +156,9 @@ def save(folder, net, card, config, *, half=False):
     card : Card
         Its `parameters` and `sha256` are filled in.
     config : dict
-        The supervision's numbers, as JSON can hold them.
+        Numbers of the method, as JSON can hold them.
     half : bool
-        Round the weights to half precision, which halves the file.
+        Round the weights to half precision, which halves the file. Default: False.
 
     Returns
     -------
@@ -157,17 +168,21 @@ def save(folder, net, card, config, *, half=False):
     Raises
     ------
     InputError
-        If the card has another number of classes than the net, the config is no JSON, the net is not made of
-        stock layers, or the folder cannot be written to.
+        "card-mismatch" if card and net differ in classes; "config-invalid" if JSON cannot hold the config;
+        "net-unsafe" if the net is not built of stock layers; "folder-not-writable".
     """
     folder = Path(folder)
     card = card.model_copy(update={"parameters": net.count_params()})
-    _check_outputs(net, card, "the net")
+    _check_card(net, card, "the net")
     try:
         text = json.dumps(config, indent=2, allow_nan=False, ensure_ascii=False)
     except (TypeError, ValueError) as error:
-        refuse("`config` cannot be written", expected="a dict of plain numbers, texts and lists",
-               received=str(error), remedy="convert arrays with .tolist()")  # fmt: skip
+        raise InputError(
+            "config-invalid",
+            "`config` must be a dict of plain numbers, texts and lists",
+            got=error,
+            hint="convert arrays with .tolist()",
+        ) from None
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as temporary:
@@ -176,51 +191,85 @@ def save(folder, net, card, config, *, half=False):
             card = card.model_copy(update={"sha256": checksum(new / NET)})
             card.write(new)
             (new / CONFIG).write_text(text + "\n", encoding="utf-8")
-            for name in (NET, CONFIG, CARD):
+            (new / README).write_text(describe(card), encoding="utf-8")
+            for name in (NET, CONFIG, *([README] if _is_generated(folder / README) else []), CARD):
                 (new / name).replace(folder / name)
     except OSError as error:
-        refuse(f"{folder} cannot be written", expected="a folder that may be written to",
-               received=error.strerror, remedy="choose another place or make room")  # fmt: skip
+        raise InputError(
+            "folder-not-writable",
+            f"{folder} must be a folder that can be written to",
+            got=error.strerror,
+            hint="choose another place or make room",
+        ) from None
     return card
 
 
-def checksum(path):
-    """The sha256 of a file, in hex."""
+def describe(card: Card) -> str:
+    """Return the text of a trained folder's `README.md`.
+
+    Examples
+    --------
+    >>> from .card import Normalization
+    >>> card = Card(name="mine", method="tags", classes=("gland",), thresholds=(0.5,), mpp=0.62,
+    ...             taxonomies=("glas",), normalization=Normalization(mean=193, std=56))
+    >>> print(describe(card))  # doctest: +ELLIPSIS
+    <!-- ... -->
+    # mine
+    ...
+    | um/px | 0.62 |
+    ...
+    """
+    rows = "\n".join(f"| {name} | {value.replace('|', ' ')} |" for name, value in card.summary().items())
+    return (
+        f"{GENERATED}\n# {card.name}\n\nA trained net of hsn. Segment images with it:\n\n"
+        f"```sh\nhsn segment IMAGES --model {card.name}\n```\n\n| what | value |\n|---|---|\n{rows}\n"
+    )
+
+
+def _is_generated(path: Path) -> bool:
+    """Return whether hsn may write this README: it is missing, or hsn wrote it."""
+    return not path.exists() or read_text(path).startswith(GENERATED)
+
+
+def checksum(path: Path) -> str:
+    """Return the sha256 of a file, in hex."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        refuse(f"{path} cannot be read", expected="a file", received=error.strerror,
-               remedy="check that the folder is whole")  # fmt: skip
+        raise unreadable(path, error) from None
 
 
-def _config(path):
-    """The parsed config; NaN, which JSON has no word for, is refused."""
+def _read_config(path: Path) -> dict[str, Any]:
+    """Parse a config; NaN is not JSON and is refused."""
 
-    def not_json(word):
-        raise ValueError(f"{word} is no JSON")
+    def not_json(word: str) -> NoReturn:
+        raise ValueError(f"{word} is not JSON")
 
     try:
         config = json.loads(read_text(path), parse_constant=not_json)
+        if not isinstance(config, dict):
+            raise TypeError(type(config).__name__)
     except InputError:
         raise
-    except (ValueError, RecursionError) as error:
-        refuse(f"{path} is no config", expected="a table in JSON", received=str(error),
-               remedy="get the whole folder again")  # fmt: skip
-    if not isinstance(config, dict):
-        refuse(f"{path} is no config", expected="a table in JSON", received=type(config).__name__,
-               remedy="get the whole folder again")  # fmt: skip
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(
+            "config-invalid", f"{path} must be a table in JSON", got=error, hint="get the whole folder again"
+        ) from None
     return config
 
 
-def _check_outputs(net, card, what):
-    """Refuse a card that speaks of another number of classes or parameters than the net has."""
+def _check_card(net: Any, card: Card, name: object) -> None:
+    """Raise if a card states another number of classes or parameters than the net has."""
     outputs = net.outputs[0].shape[-1]
-    if len(net.outputs) == 1 and outputs != len(card.classes):
-        refuse(f"{what} does not fit its card", expected=f"{len(card.classes)} classes as on the card",
-               received=f"{outputs} outputs",
-               remedy="use the card that was written with the net")  # fmt: skip
-    if net.count_params() != card.parameters:
-        refuse(f"{what} does not fit its card", expected=f"{card.parameters:,} parameters as on the card",
-               received=f"{net.count_params():,}",
-               remedy="use the card that was written with the net")  # fmt: skip
+    pairs = [("parameters", card.parameters, net.count_params())]
+    if len(net.outputs) == 1:
+        pairs.insert(0, ("outputs", len(card.classes), outputs))
+    for what, stated, found in pairs:
+        if stated != found:
+            raise InputError(
+                "card-mismatch",
+                f"{name} must have {stated:,} {what}, as on its card",
+                got=f"{found:,}",
+                hint="use the card that was written with the net",
+            )

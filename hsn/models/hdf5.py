@@ -1,32 +1,34 @@
-"""HDF5 files from outside: every link and every size is looked at before any number is read.
+"""Open HDF5 files from outside; links and sizes are checked before any number is read.
 
-HDF5 can point at other files (external and soft links, external and virtual storage), and a dataset of a few
-bytes can declare terabytes. Files of weights need none of that.
+HDF5 can point at other files (external and soft links, external and virtual storage), and a dataset of a few bytes can
+declare terabytes. Files of weights need none of that.
 """
 
+from collections.abc import Iterator
 from contextlib import contextmanager
+from os import PathLike
+from typing import BinaryIO
 
 import h5py
 
-from ..errors import InputError, refuse
-from .bounded import in_short
+from ..errors import InputError
+from .bounded import first_line
 
-# Groups and datasets; the deepest nets of this field have some thousands. Also ends a walk in a circle of
-# links.
+# Groups and datasets. The deepest nets of this field have some thousands; the limit also ends a circle of links.
 MAX_OBJECTS = 50_000
 
 
 @contextmanager
-def opened(source, path, *, max_bytes):
-    """Open an HDF5 file that holds nothing but plain numbers.
+def opened(source: str | PathLike[str] | BinaryIO, path: object, *, max_bytes: int) -> Iterator[h5py.File]:
+    """Open an HDF5 file that holds only numbers.
 
     Parameters
     ----------
     source : path or binary file
     path : path
-        What to call it in a error.
+        Name of the file in messages.
     max_bytes : int
-        How much all its datasets together may declare.
+        Limit for the declared sizes of all datasets together.
 
     Yields
     ------
@@ -35,8 +37,8 @@ def opened(source, path, *, max_bytes):
     Raises
     ------
     InputError
-        If it is no HDF5 file, is damaged, points outside itself, holds anything but numbers, or declares too
-        much.
+        "weights-damaged" for another or damaged file; "weights-unsafe" if it points outside itself, holds anything
+        but numbers, or declares too much.
     """
     try:
         with h5py.File(source, "r") as file:
@@ -45,38 +47,41 @@ def opened(source, path, *, max_bytes):
     except InputError:
         raise
     except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
-        refuse(f"{path} is damaged or no HDF5 file", expected="a whole file of weights",
-               received=in_short(error), remedy="download or copy it again")  # fmt: skip
+        raise InputError(
+            "weights-damaged",
+            f"{path} must be a complete HDF5 file",
+            got=first_line(error),
+            hint="download or copy it again",
+        ) from None
 
 
-def _check(file, path, max_bytes):
-    """Walk all groups without following a link out; refuse the first thing that weights do not need."""
+def _check(file: h5py.File, path: object, max_bytes: int) -> None:
+    """Walk all groups without following a link out of the file."""
     groups, seen, declared = [file], 0, 0
     while groups:
         group = groups.pop()
         seen += len(group)
-        if seen > MAX_OBJECTS:
-            refuse(f"{path} holds too many groups", expected=f"at most {MAX_OBJECTS:,}", received="more",
-                   remedy="do not use this file; get the original again")  # fmt: skip
+        _require(seen <= MAX_OBJECTS, path, f"hold at most {MAX_OBJECTS:,} groups and datasets", "more")
         for name in group:
-            link = group.get(name, getlink=True)
-            if not isinstance(link, h5py.HardLink):
-                _refuse_outside(path, f"a link at {group.name}/{name}")
+            link, place = group.get(name, getlink=True), f"{group.name.rstrip('/')}/{name}"
+            _require(isinstance(link, h5py.HardLink), path, "not point at other files", f"a link at {place}")
             item = group[name]
             if isinstance(item, h5py.Group):
                 groups.append(item)
                 continue
-            if not isinstance(item, h5py.Dataset) or item.dtype.kind not in "fiub":
-                refuse(f"{path} holds more than numbers", expected="datasets of numbers",
-                       received=f"{group.name}/{name}", remedy="get the original file again")  # fmt: skip
-            if item.external or item.is_virtual:
-                _refuse_outside(path, f"storage in another file for {item.name}")
+            numbers = isinstance(item, h5py.Dataset) and item.dtype.kind in "fiub"
+            _require(numbers, path, "hold only numbers", place)
+            inside = not item.external and not item.is_virtual
+            _require(inside, path, "not point at other files", f"storage in another file for {place}")
             declared += item.nbytes
-    if declared > max_bytes:
-        refuse(f"{path} declares too many numbers", expected=f"at most {max_bytes:,} bytes",
-               received=f"{declared:,}", remedy="do not use this file; get the original again")  # fmt: skip
+    _require(declared <= max_bytes, path, f"declare at most {max_bytes:,} bytes", f"{declared:,}")
 
 
-def _refuse_outside(path, received):
-    refuse(f"{path} points at other files", expected="a file that stands alone", received=received,
-           remedy="do not use this file; get the original again")  # fmt: skip
+def _require(holds: bool, path: object, must: str, got: str) -> None:
+    if not holds:
+        raise InputError(
+            "weights-unsafe",
+            f"{path} must {must}",
+            got=got,
+            hint="do not use it; get the original file again",
+        )

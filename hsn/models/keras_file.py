@@ -1,8 +1,8 @@
-"""``.keras`` files: checked without Keras, then opened; and written half as large.
+"""Check, open and write ``.keras`` files.
 
-A ``.keras`` file is a zip of an architecture (JSON), weights (HDF5) and a date. Its architecture may name any
-class that can be imported, and Lambda layers carry code, so a file is opened only if it names nothing but the
-stock layers below and one of this package, which compute and do nothing else.
+A ``.keras`` file is a zip of an architecture (JSON), weights (HDF5) and a date. The architecture may name any class
+that can be imported, and Lambda layers carry code. A file is therefore opened only if it names nothing but the stock
+layers below and one layer of this package, which only compute. The check does not use Keras.
 """
 
 import io
@@ -10,13 +10,15 @@ import json
 import re
 import zipfile
 from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
-from ..errors import refuse
+from ..errors import InputError
 from . import archive, hdf5
-from .bounded import in_short
+from .bounded import first_line
 
 MAX_BYTES = 2 * 2**30  # a hundred times the largest net here
 ARCHITECTURE, WEIGHTS, DATE = "config.json", "model.weights.h5", "metadata.json"
@@ -31,8 +33,8 @@ _MODULES = {
     "keras.src.models.functional",
     "keras.src.models.sequential",
 }
-# Not among them: Lambda (code), TorchModuleWrapper, TFSMLayer and JaxLayer (foreign programs), and the
-# lookups of text processing (they read files).
+# Left out: Lambda (code), TorchModuleWrapper, TFSMLayer and JaxLayer (foreign programs), and the lookups of text
+# processing (they read files).
 _CLASSES = frozenset(
     re.findall(
         r"\w+",
@@ -52,96 +54,104 @@ _CLASSES = frozenset(
     )
 )
 
-# Corners that stay where they are need steps that depend on the size of the image, which no stock layer takes.
+# Upsampling with aligned corners depends on the size of the image, which no stock layer supports.
 _OWN = {"CornerUpsampling2D": "hsn.nets.fullnet"}
 
 
-def check(path):
-    """Refuse a ``.keras`` file that could do anything but compute. Keras is not involved.
-
-    Parameters
-    ----------
-    path : pathlib.Path
+def check(path: Path) -> None:
+    """Raise if a ``.keras`` file could do anything but compute.
 
     Raises
     ------
     InputError
-        If it is no whole zip of exactly the three members, unpacks to too much, names a class outside the
-        stock layers, or its weights point outside themselves.
+        "net-unsafe" if it names a class outside the stock layers or has other members than the three; "net-damaged";
+        or an error of its zip archive ("archive-...") or weights ("weights-...").
     """
     with archive.opened(path, max_bytes=MAX_BYTES) as opened:
         names = sorted(opened.namelist())
         if names != sorted((ARCHITECTURE, WEIGHTS, DATE)):
-            refuse(f"{path} is no plain .keras file", expected=f"{ARCHITECTURE}, {WEIGHTS} and {DATE}",
-                   received=", ".join(names[:5]) or "nothing",
-                   remedy="save the net again with hsn.models.save")  # fmt: skip
-        with archive.damage_refused(path, ARCHITECTURE):
-            architecture = opened.read(ARCHITECTURE)
-        with archive.damage_refused(path, WEIGHTS):
+            raise InputError(
+                "net-unsafe",
+                f"{path} must hold exactly {ARCHITECTURE}, {WEIGHTS} and {DATE}",
+                got=", ".join(names[:5]) or "nothing",
+                hint="save the net again with hsn.models.save",
+            )
+        with archive.damage_reported(path, ARCHITECTURE):
+            text = opened.read(ARCHITECTURE)
+        with archive.damage_reported(path, WEIGHTS):
             weights = io.BytesIO(opened.read(WEIGHTS))
     try:
-        architecture = json.loads(architecture)
+        architecture = json.loads(text)
     except (ValueError, RecursionError) as error:
-        refuse(f"{path} is damaged", expected="an architecture in JSON", received=str(error),
-               remedy="download or copy it again")  # fmt: skip
+        raise InputError(
+            "net-damaged",
+            f"{path} must hold an architecture in JSON",
+            got=error,
+            hint="download or copy it again",
+        ) from None
     _check_classes(architecture, path)
     with hdf5.opened(weights, path, max_bytes=MAX_BYTES):
         pass  # opening is the check
 
 
-def _check_classes(architecture, path):
-    """Refuse an architecture that names anything but stock layers, at whatever depth."""
+def _check_classes(architecture: Any, path: object) -> None:
+    """Raise if an architecture names anything but stock layers, at any depth."""
     pending = [architecture]
     while pending:
         node = pending.pop()
         if isinstance(node, dict):
             if "class_name" in node and not _is_stock(node):
-                named = f"{node.get('module')}.{node['class_name']}"
-                refuse(f"{path} names a class that may run code", expected="stock layers of Keras",
-                       received=named[:100],
-                       remedy="build the net of stock layers, or ask its author to")  # fmt: skip
+                raise InputError(
+                    "net-unsafe",
+                    f"{path} must be built of stock layers of Keras",
+                    got=f"{node.get('module')}.{node['class_name']}"[:100],
+                    hint="build the net of stock layers, or ask its author for one",
+                )
             pending.extend(node.values())
         elif isinstance(node, list):
             pending.extend(node)
 
 
-def _is_stock(node):
+def _is_stock(node: dict[str, Any]) -> bool:
     name, module = str(node["class_name"]), node.get("module")
-    if name == "__keras_tensor__":  # a wire between two layers: shape and type only
+    if name == "__keras_tensor__":  # a connection of two layers: shape and type only
         return module is None
     if name in _OWN:
         return module == _OWN[name] and node.get("registered_name") == f"hsn>{name}"
-    # A registered name of its own would be looked up among whatever the running program registered.
+    # Another registered name would be resolved among the classes that the running program registered.
     return str(module) in _MODULES and name in _CLASSES and node.get("registered_name") in (None, name)
 
 
-def read(path):
+def read(path: Path) -> Any:
     """Open a ``.keras`` file that has passed `check`, as a net that is not compiled."""
-    import keras  # takes seconds; looking at cards and files needs none of it
+    import keras  # takes seconds; cards and checks do not need it
 
     for module in _OWN.values():
-        import_module(module)  # where the layer registers itself
+        import_module(module)  # registers the layer
 
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises whatever its layers raise
-        refuse(f"{path} cannot be opened by Keras {keras.__version__}", expected="a net of stock layers",
-               received=f"{type(error).__name__}: {in_short(error)}",
-               remedy="download it again, or update Keras")  # fmt: skip
+        raise InputError(
+            "net-damaged",
+            f"{path} must be a net that Keras {keras.__version__} can open",
+            got=f"{type(error).__name__}: {first_line(error)}",
+            hint="download it again, or update Keras",
+        ) from None
 
 
-def write(path, net, *, half=False):
-    """Write a net without optimiser, its weights compressed.
+def write(path: Path, net: Any, *, half: bool = False) -> None:
+    """Write a net with compressed weights and without its optimizer.
 
     Parameters
     ----------
     path : path
-        Ends in ``.keras``. Written in place, so a temporary one.
+        Ends in ``.keras``. Written in place: give a temporary path.
     net : keras.Model
-        Of stock layers; it stays as it is.
+        Of stock layers; not changed.
     half : bool
-        Round weights to the 11 significant bits of a half float, which halves the file. They stay float32,
-        with its range, so any Keras reads them, and scores move by less than their third digit.
+        Round weights to the 11 significant bits of a half float, which halves the file. The weights stay float32,
+        with its range, so any Keras reads them. Default: False.
     """
     net.save(path)
     with zipfile.ZipFile(path) as stored:
@@ -149,19 +159,19 @@ def write(path, net, *, half=False):
     architecture = json.loads(members[ARCHITECTURE])
     architecture.pop("compile_config", None)
     _check_classes(architecture, "the net")
-    members[ARCHITECTURE] = json.dumps(architecture)
+    members[ARCHITECTURE] = json.dumps(architecture).encode()
     members[WEIGHTS] = _compressed(members[WEIGHTS], half)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
         for name, content in members.items():
             packed.writestr(zipfile.ZipInfo(name), content)  # with a fixed date
 
 
-def _compressed(content, half):
-    """The same HDF5 file with its datasets compressed, and without the optimiser's."""
+def _compressed(content: bytes, half: bool) -> bytes:
+    """Return the same HDF5 file with compressed datasets and without those of the optimizer."""
     packed = io.BytesIO()
     with h5py.File(io.BytesIO(content)) as old, h5py.File(packed, "w") as new:
 
-        def copy(name, item):
+        def copy(name: str, item: Any) -> None:
             if name.split("/")[0] == "optimizer":
                 return
             if isinstance(item, h5py.Group):
@@ -170,7 +180,7 @@ def _compressed(content, half):
                 values = item[()]
                 if half and values.dtype == np.float32:
                     values = rounded(values)
-                # Bytes of equal weight side by side: the empty ones of rounded numbers then cost nothing.
+                # Shuffled bytes: the empty low bytes of rounded numbers then take no room.
                 filters = {"shuffle": True, "compression": "gzip"} if values.ndim else {}
                 copied = new.create_dataset(name, data=values, **filters)
             copied.attrs.update(item.attrs)
@@ -179,7 +189,7 @@ def _compressed(content, half):
     return packed.getvalue()
 
 
-def rounded(values):
+def rounded(values: np.ndarray) -> np.ndarray:
     """Round float32 to 11 significant bits, ties to even, without the narrow range of a half float.
 
     Examples

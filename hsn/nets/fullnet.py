@@ -200,26 +200,3 @@ class CornerUpsampling2D(layers.Layer):
 def logits_of(net):
     """The layer whose output the softmax is applied to."""
     return net.get_layer("logits")
-
-
-def reach_px(net):
-    """How far from a pixel the net looks, in pixels: 218 by default, so it sees 437 x 437.
-
-    Tiles that overlap by twice this give what the whole image gives; with less, their borders differ. For the
-    pooled baseline there is no such number, because what it sees depends on the place.
-
-    Raises
-    ------
-    InputError
-        If the net pools.
-
-    Examples
-    --------
-    >>> reach_px(build(growth=2))
-    218
-    """
-    if any(isinstance(layer, layers.MaxPooling2D) for layer in net.layers):
-        refuse("A net that pools has no one reach", expected="a FullNet at full resolution", received=net.name,
-               remedy="run it on whole images")  # fmt: skip
-    convolutions = [layer for layer in net.layers if isinstance(layer, layers.Conv2D)]
-    return sum((layer.kernel_size[0] - 1) // 2 * layer.dilation_rate[0] for layer in convolutions)

@@ -38,7 +38,7 @@ def build(outputs, *, depth=34, width=64, dropout=0.1, sides_px=None, seed=None,
         Share of maps that each unit of the decoder drops while learning.
     sides_px : (int, int), optional
         Height and width of all images, from 17 on. By default images may be of any size whose sides divide by 32,
-        which is what `hsn.prediction.tiling` cuts with a `step_px` of 32. Given, any sides will do: skipped maps that
+        which is how `hsn.prediction.tiling` cuts tiles. Given, any sides will do: skipped maps that
         are smaller than the enlarged ones are mirrored at their lower and right ends, as in the original, and the
         output is cut to the size of the image.
     seed : int, optional
@@ -228,33 +228,3 @@ def rebuilt(net, outputs, *, sides_px=None, seed=None):
         if layer.weights and (layer.name != HEAD or outputs == net.output_shape[-1]):
             layer.set_weights(named[layer.name].get_weights())
     return other
-
-
-def reach_px(net):
-    """How far from a pixel a ResUNet looks, at most, in pixels: 540 for depth 34, so it sees 1081 x 1081.
-
-    Tiles that overlap by twice this, and start on multiples of 32, give what the whole image gives. A narrower margin
-    is cheaper and leaves seams, which `benchmarks/resunet_margin.py` measures for a net: one of width 16, trained for
-    300 steps on crops of 224 px, put 28 % of the pixels on the other side of 0.5 with no margin, 17 % with 32 px, 10 %
-    with 64 px, 5 % with 96 px and 2 % with 128 px.
-
-    Examples
-    --------
-    >>> reach_px(build(1, depth=34, width=2))
-    540
-    """
-    named = [layer for layer in net.layers if isinstance(layer, layers.Conv2D | layers.MaxPooling2D)]
-    down = [layer for layer in named if not layer.name.startswith((*DECODER, HEAD))]
-    path = []  # kernel and stride, from the input to the deepest maps
-    for layer in down:
-        side = (layer.kernel_size if isinstance(layer, layers.Conv2D) else layer.pool_size)[0]
-        path += [(side, layer.strides[0])] if side > 1 else []
-    farthest = 0
-    for place in range(STEP_PX):  # all pixels are alike but for where they lie under the halvings
-        first = last = place // 2
-        for _ in DECODER:
-            first, last = (first - 2) // 2, (last + 2) // 2
-        for side, stride in reversed(path):
-            first, last = first * stride - side // 2, last * stride + side // 2
-        farthest = max(farthest, place - first, last - place)
-    return farthest

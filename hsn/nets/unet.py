@@ -139,26 +139,3 @@ def _convolution(x, channels, side, seeds, **options):
 def logits_of(net):
     """The layer whose output the sigmoid or softmax is applied to."""
     return net.get_layer("logits")
-
-
-def reach_px(depth):
-    """How far from a pixel a net of some depth looks, at most, in pixels.
-
-    Tiles that overlap by twice this, and start on multiples of 2 to the power of `depth`, give what the whole
-    image gives.
-
-    Examples
-    --------
-    >>> reach_px(3), reach_px(4)
-    (58, 122)
-    """
-    farthest = 0
-    for place in range(2**depth):  # all pixels are alike but for where they lie under the poolings
-        first = last = place
-        for _ in range(depth):  # from the output down: two convolutions, and a pixel that two made
-            first, last = (first - 3) // 2, (last + 3) // 2
-        first, last = first - 2, last + 2
-        for _ in range(depth):  # and up to the input: a pixel that was two, and two convolutions
-            first, last = 2 * first - 2, 2 * last + 3
-        farthest = max(farthest, place - first, last - place)
-    return farthest

@@ -1,1 +1,1 @@
-"""Objects: label images of instances, their contours and borders, and how they come out of probabilities."""
+"""Label images of instances: contours, borders, watersheds, and objects from probabilities."""

@@ -1,16 +1,21 @@
-"""Borders: how much a pixel should weigh because two objects nearly touch there.
+"""Weight maps that emphasize narrow gaps between objects.
 
-Both maps are a bump between neighbours, ``height * exp(-(d1 + d2)^2 / (2 sigma^2))``, where d1 and d2 are the
-distances to the nearest and the second nearest object (Ronneberger et al., U-Net, MICCAI 2015). They differ in
-what is near: FullNet measures to the outline, on every pixel; the U-Net code of CryoNuSeg measures to the object,
-on the background only, and adds a balance of the two classes.
+Both maps contain the term ``height * exp(-(d1 + d2)^2 / (2 sigma^2))``, where d1 and d2 are the distances to the
+nearest and the second nearest object (Ronneberger et al., U-Net, MICCAI 2015). They differ in how they measure
+distance:
 
-The width is given either as `sigma_px`, which the formula squares, or as `variance_px2`, which is squared already.
-The two seeds of this code call both "sigma"; 5 and 25 are the same map.
+- FullNet measures to the outline, on every pixel.
+- The U-Net code of CryoNuSeg measures to the object, on the background only, and adds class balancing.
 
-Distances are measured object by object inside a box that ends where the bump has died away, so the cost is that
-of the boxes and not of objects times pixels.
+Give the width either as `sigma_px` or as `variance_px2` = sigma_px ** 2. Both published codes call it "sigma": 5 in
+one and 25 in the other mean the same map.
+
+Notes
+-----
+Distances are computed for each object inside a box that ends where the term is negligible.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 from scipy.ndimage import (
@@ -22,43 +27,49 @@ from scipy.ndimage import (
 )
 from scipy.ndimage import label as components
 
-from ..errors import refuse
+from ..errors import InputError
 from ..instances import renumber
 
 _EIGHT = generate_binary_structure(2, 2)
-# A bump below this share of its height is left out: a thousandth of one step of an 8-bit map.
+# Terms below this share of the height are left out: a thousandth of one step of an 8-bit map.
 _NEGLIGIBLE = 1e-6
 
 
-def outline_weights(instances, *, sigma_px=None, variance_px2=None, height=10.0):
-    """FullNet's border weights, from distances to the outlines of objects.
+def outline_weights(
+    instances: np.ndarray,
+    *,
+    sigma_px: float | None = None,
+    variance_px2: float | None = None,
+    height: float = 10.0,
+) -> np.ndarray:
+    """Compute FullNet's border weights from distances to object outlines.
 
     Parameters
     ----------
     instances : int array (H, W)
         0 background; any positive ids.
     sigma_px : float
-        Width of the bump, in pixels; FullNet takes 5 for nuclei and 20 for glands, at the size of the image.
+        Width in pixels. FullNet uses 5 for nuclei and 20 for glands, at the size of the image.
     variance_px2 : float
-        The same width squared, in square pixels; give one of the two.
+        Squared width in square pixels. Give exactly one of the two widths.
     height : float
-        Weight where two outlines coincide.
+        Weight where two outlines coincide. Default: 10.
 
     Returns
     -------
     float32 (H, W)
-        In [0, height]; 0 everywhere if there are fewer than two objects. FullNet trains with 1 more than this,
-        and stores ``20 * (weight + 1)``, rounded, as 8 bits. Exact to a millionth of `height`.
+        Values in [0, height], exact to ``1e-6 * height``; all 0 for fewer than two objects. FullNet adds 1 for
+        training and stores ``20 * (weight + 1)``, rounded, as 8 bits.
 
     Raises
     ------
     InputError
-        If not exactly one width is given, or it is not positive, or `instances` are no label image.
+        "border-width-invalid" or "label-image-invalid".
 
     Notes
     -----
-    The outline of an object are its pixels with a background pixel, another object or the end of the image
-    beside them; holes count as filled, and only the first of its parts counts (first by column, then by row).
+    Outline pixels are object pixels with a 4-neighbor in the background, in another object or outside of the image.
+    Holes are filled first. Only the first component of an object counts, in column-major order as in MATLAB.
 
     References
     ----------
@@ -72,34 +83,39 @@ def outline_weights(instances, *, sigma_px=None, variance_px2=None, height=10.0)
     [[141, 141, 141, 141, 141, 141, 117]]
     """
     numbers, width = renumber(instances)[0], _width(sigma_px, variance_px2)
-    return _bump(_two_nearest(numbers, width, _outline), width, height).astype(np.float32)
+    return _gap_weight(_two_nearest(numbers, width, _outline), width, height).astype(np.float32)
 
 
-def background_weights(instances, *, sigma_px=None, variance_px2=None, height=10.0):
-    """U-Net's weights: the balance of background and objects, and a bump on the background between objects.
+def background_weights(
+    instances: np.ndarray,
+    *,
+    sigma_px: float | None = None,
+    variance_px2: float | None = None,
+    height: float = 10.0,
+) -> np.ndarray:
+    """Compute U-Net's weights: class balancing plus border weights on the background.
 
     Parameters
     ----------
     instances : int array (H, W)
-        0 background; any positive ids, each one object. CryoNuSeg takes the 8-connected parts of its mask
-        without borders.
+        0 background; any positive ids. CryoNuSeg passes the 8-connected components of its mask without borders.
     sigma_px : float
-        Width of the bump, in pixels; 5 in the paper.
+        Width in pixels; 5 in the paper.
     variance_px2 : float
-        The same width squared, in square pixels; 25 in CryoNuSeg's code. Give one of the two.
+        Squared width in square pixels; 25 in CryoNuSeg's code. Give exactly one of the two widths.
     height : float
-        Weight of the bump where two objects touch.
+        Border weight where two objects touch. Default: 10.
 
     Returns
     -------
     float32 (H, W)
-        In [0, 1 + height]. The rarer of background and objects has balance 1, the other its pixel count
-        over that of the other. Exact to a millionth of `height`.
+        Values in [0, 1 + height], exact to ``1e-6 * height``. The rarer of the two classes has balance 1. The other
+        class has the ratio of the two pixel counts, below 1.
 
     Raises
     ------
     InputError
-        If not exactly one width is given, or it is not positive, or `instances` are no label image.
+        "border-width-invalid" or "label-image-invalid".
 
     References
     ----------
@@ -114,47 +130,53 @@ def background_weights(instances, *, sigma_px=None, variance_px2=None, height=10
     """
     numbers, width = renumber(instances)[0], _width(sigma_px, variance_px2)
     background = numbers == 0
-    bump = _bump(_two_nearest(numbers, width, lambda mask: mask), width, height) * background
+    gaps = _gap_weight(_two_nearest(numbers, width, lambda mask: mask), width, height) * background
     counts = np.array([np.count_nonzero(~background), np.count_nonzero(background)])
     balance = counts[counts > 0].min(initial=numbers.size) / np.maximum(counts, 1)
-    return (bump + balance[background.astype(int)]).astype(np.float32)
+    return (gaps + balance[background.astype(int)]).astype(np.float32)
 
 
-def _width(sigma_px, variance_px2):
-    given = [width for width in (sigma_px, variance_px2) if width is not None]
-    if len(given) != 1 or not given[0] > 0:
-        refuse("The width of the border must be given once", expected="`sigma_px` or `variance_px2`, above 0",
-               received=f"sigma_px={sigma_px}, variance_px2={variance_px2}",
-               remedy="use sigma_px=5 for nuclei at 40x")  # fmt: skip
-    return float(sigma_px if variance_px2 is None else np.sqrt(variance_px2))
+def _width(sigma_px: float | None, variance_px2: float | None) -> float:
+    if sigma_px is not None and variance_px2 is None and sigma_px > 0:
+        return float(sigma_px)
+    if variance_px2 is not None and sigma_px is None and variance_px2 > 0:
+        return float(np.sqrt(variance_px2))
+    raise InputError(
+        "border-width-invalid",
+        "exactly one of `sigma_px` and `variance_px2` must be given, above 0",
+        got=f"sigma_px={sigma_px}, variance_px2={variance_px2}",
+        hint="use sigma_px=5 for nuclei at 40x",
+    )
 
 
-def _outline(mask):
-    """The outermost 4-neighbour border of the first part of a mask that fills its array from end to end."""
+def _outline(mask: np.ndarray) -> np.ndarray:
+    """Return the outline pixels of the first component of a mask."""
     parts, count = components(mask, _EIGHT)
     if count > 1:
-        first = parts.T[mask.T][0]  # column by column, as MATLAB scans
+        first = parts.T[mask.T][0]  # column-major, as MATLAB scans
         mask = parts == first
     mask = binary_fill_holes(mask)
     return mask & ~binary_erosion(mask)
 
 
-def _two_nearest(numbers, width, shape_of):
-    """Distances to the nearest and second nearest object, float64 (H, W) each, infinite out of reach."""
-    reach = int(np.ceil(width * np.sqrt(-2 * np.log(_NEGLIGIBLE))))
+def _two_nearest(
+    numbers: np.ndarray, width: float, shape_of: Callable[[np.ndarray], np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return distances to the nearest and second nearest object, float64 (H, W) each, infinite if negligible."""
+    margin = int(np.ceil(width * np.sqrt(-2 * np.log(_NEGLIGIBLE))))
     nearest = np.full(numbers.shape, np.inf)
     second = nearest.copy()
     for number, own in enumerate(find_objects(numbers), 1):
-        start = [max(side.start - reach, 0) for side in own]
-        box = tuple(slice(at, side.stop + reach) for at, side in zip(start, own, strict=True))
+        start = [max(side.start - margin, 0) for side in own]
+        box = tuple(slice(at, side.stop + margin) for at, side in zip(start, own, strict=True))
         inner = tuple(slice(side.start - at, side.stop - at) for at, side in zip(start, own, strict=True))
-        away = np.ones(nearest[box].shape, bool)
-        away[inner] = ~shape_of(numbers[own] == number)
-        away = distance_transform_edt(away)
-        second[box] = np.minimum(second[box], np.maximum(nearest[box], away))
-        nearest[box] = np.minimum(nearest[box], away)
+        outside = np.ones(nearest[box].shape, bool)
+        outside[inner] = ~shape_of(numbers[own] == number)
+        distance = distance_transform_edt(outside)
+        second[box] = np.minimum(second[box], np.maximum(nearest[box], distance))
+        nearest[box] = np.minimum(nearest[box], distance)
     return nearest, second
 
 
-def _bump(distances, width, height):
+def _gap_weight(distances: tuple[np.ndarray, np.ndarray], width: float, height: float) -> np.ndarray:
     return height * np.exp(-((distances[0] + distances[1]) ** 2) / (2 * width**2))

@@ -1,25 +1,24 @@
-"""Cleaning: small parts away, holes closed, parts numbered; what both mask systems do after their nets.
+"""Connected components: label them, remove small ones, fill holes.
 
-FullNet (Qu et al., MICCAI 2019) drops parts below 20 pixels for nuclei and below 100 for glands (at the size on
-which its net runs), then numbers what is left. The authors of the U-Nets on CryoNuSeg wished for such a filter:
-their nets count small false clusters as nuclei.
+FullNet (Qu et al., MICCAI 2019) removes components below 20 pixels for nuclei and below 100 for glands, at the scale of
+its net. The authors of the U-Nets on CryoNuSeg recommend the same filter.
 """
 
 import numpy as np
 from scipy.ndimage import generate_binary_structure, label
 
-from ..errors import refuse
+from ..checks import as_mask, one_of
 from ..instances import renumber
 
 
-def number_parts(mask, *, connectivity=8):
-    """Number the connected parts of a mask.
+def label_components(mask: np.ndarray, *, connectivity: int = 8) -> np.ndarray:
+    """Label the connected components of a mask.
 
     Parameters
     ----------
     mask : bool array (H, W)
     connectivity : {8, 4}
-        Whether parts that touch by corners only are one (8) or two (4).
+        Number of neighbors of a pixel: 8 joins pixels that touch at a corner. Default: 8.
 
     Returns
     -------
@@ -29,31 +28,29 @@ def number_parts(mask, *, connectivity=8):
     Raises
     ------
     InputError
-        If `mask` is no mask, or there is no such connectivity.
+        "mask-dtype" or "connectivity-unknown".
 
     Examples
     --------
     >>> mask = np.array([[1, 0], [0, 1]], bool)
-    >>> number_parts(mask).tolist(), number_parts(mask, connectivity=4).tolist()
+    >>> label_components(mask).tolist(), label_components(mask, connectivity=4).tolist()
     ([[1, 0], [0, 1]], [[1, 0], [0, 2]])
     """
-    mask = _checked(mask)
-    if connectivity not in (4, 8):
-        refuse("A pixel has 4 or 8 neighbours", expected="connectivity 4 or 8", received=connectivity,
-               remedy="use 8, as both systems do when they number objects")  # fmt: skip
+    mask = as_mask(mask)
+    one_of("connectivity", connectivity, (4, 8))
     return label(mask, generate_binary_structure(2, connectivity // 4))[0].astype(np.int32)
 
 
-def drop_small_parts(mask, *, min_area_px, connectivity=4):
-    """Take away the connected parts of a mask that are smaller than some area.
+def remove_small_components(mask: np.ndarray, *, min_area_px: float, connectivity: int = 4) -> np.ndarray:
+    """Remove the connected components of a mask that are smaller than an area.
 
     Parameters
     ----------
     mask : bool array (H, W)
     min_area_px : float
-        Parts of this many pixels or more stay.
+        Smallest area that is kept, in pixels.
     connectivity : {4, 8}
-        As in `number_parts`; FullNet takes 4 here.
+        As in `label_components`. Default: 4, as in FullNet.
 
     Returns
     -------
@@ -62,25 +59,27 @@ def drop_small_parts(mask, *, min_area_px, connectivity=4):
     Raises
     ------
     InputError
-        If `mask` is no mask, or there is no such connectivity.
+        "mask-dtype" or "connectivity-unknown".
 
     Examples
     --------
-    >>> drop_small_parts(np.array([[1, 0, 1, 1]], bool), min_area_px=2).tolist()
+    >>> remove_small_components(np.array([[1, 0, 1, 1]], bool), min_area_px=2).tolist()
     [[False, False, True, True]]
     """
-    return drop_small(number_parts(mask, connectivity=connectivity), min_area_px=min_area_px) > 0
+    return (
+        remove_small_objects(label_components(mask, connectivity=connectivity), min_area_px=min_area_px) > 0
+    )
 
 
-def drop_small(instances, *, min_area_px):
-    """Take away the objects that are smaller than some area.
+def remove_small_objects(instances: np.ndarray, *, min_area_px: float) -> np.ndarray:
+    """Remove the objects that are smaller than an area, and renumber the others.
 
     Parameters
     ----------
     instances : int array (H, W)
         0 background; any positive ids.
     min_area_px : float
-        Objects of this many pixels or more stay.
+        Smallest area that is kept, in pixels.
 
     Returns
     -------
@@ -90,37 +89,37 @@ def drop_small(instances, *, min_area_px):
     Raises
     ------
     InputError
-        If `instances` are no label image.
+        "label-image-invalid".
 
     Examples
     --------
-    >>> drop_small(np.array([[7, 0, 9, 9]]), min_area_px=2).tolist()
+    >>> remove_small_objects(np.array([[7, 0, 9, 9]]), min_area_px=2).tolist()
     [[0, 0, 1, 1]]
     """
     numbers, _ = renumber(instances)
-    stays = np.bincount(numbers.ravel(), minlength=1) >= min_area_px
-    stays[0] = False
-    return (np.cumsum(stays) * stays).astype(np.int32)[numbers]
+    kept = np.bincount(numbers.ravel(), minlength=1) >= min_area_px
+    kept[0] = False
+    return (np.cumsum(kept) * kept).astype(np.int32)[numbers]
 
 
-def fill_holes(mask, *, max_area_px=np.inf):
-    """Close the holes of a mask: background that nothing but the mask surrounds.
+def fill_holes(mask: np.ndarray, *, max_area_px: float = np.inf) -> np.ndarray:
+    """Fill the holes of a mask.
 
     Parameters
     ----------
     mask : bool array (H, W)
     max_area_px : float
-        Larger holes stay open: the lumen of a gland, the ground between nuclei. All are closed by default.
+        Largest hole that is filled, in pixels. Default: no limit. A limit keeps the lumen of glands open.
 
     Returns
     -------
     bool (H, W)
-        What touches the end of the image is no hole. Holes are 4-connected, so a corner does not open one.
+        A hole is a 4-connected component of the background that does not touch the image border.
 
     Raises
     ------
     InputError
-        If `mask` is no mask.
+        "mask-dtype".
 
     Examples
     --------
@@ -128,17 +127,9 @@ def fill_holes(mask, *, max_area_px=np.inf):
     >>> bool(fill_holes(ring).all()), bool(fill_holes(ring, max_area_px=0).all())
     (True, False)
     """
-    mask = _checked(mask)
-    grounds, count = label(~mask)
-    closes = np.bincount(grounds.ravel(), minlength=count + 1) <= max_area_px
-    for edge in (grounds[0], grounds[-1], grounds[:, 0], grounds[:, -1]) if mask.size else ():
-        closes[edge] = False
-    return mask | (closes[grounds] & ~mask)
-
-
-def _checked(mask):
-    mask = np.asarray(mask)
-    if mask.ndim != 2 or mask.dtype != bool:
-        refuse("`mask` must be a mask", expected="bool (height, width)", received=f"{mask.dtype} {mask.shape}",
-               remedy="compare evidence with a threshold, or labels with a class")  # fmt: skip
-    return mask
+    mask = as_mask(mask)
+    background, count = label(~mask)
+    filled = np.bincount(background.ravel(), minlength=count + 1) <= max_area_px
+    for edge in (background[0], background[-1], background[:, 0], background[:, -1]) if mask.size else ():
+        filled[edge] = False
+    return mask | (filled[background] & ~mask)

@@ -1,8 +1,7 @@
-"""Contours: instances as three classes, so that a net keeps touching objects apart, and back again.
+"""Convert instances to the classes background, inside and contour, and back.
 
-Class 0 is background, 1 the inside of objects, 2 the contour between and around them. Written after FullNet
-(Qu et al., MICCAI 2019), whose published label files are of the first kind and whose training labels of the
-second.
+A net that predicts contours can separate touching objects. The classes follow FullNet (Qu et al., MICCAI 2019):
+`instances_to_classes` makes its published label files, `inside_to_classes` its training labels.
 """
 
 import numpy as np
@@ -10,108 +9,107 @@ from scipy.ndimage import binary_dilation, binary_erosion, maximum_filter, minim
 from skimage.morphology import disk
 from skimage.segmentation import expand_labels
 
-from ..errors import refuse
+from ..checks import as_mask, one_of
+from ..errors import InputError
 from ..instances import renumber
 
 BACKGROUND, INSIDE, CONTOUR = 0, 1, 2
-# Pure red, green and blue in FullNet's label files.
+# Pure blue, red and green in FullNet's label files.
 _COLORS = np.array([[0, 0, 255], [255, 0, 0], [0, 255, 0]], np.uint8)
 
 
-def ternary(instances, *, radius_px=1):
-    """Turn instances into background, inside and contour.
+def instances_to_classes(instances: np.ndarray, *, radius_px: int = 1) -> np.ndarray:
+    """Convert instances to background, inside and contour.
 
-    Each object loses a rim inside and gains one outside; both rims are contour. Touching objects come apart.
+    The contour of an object covers `radius_px` on both sides of its boundary. It separates touching objects.
 
     Parameters
     ----------
     instances : int array (H, W)
         0 background; any positive ids.
     radius_px : int
-        Width of either rim: 1 in FullNet's files for nuclei, 2 in those for glands.
+        Width of each side of the contour, in pixels. FullNet's files have 1 for nuclei and 2 for glands. Default: 1.
 
     Returns
     -------
     int32 (H, W)
-        0 background, 1 inside, 2 contour. The end of the image takes no rim.
+        0 background, 1 inside, 2 contour. The image border does not create a contour.
 
     Raises
     ------
     InputError
-        If `instances` are no label image, or the radius is below 1.
+        "label-image-invalid" or "contour-width-invalid".
 
     Examples
     --------
-    >>> ternary(np.array([[0, 0, 1, 1, 1, 1, 2, 2, 2]])).tolist()
+    >>> instances_to_classes(np.array([[0, 0, 1, 1, 1, 1, 2, 2, 2]])).tolist()
     [[0, 2, 2, 1, 1, 2, 2, 1, 1]]
     """
-    instances, footprint = renumber(instances)[0], _disk(radius_px)
+    instances, footprint = renumber(instances)[0], _disk("radius_px", radius_px)
     lowest = minimum_filter(instances, footprint=footprint, mode="nearest")
     highest = maximum_filter(instances, footprint=footprint, mode="nearest")
     inside = (lowest == highest) & (instances > 0)
     return np.where(inside, INSIDE, np.where(highest > 0, CONTOUR, BACKGROUND)).astype(np.int32)
 
 
-def encode(inside, *, erosion_px=1):
-    """Turn the inside of objects into the classes that FullNet trains on.
+def inside_to_classes(inside: np.ndarray, *, erosion_px: int = 1) -> np.ndarray:
+    """Convert the inside of objects to the classes that FullNet is trained on.
 
     Parameters
     ----------
     inside : bool array (H, W)
-        Where an object is not cut away by its contour; after augmentation.
+        The inside class of `instances_to_classes`, after augmentation.
     erosion_px : int
-        How far the contour reaches into objects: 1 for nuclei, 2 for glands. It reaches 1 outside.
+        Width of the contour inside of objects: 1 for nuclei, 2 for glands. Its outer width is 1. Default: 1.
 
     Returns
     -------
     int32 (H, W)
-        0 background, 1 inside, 2 contour. Small objects may be all contour. The end of the image takes no rim.
+        0 background, 1 inside, 2 contour. Small objects can be all contour. The image border does not create a
+        contour.
 
     Raises
     ------
     InputError
-        If `inside` is no mask, or the erosion is below 1.
+        "mask-dtype" or "contour-width-invalid".
 
     Examples
     --------
-    >>> encode(np.array([[0, 0, 1, 1, 1, 1]], bool)).tolist()
+    >>> inside_to_classes(np.array([[0, 0, 1, 1, 1, 1]], bool)).tolist()
     [[0, 2, 2, 1, 1, 1]]
     """
-    inside = np.asarray(inside)
-    if inside.ndim != 2 or inside.dtype != bool:
-        refuse("`inside` must be a mask", expected="bool (height, width)",
-               received=f"{inside.dtype} {inside.shape}", remedy="compare labels with 1")  # fmt: skip
-    core = binary_erosion(inside, _disk(erosion_px), border_value=1)
+    inside = as_mask(inside, "inside")
+    core = binary_erosion(inside, _disk("erosion_px", erosion_px), border_value=1)
     return np.where(core, INSIDE, np.where(binary_dilation(inside), CONTOUR, BACKGROUND)).astype(np.int32)
 
 
-def to_colors(classes):
-    """Colour the three classes as FullNet's label files do: inside red, contour green, background blue.
+def classes_to_colors(classes: np.ndarray) -> np.ndarray:
+    """Convert classes to the colors of FullNet's label files: inside red, contour green, background blue.
 
     Examples
     --------
-    >>> to_colors(np.array([[0, 1, 2]])).tolist()
+    >>> classes_to_colors(np.array([[0, 1, 2]])).tolist()
     [[[0, 0, 255], [255, 0, 0], [0, 255, 0]]]
     """
     classes = np.asarray(classes)
-    if (
-        classes.dtype.kind not in "iu"
-        or classes.size == 0
-        or not 0 <= classes.min() <= classes.max() <= CONTOUR
-    ):
-        refuse("There are three classes", expected="0 background, 1 inside, 2 contour",
-               received=f"{classes.dtype}, {np.unique(classes)[:5].tolist()}",
-               remedy="make them with `ternary`")  # fmt: skip
+    valid = classes.dtype.kind in "iu" and classes.size > 0
+    if not valid or not 0 <= classes.min() <= classes.max() <= CONTOUR:
+        raise InputError(
+            "contour-classes-invalid",
+            "`classes` must hold 0 for background, 1 for inside and 2 for contour",
+            got=f"{classes.dtype}, {np.unique(classes)[:5].tolist()}",
+            hint="make them with `instances_to_classes`",
+        )
     return _COLORS[classes]
 
 
-def from_colors(image):
-    """Read the classes of a label file coloured so; each channel above half is set, as FullNet reads it.
+def colors_to_classes(image: np.ndarray) -> np.ndarray:
+    """Convert a color label file of FullNet to classes. A channel is set if its value is above 127.
 
     Parameters
     ----------
     image : uint8 (H, W, 3)
-        RGB, as hsn.images.read gives it.
+        RGB, as read by hsn.images.read.
 
     Returns
     -------
@@ -121,35 +119,38 @@ def from_colors(image):
     Raises
     ------
     InputError
-        If a pixel is neither red, green nor blue: a label image of ids, say, which would give no object.
+        "contour-colors-invalid" if a pixel is neither red, green nor blue, as in a label image of ids.
 
     Examples
     --------
-    >>> from_colors(np.array([[[255, 0, 0], [0, 0, 255], [3, 250, 0]]], np.uint8)).tolist()
+    >>> colors_to_classes(np.array([[[255, 0, 0], [0, 0, 255], [3, 250, 0]]], np.uint8)).tolist()
     [[1, 0, 2]]
     """
     image = np.asarray(image)
     channels = image > 127
     if image.dtype != np.uint8 or image.shape[2:] != (3,) or not (channels.sum(axis=2) == 1).all():
         other = image.reshape(-1, image.shape[-1])[(channels.sum(axis=-1) != 1).ravel()][:1].tolist()
-        refuse("This is no coloured label file", expected="red inside, green contour, blue background",
-               received=f"{image.dtype} {image.shape}, {other}",
-               remedy="read a file of ids with hsn.annotations.label_files.read_labels")  # fmt: skip
+        raise InputError(
+            "contour-colors-invalid",
+            "a color label file must hold red for inside, green for contour and blue for background",
+            got=f"{image.dtype} {image.shape}, {other}",
+            hint="read a file of ids with hsn.annotations.label_files.read_labels",
+        )
     return np.array([INSIDE, CONTOUR, BACKGROUND], np.int32)[channels.argmax(axis=2)]
 
 
-def grow(instances, *, radius_px, meet="nearest"):
-    """Give objects back the rim that the contour took.
+def grow_objects(instances: np.ndarray, *, radius_px: float, overlap: str = "nearest") -> np.ndarray:
+    """Grow objects by the width that their contour took.
 
     Parameters
     ----------
     instances : int array (H, W)
         0 background; any positive ids.
     radius_px : float
-        How far they grow: 2 for nuclei and 4 for glands in FullNet's test, where `meet` is "larger".
-    meet : {"nearest", "larger"}
-        Who has the pixels that two can reach: the nearer object, with no object losing any of its own; or, as
-        in FullNet's release, the one with the larger id, over pixels of others too.
+        Growth in pixels. FullNet uses 2 for nuclei and 4 for glands, with ``overlap="larger"``.
+    overlap : {"nearest", "larger"}
+        Owner of pixels that two objects reach. "nearest": the nearer object; no object loses pixels. "larger": the
+        object with the larger id, which also takes pixels of other objects, as in FullNet's code. Default: "nearest".
 
     Returns
     -------
@@ -158,28 +159,34 @@ def grow(instances, *, radius_px, meet="nearest"):
     Raises
     ------
     InputError
-        If `instances` are no label image, the radius is negative, or there is no such rule.
+        "label-image-invalid", "growth-invalid" or "overlap-unknown".
 
     Examples
     --------
-    >>> grow(np.array([[1, 0, 0, 0, 0, 2]]), radius_px=1).tolist()
+    >>> grow_objects(np.array([[1, 0, 0, 0, 0, 2]]), radius_px=1).tolist()
     [[1, 1, 0, 0, 2, 2]]
-    >>> grow(np.array([[1, 0, 2]]), radius_px=2, meet="larger").tolist()
+    >>> grow_objects(np.array([[1, 0, 2]]), radius_px=2, overlap="larger").tolist()
     [[2, 2, 2]]
     """
     numbers, ids = renumber(instances)
-    if not radius_px >= 0 or meet not in ("nearest", "larger"):
-        refuse("Objects cannot grow so", expected="`radius_px` of 0 or more, `meet` 'nearest' or 'larger'",
-               received=f"{radius_px} and {meet!r}", remedy="use radius_px=2 for nuclei at 40x")  # fmt: skip
-    if meet == "nearest":
+    one_of("overlap", overlap, ("nearest", "larger"))
+    if not radius_px >= 0:
+        raise InputError(
+            "growth-invalid", "`radius_px` must be 0 or more", got=radius_px, hint="use 2 for nuclei at 40x"
+        )
+    if overlap == "nearest":
         grown = expand_labels(numbers, distance=radius_px)
     else:
         grown = maximum_filter(numbers, footprint=disk(int(radius_px)), mode="nearest")
     return np.append(0, ids).astype(np.int32)[grown]
 
 
-def _disk(radius_px):
+def _disk(name: str, radius_px: float) -> np.ndarray:
     if not radius_px >= 1:
-        refuse("A contour has some width", expected="a radius of 1 pixel or more", received=radius_px,
-               remedy="use 1 for nuclei, 2 for glands")  # fmt: skip
+        raise InputError(
+            "contour-width-invalid",
+            f"`{name}` must be 1 or more",
+            got=radius_px,
+            hint="use 1 for nuclei, 2 for glands",
+        )
     return disk(int(radius_px))

@@ -8,9 +8,9 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 
 from ..types import Segmentation
-from .cleaning import drop_small, drop_small_parts, fill_holes, number_parts
-from .contours import CONTOUR, INSIDE, grow
-from .splitting import flood, split
+from .cleaning import fill_holes, label_components, remove_small_components, remove_small_objects
+from .contours import CONTOUR, INSIDE, grow_objects
+from .watershed import distance_watershed, marker_watershed
 
 MAX_PIXELS = 400_000_000  # 5 GB of maps; larger ones are slides, which are read in windows
 SEPARATIONS = ("parts", "flood", "waists")
@@ -32,7 +32,7 @@ def objects(maps, *, inside=None, separate="parts", grow_px=0.0, meet="nearest",
     grow_px : float
         How far parts are grown.
     meet : {"nearest", "larger"}
-        Who has the pixels that two grown parts can reach; see `hsn.objects.contours.grow`.
+        Who has the pixels that two grown parts can reach; see `hsn.objects.contours.grow_objects`.
     waist_px : float
         Depth of a waist from which it parts what is connected; 0 leaves it whole.
     least_px : float
@@ -52,17 +52,21 @@ def objects(maps, *, inside=None, separate="parts", grow_px=0.0, meet="nearest",
     """
     alone = maps.shape[2] == 1
     likely = maps.argmax(axis=2) == INSIDE if inside is None else maps[..., 0 if alone else INSIDE] > inside
-    mask = drop_small_parts(likely, min_area_px=least_px)
+    mask = remove_small_components(likely, min_area_px=least_px)
     mask = fill_holes(mask) if fill else mask
     connectivity = 4 if alone else 8
-    parts = split(mask, waist_px=waist_px) if waist_px else number_parts(mask, connectivity=connectivity)
+    parts = (
+        distance_watershed(mask, h_px=waist_px)
+        if waist_px
+        else label_components(mask, connectivity=connectivity)
+    )
     if alone:
-        return drop_small(parts, min_area_px=least_px)
+        return remove_small_objects(parts, min_area_px=least_px)
     if separate == "parts":
-        return grow(parts, radius_px=grow_px, meet=meet)
+        return grow_objects(parts, radius_px=grow_px, overlap=meet)
     near = distance_transform_edt(parts == 0) <= grow_px if parts.any() else parts > 0
     bounds = (parts > 0) | (near & (maps.argmax(axis=2) != 0))
-    return flood(parts, bounds, depth=object_evidence(maps))
+    return marker_watershed(parts, bounds, depth=object_evidence(maps))
 
 
 def object_evidence(maps):

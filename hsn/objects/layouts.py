@@ -1,10 +1,13 @@
-"""Layouts: nuclei of an annotated patch, set down anew on an empty one.
+"""Sample layouts: nuclei of an annotated patch, placed at new positions.
 
-After the mask synthesis of Lou et al. (IEEE TMI 2022, "Which pixel to annotate"): whole nuclei are drawn with
-replacement, and each is centred on a random pixel that keeps clear of those placed before. The released script mirrors
-every nucleus on the main diagonal and nothing else, takes the number of nuclei from a flag set by hand, and stops where
-no pixel is free. Here nuclei are turned and flipped, they are placed until they cover as much as in the patch, and a
-full layout is one that is done; `mode="released"` does what the script did.
+The method follows the mask synthesis of Lou et al. (IEEE TMI 2022, "Which pixel to annotate"). Nuclei are drawn with
+replacement. Each is centered on a random pixel that keeps a distance from the nuclei placed before.
+
+Two modes exist:
+
+- "rotated" (default) rotates and flips each nucleus. It places nuclei until they cover the same fraction as in the
+  patch, or until no place is left.
+- "released" repeats the authors' code. It transposes every nucleus and derives their number from a density flag.
 """
 
 from typing import NamedTuple
@@ -13,46 +16,47 @@ import cv2
 import numpy as np
 from scipy.ndimage import find_objects
 
-from ..errors import refuse
+from ..checks import one_of
+from ..errors import InputError
 from ..instances import renumber
 
-BORDER_PX = 6  # a vertex nearer to the edge may belong to a nucleus that the patch cuts
-LEAST_VERTICES = 6
-MARGIN_PX = 22  # centres may lie so far outside of the layout, whose edge then cuts nuclei
-SPARE_PX = (2, 3, 4, 5)  # added to a nucleus' radius: the size of what keeps the others away
-LEAST_PX = 20  # of a nucleus that the edge cut
-VARIANTS, SHARE = 6, 7  # the script's pool held six variants of a patch; a seventh of it is placed
-EXTRA = {False: (0.2, 0.4), True: (0.4, 0.6)}  # and by so much more, in sparse and in dense patches
-DENSE = 0.25  # share of area from which a patch is called dense
-COVERED = (0.85, 1.15)  # of the patch's share of nuclei, in a layout
-TRIES = 20  # places in a row that do not fit before a layout is full
+BORDER_PX = 6  # a nucleus with a vertex nearer to the border may be cut by the patch
+MIN_VERTICES = 6
+MARGIN_PX = 22  # centers may lie so far outside of the layout; its border then cuts nuclei
+CLEARANCE_PX = (2, 3, 4, 5)  # added to the radius of a nucleus: diameter of the zone that stays free
+MIN_AREA_PX = 20  # of a nucleus that the border cuts
+VARIANTS, SHARE = 6, 7  # the released pool holds six variants of a patch; a seventh of it is placed
+EXTRA = {False: (0.2, 0.4), True: (0.4, 0.6)}  # fraction of additional nuclei in sparse and in dense patches
+DENSE = 0.25  # area fraction from which a patch is dense
+AREA_RANGE = (0.85, 1.15)  # area fraction of a layout, relative to the patch
+MAX_FAILURES = 20  # consecutive rejected positions before a layout is full
 
 
 class Nuclei(NamedTuple):
-    """What layouts are made of.
+    """Shapes and density of nuclei, from which layouts are sampled.
 
     Attributes
     ----------
     outlines : tuple of int arrays, shape (V, 2)
-        Vertices (row, col) of each nucleus, from its centre.
-    covered : float
-        Share of the patches' area inside nuclei, 0..1, those cut by the edge among them.
-    a_patch : float
-        Nuclei a patch, those cut by the edge among them.
+        Vertices (row, col) of each nucleus, relative to its center.
+    area_fraction : float
+        Fraction of the patches covered by nuclei, 0 to 1, including nuclei at the border.
+    per_patch : float
+        Mean number of nuclei in a patch, including nuclei at the border.
     """
 
-    outlines: tuple
-    covered: float
-    a_patch: float
+    outlines: tuple[np.ndarray, ...]
+    area_fraction: float
+    per_patch: float
 
 
-def nuclei_of(*patches):
-    """Outline the nuclei of annotated patches that lie wholly inside.
+def extract_nuclei(*patches: np.ndarray) -> Nuclei:
+    """Extract the outlines of nuclei that lie completely inside annotated patches.
 
     Parameters
     ----------
     *patches : int arrays, shape (H, W)
-        Instances, 0 background; one patch or several of one kind.
+        Instances, 0 background; one or more patches of the same tissue.
 
     Returns
     -------
@@ -61,52 +65,63 @@ def nuclei_of(*patches):
     Raises
     ------
     InputError
-        If no nucleus lies inside.
+        "no-whole-nucleus" if every nucleus is too close to the border.
 
     Examples
     --------
     >>> patch = np.zeros((40, 40), int)
     >>> patch[10:16, 12:24] = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (12, 6))
-    >>> nuclei = nuclei_of(patch)
-    >>> len(nuclei.outlines), nuclei.a_patch, round(nuclei.covered, 3)
+    >>> nuclei = extract_nuclei(patch)
+    >>> len(nuclei.outlines), nuclei.per_patch, round(nuclei.area_fraction, 3)
     (1, 1.0, 0.034)
     """
     outlines, found, inside, area = [], 0, 0, 0
     for patch in patches:
         numbers, _ = renumber(patch)
-        inside, area = inside + np.count_nonzero(numbers), area + numbers.size
+        inside, area = inside + int(np.count_nonzero(numbers)), area + numbers.size
         for number, box in enumerate(find_objects(numbers), 1):
             outline = _outline(numbers[box] == number, [part.start for part in box])  # (V, 2)
-            room = np.array(numbers.shape) - 1 - BORDER_PX
-            found += len(outline) >= LEAST_VERTICES
-            if len(outline) >= LEAST_VERTICES and (outline >= BORDER_PX).all() and (outline <= room).all():
-                outlines.append(outline - _centre(outline))
+            last = np.array(numbers.shape) - 1 - BORDER_PX
+            found += len(outline) >= MIN_VERTICES
+            if len(outline) >= MIN_VERTICES and (outline >= BORDER_PX).all() and (outline <= last).all():
+                outlines.append(outline - _center(outline))
     if not outlines:
-        refuse("there is no whole nucleus to build layouts of", received="none",
-               expected=f"nuclei that keep {BORDER_PX} px from the edge of the patch",
-               remedy="annotate a larger patch, or give its instance image")  # fmt: skip
+        raise InputError(
+            "no-whole-nucleus",
+            f"the patch must hold a nucleus that is {BORDER_PX} px or more from its border",
+            got="none",
+            hint="annotate a larger patch, or give its instance image",
+        )
     return Nuclei(tuple(outlines), float(inside / area), found / len(patches))
 
 
-def _outline(mask, corner):
-    """The first contour of a mask, (V, 2) as (row, col)."""
+def _outline(mask: np.ndarray, corner: list[int]) -> np.ndarray:
+    """Return the longest external contour of a mask, (V, 2) as (row, col)."""
     contours, _ = cv2.findContours(
         np.pad(mask.astype(np.uint8), 1), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
     )
-    largest = max(contours, key=len)[:, 0, ::-1]  # OpenCV has (x, y)
-    return largest - 1 + np.array(corner)
+    longest = max(contours, key=len)[:, 0, ::-1]  # OpenCV has (x, y)
+    return longest - 1 + np.array(corner)
 
 
-def _centre(outline):
-    """Centre of the outlined area, cut down to whole pixels; of a line, its middle."""
+def _center(outline: np.ndarray) -> np.ndarray:
+    """Return the centroid of the outlined area, rounded down; for a line, its mean vertex."""
     moments = cv2.moments(np.ascontiguousarray(outline[:, ::-1], np.int32)[:, None])
     if not moments["m00"]:
         return outline.mean(axis=0).astype(int)
     return np.array([int(moments[name] / moments["m00"]) for name in ("m01", "m10")])
 
 
-def layouts(nuclei, shape, *, count, seed, mode="turned", max_overlap=0.1):
-    """Lay nuclei out anew, several times.
+def sample_layouts(
+    nuclei: Nuclei,
+    shape: tuple[int, int],
+    *,
+    count: int,
+    seed: int,
+    mode: str = "rotated",
+    max_overlap: float = 0.1,
+) -> np.ndarray:
+    """Sample layouts of nuclei.
 
     Parameters
     ----------
@@ -114,102 +129,102 @@ def layouts(nuclei, shape, *, count, seed, mode="turned", max_overlap=0.1):
     shape : (int, int)
         Height and width of a layout.
     count : int
-        How many layouts. Each has a random stream of its own: the first ones do not depend on `count`.
+        Number of layouts. Each has its own random stream: the first layouts do not depend on `count`.
     seed : int
-    mode : {"turned", "released"}
-        "turned": each nucleus is turned by any angle and flipped or not; layouts are as full as the patch was.
-        "released": each is mirrored on the diagonal, and their number follows the released script, its flag for dense
-        patches told by the area that nuclei cover.
+    mode : {"rotated", "released"}
+        How nuclei are placed; see above. Default: "rotated".
     max_overlap : float
-        With "turned", the part of a nucleus, 0..1, that may lie under others. What lies under is not in the result:
-        a nucleus placed earlier keeps its pixels.
+        With "rotated": largest fraction of a nucleus, 0 to 1, that other nuclei may cover. Covered pixels belong to the
+        nucleus placed first. Default: 0.1.
 
     Returns
     -------
     int32 array, shape (count, H, W)
-        0 background, 1..n nuclei without gaps, in the order in which they were placed. Those of which the edge leaves
-        fewer than `LEAST_PX` pixels are dropped.
+        0 background, 1..n without gaps, in the order of placement. Nuclei with fewer than `MIN_AREA_PX` pixels are
+        dropped; the border cut them.
 
     Raises
     ------
     InputError
-        If a number is out of range, or there is no such mode.
+        "mode-unknown" or "layout-invalid".
 
     Examples
     --------
     >>> patch = np.zeros((60, 60), int)
     >>> patch[20:32, 20:30] = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (10, 12))
-    >>> made = layouts(nuclei_of(patch), (60, 60), count=3, seed=0)
-    >>> made.shape, made.dtype, bool(made.any())
+    >>> layouts = sample_layouts(extract_nuclei(patch), (60, 60), count=3, seed=0)
+    >>> layouts.shape, layouts.dtype, bool(layouts.any())
     ((3, 60, 60), dtype('int32'), True)
     """
-    if mode not in ("turned", "released"):
-        refuse("there is no such way to place nuclei", expected="turned or released", received=repr(mode),
-               remedy="leave it out to have them turned")  # fmt: skip
+    one_of("mode", mode, ("rotated", "released"))
     if count < 1 or min(shape) < 1 or not 0 <= max_overlap <= 1:
-        refuse("there are no such layouts", expected="`count` and sides of 1 or more, `max_overlap` in 0..1",
-               received=f"{count} of {tuple(shape)}, {max_overlap}", remedy="mend the numbers")  # fmt: skip
-    place = _released if mode == "released" else _turned
-    made = np.zeros((count, *shape), np.int32)
+        raise InputError(
+            "layout-invalid",
+            "`count` and both sides of `shape` must be 1 or more, `max_overlap` in 0..1",
+            got=f"count {count}, shape {tuple(shape)}, max_overlap {max_overlap}",
+            hint="change the number that is out of range",
+        )
+    place = _place_released if mode == "released" else _place_rotated
+    layouts = np.zeros((count, *shape), np.int32)
     for number in range(count):
         canvas = np.zeros([side + 2 * MARGIN_PX for side in shape], np.int32)
         place(canvas, nuclei, np.random.default_rng([seed, number]), max_overlap)
-        made[number] = _without_crumbs(canvas[MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX])
-    return made
+        layouts[number] = _without_small(canvas[MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX])
+    return layouts
 
 
-def _released(canvas, nuclei, rng, _):
-    """As many nuclei as the script places, as long as there is room."""
-    base = int(nuclei.a_patch * VARIANTS / SHARE)
-    low, high = (int(part * base) for part in EXTRA[nuclei.covered >= DENSE])
+def _place_released(canvas: np.ndarray, nuclei: Nuclei, rng: np.random.Generator, _: float) -> None:
+    """Place as many nuclei as the released script, until no pixel is free."""
+    base = int(nuclei.per_patch * VARIANTS / SHARE)
+    low, high = (int(part * base) for part in EXTRA[nuclei.area_fraction >= DENSE])
     for number in range(1, base + rng.integers(low, high + 1) + 1):
         outline = nuclei.outlines[rng.integers(len(nuclei.outlines))]
-        spot = _free_pixel(canvas, outline, rng)
-        if spot is None:
+        center = _free_pixel(canvas, outline, rng)
+        if center is None:
             return
-        box, mask = _filled(outline[:, ::-1] + spot, canvas.shape)
+        box, mask = _fill(outline[:, ::-1] + center, canvas.shape)
         canvas[box][mask & (canvas[box] == 0)] = number
 
 
-def _turned(canvas, nuclei, rng, max_overlap):
-    """Nuclei until they cover what they should, or no place is found several times in a row."""
-    wanted = nuclei.covered * rng.uniform(*COVERED) * canvas.size
-    covered, number, failures = 0, 0, 0
-    while covered < wanted and failures < TRIES:
-        outline = _turn(nuclei.outlines[rng.integers(len(nuclei.outlines))], rng)
-        spot = _free_pixel(canvas, outline, rng)
-        if spot is None:
+def _place_rotated(canvas: np.ndarray, nuclei: Nuclei, rng: np.random.Generator, max_overlap: float) -> None:
+    """Place nuclei until the area fraction is reached, or `MAX_FAILURES` positions in a row are rejected."""
+    target_px = nuclei.area_fraction * rng.uniform(*AREA_RANGE) * canvas.size
+    covered_px, number, failures = 0, 0, 0
+    while covered_px < target_px and failures < MAX_FAILURES:
+        outline = _rotate(nuclei.outlines[rng.integers(len(nuclei.outlines))], rng)
+        center = _free_pixel(canvas, outline, rng)
+        if center is None:
             return
-        box, mask = _filled(outline + spot, canvas.shape)
+        box, mask = _fill(outline + center, canvas.shape)
         free = mask & (canvas[box] == 0)
         if free.sum() < (1 - max_overlap) * mask.sum():
             failures += 1
             continue
-        number, failures, covered = number + 1, 0, covered + free.sum()
+        number, failures, covered_px = number + 1, 0, covered_px + free.sum()
         canvas[box][free] = number
 
 
-def _turn(outline, rng):
-    """The outline turned by any angle, and flipped or not."""
+def _rotate(outline: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Rotate an outline by a random angle and flip it at random."""
     angle = rng.uniform(0, 2 * np.pi)
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     flip = np.diag([1.0, rng.choice([-1.0, 1.0])])
-    return np.rint(outline @ (turn @ flip)).astype(int)
+    return np.rint(outline @ (rotation @ flip)).astype(int)
 
 
-def _free_pixel(canvas, outline, rng):
-    """A random pixel that keeps clear of what is placed by about half the outline's radius, or None."""
+def _free_pixel(canvas: np.ndarray, outline: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
+    """Return a random pixel with about half the outline's radius around it free, or None."""
     radius = np.sqrt((outline**2).sum(axis=1).max())
-    side = int(radius + rng.choice(SPARE_PX))
-    around = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-    free = np.flatnonzero(cv2.dilate((canvas > 0).astype(np.uint8), around) == 0)
+    side = int(radius + rng.choice(CLEARANCE_PX))
+    zone = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    free = np.flatnonzero(cv2.dilate((canvas > 0).astype(np.uint8), zone) == 0)
     if not len(free):
         return None
     return np.array(np.unravel_index(free[rng.integers(len(free))], canvas.shape))
 
 
-def _filled(outline, shape):
-    """A filled outline: the box of the canvas that it lies in, and its mask there."""
+def _fill(outline: np.ndarray, shape: tuple[int, ...]) -> tuple[tuple[slice, ...], np.ndarray]:
+    """Return the box of the canvas that holds the outline, and the filled outline as a mask there."""
     low = np.maximum(outline.min(axis=0), 0)
     high = np.minimum(outline.max(axis=0) + 1, shape)
     mask = np.zeros(np.maximum(high - low, 0), np.uint8)
@@ -217,8 +232,7 @@ def _filled(outline, shape):
     return tuple(slice(a, b) for a, b in zip(low, high, strict=True)), mask.astype(bool)
 
 
-def _without_crumbs(layout):
-    """The layout without what the edge left too little of, numbered again."""
+def _without_small(layout: np.ndarray) -> np.ndarray:
+    """Drop the pieces that the border left too small, and renumber the others."""
     areas = np.bincount(layout.ravel())
-    kept = areas >= LEAST_PX
-    return renumber(np.where(kept[layout], layout, 0))[0]
+    return renumber(np.where((areas >= MIN_AREA_PX)[layout], layout, 0))[0]

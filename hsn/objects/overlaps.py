@@ -1,24 +1,26 @@
-"""Overlaps: scored masks that may cover one another become objects of which each pixel has at most one.
+"""Resolve overlapping scored masks to instances, and select pseudo-labels.
 
-The higher score wins. Mask R-CNN gives such masks, and so does any net whose objects are scored; pseudo-labels (Lou et
-al., "Which pixel to annotate", IEEE TMI 2022) are made of them by three rules: score, overlap, size.
+The mask with the higher score keeps the shared pixels. Mask R-CNN predicts such masks. Pseudo-labels follow Lou et al.,
+"Which pixel to annotate", IEEE TMI 2022: they are selected by score, overlap and size.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from ..errors import refuse
+from ..checks import same_length, same_shape
+from ..errors import InputError
 from ..instances import renumber
 
 
-class Piece(NamedTuple):
-    """A mask and where in the image it lies.
+class PlacedMask(NamedTuple):
+    """A mask and its position in the image.
 
     Attributes
     ----------
     top, left : int
-        Its first pixel.
+        Position of its first pixel.
     mask : bool (h, w)
     """
 
@@ -27,85 +29,99 @@ class Piece(NamedTuple):
     mask: np.ndarray
 
 
-class Scored(NamedTuple):
-    """Objects and how sure they are.
+class ScoredInstances(NamedTuple):
+    """Instances and their scores.
 
     Attributes
     ----------
     instances : int32 (H, W)
         0 background, 1..n.
     scores : float32 (n,)
-        Of object k at k - 1.
+        Score of object k at index k - 1.
     """
 
     instances: np.ndarray
     scores: np.ndarray
 
 
-def settle(pieces, scores, shape, *, least_px=1, least_left=0.5):
-    """Lay masks into one image, the surest first; what is taken stays taken.
+def resolve_overlaps(
+    masks: Sequence[PlacedMask],
+    scores: Sequence[float],
+    shape: tuple[int, int],
+    *,
+    min_area_px: int = 1,
+    min_visible: float = 0.5,
+) -> ScoredInstances:
+    """Place masks into one image in the order of falling score; placed pixels are not overwritten.
 
     Parameters
     ----------
-    pieces : sequence of Piece
-        Inside the image.
+    masks : sequence of PlacedMask
+        They lie inside the image.
     scores : sequence of float
-        One a piece. At equal scores the first goes first.
+        One score for each mask. Equal scores keep their order.
     shape : (int, int)
         Height and width of the image.
-    least_px : int
-        Fewer pixels left are no object.
-    least_left : float
-        Share of its own pixels that must be left to an object. One that loses more showed what another one shows, as
-        the second of two detections of a nucleus does.
+    min_area_px : int
+        Smallest remaining area of an object, in pixels. Default: 1.
+    min_visible : float
+        Smallest remaining fraction of a mask. A mask that loses more is a duplicate detection and is dropped.
+        Default: 0.5.
 
     Returns
     -------
-    Scored
-        Objects are numbered by falling score.
+    ScoredInstances
+        Numbered by falling score.
 
     Raises
     ------
     InputError
-        If pieces and scores do not belong together, or a piece reaches beyond the image.
+        "length-mismatch" or "mask-outside-image".
 
     Examples
     --------
-    >>> whole, half = Piece(0, 0, np.ones((1, 4), bool)), Piece(0, 3, np.ones((1, 3), bool))
-    >>> settle([whole, half], [0.6, 0.9], (1, 7)).instances.tolist()
+    >>> whole, half = PlacedMask(0, 0, np.ones((1, 4), bool)), PlacedMask(0, 3, np.ones((1, 3), bool))
+    >>> resolve_overlaps([whole, half], [0.6, 0.9], (1, 7)).instances.tolist()
     [[2, 2, 2, 1, 1, 1, 0]]
     """
-    if len(pieces) != len(scores):
-        refuse("each mask needs a score", expected=f"{len(pieces)} scores", received=len(scores),
-               remedy="give one number a mask")  # fmt: skip
-    scores = np.asarray(scores, np.float32)
+    same_length("masks", masks, "scores", scores)
+    values = np.asarray(scores, np.float32)
     instances, kept = np.zeros(shape, np.int32), []
-    for k in np.argsort(-scores, kind="stable"):
-        top, left, mask = pieces[k]
-        there = instances[top : top + mask.shape[0], left : left + mask.shape[1]]
-        if min(top, left) < 0 or there.shape != mask.shape:
-            refuse("a mask reaches beyond the image", expected=f"pieces inside {tuple(shape)}",
-                   received=f"{mask.shape} at {top}, {left}", remedy="cut it at the image's end")  # fmt: skip
-        free = mask & (there == 0)
-        if free.sum() >= max(least_px, least_left * mask.sum(), 1):
+    for k in np.argsort(-values, kind="stable"):
+        top, left, mask = masks[k]
+        window = instances[top : top + mask.shape[0], left : left + mask.shape[1]]
+        if min(top, left) < 0 or window.shape != mask.shape:
+            raise InputError(
+                "mask-outside-image",
+                f"each mask must lie inside the image {tuple(shape)}",
+                got=f"{mask.shape} at {top}, {left}",
+                hint="crop it at the image border",
+            )
+        free = mask & (window == 0)
+        if free.sum() >= max(min_area_px, min_visible * mask.sum(), 1):
             kept.append(k)
-            there[free] = len(kept)
-    return Scored(instances, scores[kept])
+            window[free] = len(kept)
+    return ScoredInstances(instances, values[kept])
 
 
-def score_objects(instances, evidence):
-    """Score objects of a net that gives none by the mean of its evidence inside each.
+def score_objects(instances: np.ndarray, probabilities: np.ndarray) -> ScoredInstances:
+    """Score each object by its mean probability.
 
     Parameters
     ----------
     instances : int array, shape (H, W)
         0 background; any positive ids.
-    evidence : float array, shape (H, W)
-        How surely a pixel belongs to an object, in [0, 1].
+    probabilities : float array, shape (H, W)
+        Foreground probability, in [0, 1].
 
     Returns
     -------
-    Scored
+    ScoredInstances
+
+    Raises
+    ------
+    InputError
+        "label-image-invalid" or "shape-mismatch".
 
     Examples
     --------
@@ -113,46 +129,57 @@ def score_objects(instances, evidence):
     [0.75, 0.25]
     """
     numbers, ids = renumber(instances)
-    if numbers.shape != np.shape(evidence):
-        refuse("objects and evidence must be of one image", expected=numbers.shape, received=np.shape(evidence),
-               remedy="take the evidence of one class, at the size of the image")  # fmt: skip
-    sums = np.bincount(numbers.ravel(), np.ravel(evidence), len(ids) + 1)[1:]
+    same_shape(
+        "instances",
+        numbers.shape,
+        "probabilities",
+        np.shape(probabilities),
+        hint="give the probabilities of one class, at the size of the image",
+    )
+    sums = np.bincount(numbers.ravel(), np.ravel(probabilities), len(ids) + 1)[1:]
     counts = np.bincount(numbers.ravel(), minlength=len(ids) + 1)[1:]
-    return Scored(numbers, (sums / counts).astype(np.float32))
+    return ScoredInstances(numbers, (sums / counts).astype(np.float32))
 
 
-def pseudo_labels(scored, *, least_score, least_px=0, most_px=np.inf):
-    """Objects that are sure enough to be learned from, and where nothing is known.
+def select_pseudo_labels(
+    scored: ScoredInstances, *, min_score: float, min_area_px: float = 0, max_area_px: float = np.inf
+) -> tuple[np.ndarray, np.ndarray]:
+    """Select the objects that are reliable enough to train on.
 
     Parameters
     ----------
-    scored : Scored
-        Of `settle`, or of `score_objects`.
-    least_score : float
-        Score from which an object is believed.
-    least_px, most_px : float
-        Pixels of a believed object, both included.
+    scored : ScoredInstances
+        From `resolve_overlaps` or `score_objects`.
+    min_score : float
+        Smallest score of a selected object.
+    min_area_px, max_area_px : float
+        Range of the area of a selected object, in pixels, inclusive. Default: no limits.
 
     Returns
     -------
     instances : int32 (H, W)
-        Believed objects, 1..n.
-    known : bool (H, W)
-        False where an object was seen but is not believed: there is neither object nor background to learn.
+        Selected objects, 1..n.
+    valid_mask : bool (H, W)
+        False on objects that were not selected: these pixels are neither object nor background in training.
+
+    Raises
+    ------
+    InputError
+        "length-mismatch" if an object has no score.
 
     Examples
     --------
-    >>> scored = Scored(np.array([[1, 1, 0, 2, 2, 3]]), np.array([0.9, 0.4, 0.8]))
-    >>> instances, known = pseudo_labels(scored, least_score=0.5, least_px=2)
-    >>> instances.tolist(), known.astype(int).tolist()
+    >>> scored = ScoredInstances(np.array([[1, 1, 0, 2, 2, 3]]), np.array([0.9, 0.4, 0.8]))
+    >>> instances, valid_mask = select_pseudo_labels(scored, min_score=0.5, min_area_px=2)
+    >>> instances.tolist(), valid_mask.astype(int).tolist()
     ([[1, 1, 0, 0, 0, 0]], [[1, 1, 1, 0, 0, 0]])
     """
     instances, scores = scored
-    if instances.max(initial=0) != len(scores):
-        refuse("each object needs a score", expected=f"{instances.max(initial=0)} scores", received=len(scores),
-               remedy="score the objects with score_objects")  # fmt: skip
+    same_length("objects", range(instances.max(initial=0)), "scores", scores)
     areas = np.bincount(instances.ravel(), minlength=len(scores) + 1)
-    believed = np.append(True, np.asarray(scores) >= least_score) & (areas >= least_px) & (areas <= most_px)
-    believed[0] = False
-    sure = np.where(believed[instances], instances, 0)
-    return renumber(sure)[0], believed[instances] | (instances == 0)
+    selected = (
+        np.append(True, np.asarray(scores) >= min_score) & (areas >= min_area_px) & (areas <= max_area_px)
+    )
+    selected[0] = False
+    reliable = np.where(selected[instances], instances, 0)
+    return renumber(reliable)[0], selected[instances] | (instances == 0)

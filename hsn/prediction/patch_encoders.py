@@ -12,8 +12,8 @@ from keras import layers
 
 from ..errors import refuse
 from ..images.read import resample
+from ..images.scaling import normalize
 from .embedding import Encoder
-from .tiling import normalize
 
 _STEP_PX = 32  # the sides of what a net sees: every net here halves them at most five times
 _BATCH = 16  # patches a forward pass: bounds memory

@@ -1,1 +1,1 @@
-"""Stains: what colours tissue, measured, and one slide's colours given to another."""
+"""Stain separation and stain normalization."""

@@ -1,62 +1,64 @@
-"""Optical density: where stains add up, so that more of one is a straight line through the colours of an image.
+"""Optical density, and stain augmentation in optical density.
 
-Light through tissue falls by a factor for every bit of dye that it meets (Beer and Lambert), so its logarithm falls in
-proportion: density = -ln(I / 255), red, green and blue each. A stain is a direction in these three, its amount the
-distance along it. What is done to stains is therefore one 3 x 3 matrix and one addition per pixel.
+By the Beer-Lambert law, density = -ln(I / 255) of red, green and blue is proportional to the amount of stain. A stain
+is a direction in this space; its amount is the length along the direction. A change of stains is therefore one 3 x 3
+matrix and one offset per pixel.
 
-The stains' directions are measured ones (Ruifrok & Johnston, Analytical and Quantitative Cytology and Histology, 2001).
-Random amounts for training are after Tellez et al. (IEEE TMI, 2018), who move haematoxylin and eosin apart from each
-other, as laboratories do.
+The default stain directions are from Ruifrok & Johnston (Analytical and Quantitative Cytology and Histology, 2001).
+The augmentation follows Tellez et al. (IEEE TMI 2018): hematoxylin and eosin change independently.
 """
+
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from ..checks import as_image
-from ..errors import refuse
+from ..errors import InputError
 
-WHITE = 255.0  # the level of light that met nothing
-_BLACK = 0.4  # the level that 0 counts as: its logarithm is finite, and it is rounded back to 0
+WHITE = 255.0  # level of unabsorbed light
+_BLACK = 0.4  # level used for 0: its logarithm is finite, and it rounds back to 0
 _DENSITIES = np.log(WHITE / np.maximum(np.arange(256), _BLACK)).astype(np.float32)
 
-# Red, green and blue light that each stain takes, per unit of it.
-HAEMATOXYLIN_EOSIN = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11]])
-_LEAST_SINE = 0.05  # of the angle between two stains; closer ones cannot be told apart (3 degrees)
+# Optical density of red, green and blue for one unit of each stain.
+HEMATOXYLIN_EOSIN = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11]])
+_MIN_SINE = 0.05  # smallest sine of the angle between two stains (3 degrees)
 
 
-def density(image):
-    """Optical density of an image: uint8 (H, W, 3) -> float32 (H, W, 3), 0 (white) to 6.5 (black).
+def optical_density(image: npt.ArrayLike) -> np.ndarray:
+    """Compute optical density: uint8 (H, W, 3) -> float32 (H, W, 3), 0 (white) to 6.5 (black).
 
     Examples
     --------
-    >>> density(np.array([[[255, 94, 0]]], np.uint8)).round().tolist()
+    >>> optical_density(np.array([[[255, 94, 0]]], np.uint8)).round().tolist()
     [[[0.0, 1.0, 6.0]]]
     """
     return cv2.LUT(np.ascontiguousarray(as_image(image)), _DENSITIES)
 
 
-def light(densities):
-    """Levels of light behind densities: float (H, W, 3) -> float32 (H, W, 3), 0..255; negative density is white.
+def from_density(density: npt.ArrayLike) -> np.ndarray:
+    """Convert optical density to levels: float (H, W, 3) -> float32 (H, W, 3), 0..255; negative density is white.
 
     Examples
     --------
-    >>> light(np.array([[[0.0, 1.0, -3.0]]])).round().tolist()
+    >>> from_density(np.array([[[0.0, 1.0, -3.0]]])).round().tolist()
     [[[255.0, 94.0, 255.0]]]
     """
-    levels = cv2.exp(-np.asarray(densities, np.float32))
+    levels = cv2.exp(-np.asarray(density, np.float32))
     return np.minimum(WHITE * levels, np.float32(WHITE))
 
 
-def restained(image, matrix, offset):
-    """Change densities by a matrix and an addition.
+def transform_density(image: npt.ArrayLike, matrix: npt.ArrayLike, offset: npt.ArrayLike) -> np.ndarray:
+    """Apply an affine transform to the optical density of an image.
 
     Parameters
     ----------
     image : uint8 array, shape (H, W, 3)
     matrix : float array, shape (3, 3)
-        Densities, as rows, are multiplied by it from the right.
+        Densities are row vectors, multiplied by this matrix from the right.
     offset : float array, shape (3,)
-        Added afterwards.
+        Density that is added after the multiplication.
 
     Returns
     -------
@@ -66,20 +68,20 @@ def restained(image, matrix, offset):
     Examples
     --------
     >>> image = np.array([[[255, 128, 64]]], np.uint8)
-    >>> restained(image, 2 * np.eye(3), np.zeros(3)).round().tolist()
+    >>> transform_density(image, 2 * np.eye(3), np.zeros(3)).round().tolist()
     [[[255.0, 64.0, 16.0]]]
     """
-    affine = np.column_stack([np.transpose(matrix), offset])  # (3, 4), columns on the right
-    return light(cv2.transform(density(image), affine.astype(np.float32)))
+    affine = np.column_stack([np.transpose(matrix), offset])  # (3, 4)
+    return from_density(cv2.transform(optical_density(image), affine.astype(np.float32)))
 
 
-def completed(stains):
-    """Three directions that span all colours: two stains, and what neither explains, at a right angle to both.
+def complete_basis(stains: npt.ArrayLike) -> np.ndarray:
+    """Complete two stain directions to a basis; the third direction is orthogonal to both.
 
     Parameters
     ----------
     stains : float array, shape (2, 3) or (3, 3)
-        A row for each stain. Three are taken as they are.
+        One stain per row. Three rows are returned unchanged.
 
     Returns
     -------
@@ -88,40 +90,56 @@ def completed(stains):
     Raises
     ------
     InputError
-        If these are no stains, or they cannot be told apart.
+        "stains-shape", or "stains-parallel" if the directions are nearly linearly dependent.
 
     Examples
     --------
-    >>> completed([[1, 0, 0], [0, 1, 0]]).tolist()
+    >>> complete_basis([[1, 0, 0], [0, 1, 0]]).tolist()
     [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
     """
     stains = np.asarray(stains, float)
     if stains.shape not in ((2, 3), (3, 3)) or not np.isfinite(stains).all():
-        refuse("stains are directions in red, green and blue", expected="finite numbers (2, 3) or (3, 3)",
-               received=f"{stains.shape}", remedy="give a row for each stain")  # fmt: skip
+        raise InputError(
+            "stains-shape",
+            "stains must be finite directions in RGB, shape (2, 3) or (3, 3)",
+            got=f"{stains.shape}",
+            hint="give one row per stain",
+        )
     lengths = np.linalg.norm(stains, axis=1)
+    tiny = np.finfo(float).tiny
     if len(stains) == 2:
         normal = np.cross(*stains)
-        apart = np.linalg.norm(normal) / max(lengths.prod(), np.finfo(float).tiny)
-        stains = np.vstack([stains, normal / max(np.linalg.norm(normal), np.finfo(float).tiny)])
+        sine = np.linalg.norm(normal) / max(lengths.prod(), tiny)
+        stains = np.vstack([stains, normal / max(np.linalg.norm(normal), tiny)])
     else:
-        apart = abs(np.linalg.det(stains)) / max(lengths.prod(), np.finfo(float).tiny)
-    if apart < _LEAST_SINE:
-        refuse("these stains cannot be told apart", expected="directions that differ by some degrees",
-               received=stains[:2].round(3).tolist(), remedy="measure them on a piece with both stains")  # fmt: skip
+        sine = abs(np.linalg.det(stains)) / max(lengths.prod(), tiny)
+    if sine < _MIN_SINE:
+        raise InputError(
+            "stains-parallel",
+            "stain directions must differ by at least 3 degrees",
+            got=stains[:2].round(3).tolist(),
+            hint="measure them on an image with both stains",
+        )
     return stains
 
 
-def jittered(image, gain, offset, *, stains=HAEMATOXYLIN_EOSIN):
-    """Change how much of each stain an image holds.
+def jitter_stains(
+    image: npt.ArrayLike,
+    gain: Sequence[float],
+    offset: Sequence[float],
+    *,
+    stains: npt.ArrayLike = HEMATOXYLIN_EOSIN,
+) -> np.ndarray:
+    """Scale and shift the amount of each stain in an image.
 
     Parameters
     ----------
     image : uint8 array, shape (H, W, 3)
     gain, offset : (float, float)
-        The amount of haematoxylin, and of eosin, is multiplied by the one and the other is added. An amount of 1
-        lowers the light to 1/e along its direction.
+        Factor on, and then addition to, the amounts of hematoxylin and eosin. An amount of 1 lowers the light to 1/e
+        along its direction.
     stains : float array, shape (2, 3)
+        Stain directions. Default: those of Ruifrok & Johnston.
 
     Returns
     -------
@@ -136,11 +154,11 @@ def jittered(image, gain, offset, *, stains=HAEMATOXYLIN_EOSIN):
     Examples
     --------
     >>> image = np.array([[[200, 120, 180]]], np.uint8)
-    >>> jittered(image, (1, 1), (0, 0)).round().tolist()
+    >>> jitter_stains(image, (1, 1), (0, 0)).round().tolist()
     [[[200.0, 120.0, 180.0]]]
-    >>> jittered(image, (2, 1), (0, 0)).round().tolist()  # twice the haematoxylin
+    >>> jitter_stains(image, (2, 1), (0, 0)).round().tolist()  # twice the hematoxylin
     [[[153.0, 90.0, 160.0]]]
     """
-    basis = completed(stains)
+    basis = complete_basis(stains)
     matrix = np.linalg.solve(basis, np.diag([*gain, 1.0]) @ basis)
-    return restained(image, matrix, np.asarray(offset, float) @ basis[:2])
+    return transform_density(image, matrix, np.asarray(offset, float) @ basis[:2])

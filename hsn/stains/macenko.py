@@ -1,31 +1,34 @@
-"""Macenko's normalization: the two stains of an image are found, and exchanged for those of another.
+"""Macenko's stain normalization: estimate the two stains of an image and replace them by reference stains.
 
-In optical density (`hsn.stains.density`) the pixels of H&E lie in a plane through white, between the directions of
-haematoxylin and eosin. The plane is that of the two largest singular vectors; the directions are the robust ends of the
-pixels' angles in it; robust largest amounts tell how strong each stain is.
+In optical density (`hsn.stains.density`), H&E pixels lie in a plane between the directions of hematoxylin and eosin.
+The two largest singular vectors span the plane. Percentiles of the pixels' angles in the plane give the two stain
+directions, and percentiles of the amounts give their strength.
 
-After Macenko et al., "A method for normalizing histology slides for quantitative analysis" (ISBI, 2009). Differences:
-what neither stain explains (pigment, blood) is kept and not dropped, so that an image normalize to itself stays as it
-is; a pixel is tissue by the mean of its densities, since eosin takes hardly any red light and would fall out by the
-least of them; an image in which two stains cannot be found keeps its hues.
+References
+----------
+.. [1] Macenko et al., "A method for normalizing histology slides for quantitative analysis", ISBI 2009. Differences:
+   the residual (pigment, blood) is kept, so that an image normalized to itself is unchanged. A pixel is tissue by its
+   mean density, because eosin absorbs little red light. An image without two stains keeps its hues.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from ..checks import as_image
-from ..errors import refuse
-from .density import completed, density, light, restained
+from ..errors import InputError
+from .density import complete_basis, from_density, optical_density, transform_density
 
-_GLASS = 0.15  # mean density below which a pixel shows glass; the paper's beta
-_ENDS = (1.0, 99.0)  # percentiles of angles; the paper's alpha
-_HIGHEST = 99.0  # percentile of amounts; the paper's pseudo-maximum
-_LEAST_TISSUE = 200  # pixels; from fewer no percentile of 1 can be read
-_LEAST_APART_DEG = 8.0  # ends of angles that are nearer come from one stain and noise (H and E: 20 to 45)
-_FAINT = 0.15  # largest amount below which a stain is not there, and is not made stronger
-_SAMPLE = 250_000  # pixels are enough for percentiles
+_MIN_TISSUE_DENSITY = 0.15  # mean density below which a pixel is glass; beta in the paper
+_ANGLE_PERCENTILES = (1.0, 99.0)  # alpha in the paper
+_AMOUNT_PERCENTILE = 99.0  # pseudo-maximum in the paper
+_MIN_TISSUE_PX = 200  # fewer pixels give no reliable 1st percentile
+_MIN_ANGLE_DEG = 8.0  # smaller angles come from one stain and noise (H&E: 20 to 45)
+_FAINT = 0.15  # stains with a smaller maximum amount are not amplified
+_MAX_SAMPLE_PX = 250_000  # enough pixels for percentiles
 
 
 class Stains(NamedTuple):
@@ -34,17 +37,17 @@ class Stains(NamedTuple):
     Attributes
     ----------
     vectors : float64 array, shape (2, 3)
-        Directions of haematoxylin and eosin in density, of length 1.
-    highest : float64 array, shape (2,)
-        The 99th percentile of the amount of each.
+        Unit directions of hematoxylin and eosin in optical density.
+    max_amounts : float64 array, shape (2,)
+        99th percentile of the amount of each.
     """
 
     vectors: np.ndarray
-    highest: np.ndarray
+    max_amounts: np.ndarray
 
 
-def measured(image):
-    """Find the stains of an image.
+def estimate_stains(image: npt.ArrayLike) -> Stains | None:
+    """Estimate the two stains of an image.
 
     Parameters
     ----------
@@ -53,7 +56,7 @@ def measured(image):
     Returns
     -------
     Stains or None
-        None where there is too little tissue, or only one stain.
+        None if there are fewer than 200 tissue pixels or only one stain.
 
     References
     ----------
@@ -61,39 +64,39 @@ def measured(image):
 
     Examples
     --------
-    >>> from hsn.stains.density import HAEMATOXYLIN_EOSIN
+    >>> from hsn.stains.density import HEMATOXYLIN_EOSIN
     >>> amounts = np.random.default_rng(0).dirichlet((0.4, 0.4, 1), (60, 60))
-    >>> made = measured(recompose(amounts * (1, 1, 0), HAEMATOXYLIN_EOSIN))
-    >>> made.vectors.round(1).tolist()
+    >>> stains = estimate_stains(combine_stains(amounts * (1, 1, 0), HEMATOXYLIN_EOSIN))
+    >>> stains.vectors.round(1).tolist()
     [[0.7, 0.7, 0.3], [0.1, 1.0, 0.1]]
-    >>> measured(np.full((60, 60, 3), 250, np.uint8)) is None
+    >>> estimate_stains(np.full((60, 60, 3), 250, np.uint8)) is None
     True
     """
-    tissue = _tissue(image)
-    if len(tissue) < _LEAST_TISSUE:
+    tissue = _tissue_density(image)
+    if len(tissue) < _MIN_TISSUE_PX:
         return None
-    plane = np.linalg.eigh(tissue.T @ tissue)[1][:, :0:-1]  # (3, 2), the largest first
-    plane = plane * np.where(plane.sum(axis=0) < 0, -1, 1)  # light is taken, not given
+    plane = np.linalg.eigh(tissue.T @ tissue)[1][:, :0:-1]  # (3, 2), largest eigenvalue first
+    plane = plane * np.where(plane.sum(axis=0) < 0, -1, 1)  # stains absorb light
     along, across = (tissue @ plane).T
-    ends = np.percentile(np.arctan2(across, along), _ENDS)
-    if np.degrees(ends[1] - ends[0]) < _LEAST_APART_DEG:
+    ends = np.percentile(np.arctan2(across, along), _ANGLE_PERCENTILES)
+    if np.degrees(ends[1] - ends[0]) < _MIN_ANGLE_DEG:
         return None
     vectors = np.stack([np.cos(ends), np.sin(ends)], axis=1) @ plane.T  # (2, 3)
-    vectors = np.maximum(vectors, 0)  # noise can lead below: no dye gives light
+    vectors = np.maximum(vectors, 0)  # noise can give negative absorption
     vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    # Haematoxylin is the stain that takes more red light.
+    # Hematoxylin absorbs more red light than eosin.
     vectors = vectors[np.argsort(-vectors[:, 0])]
-    return Stains(vectors, _highest(tissue, vectors))
+    return Stains(vectors, _max_amounts(tissue, vectors))
 
 
-def separate(image, vectors):
-    """How much of each stain every pixel holds.
+def separate_stains(image: npt.ArrayLike, vectors: npt.ArrayLike) -> np.ndarray:
+    """Compute the amount of each stain per pixel.
 
     Parameters
     ----------
     image : uint8 array, shape (H, W, 3)
     vectors : float array, shape (2, 3) or (3, 3)
-        A row for each stain; beside two, the third amount is what neither explains.
+        One stain per row. With two stains, the third amount is the residual.
 
     Returns
     -------
@@ -101,53 +104,63 @@ def separate(image, vectors):
 
     Examples
     --------
-    >>> image = np.array([[[10, 20, 30]]], np.uint8)
-    >>> recompose(separate(image, [[0.6, 0.7, 0.3], [0.1, 1.0, 0.1]]), [[0.6, 0.7, 0.3], [0.1, 1.0, 0.1]]).tolist()
+    >>> image, stains = np.array([[[10, 20, 30]]], np.uint8), [[0.6, 0.7, 0.3], [0.1, 1.0, 0.1]]
+    >>> combine_stains(separate_stains(image, stains), stains).tolist()
     [[[10, 20, 30]]]
     """
-    return density(image) @ np.linalg.inv(completed(vectors)).astype(np.float32)
+    return optical_density(image) @ np.linalg.inv(complete_basis(vectors)).astype(np.float32)
 
 
-def recompose(amounts, vectors):
-    """The image of amounts of stains: float (H, W, 3) -> uint8 (H, W, 3); see `separate`."""
-    densities = np.asarray(amounts, np.float32) @ completed(vectors).astype(np.float32)
-    return np.rint(light(densities)).astype(np.uint8)
+def combine_stains(amounts: npt.ArrayLike, vectors: npt.ArrayLike) -> np.ndarray:
+    """Compute the image of stain amounts: float (H, W, 3) -> uint8 (H, W, 3); inverse of `separate_stains`."""
+    density = np.asarray(amounts, np.float32) @ complete_basis(vectors).astype(np.float32)
+    return np.rint(from_density(density)).astype(np.uint8)
 
 
 @dataclass(frozen=True)
 class Macenko:
-    """Stains to bring images to.
+    """Reference stains for Macenko normalization.
 
     Attributes
     ----------
-    haematoxylin, eosin : tuple of 3 float
+    hematoxylin, eosin : tuple of 3 float
         Directions in optical density: red, green, blue.
-    highest : (float, float)
-        The 99th percentile of the amount of each.
+    max_amounts : (float, float)
+        99th percentile of the amount of each.
+
+    Raises
+    ------
+    InputError
+        "stain-amounts", "stains-shape" or "stains-parallel".
 
     Examples
     --------
     >>> amounts = np.random.default_rng(0).dirichlet((0.4, 0.4, 1), (60, 60)) * (1, 1, 0)
-    >>> image = recompose(amounts, [[0.65, 0.7, 0.3], [0.1, 1, 0.1]])
-    >>> other = recompose(amounts, [[0.6, 0.75, 0.2], [0, 1, 0.2]])
-    >>> bool(np.abs(Macenko.of([image]).normalize(other).astype(float) - image).mean() < 3)
+    >>> image = combine_stains(amounts, [[0.65, 0.7, 0.3], [0.1, 1, 0.1]])
+    >>> other = combine_stains(amounts, [[0.6, 0.75, 0.2], [0, 1, 0.2]])
+    >>> bool(np.abs(Macenko.fit([image]).normalize(other).astype(float) - image).mean() < 3)
     True
     """
 
-    haematoxylin: tuple[float, float, float]
+    hematoxylin: tuple[float, float, float]
     eosin: tuple[float, float, float]
-    highest: tuple[float, float]
+    max_amounts: tuple[float, float]
     method: str = field(default="macenko", init=False)
 
-    def __post_init__(self):
-        completed([self.haematoxylin, self.eosin])
-        if len(self.highest) != 2 or not min(self.highest) > 0 or not np.isfinite(self.highest).all():
-            refuse("Macenko's target has largest amounts of two stains", expected="two numbers above 0",
-                   received=self.highest, remedy="measure them with Macenko.of")  # fmt: skip
+    def __post_init__(self) -> None:
+        complete_basis([self.hematoxylin, self.eosin])
+        amounts = self.max_amounts
+        if len(amounts) != 2 or not min(amounts) > 0 or not np.isfinite(amounts).all():
+            raise InputError(
+                "stain-amounts",
+                "`max_amounts` must be two numbers above 0",
+                got=amounts,
+                hint="measure them with Macenko.fit",
+            )
 
     @classmethod
-    def of(cls, images):
-        """The stains of some images: the median of each number over the images in which two stains are found.
+    def fit(cls, images: Iterable[np.ndarray]) -> Self:
+        """Measure reference stains: the median over all images with two stains.
 
         Parameters
         ----------
@@ -156,46 +169,54 @@ class Macenko:
         Raises
         ------
         InputError
-            If two stains are found in none.
+            "stains-not-found" if no image has two stains.
         """
-        told = [stains for stains in map(measured, images) if stains is not None]
-        if not told:
-            refuse("two stains are found in none of the images", expected="an image with tissue in two stains",
-                   received="none", remedy="give a larger or fuller piece of the slide")  # fmt: skip
-        vectors = np.median([stains.vectors for stains in told], axis=0)
+        found = [stains for stains in map(estimate_stains, images) if stains is not None]
+        if not found:
+            raise InputError(
+                "stains-not-found",
+                "at least one image must show tissue in two stains",
+                got="none",
+                hint="give larger images, or images with more tissue",
+            )
+        vectors = np.median([stains.vectors for stains in found], axis=0)
         vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-        highest = np.median([stains.highest for stains in told], axis=0)
-        return cls(*(tuple(v) for v in vectors.tolist()), tuple(highest.tolist()))
+        amounts = np.median([stains.max_amounts for stains in found], axis=0)
+        hematoxylin, eosin = (tuple(v) for v in vectors.tolist())
+        return cls(hematoxylin, eosin, tuple(amounts.tolist()))
 
-    def normalize(self, image):
-        """The image in these stains: uint8 (H, W, 3) -> uint8 (H, W, 3).
+    def normalize(self, image: npt.ArrayLike) -> np.ndarray:
+        """Replace the stains of an image by these: uint8 (H, W, 3) -> uint8 (H, W, 3).
 
-        One stain alone keeps its hue and is made as strong as here; an image of glass stays.
+        An image with one stain keeps its hue; only the strength changes. An image of glass is unchanged.
         """
-        matrix = self._matrix(as_image(image))
-        return np.rint(restained(image, matrix, np.zeros(3))).astype(np.uint8)
+        matrix = self._density_matrix(as_image(image))
+        return np.rint(transform_density(image, matrix, np.zeros(3))).astype(np.uint8)
 
-    def _matrix(self, image):
-        """What densities are to be multiplied by, (3, 3)."""
-        target, own = np.array([self.haematoxylin, self.eosin]), measured(image)
+    def _density_matrix(self, image: np.ndarray) -> np.ndarray:
+        """Compute the matrix (3, 3) to multiply densities by."""
+        target, own = np.array([self.hematoxylin, self.eosin]), estimate_stains(image)
         if own is not None:
-            strength = [t / s if s >= _FAINT else 1.0 for s, t in zip(own.highest, self.highest, strict=True)]
-            return np.linalg.solve(completed(own.vectors), np.diag([*strength, 1.0]) @ completed(target))
-        tissue = _tissue(image)
-        if len(tissue) < _LEAST_TISSUE:
+            amounts = zip(own.max_amounts, self.max_amounts, strict=True)
+            strength = [new / old if old >= _FAINT else 1.0 for old, new in amounts]
+            return np.linalg.solve(
+                complete_basis(own.vectors), np.diag([*strength, 1.0]) @ complete_basis(target)
+            )
+        tissue = _tissue_density(image)
+        if len(tissue) < _MIN_TISSUE_PX:
             return np.eye(3)
-        highest = _highest(tissue, target)
-        alone = highest.argmax()
-        return np.eye(3) * self.highest[alone] / highest[alone]
+        found = _max_amounts(tissue, target)
+        strongest = found.argmax()
+        return np.eye(3) * self.max_amounts[strongest] / found[strongest]
 
 
-def _tissue(image):
-    """Densities of pixels that are no glass, float64 (n, 3); of large images a regular part."""
-    densities = density(image).reshape(-1, 3)
-    densities = densities[:: -(-len(densities) // _SAMPLE)]
-    return densities[densities.mean(axis=1) >= _GLASS].astype(np.float64)
+def _tissue_density(image: npt.ArrayLike) -> np.ndarray:
+    """Return the densities of tissue pixels, float64 (n, 3); large images are sampled regularly."""
+    density = optical_density(image).reshape(-1, 3)
+    density = density[:: -(-len(density) // _MAX_SAMPLE_PX)]
+    return density[density.mean(axis=1) >= _MIN_TISSUE_DENSITY].astype(np.float64)
 
 
-def _highest(tissue, vectors):
-    amounts = tissue @ np.linalg.inv(completed(vectors))
-    return np.percentile(amounts[:, :2], _HIGHEST, axis=0)
+def _max_amounts(tissue: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    amounts = tissue @ np.linalg.inv(complete_basis(vectors))
+    return np.percentile(amounts[:, :2], _AMOUNT_PERCENTILE, axis=0)

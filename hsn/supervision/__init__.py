@@ -68,7 +68,7 @@ def _loaded(folder: Path, version: int):
 
 def method_of(model):
     """The method that runs a model, and the model's config as that method's own `Config`."""
-    kind = model.card.supervision
+    kind = model.card.method
     if kind not in METHODS:
         refuse("this net cannot be run by this version of hsn", expected=f"one that learned from {METHODS[0]}",
                received=f"one that learned from {kind}", remedy="install a newer hsn")  # fmt: skip

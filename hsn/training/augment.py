@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from ..stains.density import jittered
+from ..images.symmetries import SYMMETRIES, Symmetry  # noqa: F401 - until its callers have moved
+from ..stains.density import jitter_stains
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,7 @@ class Draw:
         >>> Draw(turns=1).move(np.array([[1, 2], [3, 4]])).tolist()
         [[2, 4], [1, 3]]
         """
-        array = np.rot90(array, self.turns)
-        if self.flip:
-            array = array[:, ::-1]
+        array = Symmetry(self.turns, self.flip).move(array)
         if self.shift != (0, 0):
             margins = [(max(s, 0), max(-s, 0)) for s in self.shift]
             padded = np.pad(array, margins + [(0, 0)] * (array.ndim - 2), mode="symmetric")
@@ -62,27 +61,12 @@ class Draw:
             array = padded[first[0] : first[0] + array.shape[0], first[1] : first[1] + array.shape[1]]
         return array
 
-    def back(self, array):
-        """Undo `move` for turns and flips: array (H, W, ...).
-
-        Examples
-        --------
-        >>> draw = Draw(turns=3, flip=True)
-        >>> draw.back(draw.move(np.array([[1, 2], [3, 4]]))).tolist()
-        [[1, 2], [3, 4]]
-        """
-        return np.rot90(array[:, ::-1] if self.flip else array, -self.turns)
-
     def paint(self, image):
         """Move and recolour an image: uint8 (H, W, 3) -> float32 (H, W, 3), 0..255."""
         moved = self.move(image)
         if (self.stain_gain, self.stain_offset) != ((1, 1), (0, 0)):
-            moved = jittered(moved, self.stain_gain, self.stain_offset)
+            moved = jitter_stains(moved, self.stain_gain, self.stain_offset)
         return np.clip(moved * np.float32(self.gain) + np.float32(self.offset), 0, 255)
-
-
-# The eight ways to hold a square: what a net says of an image should not depend on which.
-SYMMETRIES = tuple(Draw(turns=turns, flip=flip) for turns in range(4) for flip in (False, True))
 
 
 def draw(rng, *, flips=True, quarter_turns=True, shift_px=0, gain=0.0, offset=0.0, stain_gain=0.0,
@@ -99,7 +83,7 @@ def draw(rng, *, flips=True, quarter_turns=True, shift_px=0, gain=0.0, offset=0.
         Each channel's factor lies in 1 +- gain, its addition in +- offset grey levels.
     stain_gain, stain_offset : float
         The factor of each stain's amount lies in 1 +- stain_gain, its addition in +- stain_offset; see
-        `hsn.stains.density.jittered`.
+        `hsn.stains.density.jitter_stains`.
 
     Returns
     -------

@@ -30,7 +30,7 @@ def test_each_pixel_is_matched_alone(rgb):
 
 
 def test_colours_of_no_evaluated_class_are_unknown():
-    rgb = np.array([[c.color for c in ADP_MORPH.unlabelled]], np.uint8)
+    rgb = np.array([[c.color for c in ADP_MORPH.unlabeled]], np.uint8)
     labels, known = from_colors(rgb, ADP_MORPH)
     assert not known.any()
     assert not labels.any()

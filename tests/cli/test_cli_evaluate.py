@@ -134,8 +134,8 @@ def test_a_damaged_file_stops_nothing(run):
     ("options", "words"),
     [
         (["said", "true"], "labels mean nothing without their taxonomy"),
-        (["said", "true", "--taxonomy", "gals"], "there is no such taxonomy"),
-        (["said", "empty", "--taxonomy", "glas"], "empty holds no image"),
+        (["said", "true", "--taxonomy", "gals"], "the taxonomy must be one of"),
+        (["said", "empty", "--taxonomy", "glas"], "empty must contain images"),
         (["said", "other", "--taxonomy", "glas"], "no file has a partner"),
         (["said", "true", "--taxonomy", "adp-func", "--objects", "T"], "beside one other class"),
     ],
@@ -176,7 +176,7 @@ def test_a_net_is_scored_after_every_stage(run, model, images):
     options = ["--model", model, "--suffix", "_anno", "--objects", "G.O", "--out", "o", "--json"]
     result = run("evaluate", images, "true", *options)
     assert result.exit_code == 1
-    assert f"{images}/d.png is not an image" in result.stderr
+    assert f"{images}/d.png must be a PNG, JPEG, TIFF or BMP image" in result.stderr
     glas = result.said["taxonomies"]["glas"]
     assert list(glas["stages"]) == ["GradCAM", "Adjust", "CRF"]
     assert glas["images"] == 3

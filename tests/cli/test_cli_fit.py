@@ -104,7 +104,7 @@ def test_bad_patches_are_left_out_and_named(run, patches, rng):
     result = run("fit", patches, "--tags", "tags.csv", "--out", "mine", "--json", *QUICK)
     assert result.exit_code == 1
     assert result.said["patches"] == 14
-    assert "3.png is not an image that can be read" in result.stderr
+    assert "3.png must be a PNG, JPEG, TIFF or BMP image" in result.stderr
     assert (
         "4.png is not a patch like the others; expected a square of 32 px, received 32 x 33" in result.stderr
     )

@@ -10,7 +10,7 @@ from hsn.annotations.label_files import read_labels, write_labels
 from hsn.cli.from_masks import CROPS_PX, check
 from hsn.cli.seen import Seen
 from hsn.images.read import read, write
-from hsn.stains.references import reference
+from hsn.stains.normalizers import fit_normalizer
 from hsn.supervision import masks
 from hsn.taxonomies import GLAS
 
@@ -75,7 +75,7 @@ def test_fullnet_learns_by_its_published_numbers(run, folder, spy):
 def test_images_are_brought_to_one_stain_where_asked_for(run, folder, spy, method):
     assert run("fit", "--masks", folder, "--stain", method, "--out", "mine", *QUICK).exit_code == 2
     images = [read(folder / f"images/{k}.png") for k in range(4)]
-    target = reference(method, images)
+    target = fit_normalizer(method, images)
     assert spy["config"].stain == target
     pixels = np.concatenate([target.normalize(image).reshape(-1, 3) for image in images])
     assert spy["config"].mean == pytest.approx(pixels.mean(axis=0))

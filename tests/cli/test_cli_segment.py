@@ -90,13 +90,13 @@ def bad_images(folder, rng):
     write(folder / "dot.png", pixels[:1, :1])
     Image.fromarray(np.zeros((20000, 20000), np.uint8)).convert("P").save(folder / "huge.png")
     return {
-        "text.png": "is not an image that can be read",
-        "empty.png": "is empty",
-        "deep.png": "is not an 8-bit image",
-        "grey.png": "is not an RGB image; expected 8-bit RGB, received grey",
-        "clear.png": "is partly transparent",
-        "ink.jpg": "received CMYK",
-        "dot.png": "too small to tell anything; expected 16 x 16 pixels or more, received 1 x 1",
+        "text.png": "must be a PNG, JPEG, TIFF or BMP image",
+        "empty.png": "got 0 bytes",
+        "deep.png": "must have 8 bits per channel",
+        "grey.png": "must be 8-bit RGB; got gray",
+        "clear.png": "must be opaque",
+        "ink.jpg": "got CMYK",
+        "dot.png": "must be at least 16 x 16 pixels; got 1 x 1",
         "huge.png": "20000 x 20000 = 400,000,000",
     }
 
@@ -112,7 +112,7 @@ def test_bad_images_stop_nothing_and_are_each_named_in_a_sentence(run, model, im
     for name, words in bad.items():
         (line,) = [line for line in said if f"/{name}" in line]
         assert words in line
-    assert any(line.startswith("hsn: nowhere is missing") for line in said)
+    assert any(line.startswith("hsn: nowhere must be a folder of images") for line in said)
 
 
 def test_an_opaque_alpha_channel_is_no_fault(run, model, tmp_path, rng):

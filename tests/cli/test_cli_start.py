@@ -34,7 +34,7 @@ def start(*arguments):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["fit", "--help"], ["weights", "--help"], ["weights", "import", "-h"], ["--version"]],
+    [["--help"], ["fit", "--help"], ["models", "--help"], ["models", "import", "-h"], ["--version"]],
 )
 def test_help_loads_neither_keras_nor_numpy(arguments):
     code, stdout, said, modules = start(*arguments)
@@ -56,9 +56,9 @@ def test_help_is_there_at_once():
 
 def test_help_names_every_command():
     _, stdout, _, _ = start("--help")
-    for command in ("segment", "fit", "evaluate", "weights", "demo", "doctor"):
+    for command in ("segment", "fit", "evaluate", "models", "demo", "doctor"):
         assert f" {command} " in stdout
-    _, stdout, _, _ = start("weights", "--help")
+    _, stdout, _, _ = start("models", "--help")
     for command in ("list", "import", "show", "fetch"):
         assert f" {command} " in stdout
 
@@ -72,11 +72,11 @@ def test_a_wrong_word_is_usage_not_a_traceback():
 
 
 def test_a_refusal_is_one_sentence_and_exit_code_2():
-    code, stdout, said, _ = start("weights", "show", "nowhere")
+    code, stdout, said, _ = start("models", "show", "nowhere")
     assert code == 2
     assert not stdout
     assert len(said) == 1
-    assert said[0].startswith("hsn: there is no such trained net; expected a folder or one of the names")
+    assert said[0].startswith("hsn: the model must be a trained folder or one of ")
 
 
 def test_what_is_no_refusal_is_not_hidden(monkeypatch):
@@ -88,5 +88,5 @@ def test_what_is_no_refusal_is_not_hidden(monkeypatch):
         raise ValueError("a fault of hsn itself")
 
     monkeypatch.setattr("hsn.models.available", broken)
-    result = CliRunner().invoke(app, ["weights", "list"])
+    result = CliRunner().invoke(app, ["models", "list"])
     assert isinstance(result.exception, ValueError)

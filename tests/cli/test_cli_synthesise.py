@@ -72,7 +72,7 @@ def test_previews_are_drawn_at_the_end_of_a_scale_and_now_and_then(run, patch, s
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (["none.png", "mask.png"], "none.png is missing"),
+        (["none.png", "mask.png"], "none.png must be an image file"),
         (["patch.png", "none.png"], "none.png cannot be read"),
         (["patch.png", "patch.png"], "holds colours, not labels"),
         (["patch.png", "small.png"], "not of the size of its image"),

@@ -8,7 +8,7 @@ from hsn.extras.maskrcnn import boxes, whole
 from hsn.extras.maskrcnn.detect import choose, paste
 from hsn.metrics.objects import match
 from hsn.metrics.table import overlaps
-from hsn.objects.overlaps import Piece
+from hsn.objects.overlaps import PlacedMask
 
 OPTIONS = {"spread": (0.1, 0.1, 0.2, 0.2), "least_score": 0.5, "overlap": 0.3, "limit": 2000}
 
@@ -114,7 +114,7 @@ def seen_exactly(window):
     for number, place in enumerate(find_objects(window), 1):
         if place is not None:
             mask = window[place] == number
-            pieces.append(Piece(place[0].start, place[1].start, mask))
+            pieces.append(PlacedMask(place[0].start, place[1].start, mask))
             around.append([s.start for s in place] + [s.stop for s in place])
             scores.append((mask.sum() + number % 7) / 200)
     return np.reshape(np.array(around, float), (-1, 4)), np.array(scores), pieces, ()

@@ -96,7 +96,7 @@ def test_initial_weights_repeat_with_a_seed():
 
 def test_it_is_saved_as_stock_layers_and_finds_the_same_afterwards(system, tmp_path):
     card = models.Card(
-        name="tiny", supervision="selected", classes=("nucleus",), thresholds=(0.5,), mpp=0.5, taxonomies=("nuclei",),
+        name="tiny", method="selected", classes=("nucleus",), thresholds=(0.5,), mpp=0.5, taxonomies=("nuclei",),
         normalization=models.Normalization(mean=TINY.mean, std=TINY.std),
     )  # fmt: skip
     models.save(tmp_path / "tiny", system.net, card, {})

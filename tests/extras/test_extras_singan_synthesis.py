@@ -16,7 +16,7 @@ from hsn.extras.singan.folder import Folder
 from hsn.extras.singan.presets import Preset
 from hsn.extras.singan.synthesis import synthesize
 from hsn.images.read import read
-from hsn.objects.layouts import layouts, nuclei_of
+from hsn.objects.layouts import extract_nuclei, sample_layouts
 
 TINY = Preset(
     smallest_px=24, filters=(2, 2), critic_norm=False, steps=2, critic_steps=1, layouts=2, crop_px=20
@@ -51,7 +51,7 @@ def whole(patch, tmp_path_factory):
 def test_pairs_are_layouts_of_the_patch_and_can_be_learned_from(whole, patch):
     folder, pairs, _ = whole
     assert (pairs.images.shape, pairs.images.dtype) == ((3, 48, 48, 3), np.uint8)
-    assert (pairs.instances == layouts(nuclei_of(patch[1]), (48, 48), count=3, seed=1)).all()
+    assert (pairs.instances == sample_layouts(extract_nuclei(patch[1]), (48, 48), count=3, seed=1)).all()
     found = mask_files.pair(folder / "pairs")
     assert not found.alone
     for k, (image, labels) in enumerate(zip(found.images, found.annotations, strict=True)):
@@ -112,7 +112,7 @@ def test_a_killed_run_ends_like_one_that_was_not(whole, patch, tmp_path, monkeyp
 def test_the_released_way_runs_with_its_own_layouts(patch, tmp_path):
     tiny = replace(TINY, critic_norm=True, crop_px=0)
     pairs = synthesize(*patch, out=tmp_path / "mine", preset=tiny, count=2, seed=1, mode="released")
-    expected = layouts(nuclei_of(patch[1]), (48, 48), count=2, seed=1, mode="released")
+    expected = sample_layouts(extract_nuclei(patch[1]), (48, 48), count=2, seed=1, mode="released")
     assert (pairs.instances == expected).all()
 
 
@@ -179,10 +179,10 @@ def test_presets_have_the_published_numbers():
         ({"count": 0}, "cannot be made.*count=0"),
         ({"mode": "mended"}, "cannot be made.*'mended'"),
         ({"seed": -1}, "cannot be made.*seed=-1"),
-        ({"max_overlap": 2}, "no such layouts.*2"),
+        ({"max_overlap": 2}, "`count` and both sides.*max_overlap 2"),
         ({"image": np.zeros((48, 48), np.uint8)}, "8-bit RGB"),
         ({"instances": np.zeros((48, 40), int)}, r"must cover the patch.*\(48, 48\).*\(48, 40\)"),
-        ({"instances": np.zeros((48, 48), int)}, "no whole nucleus"),
+        ({"instances": np.zeros((48, 48), int)}, "must hold a nucleus"),
         ({"instances": np.full((48, 48), 0.5)}, "label image"),
     ],
 )

@@ -10,7 +10,7 @@ from PIL import Image
 from scipy.ndimage import map_coordinates
 
 from hsn import InputError
-from hsn.images.read import paths, read, resample, write
+from hsn.images.read import list_images, read, resample, write
 
 
 @pytest.fixture
@@ -79,10 +79,10 @@ def test_one_pixel_is_an_image(tmp_path):
     assert read(tmp_path / "a.png").tolist() == [[[7, 7, 7]]]
 
 
-def test_exactly_the_allowed_pixels_are_read(tmp_path, picture):
+def test_exactly_the_allowed_pixels_are_read(tmp_path, picture, raises_code):
     path = saved(tmp_path / "a.png", picture)
     assert read(path, max_pixels=54).shape == (6, 9, 3)
-    with pytest.raises(InputError, match="at most 53 pixels, received 9 x 6 = 54"):
+    with raises_code("image-too-large"):
         read(path, max_pixels=53)
 
 
@@ -90,79 +90,75 @@ def test_exactly_the_allowed_pixels_are_read(tmp_path, picture):
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "1"])
-def test_grey_is_refused(tmp_path, picture, mode):
-    with pytest.raises(InputError, match=r"not an RGB image.*received grey; export the image in colour"):
+def test_grey_is_refused(tmp_path, picture, mode, raises_code):
+    with raises_code("image-not-rgb"):
         read(saved(tmp_path / "a.png", picture, mode))
 
 
-def test_a_palette_of_greys_is_refused(tmp_path, picture):
+def test_a_palette_of_greys_is_refused(tmp_path, picture, raises_code):
     grey = Image.fromarray(picture).convert("L").convert("P")
     grey.save(tmp_path / "a.png")
-    with pytest.raises(InputError, match="a palette of greys"):
+    with raises_code("image-not-rgb"):
         read(tmp_path / "a.png")
 
 
-def test_cmyk_is_refused(tmp_path, picture):
+def test_cmyk_is_refused(tmp_path, picture, raises_code):
     for name in ("a.jpg", "a.tif"):
-        with pytest.raises(InputError, match=r"CMYK \(printing inks\); convert it to sRGB"):
+        with raises_code("image-not-rgb"):
             read(saved(tmp_path / name, picture, "CMYK"))
 
 
-def test_sixteen_bits_of_grey_are_refused(tmp_path):
+def test_sixteen_bits_of_grey_are_refused(tmp_path, raises_code):
     for name in ("a.png", "a.tif"):
         Image.fromarray(np.full((3, 3), 900, np.uint16)).save(tmp_path / name)
-        with pytest.raises(InputError, match="grey with more than 8 bits"):
+        with raises_code("image-not-rgb"):
             read(tmp_path / name)
 
 
-def test_sixteen_bits_of_colour_are_refused(tmp_path):
+def test_sixteen_bits_of_colour_are_refused(tmp_path, raises_code):
     import cv2
 
     for name in ("a.png", "a.tif"):
         cv2.imwrite(str(tmp_path / name), np.full((3, 3, 3), 900, np.uint16))
-        with pytest.raises(
-            InputError, match="not an 8-bit image; expected 8 bits a channel, received 16 bits"
-        ):
+        with raises_code("image-bit-depth"):
             read(tmp_path / name)
 
 
-def test_real_transparency_is_refused(tmp_path, picture):
+def test_real_transparency_is_refused(tmp_path, picture, raises_code):
     veiled = np.dstack([picture, np.full(picture.shape[:2], 255, np.uint8)])
     veiled[2, 3, 3] = 254
-    with pytest.raises(InputError, match=r"partly transparent.*flatten it"):
+    with raises_code("image-transparent"):
         read(saved(tmp_path / "a.png", veiled))
 
 
-def test_a_transparent_colour_is_refused_only_where_it_occurs(tmp_path, picture):
+def test_a_transparent_colour_is_refused_only_where_it_occurs(tmp_path, picture, raises_code):
     picture[picture == 255] = 0
     path = saved(tmp_path / "a.png", picture, transparency=(255, 255, 255))
     assert (read(path) == picture).all()
     path = saved(tmp_path / "a.png", picture, transparency=tuple(int(v) for v in picture[0, 0]))
-    with pytest.raises(InputError, match="partly transparent"):
+    with raises_code("image-transparent"):
         read(path)
 
 
-def test_an_empty_file_is_refused(tmp_path):
+def test_an_empty_file_is_refused(tmp_path, raises_code):
     (tmp_path / "a.png").touch()
-    with pytest.raises(InputError, match=r"a\.png is empty; expected an image file, received 0 bytes"):
+    with raises_code("file-empty"):
         read(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize("start", [b"hello", b"GIF89a..", b"PK\3\4", b"\x89PNH"])
-def test_what_is_no_image_is_refused(tmp_path, start):
+def test_what_is_no_image_is_refused(tmp_path, start, raises_code):
     (tmp_path / "a.png").write_bytes(start * 20)
-    with pytest.raises(InputError, match="not an image that can be read; expected a PNG, JPEG, TIFF or BMP"):
+    with raises_code("image-format"):
         read(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".tif"])
 @pytest.mark.parametrize("part", [0.97, 0.5, 0.02])
-def test_a_cut_off_file_is_refused(tmp_path, ihc, suffix, part):
+def test_a_cut_off_file_is_refused(tmp_path, ihc, suffix, part, raises_code):
     path = saved(tmp_path / f"a{suffix}", ihc[:64, :64])
     path.write_bytes(path.read_bytes()[: max(9, int(part * path.stat().st_size))])
-    with pytest.raises(
-        InputError, match=r"cannot be decoded.*damaged, cut off or oddly compressed.*copy or export it again"
-    ):
+    with raises_code("image-damaged"):
         read(path)
 
 
@@ -200,19 +196,16 @@ def bomb(width, height):
     )
 
 
-def test_a_huge_image_is_refused_before_it_is_decoded(tmp_path):
+def test_a_huge_image_is_refused_before_it_is_decoded(tmp_path, raises_code):
     (tmp_path / "a.png").write_bytes(bomb(20_000, 20_000))
-    with pytest.raises(
-        InputError,
-        match=r"^\S*a.png is too large.* at most 100,000,000 pixels, received 20000 x 20000 = 400,000,000",
-    ):
+    with raises_code("image-too-large"):
         read(tmp_path / "a.png")
 
 
-def test_a_folder_and_a_missing_file_are_refused(tmp_path):
-    with pytest.raises(InputError, match=r"is a folder.*paths"):
+def test_a_folder_and_a_missing_file_are_refused(tmp_path, raises_code):
+    with raises_code("file-not-readable"):
         read(tmp_path)
-    with pytest.raises(InputError, match=r"gone\.png is missing.*mend the path"):
+    with raises_code("file-not-readable"):
         read(tmp_path / "gone.png")
 
 
@@ -228,10 +221,10 @@ def test_what_is_written_is_read_back(tmp_path_factory, image):
     assert len(list((folder / "deeper").iterdir())) == 3  # nothing temporary stays
 
 
-def test_only_lossless_rgb_is_written(tmp_path, picture):
-    with pytest.raises(InputError, match=r"expected \.png or \.bmp, received '\.jpg'"):
+def test_only_lossless_rgb_is_written(tmp_path, picture, raises_code):
+    with raises_code("file-suffix"):
         write(tmp_path / "a.jpg", picture)
-    with pytest.raises(InputError, match="8-bit RGB"):
+    with raises_code("image-dtype"):
         write(tmp_path / "a.png", picture[..., 0])
 
 
@@ -239,16 +232,16 @@ def test_images_of_a_folder_are_listed_by_name(tmp_path):
     for name in ("2.tiff", "10.png", "1.JPEG", "a.bmp", "._1.png", "notes.txt"):
         (tmp_path / name).touch()
     (tmp_path / "folder.png").mkdir()
-    assert [path.name for path in paths(tmp_path)] == ["1.JPEG", "10.png", "2.tiff", "a.bmp"]
-    assert paths(tmp_path / "notes.txt") == [tmp_path / "notes.txt"]
+    assert [path.name for path in list_images(tmp_path)] == ["1.JPEG", "10.png", "2.tiff", "a.bmp"]
+    assert list_images(tmp_path / "notes.txt") == [tmp_path / "notes.txt"]
 
 
-def test_a_folder_without_images_is_refused(tmp_path):
+def test_a_folder_without_images_is_refused(tmp_path, raises_code):
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(InputError, match=r"holds no image.*\.png.*received 1 other"):
-        paths(tmp_path)
-    with pytest.raises(InputError, match="gone is missing"):
-        paths(tmp_path / "gone")
+    with raises_code("folder-without-images"):
+        list_images(tmp_path)
+    with raises_code("folder-missing"):
+        list_images(tmp_path / "gone")
 
 
 # --- resampling ---------------------------------------------------------------------------------------------
@@ -274,10 +267,10 @@ def test_resampling_keeps_dtype_and_channels(ihc):
     assert resample(np.zeros((5, 5, 51), np.float32), (7, 8)).shape == (7, 8, 51)
 
 
-def test_what_cannot_be_resampled_is_refused():
-    with pytest.raises(InputError, match=r"cannot be resampled.*received int64 \(2, 2\)"):
+def test_what_cannot_be_resampled_is_refused(raises_code):
+    with raises_code("image-not-resizable"):
         resample(np.zeros((2, 2), int), (3, 3))
-    with pytest.raises(InputError, match="cannot be resampled"):
+    with raises_code("image-not-resizable"):
         resample(np.zeros((0, 2), np.float32), (3, 3))
-    with pytest.raises(InputError, match=r"at least 1, received \(0, 3\)"):
+    with raises_code("shape-positive"):
         resample(np.zeros((2, 2), np.float32), (0, 3))

@@ -81,3 +81,10 @@ def test_a_corner_is_the_mean_of_four():
 def test_windows_that_overlap_by_more_than_half_are_refused():
     with pytest.raises(InputError, match="windows may overlap by half at most"):
         tiles.blend_neighbours(np.zeros((1, 1, 4, 4, 1)), np.ones((1, 1, 1), bool), stride=1)
+
+
+@given(st.integers(1, 6), st.integers(-20, 20), st.integers(1, 20))
+def test_a_box_beyond_the_image_is_mirrored_as_padding_is(side, first, count):
+    image = np.arange(2 * side).reshape(2, side)
+    expected = tiles.mirror_pad(image, ((0, 0), (40, 40)))[:, 40 + first : 40 + first + count]
+    np.testing.assert_array_equal(tiles.read_mirrored(tiles.ArrayReader(image), 0, first, 2, count), expected)

@@ -1,4 +1,4 @@
-"""varCE: the published value and gradient, and what it must be 0 for."""
+"""The variance term (varCE): published value and gradient, and the cases where it is 0."""
 
 import keras
 import numpy as np
@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from keras import ops
 
-from hsn.losses.known import cross_entropy, pixel_weighted_cross_entropy
-from hsn.losses.variance import instance_variance
-from hsn.objects.cleaning import number_parts
+from hsn.losses.cross_entropy import cross_entropy, pixel_weighted_cross_entropy
+from hsn.losses.objects import instance_variance
+from hsn.objects.cleaning import label_components
 
 
 def gradient(function, x):
@@ -43,10 +43,10 @@ def golden():
     logits = np.stack([np.sin(c + 1 + 0.3 * i + 0.7 * j) for c in range(3)], axis=-1)[None]
     inside = np.zeros((8, 8), bool)
     inside[1:4, 1:4] = inside[5:7, 4:8] = inside[7, 0] = True
-    return logits.astype("float32"), number_parts(inside)[None]
+    return logits.astype("float32"), label_components(inside)[None]
 
 
-def test_the_golden_value(golden):
+def test_the_value_equals_the_published_one(golden):
     logits, instances = golden
     assert instances.max() == 3
     assert value(instance_variance(instances, ops.softmax(logits))) == pytest.approx(0.02951038, rel=1e-5)
@@ -55,7 +55,7 @@ def test_the_golden_value(golden):
         assert alone == pytest.approx(variance, rel=1e-5, abs=1e-9)
 
 
-def test_the_golden_gradient(golden):
+def test_the_gradient_equals_the_published_one(golden):
     logits, instances = golden
     slope = gradient(lambda z: instance_variance(instances, ops.softmax(z)), logits)[0]
     assert slope[1, 1, 1] == pytest.approx(-2.333118e-4, rel=1e-4)
@@ -75,8 +75,8 @@ def naive(instances, prediction):
 
 @settings(deadline=None, max_examples=25)
 @given(arrays(bool, (2, 5, 6)), st.integers(0, 99))
-def test_it_is_the_mean_of_numpys_variances(inside, seed):
-    instances = np.stack([number_parts(mask) for mask in inside])
+def test_it_equals_the_mean_of_variances_in_numpy(inside, seed):
+    instances = np.stack([label_components(mask) for mask in inside])
     prediction = np.random.default_rng(seed).dirichlet((1, 1, 1), size=(2, 5, 6)).astype("float32")
     assert value(instance_variance(instances, prediction)) == pytest.approx(
         naive(instances, prediction), rel=1e-4, abs=1e-6
@@ -84,15 +84,15 @@ def test_it_is_the_mean_of_numpys_variances(inside, seed):
 
 
 @pytest.mark.parametrize("shape", [(5, 7), (6, 8), (1, 1)])
-def test_as_many_objects_as_fit_have_their_own_sums(shape, rng):
+def test_the_largest_number_of_objects_is_supported(shape, rng):
     inside = np.zeros(shape, bool)
     inside[::2, ::2] = True
-    instances = np.stack([number_parts(inside)] * 2)
+    instances = np.stack([label_components(inside)] * 2)
     prediction = rng.dirichlet((1, 1, 1), size=(2, *shape)).astype("float32")
     assert value(instance_variance(instances, prediction)) == 0  # each is one pixel
 
 
-def test_no_object_gives_zero_and_no_slope(rng):
+def test_no_object_gives_zero_and_a_gradient_of_zero(rng):
     prediction = rng.dirichlet((1, 1, 1), size=(2, 4, 4)).astype("float32")
     none = np.zeros((2, 4, 4), int)
     assert value(instance_variance(none, prediction)) == 0
@@ -101,7 +101,7 @@ def test_no_object_gives_zero_and_no_slope(rng):
     assert not slope.any()
 
 
-def test_the_same_everywhere_inside_costs_nothing_even_if_wrong():
+def test_uniform_predictions_cost_nothing_even_if_wrong():
     instances = np.zeros((1, 4, 6), int)
     instances[:, :, :3], instances[:, :, 4:] = 1, 2
     prediction = np.zeros((1, 4, 6, 3), "float32")
@@ -109,13 +109,13 @@ def test_the_same_everywhere_inside_costs_nothing_even_if_wrong():
     assert value(instance_variance(instances, prediction)) == pytest.approx(0, abs=1e-12)
 
 
-def test_half_precision_is_summed_in_single(golden):
+def test_half_precision_is_summed_in_single_precision(golden):
     logits, instances = golden
     half = ops.cast(ops.softmax(logits), "float16")
     assert value(instance_variance(instances, half)) == pytest.approx(0.02951038, rel=2e-3)
 
 
-def test_the_weight_map_counts_over_all_pixels_not_over_its_sum(rng):
+def test_the_pixel_weighted_mean_divides_by_the_number_of_pixels(rng):
     target = keras.utils.to_categorical(rng.integers(0, 3, (2, 4, 5)), 3)
     prediction = rng.dirichlet((1, 1, 1), size=(2, 4, 5)).astype("float32")
     weight = rng.uniform(0, 11, (2, 4, 5)).astype("float32")

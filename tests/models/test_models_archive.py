@@ -6,7 +6,6 @@ import h5py
 import numpy as np
 import pytest
 
-from hsn import InputError
 from hsn.models import archive, hdf5
 
 LARGE = 10**9
@@ -38,19 +37,19 @@ def test_an_honest_archive_is_unpacked(tmp_path):
 @pytest.mark.parametrize(
     "name", ["../up.txt", "a/../../up.txt", "/etc/up.txt", "C:/up.txt", "..\\up.txt", "a\\b.txt", "a\x1b[2Jb"]
 )
-def test_a_name_that_climbs_out_is_refused(tmp_path, name):
+def test_a_name_that_climbs_out_is_refused(tmp_path, name, raises_code):
     path = zipped(tmp_path / "a.zip", {"fine.txt": "", name: "out"})
-    with pytest.raises(InputError, match=r"a name that may lead out of its folder.*unpack it with a tool"):
+    with raises_code("archive-unsafe"):
         look(path)
 
 
 @pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR])
-def test_links_and_devices_are_refused(tmp_path, kind):
+def test_links_and_devices_are_refused(tmp_path, kind, raises_code):
     link = zipfile.ZipInfo("link")
     link.external_attr = (kind | 0o777) << 16
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
         packed.writestr(link, "/etc/passwd")
-    with pytest.raises(InputError, match=r"holds a link or a device.*received 'link'"):
+    with raises_code("archive-unsafe"):
         look(tmp_path / "a.zip")
 
 
@@ -61,60 +60,58 @@ def test_folders_and_plain_modes_are_not(tmp_path):
     assert look(tmp_path / "a.zip") == ["data/", "data/x"]
 
 
-def test_a_bomb_is_refused(tmp_path, monkeypatch):
+def test_a_bomb_is_refused(tmp_path, monkeypatch, raises_code):
     path = zipped(tmp_path / "a.zip", {"zeros": bytes(5_000_000)})
-    with pytest.raises(InputError, match=r"unpacks to too much.*at most 4,999,999 bytes.*received 5,000,000"):
+    with raises_code("archive-too-large"):
         look(path, max_bytes=4_999_999)
     assert look(path, max_bytes=5_000_000)  # a small archive may be packed tightly,
     monkeypatch.setattr(archive, "SMALL_BYTES", 4_000_000)  # a large one may not
-    with pytest.raises(
-        InputError, match=r"unpacks to too much.*1 members, \d+ times its size; do not unpack it"
-    ):
+    with raises_code("archive-too-large"):
         look(path)
 
 
-def test_too_many_members_are_refused(tmp_path, monkeypatch):
+def test_too_many_members_are_refused(tmp_path, monkeypatch, raises_code):
     monkeypatch.setattr(archive, "MAX_MEMBERS", 2)
-    with pytest.raises(InputError, match="in 3 members"):
+    with raises_code("archive-too-large"):
         look(zipped(tmp_path / "a.zip", dict.fromkeys("abc", "")))
 
 
-def test_an_encrypted_archive_is_refused(tmp_path):
+def test_an_encrypted_archive_is_refused(tmp_path, raises_code):
     path = zipped(tmp_path / "a.zip", {"a": "secret"})
     content = bytearray(path.read_bytes())
     content[content.index(b"PK\1\2") + 8] |= 1
     path.write_bytes(content)
-    with pytest.raises(InputError, match="is encrypted; expected an archive without password"):
+    with raises_code("archive-unsafe"):
         look(path)
 
 
-def test_a_cut_off_archive_is_refused(tmp_path):
+def test_a_cut_off_archive_is_refused(tmp_path, raises_code):
     path = zipped(tmp_path / "a.zip", {"a": "content" * 99})
     path.write_bytes(path.read_bytes()[:-30])
-    with pytest.raises(InputError, match=r"cannot be opened as a zip archive.*download or copy it again"):
+    with raises_code("archive-damaged"):
         look(path)
-    with pytest.raises(InputError, match=r"cannot be opened as a zip archive.*No such file"):
+    with raises_code("archive-damaged"):
         look(tmp_path / "gone.zip")
 
 
-def test_a_damaged_member_is_refused(tmp_path, rng):
+def test_a_damaged_member_is_refused(tmp_path, rng, raises_code):
     path = zipped(tmp_path / "a.zip", {"a": rng.bytes(1000)})
     content = bytearray(path.read_bytes())
     content[500] ^= 1
     path.write_bytes(content)
     with (
         archive.opened(path, max_bytes=LARGE) as opened,
-        pytest.raises(InputError, match=r"a\.zip is damaged.*'a'"),
+        raises_code("archive-damaged"),
     ):
         archive.unpack(opened, ["a"], tmp_path)
 
 
-def test_a_full_disk_is_seen_before(tmp_path, monkeypatch):
+def test_a_full_disk_is_seen_before(tmp_path, monkeypatch, raises_code):
     monkeypatch.setattr(archive.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 2}))
     path = zipped(tmp_path / "a.zip", {"a": "abc"})
     with (
         archive.opened(path, max_bytes=LARGE) as opened,
-        pytest.raises(InputError, match=r"does not fit on the disk; expected 3 bytes free at .*, received 2"),
+        raises_code("disk-full"),
     ):
         archive.unpack(opened, ["a"], tmp_path)
     assert not (tmp_path / "a").exists()
@@ -135,27 +132,25 @@ def look_into(build, max_bytes=10_000):
         return list(file)
 
 
-def test_plain_numbers_pass():
+def test_plain_numbers_pass(raises_code):
     def build(file):
         file["a/b/weights"] = np.zeros((50, 50), np.float32)
 
     assert look_into(build, max_bytes=10_000) == ["a"]
-    with pytest.raises(
-        InputError, match=r"declares too many numbers; expected at most 9,999 bytes, received 10,000"
-    ):
+    with raises_code("weights-unsafe"):
         look_into(build, max_bytes=9_999)
 
 
 @pytest.mark.parametrize("link", [h5py.ExternalLink("/etc/hosts", "/"), h5py.SoftLink("/a")])
-def test_links_are_refused(link):
+def test_links_are_refused(link, raises_code):
     def build(file):
         file["a/deep/link"] = link
 
-    with pytest.raises(InputError, match=r"^w\.h5 points at other files.*received a link at /a/deep/link"):
+    with raises_code("weights-unsafe"):
         look_into(build)
 
 
-def test_storage_elsewhere_is_refused(tmp_path):
+def test_storage_elsewhere_is_refused(tmp_path, raises_code):
     (tmp_path / "raw").write_bytes(bytes(400))
 
     def external(file):
@@ -167,19 +162,19 @@ def test_storage_elsewhere_is_refused(tmp_path):
         file.create_virtual_dataset("w", layout)
 
     for build in (external, virtual):
-        with pytest.raises(InputError, match="storage in another file for /w"):
+        with raises_code("weights-unsafe"):
             look_into(build)
 
 
-def test_a_huge_dataset_is_refused_unread():
+def test_a_huge_dataset_is_refused_unread(raises_code):
     def build(file):
         file.create_dataset("w", (10**7, 10**7), "f4", chunks=(1000, 1000))
 
-    with pytest.raises(InputError, match="received 400,000,000,000,000"):
+    with raises_code("weights-unsafe"):
         look_into(build)
 
 
-def test_texts_and_references_are_refused():
+def test_texts_and_references_are_refused(raises_code):
     def text(file):
         file["w"] = "import os"
 
@@ -187,37 +182,37 @@ def test_texts_and_references_are_refused():
         file.create_dataset("w", (1,), h5py.ref_dtype)[0] = file.ref
 
     for build in (text, reference):
-        with pytest.raises(InputError, match="holds more than numbers"):
+        with raises_code("weights-unsafe"):
             look_into(build)
 
 
-def test_groups_in_a_circle_are_refused(monkeypatch):
+def test_groups_in_a_circle_are_refused(monkeypatch, raises_code):
     monkeypatch.setattr(hdf5, "MAX_OBJECTS", 100)
 
     def build(file):
         file["a/b"] = file["/"]
 
-    with pytest.raises(InputError, match="holds too many groups; expected at most 100"):
+    with raises_code("weights-unsafe"):
         look_into(build)
 
 
 @pytest.mark.parametrize("part", [0, 10, 1000])
-def test_a_cut_off_file_is_refused(tmp_path, part):
+def test_a_cut_off_file_is_refused(tmp_path, part, raises_code):
     def build(file):
         file["w"] = np.arange(1000)
 
     (tmp_path / "w.h5").write_bytes(written(build).getvalue()[:part])
     opening = hdf5.opened(tmp_path / "w.h5", "w.h5", max_bytes=LARGE)
-    with pytest.raises(InputError, match=r"damaged or no HDF5 file.*download or copy it again"):
+    with raises_code("weights-damaged"):
         opening.__enter__()
 
 
-def test_what_fails_while_it_is_read_is_refused():
+def test_what_fails_while_it_is_read_is_refused(raises_code):
     def build(file):
         file["w"] = np.arange(10)
 
     with (
-        pytest.raises(InputError, match="is damaged"),
+        raises_code("weights-damaged"),
         hdf5.opened(written(build), "w.h5", max_bytes=LARGE) as file,
     ):
         file["gone"]

@@ -30,7 +30,7 @@ def small_net(outputs=2, seed=0):
 def card_of(outputs=2):
     return Card(
         name="small",
-        supervision="tags",
+        method="tags",
         classes=("gland", "stroma", "other")[:outputs],
         thresholds=(0.5,) * outputs,
         mpp=0.62,
@@ -90,7 +90,12 @@ def test_a_trained_folder_comes_back_as_it_was(folder, net, patches):
     assert model.config == CONFIG
     assert model.card.parameters == net.count_params()
     assert model.card == Card.read(folder)
-    assert sorted(path.name for path in folder.iterdir()) == ["card.json", "net.keras", "config.json"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "README.md",
+        "card.json",
+        "config.json",
+        "net.keras",
+    ]
     assert not model.net.compiled
 
 
@@ -135,15 +140,15 @@ def test_saving_again_replaces_the_net_and_leaves_other_files(folder, patches):
     assert (folder / "history.csv").exists()
 
 
-def test_a_failed_save_leaves_what_was_there(folder, net, patches, monkeypatch):
+def test_a_failed_save_leaves_what_was_there(folder, net, patches, monkeypatch, raises_code):
     def full(path, net, **options):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(keras_file, "write", full)
-    with pytest.raises(InputError, match=r"cannot be written.*No space left on device; choose another place"):
+    with raises_code("folder-not-writable"):
         save(folder, small_net(seed=1), card_of(), CONFIG)
     assert np.array_equal(load(folder).net(patches), net(patches))
-    assert len(list(folder.iterdir())) == 3
+    assert len(list(folder.iterdir())) == 4
 
 
 @pytest.mark.slow
@@ -159,16 +164,14 @@ def test_the_same_file_predicts_alike_on_jax(folder, net, patches, tmp_path):
     assert np.abs(np.load(tmp_path / "y.npy") - net(patches)).max() < 1e-4
 
 
-def test_what_does_not_fit_is_not_saved(tmp_path, net):
-    with pytest.raises(
-        InputError, match=r"the net does not fit its card; expected 3 classes .*received 2 outputs"
-    ):
+def test_what_does_not_fit_is_not_saved(tmp_path, net, raises_code):
+    with raises_code("card-mismatch"):
         save(tmp_path / "a", net, card_of(3), CONFIG)
     for config in ({"a": np.zeros(2)}, {"a": float("nan")}):
-        with pytest.raises(InputError, match=r"`config` cannot be written.*tolist"):
+        with raises_code("config-invalid"):
             save(tmp_path / "a", net, card_of(), config)
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="cannot be written; expected a folder"):
+    with raises_code("folder-not-writable"):
         save(tmp_path / "file", net, card_of(), CONFIG)
     assert not (tmp_path / "a").exists()
 
@@ -176,7 +179,9 @@ def test_what_does_not_fit_is_not_saved(tmp_path, net):
 # --- found -------------------------------------------------------------------------------------------------
 
 
-def test_nets_are_found_by_name_where_they_ship_and_where_they_are_imported(tmp_path, home, net, monkeypatch):
+def test_nets_are_found_by_name_where_they_ship_and_where_they_are_imported(
+    tmp_path, home, net, monkeypatch, raises_code
+):
     monkeypatch.setattr(folders, "PRETRAINED", tmp_path / "pretrained")
     save(tmp_path / "pretrained" / "shipped", net, card_of(), CONFIG)
     save(home / "imported", net, card_of(), CONFIG)
@@ -186,11 +191,9 @@ def test_nets_are_found_by_name_where_they_ship_and_where_they_are_imported(tmp_
     found = [(name, where) for name, where, card in available()]
     assert found == [("shipped", tmp_path / "pretrained" / "shipped"), ("imported", home / "imported")]
     assert load("imported").config == load("shipped").config == CONFIG
-    with pytest.raises(InputError, match="no card of a trained net"):
+    with raises_code("card-invalid"):
         load("broken")
-    with pytest.raises(
-        InputError, match=r"no such trained net.*names shipped, imported, received 'glass'.*import"
-    ):
+    with raises_code("model-unknown"):
         load("glass")
 
 
@@ -210,43 +213,41 @@ def test_home_is_where_the_system_keeps_such_things(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["net.keras", "card.json", "config.json"])
-def test_a_missing_file_is_named(folder, name):
+def test_a_missing_file_is_named(folder, name, raises_code):
     (folder / name).unlink()
-    with pytest.raises(InputError, match=f"{name} cannot be read; expected a file.*folder is whole"):
+    with raises_code("file-not-readable"):
         load(folder)
 
 
-def test_a_net_that_its_card_does_not_describe_is_not_opened(folder, monkeypatch):
+def test_a_net_that_its_card_does_not_describe_is_not_opened(folder, monkeypatch, raises_code):
     with (folder / "net.keras").open("ab") as file:
         file.write(b"\0")
     monkeypatch.setattr(keras_file, "check", None)  # calling it would fail
-    with pytest.raises(
-        InputError, match=r"not the file that its card describes; expected sha256 [0-9a-f]{12}, rec"
-    ):
+    with raises_code("net-checksum"):
         load(folder)
     card_of().model_copy(update={"sha256": ""}).write(folder)
-    with pytest.raises(InputError, match=r"sha256 \(none given\)"):
+    with raises_code("net-checksum"):
         load(folder)
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"a": NaN}', "[" * 100_000, '{"a": 1' + "0" * 5000 + "}"])
-def test_an_odd_recipe_is_refused(folder, text):
+def test_an_odd_recipe_is_refused(folder, text, raises_code):
     (folder / "config.json").write_text(text)
-    with pytest.raises(InputError, match=r"config\.json is no config; expected a table in JSON"):
+    with raises_code("config-invalid"):
         load(folder)
 
 
-def test_a_card_of_another_net_is_refused(folder):
+def test_a_card_of_another_net_is_refused(folder, raises_code):
     card = Card.read(folder)
     card.model_copy(update={"classes": ("a", "b", "c"), "thresholds": (0.1, 0.2, 0.3)}).write(folder)
-    with pytest.raises(InputError, match="expected 3 classes as on the card, received 2 outputs"):
+    with raises_code("card-mismatch"):
         load(folder)
     card.model_copy(update={"parameters": 7}).write(folder)
-    with pytest.raises(InputError, match="expected 7 parameters as on the card"):
+    with raises_code("card-mismatch"):
         load(folder)
 
 
-def test_code_in_a_net_is_refused_and_not_run(folder, tmp_path):
+def test_code_in_a_net_is_refused_and_not_run(folder, tmp_path, raises_code):
     witness = tmp_path / "was_here"
     inputs = keras.Input((8, 8, 3))
     name = str(witness)
@@ -255,12 +256,10 @@ def test_code_in_a_net_is_refused_and_not_run(folder, tmp_path):
     net.save(folder / "net.keras")
     witness.unlink()
     reseal(folder)
-    with pytest.raises(
-        InputError, match=r"may run code; expected stock layers of Keras, received .*(Lambda|lambda)"
-    ):
+    with raises_code("net-unsafe"):
         load(folder)
     assert not witness.exists()
-    with pytest.raises(InputError, match="the net names a class that may run code"):
+    with raises_code("net-unsafe"):
         save(
             folder,
             net,
@@ -286,12 +285,12 @@ def test_code_in_a_net_is_refused_and_not_run(folder, tmp_path):
         {"module": "hsn.nets.fullnet", "class_name": "build", "registered_name": "hsn>build"},
     ],
 )
-def test_anything_but_stock_layers_is_refused_at_any_depth(folder, node, monkeypatch):
+def test_anything_but_stock_layers_is_refused_at_any_depth(folder, node, monkeypatch, raises_code):
     monkeypatch.setattr(keras_file, "read", None)  # Keras is not asked
     with_architecture(
         folder, lambda a: a["config"]["layers"][1]["config"].update(bias_initializer=[{"x": node}])
     )
-    with pytest.raises(InputError, match="names a class that may run code"):
+    with raises_code("net-unsafe"):
         load(folder)
 
 
@@ -308,47 +307,46 @@ def test_the_pooled_baseline_survives_its_folder(tmp_path, rng):
 @pytest.mark.parametrize("name", ["../evil.py", "assets/x", "model.weights.npz", "evil.py"])
 def test_a_member_too_many_is_refused(folder, name):
     resealed(folder, lambda members: members.update({name: b"x"}))
-    with pytest.raises(InputError, match=r"may lead out of its folder|no plain .keras file"):
+    with pytest.raises(InputError) as error:
         load(folder)
+    assert error.value.code in ("archive-unsafe", "net-unsafe")
 
 
-def test_a_net_that_is_a_bomb_is_refused(folder, monkeypatch):
+def test_a_net_that_is_a_bomb_is_refused(folder, monkeypatch, raises_code):
     monkeypatch.setattr(keras_file, "MAX_BYTES", 10_000)
-    with pytest.raises(InputError, match="unpacks to too much; expected at most 10,000 bytes"):
+    with raises_code("archive-too-large"):
         load(folder)
 
 
-def test_damage_of_every_member_is_refused(folder):
+def test_damage_of_every_member_is_refused(folder, raises_code):
     resealed(folder, lambda members: members.update({"config.json": b"{"}))
-    with pytest.raises(InputError, match="is damaged; expected an architecture in JSON"):
+    with raises_code("net-damaged"):
         load(folder)
     resealed(folder, lambda members: members.update({"config.json": b"[" * 100_000}))
-    with pytest.raises(InputError, match="is damaged; expected an architecture in JSON"):
+    with raises_code("net-damaged"):
         load(folder)
     resealed(folder, lambda members: members.update({"config.json": b"{}"}))
-    with pytest.raises(
-        InputError, match=r"cannot be opened by Keras 3\..*download it again, or update Keras"
-    ):
+    with raises_code("net-damaged"):
         load(folder)
     resealed(folder, lambda members: members.update({"model.weights.h5": b"no weights"}))
-    with pytest.raises(InputError, match="damaged or no HDF5 file"):
+    with raises_code("weights-damaged"):
         load(folder)
     (folder / "net.keras").write_bytes(b"no net")
     reseal(folder)
-    with pytest.raises(InputError, match="cannot be opened as a zip archive"):
+    with raises_code("archive-damaged"):
         load(folder)
 
 
-def test_weights_that_point_elsewhere_are_refused(folder, tmp_path):
+def test_weights_that_point_elsewhere_are_refused(folder, tmp_path, raises_code):
     with h5py.File(tmp_path / "w.h5", "w") as file:
         file["layers"] = h5py.ExternalLink("/etc/hosts", "/")
     resealed(folder, lambda m: m.update({"model.weights.h5": (tmp_path / "w.h5").read_bytes()}))
-    with pytest.raises(InputError, match="points at other files"):
+    with raises_code("weights-unsafe"):
         load(folder)
 
 
-def test_weights_of_another_net_are_refused(folder, tmp_path):
+def test_weights_of_another_net_are_refused(folder, tmp_path, raises_code):
     small_net(3).save_weights(tmp_path / "x.weights.h5")
     resealed(folder, lambda m: m.update({"model.weights.h5": (tmp_path / "x.weights.h5").read_bytes()}))
-    with pytest.raises(InputError, match="cannot be opened by Keras"):
+    with raises_code("net-damaged"):
         load(folder)

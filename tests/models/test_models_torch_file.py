@@ -1,5 +1,6 @@
 import io
 import json
+import re
 import struct
 import zipfile
 
@@ -72,19 +73,18 @@ def npy(array, shape=None):
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (npy(np.array([{}, {}])), r"received an array of object"),
-        (npy(np.array(["a", "b"])), r"received an array of <U1"),
-        (npy(np.ones(2), "(9,)"), r"received 16 bytes for an array of shape \(9,\)"),
+        (npy(np.array([{}, {}])), r"got an array of object"),
+        (npy(np.array(["a", "b"])), r"got an array of <U1"),
+        (npy(np.ones(2), "(9,)"), r"got 16 bytes for an array of shape \(9,\)"),
         (npy(np.ones(2), "(-2,)"), r"an array of float64, \(-2,\)"),
-        (b"hello", r"an entry that is no array"),
-        (b"\x93NUMPY\x09\x00", r"an entry that is no array"),
+        (b"hello", r"an entry that is not an array"),
+        (b"\x93NUMPY\x09\x00", r"an entry that is not an array"),
     ],
 )
-def test_hostile_npz_are_refused(tmp_path, data, words):
-    with pytest.raises(
-        ValueError, match=rf"net\.npz is no file of weights that can be read.*{words}.*save it again"
-    ):
+def test_hostile_npz_are_refused(tmp_path, data, words, raises_code):
+    with raises_code("weights-damaged") as error:
         read_state(npz(tmp_path / "net.npz", "x.npy", data))
+    assert re.search(words, str(error.value))
 
 
 def entry(**changes):
@@ -98,37 +98,32 @@ def entry(**changes):
         (entry(shape=[2], data_offsets=[0, 8]), r"a tensor of shape \[2\] at bytes 0 to 8 of 4"),
         (entry(shape=[-1], data_offsets=[4, 0]), r"a tensor of shape"),
         (entry(data_offsets=[-4, 0]), r"a tensor of shape"),
-        (entry(dtype="pickle"), r"no table of tensors"),
-        (entry(more=1), r"no table of tensors"),
-        ([1], r"no table of tensors"),
-        ({"x": 3}, r"no table of tensors"),
+        (entry(dtype="pickle"), r"not a table of tensors"),
+        (entry(more=1), r"not a table of tensors"),
+        ([1], r"not a table of tensors"),
+        ({"x": 3}, r"not a table of tensors"),
     ],
 )
-def test_hostile_safetensors_are_refused(tmp_path, header, words):
+def test_hostile_safetensors_are_refused(tmp_path, header, words, raises_code):
     path = safetensors(tmp_path / "a.safetensors", {"x": np.float32([1])}, header=header)
-    with pytest.raises(ValueError, match=words):
+    with raises_code("weights-damaged") as error:
         read_state(path)
+    assert re.search(words, str(error.value))
 
 
-def test_other_files_are_refused(tmp_path, monkeypatch):
-    with pytest.raises(
-        ValueError, match=r"without running what it holds.*received \.pth; in torch: numpy\.savez"
-    ):
+def test_other_files_are_refused(tmp_path, monkeypatch, raises_code):
+    with raises_code("weights-format"):
         read_state(tmp_path / "net.pth")
-    with pytest.raises(ValueError, match=r"received No such file"):
-        read_state(tmp_path / "none.npz")
     (tmp_path / "no.npz").write_bytes(b"PK nothing")
-    with pytest.raises(ValueError, match=r"File is not a zip file"):
-        read_state(tmp_path / "no.npz")
     (tmp_path / "no.safetensors").write_bytes(b"12")
-    with pytest.raises(ValueError, match=r"is no file of weights"):
-        read_state(tmp_path / "no.safetensors")
-    with pytest.raises(ValueError, match=r"a header of 999999 bytes"):
-        read_state(safetensors(tmp_path / "long.safetensors", STATE, length=999_999))
+    safetensors(tmp_path / "long.safetensors", STATE, length=999_999)
+    for name in ("none.npz", "no.npz", "no.safetensors", "long.safetensors"):
+        with raises_code("weights-damaged"):
+            read_state(tmp_path / name)
+    monkeypatch.setattr("hsn.models.torch_file._MAX_BYTES", 5000)
     np.savez_compressed(tmp_path / "bomb.npz", x=np.zeros(9000))
-    monkeypatch.setattr("hsn.models.torch_file._MOST_BYTES", 5000)
-    with pytest.raises(ValueError, match=r"unpacks to more than 5000 bytes"):
-        read_state(tmp_path / "bomb.npz")
     np.savez(tmp_path / "big.npz", x=np.zeros(9000))
-    with pytest.raises(ValueError, match=r"received more than 5000 bytes"):
-        read_state(tmp_path / "big.npz")
+    for name in ("bomb.npz", "big.npz"):
+        with raises_code("weights-damaged") as error:
+            read_state(tmp_path / name)
+        assert "more than 5000 bytes" in str(error.value)

@@ -35,13 +35,6 @@ def test_the_default_has_its_published_size_and_keeps_3840_running_statistics(de
     assert default.count_params() - trainable(default) == 3_840
 
 
-@pytest.mark.parametrize(
-    ("options", "seen"), [({}, 437), ({"hybrid": False}, 437), ({"layers_per_block": 4}, 299)]
-)
-def test_each_variant_sees_as_far_as_published(options, seen):
-    assert 2 * fullnet.reach_px(fullnet.build(growth=2, **options)) + 1 == seen
-
-
 def test_channels_after_each_block_are_the_published_ones(default):
     units = [layer for layer in default.layers if isinstance(layer, keras.layers.Conv2D)]
     assert len(units) == 51
@@ -86,19 +79,6 @@ def test_output_is_probabilities_of_the_size_of_the_image(rng):
         np.testing.assert_allclose(evidence.sum(axis=-1), 1, rtol=1e-5)
 
 
-def test_the_reach_is_how_far_a_change_is_seen():
-    net = fullnet.build(layers_per_block=4, growth=2, dilations=(1, 2, 1))
-    reach = fullnet.reach_px(net)
-    assert reach == 1 + 4 + 8 + 4 + 1
-    net.set_weights([abs(w) for w in net.get_weights()])  # so that nothing cancels
-    logits = keras.Model(net.input, fullnet.logits_of(net).output)
-    image = np.ones((1, 48, 48, 3), "float32")
-    other = image.copy()
-    other[:, 24, 24] += 1000
-    before, after = (ops.convert_to_numpy(logits(x, training=False))[0, ..., 0] for x in (image, other))
-    assert abs(np.argwhere(before != after) - 24).max() == reach
-
-
 def test_corner_upsampling_keeps_corners_and_is_saved(tmp_path, rng):
     x = rng.normal(size=(2, 3, 4, 5)).astype("float32")
     enlarged = ops.convert_to_numpy(fullnet.CornerUpsampling2D(4)(x))
@@ -135,5 +115,3 @@ def test_refusals():
     assert fullnet.build(layers_per_block=2, growth=2, dilations=(1, 3), hybrid=False)
     with pytest.raises(ValueError, match=r"has seven blocks.*received 2"):
         fullnet.build(dilations=(1, 2), pooled=True)
-    with pytest.raises(ValueError, match=r"no one reach.*whole images"):
-        fullnet.reach_px(fullnet.build(growth=2, pooled=True))

@@ -275,7 +275,7 @@ def test_weights_of_another_net_are_refused_and_change_nothing():
 
 def test_a_folder_gives_back_what_was_saved(tmp_path, rng):
     net = resunet.build(1, depth=18, width=4, sides_px=(49, 70), seed=1)
-    card = models.Card(name="clicks", supervision="tags", classes=("nucleus",), thresholds=(0.5,), mpp=0.25,
+    card = models.Card(name="clicks", method="tags", classes=("nucleus",), thresholds=(0.5,), mpp=0.25,
                         taxonomies=("nuclei",), normalization=models.Normalization(mean=193, std=56))  # fmt: skip
     models.save(tmp_path / "clicks", net, card, {})
     again = models.load(tmp_path / "clicks").net
@@ -298,26 +298,6 @@ def test_an_encoder_is_built_from_its_weights_alone(depth, rng):
         resnet_state.encoder_from({k: v for k, v in state.items() if not k.startswith("layer1")})
     with pytest.raises(ValueError, match=r"no ResNet that is known"):
         resnet_state.encoder_from({k: v for k, v in state.items() if k != "conv1.weight"})
-
-
-@pytest.mark.slow
-def test_the_reach_is_how_far_a_change_is_seen():
-    net = resunet.build(1, depth=18, width=2, seed=1)
-    net.set_weights([abs(w) for w in net.get_weights()])  # of one sign, every change passes the ReLU
-    reach, side = resunet.reach_px(net), 1344
-    image, seen = np.ones((1, side, side, 3), "float32"), 0
-    plain = logits_in(net, image)
-    middle = side // 2
-    for place in range(middle, middle + 32):
-        other = image.copy()
-        other[0, place, place] += 1e6
-        changed = np.argwhere(abs(logits_in(net, other) - plain)[0, ..., 0] > 0)
-        seen = max(seen, abs(changed - place).max())
-    assert seen == reach
-
-
-def test_the_reach_grows_with_the_blocks():
-    assert [resunet.reach_px(resunet.build(1, depth=d, width=2)) for d in (18, 34, 50)] == [308, 540, 304]
 
 
 @pytest.mark.parametrize(

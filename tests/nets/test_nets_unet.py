@@ -55,22 +55,6 @@ def test_initial_weights_are_those_of_torch_and_repeat_with_a_seed():
         assert kernel.std() == pytest.approx(bound / np.sqrt(3), rel=0.35)
 
 
-@pytest.mark.parametrize("depth", [0, 1, 2, 3])
-def test_the_reach_is_how_far_a_change_is_seen(depth):
-    net = unet.build(depth=depth, width=2, seed=1)
-    # Weights of one sign let every change through the ReLU.
-    net.set_weights([abs(w) for w in net.get_weights()])
-    logits = keras.Model(net.input, unet.logits_of(net).output)
-    image = np.ones((1, 160, 160, 3), "float32")
-    seen = 0
-    for place in range(80, 80 + 2**depth):
-        other = image.copy()
-        other[0, place, place] += 1000
-        changed = np.argwhere(ops.convert_to_numpy(logits(image) != logits(other))[0, ..., 0])
-        seen = max(seen, abs(changed - place).max())
-    assert seen == unet.reach_px(depth)
-
-
 def test_refusals():
     for options in ({"outputs": 0}, {"depth": -1}, {"width": 0}):
         with pytest.raises(ValueError, match=r"cannot be built.*small net"):

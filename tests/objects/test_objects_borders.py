@@ -24,7 +24,7 @@ def two():
 @pytest.mark.parametrize(
     ("sigma", "places", "total"), [(5, (117, 47, 20, 20), 22_422), (20, (211, 196, 140, 102), 96_634)]
 )
-def test_the_golden_of_two_blocks(two, sigma, places, total):
+def test_weights_of_two_blocks_equal_the_published_ones(two, sigma, places, total):
     stored = np.rint(20 * (outline_weights(two, sigma_px=sigma) + 1)).astype(int)
     assert (stored[8, 11], stored[7, 6], stored[0, 0], stored[20, 23]) == places
     assert stored.sum() == total
@@ -36,8 +36,8 @@ def far(points, shape):
     return np.min([np.hypot(r - p, c - q) for p, q in points], axis=0)
 
 
-def rim(mask):
-    """Pixels from which a 4-neighbour leads out, with the ground around the mask flooded from a margin."""
+def outline(mask):
+    """Pixels with a 4-neighbor in the outer background, which is flood-filled from a margin."""
     flooded = {(-1, -1)}
     edge = [(-1, -1)]
     while edge:
@@ -52,7 +52,7 @@ def rim(mask):
     return [(r, c) for r, c in np.argwhere(mask) if any((r + a, c + b) in flooded for a, b in steps)]
 
 
-def bump(distances, sigma):
+def border_term(distances, sigma):
     if len(distances) < 2:
         return 0
     d1, d2 = np.sort(distances, axis=0)[:2]
@@ -60,36 +60,36 @@ def bump(distances, sigma):
 
 
 @given(maps, st.sampled_from([0.8, 2.0, 5.0]))
-def test_outline_weights_are_those_of_all_distances(instances, sigma):
+def test_outline_weights_equal_a_brute_force_computation(instances, sigma):
     from skimage.measure import label
 
     shapes = []
     for k in np.unique(instances[instances > 0]):
         parts = label(instances == k, connectivity=2)
         shapes.append(parts == parts.T[parts.T > 0][0])
-    expected = bump([far(rim(mask), instances.shape) for mask in shapes], sigma)
+    expected = border_term([far(outline(mask), instances.shape) for mask in shapes], sigma)
     np.testing.assert_allclose(outline_weights(instances, sigma_px=sigma), expected, rtol=1e-6, atol=1.1e-5)
 
 
 @given(maps, st.sampled_from([0.8, 2.0, 5.0]))
-def test_background_weights_are_those_of_all_distances(instances, sigma):
+def test_background_weights_equal_a_brute_force_computation(instances, sigma):
     ids = np.unique(instances[instances > 0])
     distances = [far(np.argwhere(instances == k), instances.shape) for k in ids]
     inside, outside = (instances > 0).sum(), (instances == 0).sum()
     balance = np.where(instances > 0, 1 / max(inside, 1), 1 / max(outside, 1))
     balance /= max(1 / n for n in (inside, outside) if n)
-    expected = balance + bump(distances, sigma) * (instances == 0)
+    expected = balance + border_term(distances, sigma) * (instances == 0)
     found = background_weights(instances, variance_px2=sigma**2)
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1.1e-5)
 
 
 @given(maps)
-def test_a_width_squared_is_the_same_width(instances):
+def test_sigma_and_variance_give_the_same_weights(instances):
     for weights in (outline_weights, background_weights):
         np.testing.assert_array_equal(weights(instances, sigma_px=5), weights(instances, variance_px2=25))
 
 
-def test_fewer_than_two_objects_have_no_border():
+def test_fewer_than_two_objects_have_no_border_weight():
     one = np.zeros((5, 6), int)
     assert not outline_weights(one, sigma_px=5).any()
     assert (background_weights(one, sigma_px=5) == 1).all()
@@ -101,16 +101,14 @@ def test_fewer_than_two_objects_have_no_border():
 @pytest.mark.parametrize(
     "width", [{}, {"sigma_px": 5, "variance_px2": 25}, {"sigma_px": 0}, {"variance_px2": -1}]
 )
-def test_a_width_that_is_not_given_once_is_refused(two, width):
+def test_exactly_one_width_must_be_given(two, width, raises_code):
     for weights in (outline_weights, background_weights):
-        with pytest.raises(
-            ValueError, match=r"width of the border must be given once.*sigma_px=5 for nuclei"
-        ):
+        with raises_code("border-width-invalid"):
             weights(two, **width)
 
 
-def test_what_is_no_label_image_is_refused():
-    with pytest.raises(ValueError, match=r"label image must hold one whole number a pixel.*float64"):
+def test_an_array_of_floats_is_not_a_label_image(raises_code):
+    with raises_code("label-image-invalid"):
         outline_weights(np.zeros((3, 3)), sigma_px=5)
 
 

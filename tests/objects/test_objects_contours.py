@@ -8,7 +8,13 @@ from skimage.io import imread
 from skimage.morphology import disk
 
 from hsn.annotations.label_files import read_labels
-from hsn.objects.contours import encode, from_colors, grow, ternary, to_colors
+from hsn.objects.contours import (
+    classes_to_colors,
+    colors_to_classes,
+    grow_objects,
+    inside_to_classes,
+    instances_to_classes,
+)
 
 maps = arrays(np.int32, (9, 10), elements=st.sampled_from([0, 0, 3, 3, 4, 9]))
 
@@ -25,20 +31,20 @@ def counts(classes):
     return np.bincount(classes.ravel(), minlength=3).tolist()
 
 
-def test_the_golden_of_two_blocks(two):
-    classes = ternary(two)
+def test_class_counts_of_two_blocks_equal_the_published_ones(two):
+    classes = instances_to_classes(two)
     assert counts(classes) == [440, 40, 96]
-    assert counts(encode(classes == 1)) == [500, 12, 64]
-    assert counts(encode(classes == 1, erosion_px=2)) == [500, 0, 76]
+    assert counts(inside_to_classes(classes == 1)) == [500, 12, 64]
+    assert counts(inside_to_classes(classes == 1, erosion_px=2)) == [500, 0, 76]
 
 
 def test_the_published_label_file_of_a_gland_image(data):
     instances = read_labels(data / "glas" / "labels_instance" / "train_8_anno.png")
-    assert counts(ternary(instances, radius_px=2)) == [247_904, 137_792, 18_854]
+    assert counts(instances_to_classes(instances, radius_px=2)) == [247_904, 137_792, 18_854]
 
 
 def moved(mask, radius, reduce):
-    """Dilate (any) or erode (all) by shifting; beyond the image there is nothing to meet."""
+    """Dilate (any) or erode (all) by shifting; pixels outside of the image do not count."""
     layers = []
     for r, c in np.argwhere(disk(radius)) - radius:
         rows, columns = np.indices(mask.shape)
@@ -51,7 +57,7 @@ def moved(mask, radius, reduce):
 
 
 @given(maps, st.sampled_from([1, 2]))
-def test_ternary_is_that_of_objects_one_by_one(instances, radius):
+def test_contour_classes_equal_those_of_single_objects(instances, radius):
     inside = np.zeros(instances.shape, bool)
     contour = inside.copy()
     for k in np.unique(instances[instances > 0]):
@@ -59,30 +65,30 @@ def test_ternary_is_that_of_objects_one_by_one(instances, radius):
         inside |= eroded
         contour |= dilated & ~eroded
     assert not (inside & contour).any()
-    np.testing.assert_array_equal(ternary(instances, radius_px=radius), inside + 2 * contour)
+    np.testing.assert_array_equal(instances_to_classes(instances, radius_px=radius), inside + 2 * contour)
 
 
 @given(arrays(bool, (9, 10)), st.sampled_from([1, 2]))
-def test_encode_is_a_rim_of_one_pixel_outside_and_some_inside(inside, erosion):
+def test_contours_are_one_pixel_wide_outside_and_erosion_px_inside(inside, erosion):
     core, reached = moved(inside, erosion, np.all), moved(inside, 1, np.any)
-    np.testing.assert_array_equal(encode(inside, erosion_px=erosion), core + 2 * (reached & ~core))
+    np.testing.assert_array_equal(inside_to_classes(inside, erosion_px=erosion), core + 2 * (reached & ~core))
 
 
 @given(maps)
-def test_colours_and_classes_turn_into_each_other(instances):
-    classes = ternary(instances)
-    np.testing.assert_array_equal(from_colors(to_colors(classes)), classes)
+def test_colors_and_classes_round_trip(instances):
+    classes = instances_to_classes(instances)
+    np.testing.assert_array_equal(colors_to_classes(classes_to_colors(classes)), classes)
 
 
 @given(maps, st.sampled_from([1, 2]))
-def test_growing_larger_is_what_the_release_does(instances, radius):
+def test_overlap_larger_equals_the_released_code(instances, radius):
     expected = np.max([k * moved(instances == k, radius, np.any) for k in (0, 3, 4, 9)], axis=0)
-    np.testing.assert_array_equal(grow(instances, radius_px=radius, meet="larger"), expected)
+    np.testing.assert_array_equal(grow_objects(instances, radius_px=radius, overlap="larger"), expected)
 
 
 @given(maps, st.sampled_from([0, 1, 1.5, 3]))
-def test_growing_takes_nothing_from_anyone_and_gives_to_the_nearest(instances, radius):
-    grown = grow(instances, radius_px=radius)
+def test_overlap_nearest_keeps_all_pixels_and_adds_the_nearest(instances, radius):
+    grown = grow_objects(instances, radius_px=radius)
     np.testing.assert_array_equal(grown[instances > 0], instances[instances > 0])
     owned = np.argwhere(instances > 0)
     for pixel in np.argwhere(instances == 0):
@@ -92,18 +98,20 @@ def test_growing_takes_nothing_from_anyone_and_gives_to_the_nearest(instances, r
 
 
 def test_growing_keeps_large_ids():
-    assert grow(np.array([[0, 90_000]]), radius_px=1).tolist() == [[90_000] * 2]
+    assert grow_objects(np.array([[0, 90_000]]), radius_px=1).tolist() == [[90_000] * 2]
 
 
-def test_glas_ids_are_read_from_a_bmp_with_a_grey_palette(tmp_path, two):
+def test_glas_ids_are_read_from_a_bmp_with_a_gray_palette(tmp_path, two):
     file = Image.fromarray(two.astype(np.uint8))
     file.save(tmp_path / "train_1_anno.bmp")
     np.testing.assert_array_equal(read_labels(tmp_path / "train_1_anno.bmp"), two)
 
 
-def test_a_coloured_bmp_is_read_by_its_classes(tmp_path, two):
-    Image.fromarray(to_colors(ternary(two))).save(tmp_path / "train_1_anno.bmp")
-    np.testing.assert_array_equal(from_colors(imread(tmp_path / "train_1_anno.bmp")), ternary(two))
+def test_classes_are_read_from_a_color_bmp(tmp_path, two):
+    Image.fromarray(classes_to_colors(instances_to_classes(two))).save(tmp_path / "train_1_anno.bmp")
+    np.testing.assert_array_equal(
+        colors_to_classes(imread(tmp_path / "train_1_anno.bmp")), instances_to_classes(two)
+    )
 
 
 @pytest.mark.parametrize(
@@ -115,22 +123,23 @@ def test_a_coloured_bmp_is_read_by_its_classes(tmp_path, two):
         np.full((2, 3, 3), 200, np.uint8),
     ],
 )
-def test_ids_that_are_taken_for_colours_are_refused(image):
-    with pytest.raises(ValueError, match=r"no coloured label file.*read_labels"):
-        from_colors(image)
+def test_images_of_other_colors_or_ids_raise(image, raises_code):
+    with raises_code("contour-colors-invalid"):
+        colors_to_classes(image)
 
 
-def test_other_refusals(two):
-    with pytest.raises(ValueError, match=r"`inside` must be a mask.*compare labels with 1"):
-        encode(two)
-    with pytest.raises(ValueError, match=r"contour has some width.*received 0"):
-        ternary(two, radius_px=0)
-    with pytest.raises(ValueError, match=r"contour has some width.*received 0\.5"):
-        encode(two > 0, erosion_px=0.5)
-    with pytest.raises(ValueError, match=r"There are three classes.*make them with `ternary`"):
-        to_colors(two + 3)
-    for options in ({"radius_px": -1}, {"radius_px": 1, "meet": "smaller"}):
-        with pytest.raises(ValueError, match=r"cannot grow so.*radius_px=2"):
-            grow(two, **options)
-    with pytest.raises(ValueError, match="label image"):
-        grow(two - 1, radius_px=1)
+def test_invalid_arguments_raise_input_errors(two, raises_code):
+    with raises_code("mask-dtype"):
+        inside_to_classes(two)
+    with raises_code("contour-width-invalid"):
+        instances_to_classes(two, radius_px=0)
+    with raises_code("contour-width-invalid"):
+        inside_to_classes(two > 0, erosion_px=0.5)
+    with raises_code("contour-classes-invalid"):
+        classes_to_colors(two + 3)
+    with raises_code("growth-invalid"):
+        grow_objects(two, radius_px=-1)
+    with raises_code("overlap-unknown"):
+        grow_objects(two, radius_px=1, overlap="smaller")
+    with raises_code("label-image-invalid"):
+        grow_objects(two - 1, radius_px=1)

@@ -92,7 +92,7 @@ def test_bad_images_and_bad_truth_stop_nothing(tiny_model, samples, tmp_path):
     made = report(tiny_model, [*samples, broken], out=tmp_path / "out", show=False)
     assert made.tallies["glas"].images == 1
     assert [name for name, _ in made.failures] == ["field 0", "broken truth"]
-    assert "is not an image that can be read" in made.failures[0][1]
+    assert "must be a PNG, JPEG, TIFF or BMP image" in made.failures[0][1]
     assert len(made.pages) == 1
 
 

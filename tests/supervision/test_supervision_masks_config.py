@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hsn import InputError
-from hsn.objects.contours import encode, ternary
+from hsn.objects.contours import inside_to_classes, instances_to_classes
 from hsn.stains.macenko import Macenko
 from hsn.stains.reinhard import Reinhard
 from hsn.supervision.masks import Config, TrainConfig, fullnet, loss, small, targets, unet
@@ -26,7 +26,7 @@ def blank(instances):
 def test_fullnets_training_label_is_the_published_one():
     made = targets(blank(two_blocks()), two_blocks(), fullnet())
     assert made.target[..., :3].sum(axis=(0, 1)).tolist() == [500, 12, 64]
-    published = encode(ternary(two_blocks()) == 1)
+    published = inside_to_classes(instances_to_classes(two_blocks()) == 1)
     np.testing.assert_array_equal(made.target[..., :3].argmax(axis=2), published)
     assert made.target[..., 3].max() == 2
 

@@ -7,7 +7,7 @@ import pytest
 
 from hsn import InputError
 from hsn.images.tiles import mirror_pad
-from hsn.nets import fullnet, unet
+from hsn.nets import fullnet, reach, unet
 from hsn.prediction.tiling import normalize
 from hsn.supervision.masks import Config, objects, segment
 from hsn.supervision.masks import fullnet as fullnet_config
@@ -42,14 +42,14 @@ def test_without_pooling_tiles_start_anywhere(rng):
         fullnet.build(growth=2, layers_per_block=1, hybrid=False, dilations=(1, 2), seed=0),
         image(rng, (40, 45)),
     )
-    assert reach_of(net, PUBLISHED) == (fullnet.reach_px(net), 1)
+    assert reach_of(net, PUBLISHED) == (reach.halo_px(net), 1)
     whole, tiled = (maps_of(net, pixels, PUBLISHED.changed(tile_px=t)) for t in (100, 17))
     np.testing.assert_allclose(tiled, whole, atol=2e-5)
 
 
 def test_inside_the_reach_a_tile_is_the_net_itself(rng):
     net, pixels = unet.build(3, depth=2, width=4, seed=1), image(rng, (48, 48))
-    margin = -(-unet.reach_px(2) // 4) * 4
+    margin = -(-reach.halo_px(net) // 4) * 4
     padded = mirror_pad(pixels, [(margin, margin)] * 2)
     seen = np.asarray(net(normalize(padded, PUBLISHED.mean, PUBLISHED.std)[None]))
     expected = seen[0, margin:-margin, margin:-margin]
@@ -150,8 +150,8 @@ def test_a_giant_is_refused_before_it_is_looked_at(monkeypatch, rng):
         segment(None, image(rng, (20, 20)), PUBLISHED)
 
 
-def test_a_net_that_pools_and_has_no_reach_needs_a_margin():
+def test_a_net_that_pools_and_has_no_reach_needs_a_margin(raises_code):
     net = fullnet.build(growth=2, layers_per_block=4, pooled=True)
-    with pytest.raises(InputError, match="A net that pools has no one reach"):
+    with raises_code("receptive-field-unbounded"):
         reach_of(net, PUBLISHED)
     assert reach_of(net, PUBLISHED.changed(margin_px=40)) == (40, 16)

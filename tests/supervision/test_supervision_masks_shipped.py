@@ -19,8 +19,8 @@ def test_cards_carry_their_terms(name, terms):
     if not (PRETRAINED / name).is_dir():
         pytest.skip(f"pretrained/{name} is not in this checkout")
     card = Card.read(PRETRAINED / name)
-    assert terms in card.licence
-    assert card.supervision == "masks"
+    assert terms in card.license
+    assert card.method == "masks"
     assert (PRETRAINED / name / "net.keras").stat().st_size < 8 * 2**20
 
 

@@ -180,11 +180,11 @@ def test_coarser_nets_get_smaller_images(tissue):
 
 
 def test_stains_are_the_recipes_where_it_learns_and_where_it_sees(tissue):
-    from hsn.stains.references import reference
+    from hsn.stains.normalizers import fit_normalizer
     from hsn.supervision.masks.inference import preprocess
 
     images, annotations = tissue
-    stain = reference("macenko", images[1:])
+    stain = fit_normalizer("macenko", images[1:])
     numbers = config(turn_deg=0.0, skew=0.0, bend_px=0.0, zoom=(1.0, 1.0), flips=(False, False)).changed(
         stain=stain
     )
@@ -227,7 +227,7 @@ def test_contrast_may_differ_by_channel(rng):
             "images and masks must belong together; expected masks for 1 images, received 4",
         ),
         (lambda i, a: (i, [a[0], a[1], a[2], a[3][:5]]), "an image and its masks must be of one size"),
-        (lambda i, a: (i, [x.astype(float) for x in a]), "A label image must hold one whole number a pixel"),
+        (lambda i, a: (i, [x.astype(float) for x in a]), "a label image must hold integers"),
         (lambda i, a: (i[:1], a[:1]), "images must remain to learn from"),
     ],
 )

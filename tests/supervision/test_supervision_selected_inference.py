@@ -9,7 +9,7 @@ from hsn import InputError
 from hsn.extras import maskrcnn
 from hsn.extras.maskrcnn.whole import Report
 from hsn.nets import unet
-from hsn.objects.overlaps import Scored
+from hsn.objects.overlaps import ScoredInstances
 from hsn.supervision import masks
 from hsn.supervision.selected import loss, published, quick, segment, targets
 from hsn.supervision.selected.dense import Dense, objects, system_of
@@ -134,7 +134,7 @@ def test_what_a_masked_array_masks_is_unknown():
 def test_what_a_detector_found_is_painted_with_its_scores(monkeypatch):
     found = np.zeros((10, 12), np.int32)
     found[1:5, 1:5], found[6:9, 6:11] = 1, 2
-    scored = Scored(found, np.array([0.75, 0.5], np.float32))
+    scored = ScoredInstances(found, np.array([0.75, 0.5], np.float32))
     asked = []
 
     def segment_at_scale(self, image, *, least_px):

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from hsn.annotations.label_files import read_labels
-from hsn.objects.overlaps import Scored
+from hsn.objects.overlaps import ScoredInstances
 from hsn.supervision.selected.config import quick
 from hsn.supervision.selected.pseudo import believed, label
 
 INSTANCES = np.zeros((20, 30), np.int32)
 INSTANCES[1:5, 1:5], INSTANCES[8:12, 8:12], INSTANCES[14:16, 20:22], INSTANCES[0:10, 15:30] = 1, 2, 3, 4
-SCORED = Scored(INSTANCES, np.array([0.9, 0.4, 0.9, 0.8], np.float32))  # 16, 16, 4 and 150 px
+SCORED = ScoredInstances(INSTANCES, np.array([0.9, 0.4, 0.9, 0.8], np.float32))  # 16, 16, 4 and 150 px
 
 
 class System:
@@ -78,7 +78,7 @@ def test_an_image_that_is_done_is_not_looked_at_again(patches, tmp_path):
 
 
 def test_where_nothing_is_seen_all_is_background(patches, tmp_path):
-    nothing = Scored(np.zeros((20, 30), np.int32), np.zeros(0, np.float32))
+    nothing = ScoredInstances(np.zeros((20, 30), np.int32), np.zeros(0, np.float32))
     instances, known = believed(nothing, config())
     assert not instances.any()
     assert known.all()

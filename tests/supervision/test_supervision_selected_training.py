@@ -88,7 +88,7 @@ def test_the_folder_explains_itself(whole, tissue):
     ]  # fmt: skip
     assert sorted(path.name for path in (out / "synthetic").iterdir()) == ["0000", "0002"]
     card = models.Card.read(out)
-    assert card.supervision == "selected"
+    assert card.method == "selected"
     assert card.notes.startswith("learned from 2 annotated patches, 4 synthetic pairs and ")
     assert f"of round {rounds['kept']} of 0 to 1 was kept" in card.notes
     for name in ("run.json", "start.weights.h5", "synthetic/", "rounds/K/", "pseudo/K/", "rounds.json"):
@@ -99,7 +99,7 @@ def test_the_folder_explains_itself(whole, tissue):
 
 
 def test_a_run_that_is_killed_at_every_stage_ends_like_one_that_was_not(whole, tissue, tmp_path, monkeypatch):
-    stages = [(paint, "synthesize", 2), (training, "validation", 2), (pseudo, "pseudo_labels", 2),
+    stages = [(paint, "synthesize", 2), (training, "validation", 2), (pseudo, "select_pseudo_labels", 2),
               (training, "validation", 2), (models, "save", 1)]  # fmt: skip
     for seed, (place, name, call) in enumerate(stages):
         with monkeypatch.context() as patched:
@@ -107,7 +107,10 @@ def test_a_run_that_is_killed_at_every_stage_ends_like_one_that_was_not(whole, t
             with pytest.raises(Killed):
                 # What a net comes with counts in the first run only.
                 selected.fit(net(seed), *tissue, config(), out=tmp_path / "whole")
-    for place, name in ((paint, "synthesize"), (pseudo, "pseudo_labels")):  # what is there is not made again
+    for place, name in (
+        (paint, "synthesize"),
+        (pseudo, "select_pseudo_labels"),
+    ):  # what is there is not made again
         monkeypatch.setattr(place, name, dying(getattr(place, name), 1))
     history = selected.fit(net(9), *tissue, config(), out=tmp_path / "whole")
     assert history.best == whole[1].best
@@ -216,7 +219,7 @@ def test_without_more_images_or_pairs_one_round_learns_from_patches(tissue, tmp_
 def test_a_patch_without_a_whole_nucleus_is_left_out_with_a_warning(tissue, tmp_path):
     empty = Patch(1, np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64), int), config())
     full = Patch(2, tissue[0][0], tissue[1][0], config())
-    with pytest.warns(UserWarning, match="patch 0001 is not painted anew: there is no whole nucleus"):
+    with pytest.warns(UserWarning, match="patch 0001 is not painted anew: the patch must hold a nucleus"):
         pairs = paint.paint([empty, full], config(), tmp_path)
     assert len(pairs) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["0002"]

@@ -13,7 +13,7 @@ from hsn.extras import maskrcnn
 from hsn.instances import renumber
 from hsn.metrics.objects import aji
 from hsn.metrics.table import overlaps
-from hsn.objects.overlaps import Scored
+from hsn.objects.overlaps import ScoredInstances
 from hsn.training.object_training import Crops, TrainConfig, fit
 
 STILL = TrainConfig(
@@ -54,7 +54,7 @@ class Threshold:
     def segment(self, image):
         dark = ops.convert_to_numpy(self.net(image[None] / 255.0))[0, ..., 0] > 0.5
         instances = dark.astype(np.int32)
-        return SimpleNamespace(scored=Scored(instances, np.ones(instances.max())), said=("a limit",))
+        return SimpleNamespace(scored=ScoredInstances(instances, np.ones(instances.max())), said=("a limit",))
 
 
 @pytest.fixture

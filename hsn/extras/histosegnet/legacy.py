@@ -1,8 +1,7 @@
-"""The files of the HistoSegNet release: Keras 2 nets, MATLAB thresholds, NumPy CRF settings.
+"""Read the files of the HistoSegNet release: Keras 2 weights, MATLAB thresholds, NumPy CRF settings.
 
-None is handed to a reader that builds what a file asks for. The net is built by our own code and the
-architecture is only compared with it; weights are read as numbers; of the MATLAB file one table is read, of
-the NumPy files six whole numbers each.
+No file is given to a reader that builds what the file asks for. Our own code builds the net and only compares it with
+the architecture. Weights are read as numbers, of the MATLAB file one table, of each NumPy file six integers.
 
 Source: HistoSegNet (Chan et al., ICCV 2019), release hsn_v1, written with Keras 2.2.4.
 """
@@ -12,18 +11,18 @@ import json
 import struct
 import zlib
 from collections import Counter
+from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 
-from ...errors import refuse
+from ...errors import InputError
 from ...models import hdf5
-from ...models.bounded import in_short, read_bytes
+from ...models.bounded import first_line, read_bytes
 from . import matlab
 
 # Several times the sizes of the real files: 20 kB, 7 MB, 1 to 2 MB, 152 bytes.
 JSON_BYTES, H5_BYTES, MAT_BYTES, NPY_BYTES = 2**20, 64 * 2**20, 8 * 2**20, 4096
-
-_AGAIN = "get the original release again"
 
 # X1.7 layer by layer: seven times convolution, ReLU, normalization, followed by dropout or pooling.
 _UNIT = ("Conv2D", "Activation", "BatchNormalization")
@@ -32,93 +31,96 @@ _HEAD = ("MaxPooling2D", "Flatten", "Dense", "Activation")
 X1_7_LAYERS = (*(layer for last in _BETWEEN for layer in (*_UNIT, last)), *_HEAD)
 
 
-def check_architecture(path):
-    """Refuse an architecture file that does not describe X1.7; nothing is built from it.
+def check_architecture(path: Path) -> None:
+    """Raise if an architecture file does not describe X1.7. Nothing is built from it.
 
     Parameters
     ----------
     path : pathlib.Path
         Keras 2 JSON of a `Sequential`.
+
+    Raises
+    ------
+    InputError
+        "release-architecture".
     """
+    code = "release-architecture"
     try:
         layers = json.loads(read_bytes(path, max_bytes=JSON_BYTES))["config"]
-        # Keras 2.2.2 wrote a bare list, later ones a table around it.
+        # Keras 2.2.2 wrote a bare list, later versions a table around it.
         layers = layers["layers"] if isinstance(layers, dict) else layers
         found = tuple(layer["class_name"] for layer in layers if layer["class_name"] != "InputLayer")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        refuse(f"{path} is no architecture of the release", expected="Keras 2 JSON of a Sequential net",
-               received=f"{type(error).__name__} {error}", remedy=_AGAIN)  # fmt: skip
+        _raise(code, path, "be Keras 2 JSON of a Sequential net", f"{type(error).__name__} {error}")
     if found != X1_7_LAYERS:
-        refuse(f"{path} does not describe X1.7", expected=f"{len(X1_7_LAYERS)} layers, {_brief(X1_7_LAYERS)}",
-               received=f"{len(found)} layers, {_brief(found)}",
-               remedy="import the released net; others are read as trained folders")  # fmt: skip
+        must = f"describe the {len(X1_7_LAYERS)} layers of X1.7, {_counts(X1_7_LAYERS)}"
+        _raise(code, path, must, f"{len(found)} layers, {_counts(found)}")
 
 
-def _brief(layers):
-    """How often each kind of layer occurs, as text."""
+def _counts(layers: Any) -> str:
+    """Return how often each kind of layer occurs."""
     return ", ".join(f"{count} {kind}" for kind, count in sorted(Counter(map(str, layers)).items()))
 
 
-def read_weights(path, net):
+def _raise(code: str, path: Path, must: str, got: object) -> NoReturn:
+    raise InputError(code, f"{path} must {must}", got=got, hint="get the original release again") from None
+
+
+def read_weights(path: Path, net: Any) -> None:
     """Read legacy Keras 2.2 weights into a net, layer by layer in order.
 
     Parameters
     ----------
     path : pathlib.Path
-        HDF5; groups of layers listed by the attribute `layer_names`, datasets by `weight_names`.
+        HDF5: the attribute `layer_names` lists the groups, `weight_names` the datasets of a group.
     net : keras.Model
-        Its layers that have weights must be those of the file, in number, order and shape.
+        Its layers with weights must match the file in number, order and shape.
 
     Raises
     ------
     InputError
-        If the file is damaged or points outside itself, a layer is missing, of another shape, or not finite.
-        The net is then unchanged.
+        "release-weights" if a layer is missing, of another shape, or not finite; "weights-damaged" or
+        "weights-unsafe". The net is then unchanged.
     """
-    wanted = [layer for layer in net.layers if layer.get_weights()]
+    layers = [layer for layer in net.layers if layer.get_weights()]
     with hdf5.opened(path, path, max_bytes=H5_BYTES) as file:
         root = file.get("model_weights", file)
         groups = [root.get(name) for name in _names(root, "layer_names", path)]
         if not all(hasattr(group, "keys") for group in groups):
-            refuse(f"{path} lacks a layer that it lists", expected="a group for each of `layer_names`",
-                   received=", ".join(root), remedy=_AGAIN)  # fmt: skip
+            _raise("release-weights", path, "hold a group for each of `layer_names`", ", ".join(root))
         stored = [(group, names) for group in groups if (names := _names(group, "weight_names", path))]
-        if len(stored) != len(wanted):
-            refuse(f"{path} holds another net", expected=f"{len(wanted)} layers with weights",
-                   received=len(stored), remedy="import the released X1.7")  # fmt: skip
+        if len(stored) != len(layers):
+            _raise("release-weights", path, f"hold {len(layers)} layers with weights", len(stored))
         values = [
             _layer_values(group, names, layer, path)
-            for (group, names), layer in zip(stored, wanted, strict=True)
+            for (group, names), layer in zip(stored, layers, strict=True)
         ]
-    for layer, arrays in zip(wanted, values, strict=True):
+    for layer, arrays in zip(layers, values, strict=True):
         layer.set_weights(arrays)
 
 
-def _names(group, attribute, path):
-    """A list of names stored as an attribute."""
+def _names(group: Any, attribute: str, path: Path) -> list[str]:
+    """Return a list of names that is stored as an attribute."""
     stored = group.attrs.get(attribute) if attribute in group.attrs else None
     if stored is None or np.ndim(stored) != 1:
-        refuse(f"{path} is no Keras 2 weight file", expected=f"a list `{attribute}` in {group.name}",
-               received="nothing" if stored is None else f"an array of shape {np.shape(stored)}",
-               remedy=_AGAIN)  # fmt: skip
+        got = "nothing" if stored is None else f"an array of shape {np.shape(stored)}"
+        _raise("release-weights", path, f"have a list `{attribute}` in {group.name}", got)
     return [name.decode() if isinstance(name, bytes) else str(name) for name in stored]
 
 
-def _layer_values(group, names, layer, path):
-    """The arrays of one layer, checked against the layer that they are for."""
+def _layer_values(group: Any, names: list[str], layer: Any, path: Path) -> list[np.ndarray]:
+    """Return the arrays of one layer, checked against the layer of the net."""
     shapes = [weight.shape for weight in layer.get_weights()]
     found = [getattr(group.get(name), "shape", None) for name in names]
     if found != shapes:
-        refuse(f"{path} does not fit X1.7 at layer {layer.name}", expected=f"shapes {shapes}",
-               received=found, remedy="import the released X1.7")  # fmt: skip
+        _raise("release-weights", path, f"have shapes {shapes} at layer {layer.name}", found)
     arrays = [np.asarray(group[name], np.float32) for name in names]
     if not all(np.isfinite(array).all() for array in arrays):
-        refuse(f"{path} is damaged at layer {layer.name}", expected="finite weights",
-               received="NaN or infinity", remedy=_AGAIN)  # fmt: skip
+        _raise("release-weights", path, f"have finite weights at layer {layer.name}", "NaN or infinity")
     return arrays
 
 
-def read_thresholds(path, count):
+def read_thresholds(path: Path, count: int) -> tuple[float, ...]:
     """Read the class thresholds, `optimalScoreThresh`, of the release's MATLAB file.
 
     Parameters
@@ -126,56 +128,60 @@ def read_thresholds(path, count):
     path : pathlib.Path
         MATLAB 5.
     count : int
-        How many there must be.
+        Expected number of thresholds.
 
     Returns
     -------
     tuple of float in [0, 1]
+
+    Raises
+    ------
+    InputError
+        "release-thresholds".
     """
-    name, content = "optimalScoreThresh", read_bytes(path, max_bytes=MAT_BYTES)
+    code, name, content = "release-thresholds", "optimalScoreThresh", read_bytes(path, max_bytes=MAT_BYTES)
     try:
         values = matlab.table(content, name)
     except (ValueError, struct.error, zlib.error) as error:
-        refuse(f"{path} does not hold the thresholds", expected=f"`{name}` in a whole MATLAB 5 file",
-               received=in_short(error), remedy=_AGAIN)  # fmt: skip
+        _raise(code, path, f"be a complete MATLAB 5 file with the table `{name}`", first_line(error))
     if values.shape != (1, count):
-        refuse(f"{path} does not hold the thresholds", expected=f"`{name}` of shape (1, {count})",
-               received=values.shape, remedy=_AGAIN)  # fmt: skip
+        _raise(code, path, f"hold `{name}` of shape (1, {count})", values.shape)
     if not ((values >= 0) & (values <= 1)).all():
-        refuse(f"{path} does not hold the thresholds", expected="numbers from 0 to 1",
-               received=f"{values.min()} to {values.max()}", remedy=_AGAIN)  # fmt: skip
+        _raise(code, path, f"hold `{name}` from 0 to 1", f"{values.min()} to {values.max()}")
     return tuple(values[0].tolist())
 
 
-def read_crf(path):
-    """Read the dense CRF's numbers from the release's `.npy` file.
+def read_crf(path: Path) -> dict[str, Any]:
+    """Read the dense CRF's parameters from the release's `.npy` file.
 
     Parameters
     ----------
     path : pathlib.Path
-        int (1, 6): width and weight of the Gaussian; width in pixels, width in grey levels and weight of the
-        bilateral; iterations.
+        int (1, 6): width and weight of the Gaussian; width in pixels, width in gray levels and weight of the bilateral
+        kernel; iterations.
 
     Returns
     -------
     dict
         `gaussian`, `bilateral`, `iterations`, as `hsn.refine` takes them.
+
+    Raises
+    ------
+    InputError
+        "release-crf".
     """
-    file = io.BytesIO(read_bytes(path, max_bytes=NPY_BYTES))
+    code, file = "release-crf", io.BytesIO(read_bytes(path, max_bytes=NPY_BYTES))
     try:
         np.lib.format.read_magic(file)
         shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-        if shape == (1, 6) and dtype.kind in "iu":  # else nothing more is read: objects would be unpickled
+        if shape == (1, 6) and dtype.kind in "iu":  # an array of objects is never read: it would be unpickled
             file.seek(0)
             numbers = np.load(file, allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
-        refuse(f"{path} cannot be read as a NumPy file", expected="a whole .npy file",
-               received=in_short(error), remedy=_AGAIN)  # fmt: skip
+        _raise(code, path, "be a complete .npy file", first_line(error))
     if shape != (1, 6) or dtype.kind not in "iu":
-        refuse(f"{path} holds no CRF settings", expected="whole numbers (1, 6)", received=f"{dtype} {shape}",
-               remedy=_AGAIN)  # fmt: skip
+        _raise(code, path, "hold integers of shape (1, 6)", f"{dtype} {shape}")
     if not ((numbers > 0) & (numbers < 1000)).all():
-        refuse(f"{path} holds no CRF settings", expected="numbers from 1 to 999", received=numbers.tolist(),
-               remedy=_AGAIN)  # fmt: skip
+        _raise(code, path, "hold numbers from 1 to 999", numbers.tolist())
     near, near_weight, far, color, far_weight, iterations = numbers[0].tolist()
     return {"gaussian": [near, near_weight], "bilateral": [far, color, far_weight], "iterations": iterations}

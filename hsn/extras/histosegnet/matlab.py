@@ -1,18 +1,19 @@
-"""MATLAB 5 files: one table of numbers, by its name.
+"""Read one table of numbers from a MATLAB 5 file, by its name.
 
-SciPy's reader is not used: on a file with a single damaged byte it can end the whole program. This one reads
-the little that is needed, and every length that the file claims is checked against what is there.
+SciPy's reader can end the whole program on a file with a single damaged byte. This reader supports only tables of real
+numbers, and checks each length in the file against the bytes that are there.
 
 Source: the MAT-file format as MathWorks describes it (level 5).
 """
 
 import struct
 import zlib
+from collections.abc import Iterator
 from itertools import islice
 
 import numpy as np
 
-# What one table may unpack to; the largest of the HistoSegNet release, its ROC curves, takes some 3 MB.
+# Limit for one unpacked table; the largest of the HistoSegNet release, its ROC curves, takes some 3 MB.
 TABLE_BYTES = 16 * 2**20
 
 # Codes of the format: how numbers are stored, and two kinds of element.
@@ -21,8 +22,8 @@ _TABLE, _COMPRESSED = 14, 15
 _DOUBLE, _COMPLEX = 6, 0x0800
 
 
-def table(content, name):
-    """The table of real numbers called `name`.
+def table(content: bytes, name: str) -> np.ndarray:
+    """Return the table of real numbers called `name`.
 
     Parameters
     ----------
@@ -37,8 +38,7 @@ def table(content, name):
     Raises
     ------
     ValueError, struct.error, zlib.error
-        If the file is another, damaged or a bomb, has no such table, or holds something else than real numbers
-        in it; the message says which.
+        If the file is not MATLAB 5, damaged or a bomb, has no such table, or the table does not hold real numbers.
 
     Examples
     --------
@@ -54,7 +54,7 @@ def table(content, name):
     for kind, body in _elements(content[128:], order):
         if kind == _COMPRESSED:
             inflated = zlib.decompressobj().decompress(body, TABLE_BYTES)
-            kind, body = next(_elements(inflated, order), (None, b""))
+            kind, body = next(_elements(inflated, order), (0, b""))
         if kind != _TABLE:
             raise ValueError(f"an element of kind {kind} where a table should be")
         parts = list(islice(_elements(body, order), 4))  # flags, shape, name, numbers
@@ -62,15 +62,15 @@ def table(content, name):
             continue
         (flags,) = struct.unpack_from(order + "I", parts[0][1])
         if flags & 0xFF != _DOUBLE or flags & _COMPLEX or len(parts) < 4 or parts[3][0] not in _STORED:
-            raise ValueError(f"`{name}` holds no real numbers of type double")
+            raise ValueError(f"`{name}` does not hold real numbers of type double")
         shape = np.frombuffer(parts[1][1], order + "i4")
         numbers = np.frombuffer(parts[3][1], order + _STORED[parts[3][0]])
         return numbers.astype(np.float64).reshape(tuple(shape), order="F")
     raise ValueError(f"no table `{name}`")
 
 
-def _elements(content, order):
-    """Kind and body of one element after another; what reaches beyond the end is refused."""
+def _elements(content: bytes, order: str) -> Iterator[tuple[int, bytes]]:
+    """Yield kind and body of each element; raise if one extends beyond the end."""
     at = 0
     while at < len(content):
         kind, size = struct.unpack_from(order + "II", content, at)

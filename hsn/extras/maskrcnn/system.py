@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from ...checks import as_image
-from ...objects.overlaps import Piece
+from ...objects.overlaps import PlacedMask
 from . import boxes as b
 from . import losses, whole
 from .anchors import anchors
@@ -135,7 +135,7 @@ class MaskRCNN:
         logits = self._judged(self._mask_judge, pyramid, found.boxes, shape)["mask_logits"]
         logits = logits[np.arange(len(logits)), :, :, found.classes]  # (n, 28, 28)
         masks = 1 / (1 + np.exp(-logits))
-        pieces = [Piece(*paste(mask, box, shape)) for mask, box in zip(masks, found.boxes, strict=True)]
+        pieces = [PlacedMask(*paste(mask, box, shape)) for mask, box in zip(masks, found.boxes, strict=True)]
         return found.boxes, found.scores, pieces, said + found.said
 
     def _normalised(self, pixels):

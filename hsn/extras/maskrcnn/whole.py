@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...images.tiles import starts
-from ...objects.overlaps import Piece, Scored, settle
+from ...objects.overlaps import PlacedMask, ScoredInstances, resolve_overlaps
 
 SLACK_PX = 2
 
@@ -23,13 +23,13 @@ class Report(NamedTuple):
 
     Attributes
     ----------
-    scored : Scored
+    scored : ScoredInstances
         Objects and their scores.
     said : tuple of str
         Which limits were reached, each sentence once.
     """
 
-    scored: Scored
+    scored: ScoredInstances
     said: tuple[str, ...]
 
 
@@ -39,8 +39,8 @@ def segment(find, image, *, tile_px, margin_px, least_px=1):
     Parameters
     ----------
     find : callable
-        (tile_px, tile_px, ...) -> ``(boxes, scores, pieces, said)`` of a window: float (n, 4), float (n,), n `Piece`,
-        sentences.
+        (tile_px, tile_px, ...) -> ``(boxes, scores, pieces, said)`` of a window: float (n, 4), float (n,), n
+        `PlacedMask`, sentences.
     image : array, shape (H, W, ...)
         Where it is smaller than a tile, zeros follow it.
     tile_px, margin_px : int
@@ -66,14 +66,14 @@ def segment(find, image, *, tile_px, margin_px, least_px=1):
             for k in np.flatnonzero(((centres >= low) & (centres < high)).all(axis=1)):
                 pieces.append(_within(found[k], top, left, shape))
                 scores.append(sure[k])
-    return Report(settle(pieces, scores, shape, least_px=least_px), tuple(said))
+    return Report(resolve_overlaps(pieces, scores, shape, min_area_px=least_px), tuple(said))
 
 
 def _within(piece, top, left, shape):
     """A piece of a tile as one of the image; what lies beyond the image's end goes."""
     top, left = top + piece.top, left + piece.left
     first = min(top, shape[0]), min(left, shape[1])
-    return Piece(*first, piece.mask[: shape[0] - first[0], : shape[1] - first[1]])
+    return PlacedMask(*first, piece.mask[: shape[0] - first[0], : shape[1] - first[1]])
 
 
 def _tiles(side, tile_px, margin_px):

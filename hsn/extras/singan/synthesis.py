@@ -22,7 +22,7 @@ from keras import ops
 from ...checks import as_image
 from ...errors import refuse
 from ...images import pyramid
-from ...objects.layouts import layouts, nuclei_of
+from ...objects.layouts import extract_nuclei, sample_layouts
 from . import nets as singan
 from .adversarial import critic_terms, generator_terms, views
 from .alternate import alternate
@@ -116,17 +116,23 @@ def synthesize(
     >>> synthesize(np.zeros((128, 128, 3), np.uint8), np.zeros((128, 128), int), out="mine")
     Traceback (most recent call last):
         ...
-    hsn.errors.InputError: there is no whole nucleus to build layouts of; expected nuclei that keep 6 px from the edge \
-of the patch, received none; annotate a larger patch, or give its instance image.
+    hsn.errors.InputError: the patch must hold a nucleus that is 6 px or more from its border; got none; annotate a \
+larger patch, or give its instance image.
     """
     if count < 1 or seed < 0 or mode not in MODES:
         refuse("these pairs cannot be made", received=f"count={count}, seed={seed}, mode={mode!r}",
                expected=f"`count` of 1 or more, `seed` of 0 or more, `mode` {' or '.join(MODES)}",
                remedy="mend the numbers")  # fmt: skip
     image, instances, preset = check(image, instances, preset)
-    how = "released" if mode == "released" else "turned"
-    wanted = layouts(nuclei_of(instances), instances.shape, count=max(count, preset.layouts), seed=seed, mode=how,
-                     max_overlap=max_overlap)  # fmt: skip
+    how = "released" if mode == "released" else "rotated"
+    wanted = sample_layouts(
+        extract_nuclei(instances),
+        instances.shape,
+        count=max(count, preset.layouts),
+        seed=seed,
+        mode=how,
+        max_overlap=max_overlap,
+    )
     painter = Painter(image, instances, smallest_px=preset.smallest_px, count=len(preset.filters),
                       margin_px=singan.MARGIN_PX, seed=seed, released=mode == "released")  # fmt: skip
     settings = {"preset": asdict(preset), "mode": mode, "seed": seed, "max_overlap": max_overlap}

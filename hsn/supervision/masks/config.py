@@ -16,7 +16,7 @@ from ...nets import fullnet as fullnet_net
 from ...nets import unet as unet_net
 from ...objects.labeling import SEPARATIONS
 from ...stains.macenko import Macenko
-from ...stains.references import parse
+from ...stains.normalizers import parse_normalizer
 from ...stains.reinhard import Reinhard
 from ...taxonomies import NUCLEI, Taxonomy
 from .train_config import MONITORS, TrainConfig
@@ -61,7 +61,7 @@ class Config(BaseConfig):
     grow_um : float
         How far parts are grown.
     meet : {"nearest", "larger"}
-        Who has the pixels that two grown parts can reach; see `hsn.objects.contours.grow`.
+        Who has the pixels that two grown parts can reach; see `hsn.objects.contours.grow_objects`.
     waist_um : float
         Depth of a waist from which it parts what is connected, the inside where there is one; 0 leaves it whole.
     least_um2 : float
@@ -128,12 +128,12 @@ class Config(BaseConfig):
         if not isinstance(self.stain, Reinhard | Macenko | None):
             refuse("a config's `stain` is the colours that images are brought to", received=repr(self.stain),
                    expected="a record of hsn.stains, or None",
-                   remedy="measure it with hsn.stains.references.reference")  # fmt: skip
+                   remedy="measure it with hsn.stains.normalizers.fit_normalizer")  # fmt: skip
         self._check_one_kind()
 
     @classmethod
     def _parsed(cls, data):
-        return {"stain": parse(data.get("stain"))}
+        return {"stain": parse_normalizer(data.get("stain"))}
 
     @property
     def ternary(self):

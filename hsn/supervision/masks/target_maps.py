@@ -55,7 +55,7 @@ def encoded(instances, config):
     >>> encoded(np.array([[0, 3, 3, 0, 4]]), unet())[0].tolist()
     [[0.0, 0.0], [1.0, 1.0], [1.0, 1.0], [0.0, 0.0], [1.0, 2.0]]
     """
-    return objects.encode(
+    return objects.encode_targets(
         instances, len(config.classes), shrink_px=config.shrink_px, contour_px=config.contour_px
     )
 
@@ -63,4 +63,4 @@ def encoded(instances, config):
 def weights_of(instances, config):
     """The weights alone, float32 (H, W): 1, and more between objects; see `targets`."""
     sigma_px = config.border_sigma_um / config.mpp
-    return objects.weights_of(instances, sigma_px=sigma_px, height=config.border_weight)
+    return objects.compute_weights(instances, sigma_px=sigma_px, height=config.border_weight)

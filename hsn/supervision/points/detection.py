@@ -15,7 +15,7 @@ from scipy.spatial import KDTree
 from skimage.feature import peak_local_max
 
 from ...annotations.points import as_points
-from ...objects.cleaning import number_parts
+from ...objects.cleaning import label_components
 from ...types import Targets
 
 GREYS = 255  # the released code keeps bumps and probabilities in files of 8 bits
@@ -113,7 +113,7 @@ def find_points(probability, config, *, likely=None):
 
 def parts_of(mask, config):
     """The 8-connected parts of a mask, and the area of each in um2."""
-    parts = number_parts(mask, connectivity=8)
+    parts = label_components(mask, connectivity=8)
     return parts, np.bincount(parts.ravel())[1:] * config.mpp**2
 
 

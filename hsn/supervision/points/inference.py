@@ -9,9 +9,9 @@ import numpy as np
 from ...checks import as_mpp, as_segmentable
 from ...images.tiles import enlarge
 from ...nets import resunet
-from ...objects.cleaning import drop_small, fill_holes, number_parts
+from ...objects.cleaning import fill_holes, label_components, remove_small_objects
 from ...objects.labeling import MAX_PIXELS
-from ...objects.splitting import split
+from ...objects.watershed import distance_watershed
 from ...prediction import tiling as tiled
 from ...prediction.tiling import rescale
 from ...training.augment import SYMMETRIES
@@ -92,8 +92,8 @@ def objects(maps, config, *, mpp):
     [[1, 1, 0, 0, 0]]
     """
     least_px = config.least_um2 / mpp**2
-    parts = number_parts(maps[..., 1] > maps[..., 0], connectivity=8)
-    mask = fill_holes(drop_small(parts, min_area_px=least_px) > 0)
+    parts = label_components(maps[..., 1] > maps[..., 0], connectivity=8)
+    mask = fill_holes(remove_small_objects(parts, min_area_px=least_px) > 0)
     if not config.waist_um:
-        return number_parts(mask, connectivity=8)
-    return drop_small(split(mask, waist_px=config.waist_um / mpp), min_area_px=least_px)
+        return label_components(mask, connectivity=8)
+    return remove_small_objects(distance_watershed(mask, h_px=config.waist_um / mpp), min_area_px=least_px)

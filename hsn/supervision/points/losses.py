@@ -7,7 +7,7 @@ the cluster label, each where it is known, and in the last epochs like colours s
 from keras import ops
 
 from ...losses.crf import crf_loss
-from ...losses.known import EPSILON, binary_cross_entropy
+from ...losses.cross_entropy import EPSILON, binary_cross_entropy
 
 LABELS = 2  # Voronoi and clusters
 

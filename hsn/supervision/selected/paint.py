@@ -10,7 +10,7 @@ from ...errors import InputError
 from ...extras.singan.folder import PAIRS
 from ...extras.singan.synthesis import check, synthesize
 from ...images.read import read
-from ...objects.layouts import nuclei_of
+from ...objects.layouts import extract_nuclei
 from ...prediction.tiling import rescale
 
 
@@ -48,7 +48,7 @@ def paint(patches, config, folder):
 
 def _has_nuclei(patch):
     try:
-        nuclei_of(patch.original[1])
+        extract_nuclei(patch.original[1])
     except InputError as error:
         warnings.warn(f"patch {patch.name} is not painted anew: {error}", stacklevel=2)
         return False

@@ -15,7 +15,7 @@ from rich.progress import track
 
 from ...annotations.label_files import read_labels, write_labels
 from ...files import atomic_write
-from ...objects.overlaps import pseudo_labels
+from ...objects.overlaps import select_pseudo_labels
 
 SUMMARY = "summary.json"
 KNOWN = 255  # in files of what is known
@@ -78,9 +78,9 @@ def believed(scored, config):
 
     Examples
     --------
-    >>> from hsn.objects.overlaps import Scored
+    >>> from hsn.objects.overlaps import ScoredInstances
     >>> from hsn.supervision.selected.config import quick
-    >>> scored = Scored(np.array([[1, 1, 0, 2, 2, 3]]), np.array([0.9, 0.4, 0.8]))
+    >>> scored = ScoredInstances(np.array([[1, 1, 0, 2, 2, 3]]), np.array([0.9, 0.4, 0.8]))
     >>> config = quick().changed(mpp=1.0, least_score=0.5, least_believed_um2=2.0)
     >>> instances, known = believed(scored, config)
     >>> instances.tolist(), known.astype(int).tolist()
@@ -88,11 +88,11 @@ def believed(scored, config):
     """
     most_um2 = np.inf if config.most_believed_um2 is None else config.most_believed_um2
     return Pseudo(
-        *pseudo_labels(
+        *select_pseudo_labels(
             scored,
-            least_score=config.least_score,
-            least_px=config.least_believed_um2 / config.mpp**2,
-            most_px=most_um2 / config.mpp**2,
+            min_score=config.least_score,
+            min_area_px=config.least_believed_um2 / config.mpp**2,
+            max_area_px=most_um2 / config.mpp**2,
         )
     )
 

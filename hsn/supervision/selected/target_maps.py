@@ -53,8 +53,8 @@ def taught(instances, known, config):
     """Targets of objects, int (H, W), and where they are known, bool (H, W)."""
     if config.detector is not None:
         return Targets(np.where(known, instances, 0).astype(np.float32), known.astype(np.float32))
-    target = objects.encode(instances, len(config.classes), contour_px=config.contour_px)
+    target = objects.encode_targets(instances, len(config.classes), contour_px=config.contour_px)
     sigma_px = config.border_sigma_um / config.mpp
-    weight = objects.weights_of(instances, sigma_px=sigma_px, height=config.border_weight)
+    weight = objects.compute_weights(instances, sigma_px=sigma_px, height=config.border_weight)
     target[..., -1] *= known  # the variance term counts parts, and does not look at weights
     return Targets(target, weight * known)

@@ -20,7 +20,7 @@ from ...annotations.colors import resize_labels
 from ...errors import refuse
 from ...images.read import resample
 from ...images.tiles import mirror_pad
-from ...losses.known import cross_entropy
+from ...losses.cross_entropy import cross_entropy
 from ...metrics.classes import confusion, mean_iou
 from ...training.augment import draw
 from ...training.loop import Plan, learn

@@ -1,6 +1,6 @@
 """Loss of learning from tags: each class is a yes-or-no question of its own."""
 
-from ...losses.known import binary_cross_entropy
+from ...losses.cross_entropy import binary_cross_entropy
 
 
 def loss(config):

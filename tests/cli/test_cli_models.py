@@ -1,6 +1,7 @@
-"""`hsn weights`: what there is, what it says of itself, and what is refused."""
+"""`hsn models`: nets are listed, shown, imported and fetched; bad input is one sentence."""
 
 import shutil
+import sys
 
 import pytest
 
@@ -12,19 +13,19 @@ def installed(model, home):
 
 
 def test_nets_are_listed_with_their_cards(run, installed):
-    said = run("weights", "list", "--json").said
+    said = run("models", "list", "--json").said
     (tiny,) = [one for one in said if one["name"] == "tiny"]
     assert tiny["folder"] == str(installed)
     assert tiny["taxonomies"] == ["glas"]
-    text = run("weights", "list").stdout
+    text = run("models", "list").stdout
     (line,) = [line for line in text.splitlines() if line.startswith("tiny")]
     assert "tags" in line
     assert "1.24" in line
 
 
 def test_a_card_is_shown_by_name_and_by_path(run, model, installed):
-    assert run("weights", "show", "tiny", "--json").said == run("weights", "show", model, "--json").said
-    text = run("weights", "show", "tiny").stdout
+    assert run("models", "show", "tiny", "--json").said == run("models", "show", model, "--json").said
+    text = run("models", "show", "tiny").stdout
     assert "classes >= threshold  G.O 0.500" in text
     assert "(x - 193.09) / 56.45" in text
     assert "a test" in text
@@ -32,28 +33,34 @@ def test_a_card_is_shown_by_name_and_by_path(run, model, installed):
 
 def test_a_damaged_card_is_refused(run, installed):
     (installed / "card.json").write_text("{")
-    result = run("weights", "show", "tiny")
+    result = run("models", "show", "tiny")
     assert result.exit_code == 2
-    assert "is no card of a trained net" in result.stderr
+    assert "must be the card of a trained net" in result.stderr
 
 
 @pytest.mark.parametrize("name", ["nothing.zip", "text.zip", "empty"])
 def test_what_is_no_release_is_refused_and_leaves_nothing(run, home, tmp_path, name):
     (tmp_path / "text.zip").write_text("no zip")
     (tmp_path / "empty").mkdir()
-    result = run("weights", "import", tmp_path / name)
+    result = run("models", "import", tmp_path / name)
     assert result.exit_code == 2
     assert len(result.stderr.splitlines()) == 1
     assert not home.exists() or not list(home.iterdir())
 
 
-def test_the_release_has_no_lasting_address(run):
-    result = run("weights", "fetch")
+def test_without_gdown_fetching_says_what_to_install(run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "gdown", None)
+    result = run("models", "fetch")
     assert result.exit_code == 2
-    assert "follow the download link" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert 'pip install "hsn[fetch]"' in result.stderr
+
+
+def test_the_old_name_of_the_command_still_works(run, installed):
+    assert run("weights", "show", "tiny", "--json").said == run("models", "show", "tiny", "--json").said
 
 
 def test_without_a_network_fetching_says_so(run):
-    result = run("weights", "fetch", "http://127.0.0.1:9/hsn_data.zip", "--to", "a.zip")
+    result = run("models", "fetch", "http://127.0.0.1:9/hsn_data.zip", "--to", "a.zip")
     assert result.exit_code == 2
-    assert "http://127.0.0.1:9/hsn_data.zip cannot be fetched" in result.stderr
+    assert "http://127.0.0.1:9/hsn_data.zip must be reachable" in result.stderr

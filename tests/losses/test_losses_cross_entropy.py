@@ -1,10 +1,10 @@
-"""Losses where the truth is known: unknown is weight 0, and equal to Keras' own where everything is known."""
+"""Cross-entropies: equal to Keras with weights of 1, and masked by weights of 0."""
 
 import keras
 import numpy as np
 import pytest
 
-from hsn.losses.known import binary_cross_entropy, cross_entropy, weighted_mean
+from hsn.losses.cross_entropy import binary_cross_entropy, cross_entropy, weighted_mean
 
 
 @pytest.fixture
@@ -14,14 +14,14 @@ def some(rng):
     return target, prediction, rng.integers(0, 2, (5, 4)).astype("float32")
 
 
-def test_fully_known_it_is_keras_own(some):
+def test_with_weights_of_one_the_loss_equals_keras(some):
     target, prediction, _ = some
     expected = keras.losses.BinaryCrossentropy()(target, prediction)
     ours = binary_cross_entropy(target, prediction, np.ones_like(target))
     assert float(ours) == pytest.approx(float(expected), rel=1e-5)
 
 
-def test_what_is_unknown_changes_nothing(some):
+def test_masked_tags_do_not_change_the_loss(some):
     target, prediction, weight = some
     other = np.where(weight > 0, prediction, 1 - prediction)
     assert float(binary_cross_entropy(target, prediction, weight)) == pytest.approx(
@@ -29,16 +29,16 @@ def test_what_is_unknown_changes_nothing(some):
     )
 
 
-def test_nothing_known_is_zero_not_nan(some):
+def test_weights_of_zero_give_zero_not_nan(some):
     target, prediction, weight = some
     assert float(binary_cross_entropy(target, prediction, 0 * weight)) == 0
 
 
-def test_certainty_in_the_wrong_is_large_but_finite():
+def test_a_wrong_probability_of_one_is_large_but_finite():
     assert 10 < float(binary_cross_entropy([[1.0]], [[0.0]], [[1.0]])) < 20
 
 
-def test_exclusive_classes_are_keras_own(rng):
+def test_exclusive_classes_equal_keras(rng):
     prediction = rng.dirichlet(np.ones(3), (2, 4, 5)).astype("float32")
     target = np.eye(3, dtype="float32")[rng.integers(0, 3, (2, 4, 5))]
     weight = rng.uniform(0, 1, (2, 4, 5)).astype("float32")

@@ -1,0 +1,66 @@
+"""The shipped nets predict what they predicted when they were trained, from their old folders and from their new ones.
+
+`fixtures/format0` holds their cards and configs in the first format. `fixtures/shipped.npz` holds predictions of the
+code that trained them (commit 24b16dc) on a real image: all labels and instances, probabilities of every 20th pixel.
+"""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hsn
+from hsn.files import PRETRAINED
+from hsn.models import Card
+
+FIXTURES = Path(__file__).parent / "fixtures"
+NAMES = sorted(path.name for path in (FIXTURES / "format0").iterdir())
+
+
+@pytest.fixture(scope="module")
+def golden():
+    with np.load(FIXTURES / "shipped.npz") as arrays:
+        return dict(arrays)
+
+
+@pytest.fixture
+def old_folder(tmp_path):
+    """Make the folder of a shipped net as it was in the first format."""
+
+    def old_folder(name):
+        shutil.copytree(FIXTURES / "format0" / name, tmp_path / name)
+        shutil.copy(PRETRAINED / name / "net.keras", tmp_path / name)
+        return tmp_path / name
+
+    return old_folder
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_cards_of_the_first_format_are_those_that_ship(name, old_folder):
+    prose = {"data", "license", "notes"}  # rewritten since
+    old, new = Card.read(old_folder(name)), Card.read(PRETRAINED / name)
+    assert old.model_dump(exclude=prose) == new.model_dump(exclude=prose)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_folder_of_the_first_format_predicts_what_it_predicted(name, old_folder, golden, ihc):
+    for mpp in (None, 0.4):
+        result = hsn.segment(ihc[:300, :260], old_folder(name) if mpp is None else name, mpp=mpp)
+        key = f"{name} {mpp or 'default'}"
+        probabilities = result.evidence[::20, ::20]
+        np.testing.assert_allclose(probabilities, golden[f"{key} probabilities"], atol=2e-5)
+        np.testing.assert_allclose(result.scores, golden[f"{key} scores"], atol=2e-5)
+        assert np.mean(result.labels != golden[f"{key} labels"]) < 1e-3
+        assert (result.instances is None) == (f"{key} instances" not in golden)
+        if result.instances is not None:
+            assert result.instances.max() == golden[f"{key} instances"].max()
+            assert np.mean((result.instances > 0) != (golden[f"{key} instances"] > 0)) < 1e-3
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_shipped_net_says_what_it_is(name):
+    text = (PRETRAINED / name / "README.md").read_text(encoding="utf-8")
+    card = Card.read(PRETRAINED / name)
+    for part in (f"# {name}", f"{card.mpp:g} um/px", "## Terms", "python benchmarks/"):
+        assert part in text
