@@ -21,6 +21,7 @@ import numpy as np
 from keras import layers
 
 from ...errors import InputError
+from ...files import PRETRAINED
 from ..parts import seeds_from
 from .contract import EncoderInfo, load_arrays
 
@@ -47,7 +48,7 @@ STAGES = (
 TAPS = (0, 2, 4, 10, 15)  # the last block at each stride: 2, 4, 8, 16, 32
 EPSILON, MOMENTUM = 1e-3, 0.99  # of batch normalization
 
-FILE = Path(__file__).parents[3] / "pretrained" / "encoders" / INFO.name / "weights.npz"
+FILE = PRETRAINED / "encoders" / INFO.name / "weights.npz"
 SHA256 = "434f2c17ccb45e42f615f843a039d7d4d2aecf09798dc56d03687e7506ee4486"
 
 
