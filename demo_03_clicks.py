@@ -13,7 +13,6 @@ The folder holds what a lab would have, an image with a CSV beside it, so the sa
 
 import argparse
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +25,7 @@ from hsn.annotations.points import read
 from hsn.annotations.points import write as write_points
 from hsn.images.read import write as write_image
 from hsn.nets import resunet
-from hsn.reports.figures import OKABE_ITO, blank
+from hsn.reports.figures import OKABE_ITO, new_figure
 from hsn.reports.figures import write as write_figure
 from hsn.supervision.points.target_maps import decode
 
@@ -66,26 +65,29 @@ def main(clicks, out):
 def recipe_for(image):
     """The quick config, shortened for one small image."""
     pixels = image.reshape(-1, 3)
-    config = points.quick(mpp=MPP).changed(
-        image_mpp=MPP, mean=tuple(pixels.mean(axis=0).tolist()), std=tuple(pixels.std(axis=0).tolist())
+    config = (
+        points.preset("cpu")
+        .for_mpp(MPP)
+        .replace(
+            image_mpp=MPP,
+            normalization={
+                "mean": tuple(pixels.mean(axis=0).tolist()),
+                "std": tuple(pixels.std(axis=0).tolist()),
+            },
+        )
     )
-    learning = replace(
-        config.learning,
+    return config.replace(
         rounds=1,
         detection_epochs=40,
-        segmentation_epochs=30,
         refinement_epochs=3,
-        detection_batch=4,
-        segmentation_batch=4,
-        steps=10,
-        crop_px=128,
+        detection_batch_size=4,
+        train={"epochs": 30, "batch_size": 4, "steps": 10, "crop_px": 128},
     )
-    return config.changed(learning=learning)
 
 
 def picture(image, given, found, labels, instances):
     """The image with its clicks, the coarse labels that were learned from, and the outlines of what was found."""
-    figure = blank(18, 6.6)
+    figure = new_figure(18, 6.6)
     axes = figure.subplots(1, 3)
     figure.subplots_adjust(left=0.005, right=0.995, top=0.93, bottom=0.09, wspace=0.02)
     shown = (image, painted(image, labels), image)

@@ -1,6 +1,6 @@
 """Measure how well chosen patches stand for all, against random ones; and how long clustering takes.
 
-    HSN_DATA=../shared/data python benchmarks/choose.py coverage [--n 6] [--work out/choose]
+    HSN_DATA=FOLDER python benchmarks/choose.py coverage [--n 6] [--work out/choose]
     python benchmarks/choose.py time [--patches 30000] [--length 2048]
 
 Coverage is of MultiOrgan's 12 training images, 1000 x 1000 px, in patches of 256 px every 128 px. It is the mean, over
@@ -11,7 +11,6 @@ organ. Each number of a space counts in units of its spread.
 """
 
 import argparse
-import os
 import time
 from pathlib import Path
 
@@ -19,13 +18,12 @@ import numpy as np
 
 from hsn import models
 from hsn.annotations.mask_files import read as read_instances
-from hsn.data import multiorgan
+from hsn.data import data_folder, multiorgan
 from hsn.images.read import read
 from hsn.prediction.embedding import embed, of_texture
 from hsn.prediction.patch_encoders import of_net
 from hsn.selection.choice import choose
 
-DATA = Path(os.environ.get("HSN_DATA", Path(__file__).parents[2] / "shared" / "data")) / "multiorgan"
 SIDE_PX, STRIDE_PX, TRIES, SEEDS = 256, 128, 1000, 5
 
 
@@ -46,7 +44,7 @@ def main():
 
 def coverage(n, work):
     """Print a table: how the choice is made, against what it reaches."""
-    samples = multiorgan.images(DATA, "train")
+    samples = multiorgan.list_samples(data_folder("multiorgan"), "train")
     encoders = {
         "texture": of_texture(),
         "glas-tags": of_shipped("glas-tags"),

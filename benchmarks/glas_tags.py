@@ -15,7 +15,6 @@ learning images.
 
 import argparse
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,16 +22,15 @@ import numpy as np
 
 from hsn import models, tags, taxonomies
 from hsn.annotations.colors import resize_labels
-from hsn.annotations.tags import tags_from_labels
-from hsn.data import glas
+from hsn.annotations.tag_files import tags_from_labels
+from hsn.data import data_folder, glas
 from hsn.images import tiles
 from hsn.images.read import resample
-from hsn.metrics.classes import class_scores, confusion
+from hsn.metrics.classes import class_scores, confusion_matrix
 from hsn.metrics.intervals import interval
 from hsn.nets import histonet, unet
 from hsn.supervision import method_of, open_model
 
-DATA = Path(os.environ.get("HSN_DATA", Path(__file__).parents[2] / "shared" / "data")) / "glas"
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 
 MPP = 2 * glas.MPP  # um/px of the nets: half the images' resolution
@@ -43,16 +41,17 @@ SEEDS = (0,)  # of first-stage nets; more of them make better pseudo-masks and c
 STRENGTHS = ((1.0, 1.0), (1.0, 1.2), (1.0, 1.4), (1.0, 1.7))  # tried on validation
 TAXONOMY = replace(taxonomies.GLAS, other=None, forced=())  # the net sees both classes
 
-LICENSE = "trained on GlaS (MICCAI 2015 challenge, Warwick-QU), which is for research only; so is this net"
+LICENSE = "research only, like GlaS (MICCAI 2015 challenge)"
 DATA_NOTE = (
     "tags (gland shown, other tissue shown; from a quarter of the area on) of crops of 48 x 48 px at 1.24 um/px, every"
-    " 32 px, of 67 of the 85 GlaS training images; 18 others (patients 3, 5, 7, 14, 15) chose epochs and strength"
+    " 32 px, of 67 of the 85 GlaS training images; 18 others (patients 3, 5, 7, 14, 15) for the choice of"
+    " epochs and class weight in pseudo-masks"
 )
 
 
 def samples(split):
     """Images and labels of a split."""
-    return [(s.image(), s.truth(TAXONOMY)[0]) for s in glas.images(DATA, split)]
+    return [(s.image(), s.truth(TAXONOMY)[0]) for s in glas.list_samples(data_folder("glas"), split)]
 
 
 def tagged_tiles(pairs):
@@ -66,7 +65,7 @@ def tagged_tiles(pairs):
         places = range(0, TILE_PX - CELL_PX + 1, STRIDE_PX)
         for tile in tiles.cut(labels, rows, columns, TILE_PX):
             cells = tiles.cut(tile, places, places, CELL_PX)
-            shown = [tags_from_labels(cell, 2, least_fraction=LEAST_FRACTION) for cell in cells]
+            shown = [tags_from_labels(cell, 2, min_fraction=LEAST_FRACTION) for cell in cells]
             grids.append(np.reshape(shown, (len(places), len(places), 2)))
     return np.stack(images), np.stack(grids)
 
@@ -75,15 +74,26 @@ def first_stage(out, seed, learned, held_out):
     """Train one classifier from tags, or take up where it ended; returns (net, config)."""
     images, grids = tagged_tiles(learned + held_out)
     count = len(tagged_tiles(held_out)[0])
-    learning = tags.TrainConfig(
-        epochs=60, batch=8, patch_px=TILE_PX, cell_px=CELL_PX, cell_stride_px=STRIDE_PX, gain=0.15, offset=20.0,
-        validation=tuple(range(len(images) - count, len(images))), seed=seed,
-    )  # fmt: skip
     config = tags.Config(
-        classes=TAXONOMY.names, thresholds=(0.5, 0.5), taxonomies=(TAXONOMY,), mpp=MPP, image_mpp=glas.MPP,
-        window_px=WINDOW_PX, mean=float(images.mean()), std=float(images.std()), features="activation_10",
-        learning=learning,
-    )  # fmt: skip
+        classes=TAXONOMY.names,
+        thresholds=(0.5, 0.5),
+        taxonomies=(TAXONOMY,),
+        mpp=MPP,
+        image_mpp=glas.MPP,
+        window_px=WINDOW_PX,
+        normalization={"mean": (float(images.mean()),) * 3, "std": (float(images.std()),) * 3},
+        cam_layers=("activation_10", "dense_1"),
+        cell_px=CELL_PX,
+        cell_stride_px=STRIDE_PX,
+        train={
+            "epochs": 60,
+            "batch_size": 8,
+            "crop_px": TILE_PX,
+            "augmentation": {"color_gain": 0.15, "color_offset": 20.0},
+            "validation": tuple(range(len(images) - count, len(images))),
+            "seed": seed,
+        },
+    )
     net = histonet.m2(2, width=0.25, input_px=None, last_dropout=0.3, momentum=0.9, seed=seed)
     print(f"{len(images)} tiles, {grids.size // 2} crops; shown: {grids.mean(axis=(0, 1, 2)).round(3)}")
     tags.fit(net, images, grids, config, out=out)
@@ -98,7 +108,7 @@ def strongest(evidence, held_out, config):
     found = {}
     for strength in STRENGTHS:
         counts = sum(
-            confusion(
+            confusion_matrix(
                 labels, refined(np.clip(e * np.float32(strength), 0, 1), image, config, TAXONOMY).argmax(2), 2
             )
             for e, (image, labels) in zip(evidence, held_out, strict=True)
@@ -120,7 +130,7 @@ def train(out):
     print(f"both, eight symmetries, refined: validation mIoU by strength {found}")
     pseudo = _kept(out / "pseudo.npz", lambda: [
         distil.pseudo_labels(teachers, image, strength=strength) for image, _ in learned])  # fmt: skip
-    counts = sum(confusion(labels, p, 2) for (_, labels), p in zip(learned, pseudo, strict=True))
+    counts = sum(confusion_matrix(labels, p, 2) for (_, labels), p in zip(learned, pseudo, strict=True))
     print(f"pseudo-masks of the learning images: mIoU {class_scores(counts, TAXONOMY.names).mean_iou:.4f}")
     config = distil.student_config(teachers[0][1], window_px=256)  # validated in one view, shipped with eight
     student = unet.build(2, depth=4, width=16, batch_norm=True, dropout=0.3, seed=0)
@@ -133,7 +143,7 @@ def train(out):
     _ship(
         "glas-tags-cam", *teachers[0], {"GlaS validation mIoU": first}, "one first-stage classifier: Grad-CAM"
     )
-    config = config.changed(views=8)
+    config = config.replace(tta=8)
     best = distil.score(student, config, held_out)
     print(f"second stage, eight views: validation mIoU {best:.4f}")
     _ship("glas-tags", student, config, {"GlaS validation mIoU": best}, "the second stage: see glas-tags-cam")
@@ -151,10 +161,10 @@ def _ship(name, net, config, scores, notes):
     card = models.Card(
         name=name, method="tags", classes=config.classes, thresholds=config.thresholds, mpp=config.mpp,
         taxonomies=tuple(t.name for t in config.taxonomies), scores=scores, license=LICENSE, data=DATA_NOTE,
-        normalization=models.Normalization(mean=config.mean, std=config.std), notes=notes,
+        normalization=models.Normalization(mean=config.normalization.mean, std=config.normalization.std), notes=notes,
         source="benchmarks/glas_tags.py train",
     )  # fmt: skip
-    models.save(PRETRAINED / name, net, card, config.as_dict(), half=True)
+    models.save(PRETRAINED / name, net, card, config.to_dict(), half=True)
 
 
 def score(split, names):
@@ -171,7 +181,7 @@ def windows():
     config, pairs = method_of(model)[1], samples("validation")
     for window_px in (48, 64, 80, 96, 112, 208):
         for way in ("cover", "overlapped"):
-            tried = config.changed(window_px=window_px, windows=way)
+            tried = config.replace(window_px=window_px, windows=way)
             _print_stages({"window_px": window_px, "windows": way}, model.net, tried, pairs)
 
 
@@ -180,7 +190,7 @@ def _print_stages(what, net, config, pairs):
     for image, labels in pairs:
         made = tags.stages(net, image, config)
         for stage, of in counts.items():
-            of.append(confusion(labels, resize_labels(made.labels(stage), labels.shape), 2))
+            of.append(confusion_matrix(labels, resize_labels(made.labels(stage), labels.shape), 2))
     for stage, of in counts.items():
         print(json.dumps(what | {"images": len(of), "stage": stage} | _row(of)), flush=True)
 

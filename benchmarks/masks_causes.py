@@ -11,13 +11,12 @@ images. Test images are not touched.
 
 import argparse
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import masks as bench
 
 from hsn import models
-from hsn.data import cryonuseg, multiorgan
+from hsn.data import cryonuseg, data_folder, multiorgan
 from hsn.metrics.intervals import interval
 from hsn.supervision import masks, method_of
 
@@ -28,8 +27,8 @@ CAUSES = {  # row: channels of the net, changes of the config, changes of its le
     "32 channels": (32, {}, {}),
     "full resolution": (16, {"mpp": multiorgan.MPP}, {}),
     "a quarter of the resolution": (16, {"mpp": 4 * multiorgan.MPP}, {}),
-    "stains not jittered": (16, {}, {"stain_gain": 0.0, "stain_offset": 0.0}),
-    "no variance term": (16, {"variance": 0.0}, {}),
+    "stains not jittered": (16, {}, {"augmentation": {"stain_gain": 0.0, "stain_offset": 0.0}}),
+    "no variance term": (16, {"targets": {"variance_weight": 0.0}}, {}),
     "a quarter of the batches": (16, {}, {"epochs": EPOCHS // 4}),
 }
 
@@ -40,9 +39,7 @@ def trained(name, out):
     folder = out / name.replace(" ", "-")
     if not (folder / "card.json").exists():
         config = bench.nuclei_config()
-        config = config.changed(
-            **changes, learning=replace(config.learning, **({"epochs": EPOCHS} | learning))
-        )
+        config = config.replace(train={"epochs": EPOCHS} | learning, **changes)
         bench.train("nuclei", folder, config=config, width=width)
     return models.load(folder)
 
@@ -56,7 +53,7 @@ def judged(model):
 
     ajis = [bench.quality("nuclei", s.instances(), found(s)) for s in bench.training_samples("nuclei")[1]]
     dices = []
-    for sample in cryonuseg.images(bench.DATA / "cryonuseg", "train"):
+    for sample in cryonuseg.list_samples(data_folder("cryonuseg"), "train"):
         truth, nuclei = sample.instances() > 0, found(sample) > 0
         dices.append(2 * (truth & nuclei).sum() / max(truth.sum() + nuclei.sum(), 1))
     return {"AJI": interval(ajis), "Dice elsewhere": interval(dices)}

@@ -1,6 +1,6 @@
 """Measure how wide a halo the tiles of a ResUNet need: its receptive field is 1081 px, but far pixels hardly count.
 
-    HSN_DATA=../shared/data python benchmarks/resunet_margin.py [--net FOLDER] [--steps 300] [--width 16]
+    HSN_DATA=FOLDER python benchmarks/resunet_margin.py [--net FOLDER] [--steps 300] [--width 16]
 
 Without a trained folder a narrow ResUNet learns nuclei from MultiOrgan's 12 training images first. Then the 4
 validation images are run whole (one tile, mirrored by half the receptive field) and in tiles of 256 px with narrower
@@ -8,7 +8,6 @@ halos; the table says how much the probabilities differ.
 """
 
 import argparse
-import os
 from pathlib import Path
 
 import keras
@@ -16,13 +15,12 @@ import numpy as np
 
 from hsn import models
 from hsn.annotations.mask_files import read as read_instances
-from hsn.data import multiorgan
+from hsn.data import data_folder, multiorgan
 from hsn.images.read import read
 from hsn.images.scaling import normalize
 from hsn.nets import fullnet, reach, resunet
 from hsn.prediction.tiling import predict_tiled
 
-DATA = Path(os.environ.get("HSN_DATA", Path(__file__).parents[2] / "shared" / "data")) / "multiorgan"
 MEAN, STD = (tuple(255 * x for x in numbers) for numbers in (fullnet.NUCLEI_MEAN, fullnet.NUCLEI_STD))
 MARGINS_PX = (0, 32, 64, 96, 128, 160, 192, 256)
 TILE_PX, CROP_PX, BATCH = 256, 224, 4
@@ -37,7 +35,9 @@ def main():
     told = options.parse_args()
     net = models.load(told.net).net if told.net else learned(told.steps, told.width)
     widest = reach.halo_px(net)
-    images = [read(sample.image_path) for sample in multiorgan.images(DATA, "validation")]
+    images = [
+        read(sample.image_path) for sample in multiorgan.list_samples(data_folder("multiorgan"), "validation")
+    ]
     whole = [tiled(net, image, max(image.shape), widest) for image in images]
     print(f"half the receptive field: {widest} px")
     print("| halo px | mean change | 99.9 % of pixels below | largest | cross 0.5 |")
@@ -56,7 +56,7 @@ def tiled(net, image, tile_px, halo_px):
 
 def learned(steps, width):
     """A ResUNet that has seen `steps` batches of random crops and their nuclei."""
-    samples = multiorgan.images(DATA, "train")
+    samples = multiorgan.list_samples(data_folder("multiorgan"), "train")
     pixels = [normalize(read(s.image_path), MEAN, STD) for s in samples]
     truth = [read_instances(s.instances_path, x.shape[:2]) > 0 for s, x in zip(samples, pixels, strict=True)]
     rng = np.random.default_rng(0)

@@ -16,7 +16,6 @@ inside and outside.
 
 import argparse
 import json
-import os
 import time
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from skimage.color import rgb2hed
 
 from hsn import segment
 from hsn.annotations.label_files import read_labels
+from hsn.data import data_folder
 from hsn.extras.singan.synthesis import synthesize
 from hsn.images.read import read
 from hsn.metrics.intervals import interval
@@ -33,7 +33,6 @@ from hsn.reports.overlay import overlay
 from hsn.supervision import open_model
 from hsn.taxonomies import NUCLEI
 
-DATA = Path(os.environ.get("HSN_DATA", Path(__file__).parents[2] / "shared" / "data"))
 SIDE_PX, MPP = 256, 0.25
 PATCHES = {  # folder, start of the image's name, first row and column
     "dsb": ("dsb2018_histology", "cbca32daaa", 0, 0),
@@ -47,9 +46,9 @@ SHOWN = 3  # pairs in the picture
 def patch_of(name):
     """Image and instances of a patch."""
     folder, start, row, column = PATCHES[name]
-    (path,) = (DATA / folder / "images").glob(f"{start}*.png")
+    (path,) = (data_folder(folder) / "images").glob(f"{start}*.png")
     box = slice(row, row + SIDE_PX), slice(column, column + SIDE_PX)
-    return read(path)[box], read_labels(DATA / folder / "labels_instance" / path.name)[box]
+    return read(path)[box], read_labels(data_folder(folder) / "labels_instance" / path.name)[box]
 
 
 def flat(image, instances, layout):
@@ -79,11 +78,11 @@ def paint(name, out, *, count, seed, mode):
     told = [0]
 
     def say(progress):
-        if progress.what != "painting" and progress.done % 100 == 0 and progress.done != told[0]:
+        if progress.stage != "painting" and progress.done % 100 == 0 and progress.done != told[0]:
             told[0] = progress.done
-            print(f"{name}: {progress.what}, {progress.done} of {progress.total}", flush=True)
+            print(f"{name}: {progress.stage}, {progress.done} of {progress.total}", flush=True)
 
-    pairs = synthesize(image, instances, out=out, count=count, seed=seed, mode=mode, after=say)
+    pairs = synthesize(image, instances, out=out, count=count, seed=seed, mode=mode, progress=say)
     return image, instances, pairs, (time.perf_counter() - start, time.process_time() - cpu)
 
 
@@ -91,7 +90,7 @@ def picture(path, image, instances, pairs):
     """The patch and its first pairs, without and with their outlines."""
     both = [(image, instances), *zip(pairs.images, pairs.instances, strict=True)][: SHOWN + 1]
     outlined = [
-        overlay(i, (m > 0).astype(int), NUCLEI, opacity=0, outline_px=1, leave=NUCLEI.names[:1], instances=m)
+        overlay(i, (m > 0).astype(int), NUCLEI, opacity=0, outline_px=1, skip=NUCLEI.names[:1], instances=m)
         for i, m in both
     ]
     captions = ["annotated patch", *["synthetic"] * SHOWN, *["with its nuclei"] * (SHOWN + 1)]

@@ -11,7 +11,10 @@ __version__ = "0.1.0"
 
 # public name -> where it is defined ("module:name"), or a module
 _EXPORTS = {
-    "segment": "hsn.supervision:segment",
+    "fit": "hsn.workflows.fitting:fit",
+    "segment": "hsn.workflows.segmentation:segment",
+    "evaluate": "hsn.workflows.evaluation:evaluate",
+    "select_patches": "hsn.workflows.selection:select_patches",
     "refine": "hsn.crf.dense_crf:refine",
     "load": "hsn.models:load",
     "read": "hsn.images.read:read",

@@ -1,10 +1,13 @@
 """Atomic file writing: after a crash a file holds its old or its new content, never a part."""
 
+import json
+import math
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from .errors import InputError
 
@@ -66,3 +69,36 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def plain(value: Any) -> Any:
+    """Return a value as plain data for JSON: arrays as lists, paths as text, NaN as None.
+
+    Examples
+    --------
+    >>> plain({"iou": (float("nan"), 0.5)})
+    {'iou': [None, 0.5]}
+    """
+    if isinstance(value, dict):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    if hasattr(value, "tolist"):  # NumPy's arrays and numbers
+        return plain(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
+
+
+def write_json(path: Path | str, data: Any) -> None:
+    """Write data as JSON; a crash leaves the old file or the new one.
+
+    Parameters
+    ----------
+    path : path
+    data : object
+        Passed through `plain`.
+    """
+    with atomic_write(path) as temporary:
+        text = json.dumps(plain(data), indent=2, ensure_ascii=False)
+        temporary.write_text(text + "\n", encoding="utf-8")

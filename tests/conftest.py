@@ -12,8 +12,6 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-ROOT = Path(__file__).parents[1]
-
 # A deadline would measure how busy the machine is, not whether the code is right.
 settings.register_profile("hsn", deadline=None)
 settings.load_profile("hsn")
@@ -38,10 +36,10 @@ def rng():
 @pytest.fixture(scope="session")
 def data():
     """Folder of real tissue with truth; the tests that need it skip where it is absent."""
-    folder = Path(os.environ.get("HSN_DATA", ROOT.parent / "shared" / "data"))
-    if not (folder / "glas" / "images").is_dir():
-        pytest.skip(f"no real tissue at {folder}; set HSN_DATA to a folder that has it")
-    return folder
+    folder = os.environ.get("HSN_DATA")
+    if not folder or not (Path(folder) / "glas" / "images").is_dir():
+        pytest.skip("HSN_DATA does not name a folder of real tissue with glas/images")
+    return Path(folder)
 
 
 @pytest.fixture
@@ -67,8 +65,7 @@ def tiny_model(tmp_path_factory):
         mpp=1.24,
         image_mpp=0.62,
         window_px=32,
-        features=histonet.features_of(net).name,
-        logits=histonet.logits_of(net).name,
+        cam_layers=(histonet.feature_layer(net).name, histonet.logits_layer(net).name),
     )
     card = models.Card(
         name="tiny",
@@ -77,11 +74,11 @@ def tiny_model(tmp_path_factory):
         thresholds=config.thresholds,
         mpp=config.mpp,
         taxonomies=("glas",),
-        normalization=models.Normalization(mean=config.mean, std=config.std),
+        normalization=models.Normalization(mean=config.normalization.mean, std=config.normalization.std),
         source="a test",
     )
     folder = tmp_path_factory.mktemp("nets") / "tiny"
-    models.save(folder, net, card, config.as_dict())
+    models.save(folder, net, card, config.to_dict())
     return folder
 
 

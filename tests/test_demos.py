@@ -32,7 +32,7 @@ def test_demo_02_needs_a_net_and_says_so(tmp_path, monkeypatch):
     from hsn import InputError
 
     monkeypatch.setenv("HSN_HOME", str(tmp_path / "home"))
-    with pytest.raises(InputError, match="there is no such trained net"):
+    with pytest.raises(InputError, match="must be a trained folder"):
         load("demo_02_segment_glas_patches").main(ROOT, "all", "no-such-net", tmp_path / "out")
 
 
@@ -56,7 +56,7 @@ def test_demo_03_draws_clicks_labels_and_outlines():
     labels = np.zeros((512, 512, 2)), np.ones((512, 512, 2))
     figure = demo.picture(image, clicks, clicks, labels, instances)
     assert figure.axes[0].get_title() == "20 clicks"
-    assert demo.recipe_for(image).learning.rounds == 1
+    assert demo.recipe_for(image).rounds == 1
 
 
 @pytest.mark.slow

@@ -52,6 +52,7 @@ def _before(
 ):
     # TensorFlow tells its life on stderr; a library must not touch that, a program of one's own may.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("KERAS_BACKEND", doctor.default_backend())  # TensorFlow where it is installed
 
 
 def main():

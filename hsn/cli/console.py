@@ -1,7 +1,6 @@
 """How commands speak: results to stdout, progress and complaints to stderr, and the exit code."""
 
 import json
-import math
 import os
 import sys
 import tempfile
@@ -10,6 +9,8 @@ from typing import Annotated
 
 import typer
 from typer.core import TyperGroup
+
+from .progress import progress_display  # noqa: F401 - commands import all of their output from here
 
 FAILED, REFUSED = 1, 2  # exit codes: some of it failed; none of it could be done
 _GREETINGS = (b"WARNING: All log messages before absl::InitializeLog()", b"I0000 ")  # of TensorFlow
@@ -40,29 +41,12 @@ def complain(sentence):
 
 def tell(data, text, *, as_json):
     """Say the result on stdout: `data` as JSON, or `text` for people."""
+    from ..files import plain
+
     typer.echo(json.dumps(plain(data), indent=2, ensure_ascii=False) if as_json else text)
 
 
-def plain(value):
-    """What JSON can hold of a value: arrays as lists, paths as text, NaN as null.
-
-    Examples
-    --------
-    >>> plain({"iou": (float("nan"), 0.5)})
-    {'iou': [None, 0.5]}
-    """
-    if isinstance(value, dict):
-        return {str(key): plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(inner) for inner in value]
-    if hasattr(value, "tolist"):  # NumPy's arrays and numbers
-        return plain(value.tolist())
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if value is None or isinstance(value, bool | int | str) else str(value)
-
-
-def close(failures):
+def close(failures, *, code=FAILED):
     """Name what failed, if anything did, and leave with an exit code that says so.
 
     Parameters
@@ -75,7 +59,7 @@ def close(failures):
         complain(why if str(name) in why else f"{name}: {why}")
     if failures:
         complain(f"{len(failures)} failed, named above")
-        raise typer.Exit(FAILED)
+        raise typer.Exit(code)
 
 
 def progress():
@@ -101,18 +85,10 @@ def display_on_stderr():
 
 
 def table(heading, rows):
-    """Lines of text in columns.
+    """Return lines of text in columns; see `hsn.reports.tables.text_table`."""
+    from ..reports.tables import text_table
 
-    Examples
-    --------
-    >>> print(table(("class", "IoU"), [("G.O", "0.5")]))
-    class  IoU
-    G.O    0.5
-    """
-    rows = [tuple(map(str, row)) for row in (heading, *rows)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    padded = ("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in rows)
-    return "\n".join(line.rstrip() for line in padded)
+    return text_table(heading, rows)
 
 
 def start_keras():

@@ -19,10 +19,10 @@ def demo(
 ):
     """Segment the samples that come along, score those with truth, and draw one page of all."""
     start_keras()
-    from ..reports.report import report
+    from ..reports.report import write_report
 
     sets = _sets(out)
-    reports = {name: report(model, samples, out=out / name) for name, samples in sets.items()}
+    reports = {name: write_report(model, samples, out=out / name) for name, samples in sets.items()}
     inputs = [
         sample.image_path
         for samples in sets.values()
@@ -34,7 +34,7 @@ def demo(
     data = {
         "model": model,
         "scores": {
-            n: {t.taxonomy.name: t.as_dict() for t in r.tallies.values() if t.images}
+            n: {t.taxonomy.name: t.as_dict() for t in r.evaluations.values() if t.images}
             for n, r in reports.items()
         },
         "files": files,
@@ -47,18 +47,17 @@ def demo(
 
 def _sets(out):
     """Samples by the name of their set: drawn ones, the real one of scikit-image, and GlaS where it is."""
-    from ..data import glas
+    from ..data import data_folder, glas
     from ..errors import refuse
 
     root = Path(__file__).parents[2]
     if not (root / "img").is_dir():
         refuse("the demo needs the samples of a checkout", expected=f"the folder {root / 'img'}", received="none",
                remedy="run it where hsn was cloned, or segment images of your own with `hsn segment`")  # fmt: skip
-    drawn = [sample for sample in glas.images(root, "all") if sample.name.startswith("made_")]
+    drawn = [sample for sample in glas.list_samples(root, "all") if sample.name.startswith("made_")]
     sets = {"drawn": drawn, "immunohistochemistry": [_real(out)]}
-    real = Path(os.environ.get("HSN_DATA") or root.parent / "shared" / "data") / "glas"
-    if real.is_dir():
-        tested = glas.images(real, "testA")
+    if os.environ.get("HSN_DATA") and (Path(os.environ["HSN_DATA"]) / "glas").is_dir():
+        tested = glas.list_samples(data_folder("glas"), "testA")
         each = [
             [s for s in tested if s.grade == grade][: REAL_IMAGES // 2] for grade in ("benign", "malignant")
         ]

@@ -1,13 +1,12 @@
-"""`hsn fit`: a lab's own tags, clicks, chosen patches or masks become a trained folder."""
+"""`hsn fit`: parse the options, train, print what came of it."""
 
-import re
+from pathlib import Path
 
 from . import fit_options
-from .console import AsJson, close, start_keras, tell
+from .console import AsJson, close, complain, display_on_stderr, progress_display, start_keras, tell
 
-_EPOCHS = 80
-# Names of what validation measures, as they are said.
-_SAID = {
+# Validation scores in the order in which they are printed.
+_SCORES = {
     "validation_loss": "validation loss",
     "validation_auc": "AUC",
     "validation_aji": "AJI",
@@ -16,7 +15,7 @@ _SAID = {
 
 
 def fit(
-    images: fit_options.Images = None,
+    data: fit_options.Data = None,
     tags: fit_options.Tags = None,
     points: fit_options.Points = None,
     selected: fit_options.Selected = None,
@@ -24,16 +23,20 @@ def fit(
     *,
     mpp: fit_options.Mpp,
     out: fit_options.Out,
+    kind: fit_options.Kind = None,
+    preset: fit_options.Preset = None,
     taxonomy: fit_options.Taxonomy = None,
-    classes: fit_options.Classes = None,
     net: fit_options.Net = None,
     width: fit_options.Width = None,
-    window: fit_options.Window = None,
     epochs: fit_options.Epochs = None,
-    batch: fit_options.Batch = None,
+    batch_size: fit_options.BatchSize = None,
+    start: fit_options.Start = None,
+    device: fit_options.Device = None,
+    classes: fit_options.Classes = None,
+    window_px: fit_options.WindowPx = None,
     stain: fit_options.Stain = None,
     rounds: fit_options.Rounds = None,
-    radius: fit_options.Radius = None,
+    radius_um: fit_options.RadiusUm = None,
     complete: fit_options.Complete = False,
     label: fit_options.Label = None,
     background: fit_options.Background = None,
@@ -41,171 +44,106 @@ def fit(
     encoder: fit_options.Encoder = None,
     n: fit_options.N = None,
     synthetic: fit_options.Synthetic = None,
-    least_score: fit_options.LeastScore = None,
+    min_score: fit_options.MinScore = None,
     validation: fit_options.Validation = 0.2,
     seed: fit_options.Seed = 0,
     as_json: AsJson = False,
 ):
-    """Train a net from tags (which tissues a patch has), points (nuclei), selected patches or masks (outlines)."""
-    of_points = {"radius": radius, "complete": complete, "label": label, "background": background,
-                 "labels": labels, "encoder": encoder}  # fmt: skip
-    _one_kind(
-        {"--tags": tags, "--points": points, "--selected": selected, "--masks": masks},
-        images,
-        {
-            ("--tags", "--selected"): {"images": images},
-            ("--tags",): {"--classes": classes, "--window": window},
-            ("--points",): {f"--{name}": value for name, value in of_points.items()},
-            ("--points", "--selected"): {"--rounds": rounds},
-            ("--selected",): {"--n": n, "--synthetic": synthetic, "--least-score": least_score},
-            ("--masks",): {"--stain": stain},
-        },
-    )
-    numbers = {"mpp": mpp, "out": out, "taxonomy": taxonomy, "validation": validation, "seed": seed,
-               "net": net, "width": width, "batch": batch}  # fmt: skip
-    if points is not None:
-        of_points["rounds"] = rounds
-        failures = _from_points(points, of_points, as_json=as_json, epochs=epochs, **numbers)
-    elif selected is not None:
-        options = {"n": n, "synthetic": synthetic, "rounds": rounds, "least_score": least_score}
-        failures = _from_selected(selected, images, options, as_json=as_json, epochs=epochs, **numbers)
-    elif masks is not None:
-        failures = _from_masks(masks, as_json=as_json, stain=stain, epochs=epochs or _EPOCHS, **numbers)
-    else:
-        of_tags = {"classes": classes, "window": window, "epochs": epochs or _EPOCHS}
-        failures = _from_tags(images, tags, as_json=as_json, **of_tags, **numbers)
-    close(failures)
-
-
-def _one_kind(kinds, images, options):
-    """Refuse to learn from nothing, from two kinds of annotation, or by options of another kind."""
-    from ..errors import refuse
-
-    chosen = [name for name, value in kinds.items() if value is not None]
-    if len(chosen) != 1:
-        refuse("a net learns from one kind of annotation", expected=f"one of {', '.join(kinds)}",
-               received=" and ".join(chosen) or "none of them", remedy="give one of them")  # fmt: skip
-    if chosen == ["--tags"] and not images:
-        refuse("tags need their patches", expected="hsn fit PATCHES --tags ...", received="no images",
-               remedy="name the patches or their folder")  # fmt: skip
-    for its, values in options.items():
-        given = [
-            name for name, value in values.items() if value is not None and value is not False and value != []
-        ]
-        if chosen[0] not in its and given:
-            what = "the images lie in the folder of" if given == ["images"] else "other options belong to"
-            refuse(f"{what} {chosen[0]}", expected=f"{', '.join(given)} with {' or '.join(its)} only",
-                   received=f"{', '.join(given)} as well", remedy="leave that out")  # fmt: skip
-
-
-def _from_tags(images, tags, *, as_json, net, out, **numbers):
-    """Train from tags, and tell; returns what was left out."""
+    """Train a net from the annotations in a folder: masks, points, tags, or masks of selected patches."""
+    options = {
+        "classes": classes and [name.strip() for name in classes.split(",")], "window_px": window_px,
+        "stain": stain, "rounds": rounds, "radius_um": radius_um, "complete": complete or None, "label": label,
+        "background": background, "labels": labels, "encoder": encoder, "n": n, "synthetic": synthetic,
+        "min_score": min_score,
+    }  # fmt: skip
+    options = {name: value for name, value in options.items() if value is not None}
+    given = {"tags": tags, "points": points, "masks": masks, "selected": selected}
+    common = {
+        "mpp": mpp, "out": out, "kind": kind, "preset": preset, "net": net, "width": width, "epochs": epochs,
+        "batch_size": batch_size, "validation": validation, "seed": seed, "start": start, "device": device,
+        "taxonomy": taxonomy or None,
+    }  # fmt: skip
     start_keras()
-    from . import from_tags
-
-    net = net or from_tags.NET
-    from_tags.check(net)
-    _check_name(out)
-    history, used, failures = from_tags.train(images, tags, net=net, out=out, **numbers)
-    _tell(out, history, {"patches": len(used)}, as_json=as_json)
-    return failures
+    if selected is not None and _select_first(selected, data, n, seed, given, options, as_json):
+        return
+    _train(_one_or_many(data), given, common, options, as_json)
 
 
-def _from_masks(folder, *, as_json, net, width, stain, out, **numbers):
-    """Train from masks, and tell; returns what was left out."""
-    start_keras()
-    from . import from_masks
-
-    net = net or "unet"
-    from_masks.check(net, width, stain)
-    _check_name(out)
-    history, used, failures = from_masks.train(folder, net=net, width=width, stain=stain, out=out, **numbers)
-    _tell(out, history, {"images": len(used)}, as_json=as_json)
-    return failures
+def _one_or_many(data):
+    """Return the one path, so that a folder is searched; or all."""
+    return data[0] if data and len(data) == 1 else data or None
 
 
-def _from_selected(folder, images, options, *, as_json, net, width, out, **numbers):
-    """Choose what is to be outlined, or train from it, and tell; returns what was left out."""
-    from . import from_selected
+def _train(data, given, common, options, as_json):
+    """Set up, train and print."""
+    from ..workflows.fitting import prepare
 
-    net, options = net or "unet", from_selected.Options(**options)
-    from_selected.check(net, width)
-    _check_name(out)
-    if not from_selected.is_chosen(folder):
-        data, text, failures = from_selected.choose(folder, images, n=options.n, seed=numbers["seed"])
-        tell(data, text, as_json=as_json)
-        return failures
-    start_keras()
-    history, data, failures = from_selected.train(
-        folder, images, net=net, width=width, options=options, out=out, **numbers
-    )
-    said = from_selected.text_of(data)
-    _tell(out, history, data, as_json=as_json, said=said, stages="rounds/*")
-    return failures
-
-
-def _from_points(folder, options, *, as_json, net, width, out, **numbers):
-    """Train from points, and tell; returns what was left out."""
-    start_keras()
-    from . import from_points
-
-    net, options = net or from_points.QUICK, from_points.Options(**options)
-    from_points.check(net, width, options)
-    _check_name(out)
-    history, used, failures = from_points.train(
-        folder, net=net, width=width, options=options, out=out, **numbers
-    )
-    data = {"images": len(used), **from_points.told(out)}
-    said = f"{data['clicked']} clicks, {data['found']} more nuclei found; "
-    _tell(out, history, data, as_json=as_json, said=said, stages="detection/round-*")
-    return failures
+    with progress_display() as progress:
+        prepared = prepare(data, given, options, **common, progress=progress)
+        complain(prepared.summary)
+        for sentence in prepared.setup.notes:
+            complain(sentence)
+        for name, why in prepared.setup.left_out:
+            complain(f"left out: {why if name in why else f'{name}: {why}'}")
+        with display_on_stderr():
+            result = prepared.run(progress)
+    data = {"folder": result.folder} | result.counts
+    data |= {"best": result.best, "epochs": result.history.epochs, "files": result.files}
+    tell(data, _text(result), as_json=as_json)
+    close(result.left_out)
 
 
-def _tell(out, history, data, *, as_json, said="", stages=None):
-    """Draw the learning curves, and say which epoch was kept and what was written."""
-    best = history.epochs[history.best]
-    _draw(history, out.name, out / "learning.png")
-    files = [out / name for name in ("net.keras", "card.json", "config.json", "learning.png")]
-    files += _draw_stages(out, stages) if stages else []
-    of = f"of round {best['round']}" if "round" in best else f"of {len(history.epochs)}"
-    scores = [f"{said} {best[name]:.4f}" for name, said in _SAID.items() if name in best]
+def _text(result):
+    """Return the result for people: which epoch was kept, and what was written."""
+    best = result.best
+    of = f"of round {best['round']}" if "round" in best else f"of {len(result.history.epochs)}"
+    scores = [f"{said} {best[name]:.4f}" for name, said in _SCORES.items() if name in best]
     kept = ", ".join([f"epoch {best['epoch']} {of} kept", *scores])
-    text = "\n".join([f"{out}: {said}{kept}", *(f"wrote {path}" for path in files)])
-    data = {"folder": out} | data | {"best": best, "epochs": history.epochs, "files": files}
-    tell(data, text, as_json=as_json)
-
-
-def _draw(history, title, path):
-    """Learning curves; of several rounds one after another."""
-    from ..reports import figures
-    from ..types import History
-
-    rows = (
-        {name: value for name, value in row.items() if name != "round"} | {"epoch": number}
-        for number, row in enumerate(history.epochs, start=1)
+    return "\n".join(
+        [f"{result.folder}: {_counts(result)}{kept}", *(f"wrote {path}" for path in result.files)]
     )
-    figures.write(figures.learning_curves(History(tuple(rows), history.best), title=title), path)
 
 
-def _draw_stages(out, stages):
-    """The curves of each training that a run has done before its last; returns the files written."""
-    import json
-
-    from ..types import History
-
-    written = []
-    for path in sorted(out.glob(f"{stages}/history.json")):
-        told = json.loads(path.read_text(encoding="utf-8"))
-        written.append(path.with_name("learning.png"))
-        stage = path.parent.relative_to(out).as_posix()
-        _draw(History(tuple(told["epochs"]), told.get("best")), f"{out.name}, {stage}", written[-1])
-    return written
+def _counts(result):
+    counts = result.counts
+    if result.kind == "points":
+        return f"{counts['clicked']} clicks, {counts['found']} more nuclei found; "
+    if result.kind == "selected":
+        learned = counts["rounds"][counts["kept"]]["learned_from"]
+        return (
+            f"{counts['patches']} patches, {learned['real']} of them learned from, with {learned['synthetic']}"
+            f" synthetic pairs and {learned['pseudo']} pseudo-labeled images; "
+        )
+    return ""
 
 
-def _check_name(out):
-    """Refuse what would fail only after hours of training."""
-    from ..errors import refuse
+def _select_first(folder, images, n, seed, given, options, as_json):
+    """Select patches where there are none yet; return whether that was done."""
+    from ..errors import InputError
+    from ..workflows.fitting import check_options
+    from ..workflows.selection import has_patches, next_step, select_patches
+    from .choose import text_of
 
-    if not re.fullmatch(r"\w[\w.+-]*", out.name):
-        refuse("the net takes its name from its folder", expected="letters, digits, _ . + -",
-               received=repr(out.name), remedy="rename the folder")  # fmt: skip
+    folder = Path(folder)
+    if has_patches(folder) or sum(value is not None for value in given.values()) > 1:
+        return False
+    check_options(options, "selected")
+    if not images:
+        raise InputError(
+            "patches-missing",
+            f"{folder} must hold patches and their masks, or images must be given to select patches from",
+            got="neither",
+            hint=f"name the images: hsn fit IMAGES --selected {folder} ...",
+        )
+    with progress_display() as progress:
+        selection = select_patches(images, n or 6, out=folder, seed=seed, progress=progress)
+    step = next_step(folder)
+    tell(_data(selection) | {"next": step}, f"{text_of(selection)}\n{step}", as_json=as_json)
+    close(selection.left_out)
+    return True
+
+
+def _data(selection):
+    from .choose import data_of
+
+    return data_of(selection)

@@ -1,140 +1,185 @@
-"""Options of `hsn fit`: what each is for, and for which kind of annotation."""
+"""Options of `hsn fit`, in groups: common ones, those of the training, and those of one kind of annotation."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-Images = Annotated[
+_TRAINING, _ANNOTATION = "Training", "Annotation"
+_TAGS, _POINTS, _MASKS, _SELECTED = "Tags only", "Points only", "Masks only", "Selected patches only"
+
+Data = Annotated[
     list[Path] | None,
     typer.Argument(
-        help="Patches with tags, and folders of them; with --selected images that nobody annotated.",
+        help="A folder of images and their annotations; with --tags images, with --selected unlabeled images.",
         show_default=False,
     ),
 ]
-Tags = Annotated[
-    str | None,
-    typer.Option(
-        help="A CSV table; or 'names', where file names end like '[1 0 1 0].png'; or 'folders', one per class."
-    ),
-]
-Points = Annotated[
-    Path | None,
-    typer.Option(
-        help="Instead of tags: a folder of images, and of clicks on some nuclei, as CSV (x,y), QuPath's GeoJSON or "
-        "point images of their names."
-    ),
-]
-Selected = Annotated[
-    Path | None,
-    typer.Option(
-        help="Instead of tags: a folder of a few outlined patches, as --masks takes it. Where it is not there yet, "
-        "patches of IMAGES are chosen to be outlined, as by hsn choose."
-    ),
-]
-Masks = Annotated[
-    Path | None,
-    typer.Option(
-        help="Instead of tags: a folder of images, and of label images, XML or ROI zips of their names."
-    ),
-]
 
+# --- Common ---------------------------------------------------------------------------------------------------------
+Mpp = Annotated[float, typer.Option(help="Micrometers per pixel of the images.")]
 Out = Annotated[
-    Path, typer.Option("--out", "-o", help="Folder of the trained net; called again, a killed run goes on.")
+    Path, typer.Option("--out", "-o", help="Folder of the trained net; an interrupted run resumes there.")
 ]
-Taxonomy = Annotated[
-    list[str] | None,
-    typer.Option(help="Label space: a file or a built-in name; by default the tags' classes, or nuclei."),
+Kind = Annotated[
+    str | None,
+    typer.Option(help="masks, points, tags or selected, where DATA holds several kinds of annotation."),
 ]
-Classes = Annotated[
-    str | None, typer.Option(help="With 'names': what the digits stand for, as 'TE,NEC,LYM'.")
-]
-Window = Annotated[
-    int | None, typer.Option(help="With tags: side of the net's input in pixels; the patches' by default.")
-]
-Net = Annotated[
+Preset = Annotated[
     str | None,
     typer.Option(
-        help="From tags x1.7, m1 to m7, vgg16 (m2 if not said); from points resunet18, resunet34, resunet50 "
-        "(resunet18); from masks unet or fullnet (unet); from selected patches unet, fullnet or maskrcnn (unet)."
-    ),
-]
-Width = Annotated[
-    float | None,
-    typer.Option(
-        help="From tags a factor on the net's channels (0.25); from points channels (16; of the larger nets 64); "
-        "from masks and selected patches channels (unet, maskrcnn 16, fullnet 24)."
+        help="cpu (default); or a published config: fullnet, unet-cryonuseg (masks), qu2020 (points), histosegnet "
+        "(tags)."
     ),
 ]
 Epochs = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="80; from points those of segmentation by coarse labels (50; of the larger nets 100), to which the other "
-        "stages keep their proportion; from selected patches those of each round (30).",
+        help="Number of epochs: 80; points 50 of the last stage, the others in proportion; selected 30 per round.",
     ),
 ]
-Batch = Annotated[
+Taxonomy = Annotated[
+    list[str] | None,
+    typer.Option(help="Label space: a built-in name or a file. Default: the tags' classes, or nuclei."),
+]
+Validation = Annotated[float, typer.Option(min=0, max=1, help="Share of the images to validate on.")]
+Seed = Annotated[int, typer.Option(help="Seed of initial weights, order and augmentation.")]
+Start = Annotated[
+    str | None,
+    typer.Option(help="Trained net to start from: a name or a folder; layers that fit are copied."),
+]
+Device = Annotated[str | None, typer.Option(help="cpu, gpu or gpu:1. Default: the backend chooses.")]
+
+# --- Training -------------------------------------------------------------------------------------------------------
+Net = Annotated[
+    str | None,
+    typer.Option(
+        rich_help_panel=_TRAINING,
+        help="masks: unet, fullnet. points: resunet18, resunet34, resunet50. tags: m2, m1 to m7, x1.7, vgg16. "
+        "selected: unet, fullnet, maskrcnn. Default: the first.",
+    ),
+]
+Width = Annotated[
+    float | None,
+    typer.Option(
+        rich_help_panel=_TRAINING,
+        help="Number of channels: 16 (fullnet 24, large resunets 64). tags: a factor on the channels, 0.25.",
+    ),
+]
+BatchSize = Annotated[
     int | None,
     typer.Option(
+        "--batch-size",
+        "--batch",
         min=1,
-        help="From tags patches (16); from points crops (8); from masks crops (unet 4, fullnet 8); from selected "
-        "patches crops (4).",
+        rich_help_panel=_TRAINING,
+        help="Crops or patches per step: masks 4 (fullnet 8), points 8, tags 16, selected 4.",
     ),
 ]
-Stain = Annotated[
+
+# --- Where the annotations are, if not found by itself --------------------------------------------------------------
+Tags = Annotated[
     str | None,
-    typer.Option(help="From masks: bring images to the stain of those learned from, by reinhard or macenko."),
+    typer.Option(
+        rich_help_panel=_ANNOTATION,
+        help="A CSV table; or 'names', where file names end like '[1 0 1 0].png'; or 'folders', one per class.",
+    ),
+]
+Points = Annotated[
+    Path | None,
+    typer.Option(
+        rich_help_panel=_ANNOTATION,
+        help="A folder of images and clicked nuclei: CSV (x,y), QuPath's GeoJSON or point images.",
+    ),
+]
+Masks = Annotated[
+    Path | None,
+    typer.Option(
+        rich_help_panel=_ANNOTATION, help="A folder of images and label images, Aperio XML or ImageJ zips."
+    ),
+]
+Selected = Annotated[
+    Path | None,
+    typer.Option(
+        rich_help_panel=_ANNOTATION,
+        help="A folder of a few outlined patches. If it holds none, patches of DATA are selected to be outlined.",
+    ),
+]
+
+# --- One kind of annotation -----------------------------------------------------------------------------------------
+Classes = Annotated[
+    str | None,
+    typer.Option(rich_help_panel=_TAGS, help="With 'names': the classes of the digits, as 'TE,NEC,LYM'."),
+]
+WindowPx = Annotated[
+    int | None,
+    typer.Option(
+        "--window-px",
+        "--window",
+        rich_help_panel=_TAGS,
+        help="Side of the net's input in pixels. Default: that of the patches.",
+    ),
+]
+RadiusUm = Annotated[
+    float | None,
+    typer.Option(
+        "--radius-um",
+        "--radius",
+        rich_help_panel=_POINTS,
+        help="Mean radius of a nucleus in micrometers. Default: 2.75.",
+    ),
+]
+Complete = Annotated[
+    bool, typer.Option("--complete", rich_help_panel=_POINTS, help="Every nucleus is clicked: no detector.")
+]
+Label = Annotated[
+    str | None, typer.Option(rich_help_panel=_POINTS, help="Use the points of this class only.")
+]
+Background = Annotated[
+    Path | None,
+    typer.Option(
+        rich_help_panel=_POINTS, help="Folder of masks with the images' names, white where no nucleus is."
+    ),
+]
+Labels = Annotated[
+    Path | None,
+    typer.Option(rich_help_panel=_POINTS, help="Folder of coarse labels that an earlier run wrote."),
+]
+Encoder = Annotated[
+    Path | None,
+    typer.Option(
+        rich_help_panel=_POINTS, help="ResNet weights to start with, .npz or .pth; see docs/how-to/points.md."
+    ),
 ]
 Rounds = Annotated[
     int | None,
     typer.Option(
         min=0,
-        help="From points: how often detection learns again from what it held for background (2). From selected "
-        "patches: how often a net learns also from what the one before saw in IMAGES (1).",
+        rich_help_panel="Points or selected patches",
+        help="points: self-training rounds of the detector (2). selected: rounds with pseudo-labels (1).",
     ),
 ]
-Radius = Annotated[
-    float | None, typer.Option(help="From points: mean radius of a nucleus in micrometres (2.75).")
-]
-Complete = Annotated[
-    bool, typer.Option("--complete", help="From points: every nucleus is clicked, so none is sought.")
-]
-Label = Annotated[str | None, typer.Option(help="From points: take only clicks of this class.")]
-Background = Annotated[
-    Path | None,
-    typer.Option(
-        help="From points: a folder of masks of the images' names, white where surely no nucleus is."
-    ),
-]
-Labels = Annotated[
-    Path | None,
-    typer.Option(help="From points: coarse labels of the images' names, as an earlier run wrote them."),
-]
-Encoder = Annotated[
-    Path | None,
-    typer.Option(
-        help="From points: weights of a ResNet to begin with, .npz or torch's .pth; see docs/points.md."
-    ),
+Stain = Annotated[
+    str | None,
+    typer.Option(rich_help_panel=_MASKS, help="Normalize the stain of all images: reinhard or macenko."),
 ]
 N = Annotated[
     int | None,
-    typer.Option("--n", "-n", min=1, help="With --selected: how many patches are chosen to be outlined (6)."),
+    typer.Option("--n", "-n", min=1, rich_help_panel=_SELECTED, help="Number of patches to select (6)."),
 ]
 Synthetic = Annotated[
     int | None,
-    typer.Option(
-        min=0, help="From selected patches: pairs that are painted of each, as by hsn synthesize (50)."
-    ),
+    typer.Option(min=0, rich_help_panel=_SELECTED, help="Synthetic pairs per annotated patch (50)."),
 ]
-LeastScore = Annotated[
+MinScore = Annotated[
     float | None,
     typer.Option(
+        "--min-score",
+        "--least-score",
         min=0,
         max=1,
-        help="From selected patches: how sure a net must be of an object in IMAGES (0.65; of a maskrcnn 0.4).",
+        rich_help_panel=_SELECTED,
+        help="Score from which a predicted object becomes a pseudo-label (0.65; maskrcnn 0.4).",
     ),
 ]
-Mpp = Annotated[float, typer.Option(help="Micrometres per pixel of the images.")]
-Validation = Annotated[float, typer.Option(min=0, max=1, help="Share of the images to validate on.")]
-Seed = Annotated[int, typer.Option(help="Of initial weights, order and augmentation.")]

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from .console import AsJson, Commands, progress, table, tell
+from .console import AsJson, Commands, table, tell
+from .progress import progress_display
 
 commands = typer.Typer(
     cls=Commands,
@@ -30,10 +31,10 @@ def list_(as_json: AsJson = False):
     found = models.available()
     data = [{"name": name, "folder": folder, **card.model_dump()} for name, folder, card in found]
     rows = [
-        (name, card.method, ", ".join(card.taxonomies), f"{card.mpp:.3g}", f"{card.parameters:,}", folder)
+        (name, card.method, ", ".join(card.taxonomies), f"{card.mpp:.3g}", card.license, folder)
         for name, folder, card in found
     ]
-    text = table(("name", "method", "taxonomies", "um/px", "parameters", "folder"), rows)
+    text = table(("name", "method", "taxonomies", "um/px", "license", "folder"), rows)
     tell(data, text if rows else "no trained net is installed; try `hsn models fetch`", as_json=as_json)
 
 
@@ -80,11 +81,8 @@ def fetch(
     """Download HistoSegNet's release and import it."""
     from .. import models
 
-    with progress() as bar:
-        task = bar.add_task("downloading", total=None)
-        archive = models.fetch(
-            source, to=to, progress=lambda event: bar.update(task, completed=event.done, total=event.total)
-        )
+    with progress_display() as progress:
+        archive = models.fetch(source, to=to, progress=progress)
     folder = models.import_release(archive, home=home)
     text = f"{folder.name} is ready in {folder}; {archive} may be deleted"
     tell({"archive": archive, "name": folder.name, "folder": folder}, text, as_json=as_json)

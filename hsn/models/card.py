@@ -2,6 +2,7 @@
 
 import json
 import math
+import warnings
 from os import PathLike
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -105,6 +106,14 @@ class Card(_Strict):
             raise ValueError("a class is named twice")
         return self
 
+    def __getattr__(self, name: str) -> Any:
+        """Return a field by its name in format 0, with a DeprecationWarning."""
+        if name not in RENAMED[0]:
+            raise AttributeError(f"a card has no field {name!r}")
+        new = RENAMED[0][name]
+        warnings.warn(f"Card.{name} is deprecated; use Card.{new}", DeprecationWarning, stacklevel=2)
+        return getattr(self, new)
+
     @classmethod
     def parse(cls, text: str, origin: object = "the card") -> "Card":
         """Parse the JSON text of a card of this or an older format.
@@ -130,7 +139,7 @@ class Card(_Strict):
                 "card-invalid",
                 f"{origin} must be the card of a trained net",
                 got=f"{where}: {first['msg']}",
-                hint="repair or replace it; docs/weights.md lists the fields",
+                hint="repair or replace it; `help(hsn.models.Card)` lists the fields",
             ) from None
 
     @classmethod
@@ -210,19 +219,22 @@ def card_of(config: Any, kept: dict[str, Any], *, name: str, notes: str, thresho
 
     Examples
     --------
-    >>> from hsn.supervision.masks.config import unet
-    >>> card = card_of(unet(), {"epoch": 3, "validation_pq": 0.5}, name="mine", notes="epoch 3 of 5 was kept")
+    >>> from hsn.supervision.masks.config import preset
+    >>> config = preset("unet-cryonuseg")
+    >>> card = card_of(config, {"epoch": 3, "validation_pq": 0.5}, name="mine", notes="epoch 3 of 5 was kept")
     >>> card.method, card.scores
     ('masks', {'validation_pq': 0.5})
     """
     return Card(
         name=name,
-        method=config.KIND,
+        method=config.METHOD,
         classes=config.classes,
         thresholds=tuple(thresholds or (0.5,) * len(config.classes)),
         mpp=config.mpp,
         taxonomies=tuple(taxonomy.name for taxonomy in config.taxonomies),
-        normalization=Normalization(mean=_merged(config.mean), std=_merged(config.std)),
+        normalization=Normalization(
+            mean=_merged(config.normalization.mean), std=_merged(config.normalization.std)
+        ),
         scores={k: v for k, v in kept.items() if k.startswith("validation") and math.isfinite(v)},
         notes=notes,
     )

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from hsn.errors import InputError
 from hsn.images.read import write
 from hsn.types import History
 
@@ -30,13 +31,15 @@ def objects_model(tmp_path_factory):
         unet.build(1, depth=1, width=4, seed=1),
         np.random.default_rng(1).integers(0, 256, (40, 56, 3)),
     )
-    numbers = config.unet().changed(margin_px=4)
+    numbers = config.unet_cryonuseg().replace(tiling={"halo_px": 4})
     seen = segment(net, noise.astype(np.uint8), numbers).evidence[..., 1]
-    numbers = numbers.changed(inside=float(np.median(seen)))  # half of noise is objects
+    numbers = numbers.replace(
+        postprocess={"foreground_threshold": float(np.median(seen))}
+    )  # half of noise is objects
     folder = tmp_path_factory.mktemp("nets") / "objects"
     history = History(({"epoch": 1, "validation_loss": 0.7},), best=0)
     about = card(numbers, history, name=folder.name)
-    models.save(folder, net, about, numbers.as_dict())
+    models.save(folder, net, about, numbers.to_dict())
     return folder
 
 
@@ -60,10 +63,10 @@ def images(tmp_path, rng):
 @pytest.fixture
 def tissue():
     """Draw images of tissue into a folder, as `0.png` and on; returns them with their truth."""
-    from hsn.data import made
+    from hsn.data import synthetic
 
     def tissue(folder, count, shape, *, mpp):
-        several = [made.tissue(seed, shape, mpp=mpp) for seed in range(count)]
+        several = [synthetic.draw_tissue(seed, shape, mpp=mpp) for seed in range(count)]
         for k, drawn in enumerate(several):
             write(Path(folder) / f"{k}.png", drawn.image)
         return several
@@ -74,7 +77,6 @@ def tissue():
 @pytest.fixture
 def spy_on(monkeypatch):
     """Stop a kind of supervision before it trains; what it was given is told in the dict that comes back."""
-    from hsn import InputError
 
     def spy_on(kind):
         seen = {}
@@ -96,9 +98,17 @@ def run():
 
     def run(*arguments):
         result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+        result.code = _code_of(result.exception)
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
         result.said = json.loads(result.stdout) if "--json" in arguments and result.stdout else None
         return result
 
     return run
+
+
+def _code_of(exception):
+    """The code of the `InputError` behind an exit; None if there is none."""
+    while exception is not None and not isinstance(exception, InputError):
+        exception = exception.__context__
+    return getattr(exception, "code", None)

@@ -1,7 +1,6 @@
 """`hsn fit --selected`: patches are chosen, outlined by somebody, and become a trained folder with the other images."""
 
 import json
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -9,34 +8,37 @@ import numpy as np
 import pytest
 
 from hsn.annotations.label_files import read_labels, write_labels
-from hsn.cli import choose as cli_choose
-from hsn.data import made
+from hsn.data import synthetic
 from hsn.images.read import read, write
 from hsn.supervision import selected
-from hsn.supervision.selected import Preset
+from hsn.supervision.selected import Preset, setup
+from hsn.workflows import selection
 
 MPP = 0.31
 TINY = Preset(smallest_px=48, filters=(4,), critic_norm=False, steps=2, critic_steps=1, layouts=2, crop_px=32)
 QUICK = ["--width", "2", "--epochs", "1", "--mpp", str(MPP), "--validation", "0.34", "--least-score", "0"]
-QUICKEST = selected.quick()
+QUICKEST = selected.preset("cpu")
 PATCHES = (0, 5, 4)  # made tissue of 64 px with whole nuclei
 
 
 @pytest.fixture(autouse=True)
 def quickest(monkeypatch):
     """The quick config, of which only two steps an epoch are done, and few small pairs are painted."""
-    learning = replace(QUICKEST.learning, steps=2, batch=2)
-    config = QUICKEST.changed(
-        preset=TINY, synthetic=2, margin_px=8, least_believed_um2=0.0, learning=learning
+    config = QUICKEST.replace(
+        synthesis=TINY,
+        synthetic=2,
+        tiling={"halo_px": 8},
+        min_pseudo_area_um2=0.0,
+        train={"steps": 2, "batch_size": 2},
     )
-    monkeypatch.setattr(selected, "quick", lambda: config)
+    monkeypatch.setitem(setup.PRESETS, "cpu", lambda: config)
 
 
 @pytest.fixture
 def folder():
     """Three patches of drawn tissue, outlined: two label images in a folder of their own, one beside its patch."""
     for k, seed in enumerate(PATCHES):
-        drawn = made.tissue(seed, (64, 64), mpp=MPP)
+        drawn = synthetic.draw_tissue(seed, (64, 64), mpp=MPP)
         write(Path(f"chosen/patches/{k}.png"), drawn.image)
         write_labels(Path(f"chosen/labels/{k}.png" if k else "chosen/patches/0_mask.png"), drawn.instances)
     return Path("chosen")
@@ -54,7 +56,9 @@ def names(paths):
 @pytest.mark.slow
 def test_from_images_to_chosen_patches_to_a_net_that_numbers_objects(run, tissue, monkeypatch):
     truth = tissue("images", 2, (96, 96), mpp=MPP)
-    monkeypatch.setattr(cli_choose, "make", partial(cli_choose.make, side_px=64, stride_px=32))
+    monkeypatch.setattr(
+        selection, "select_patches", partial(selection.select_patches, side_px=64, stride_px=32)
+    )
     command = ["fit", "images", "--selected", "chosen", "--n", "3", "--out", "mine", "--json", *QUICK]
     chosen = run(*command)
     assert chosen.exit_code == 0
@@ -65,7 +69,7 @@ def test_from_images_to_chosen_patches_to_a_net_that_numbers_objects(run, tissue
 
     unmarked = run(*command)
     assert unmarked.exit_code == 2
-    assert "no patch of chosen is outlined yet; expected masks named like the patches" in unmarked.stderr
+    assert unmarked.code == "patches-not-outlined"
 
     for row in chosen.said["chosen"]:
         instances = truth[int(row["name"])].instances
@@ -80,7 +84,7 @@ def test_from_images_to_chosen_patches_to_a_net_that_numbers_objects(run, tissue
     assert drawn <= set(result.said["files"])
     assert all(read(path).ndim == 3 for path in result.said["files"] if path.endswith(".png"))
     card, config = (json.loads(Path(f"mine/{name}.json").read_text()) for name in ("card", "config"))
-    assert (card["supervision"], card["name"]) == ("selected", "mine")
+    assert (card["method"], card["name"]) == ("selected", "mine")
     assert (config["mpp"], config["image_mpp"]) == (MPP, MPP)
     (one,) = run("segment", "images/0.png", "--model", "mine", "--json").said
     assert one["objects"] == read_labels("out/instances/0.png").max()
@@ -96,16 +100,13 @@ def test_from_images_to_chosen_patches_to_a_net_that_numbers_objects(run, tissue
 def test_a_folder_of_patches_needs_no_images(run, folder):
     result = run("fit", "--selected", folder, "--synthetic", "0", "--out", "mine", "--json", *QUICK)
     assert result.exit_code == 0, result.stderr
-    assert (
-        "no images are named, and chosen has no choice.csv that does: no round of pseudo-labels"
-        in result.stderr
-    )
+    assert "no unlabeled images: chosen has no choice.csv; no pseudo-labels are made" in result.stderr
     (told,) = result.said["rounds"]
     assert told["learned_from"] == {"real": 2, "synthetic": 0, "pseudo": 0}
     assert result.said["pseudo"] == []
 
 
-def test_options_reach_the_recipe_and_images_the_rounds(run, folder, tissue, spy):
+def test_options_reach_the_config_and_images_the_rounds(run, folder, tissue, spy):
     tissue("more", 2, (64, 96), mpp=MPP)
     options = ["--synthetic", "3", "--rounds", "2", "--least-score", "0.4", "--epochs", "7", "--batch", "3",
                "--seed", "5", "--taxonomy", "glas", "--mpp", "0.5", "--validation", "0.4"]  # fmt: skip
@@ -113,14 +114,14 @@ def test_options_reach_the_recipe_and_images_the_rounds(run, folder, tissue, spy
     assert names(spy["images"]) == ["0.png", "1.png", "2.png", "0.png", "1.png"]
     assert names(spy["annotations"][:3]) == ["0_mask.png", "1.png", "2.png"]
     assert spy["annotations"][3:] == [None, None]
-    config, learning = spy["config"], spy["config"].learning
-    assert (config.synthetic, config.rounds, config.least_score) == (3, 2, 0.4)
-    assert (config.mpp, config.image_mpp, config.grow_um) == (0.5, 0.5, 0.75)
+    config, train = spy["config"], spy["config"].train
+    assert (config.synthetic, config.rounds, config.min_score) == (3, 2, 0.4)
+    assert (config.mpp, config.image_mpp, config.postprocess.grow_um) == (0.5, 0.5, 0.75)
     assert [each.name for each in config.taxonomies] == ["glas"]
-    assert (learning.epochs, learning.batch, learning.seed, learning.validation) == (7, 3, 5, 0.4)
-    assert learning.crop_px == 64
+    assert (train.epochs, train.batch_size, train.seed, train.validation) == (7, 3, 5, 0.4)
+    assert train.crop_px == 64
     pixels = np.concatenate([read(path).reshape(-1, 3) for path in spy["images"]])
-    assert config.mean == pytest.approx(pixels.mean(axis=0))
+    assert config.normalization.mean == pytest.approx(pixels.mean(axis=0))
     run("fit", "more", "--selected", folder, "--rounds", "0", "--out", "mine", *QUICK)
     assert len(spy["images"]) == 3
 
@@ -138,7 +139,7 @@ def test_every_net_fits_its_config(run, folder, spy, net, width, outputs):
         assert spy["net"].output_shape[-1] == len(spy["config"].classes) == outputs
     else:
         assert spy["config"].detector.width == width
-    assert spy["config"].least_score == (0.65 if outputs else 0.4)
+    assert spy["config"].min_score == (0.65 if outputs else 0.4)
 
 
 def table(folder, *images):
@@ -156,7 +157,7 @@ def test_images_of_the_table_serve_the_rounds_where_they_are_still_there(run, fo
     )
     result = run("fit", "--selected", folder, "--out", "mine", *QUICK)
     assert names(spy["images"]) == ["0.png", "1.png", "2.png", "0.png"]
-    assert "3 of 5 images of chosen/choice.csv are not there: name them or their folder" in result.stderr
+    assert "3 of 5 images of chosen/choice.csv do not exist: give them or their folder" in result.stderr
     assert "left out: more/bad.png" in result.stderr
     assert "contact_sheet" not in result.stderr
 
@@ -166,14 +167,14 @@ def test_a_table_that_names_no_image_leaves_the_patches(run, folder, spy, text):
     (folder / "choice.csv").write_text(text)
     result = run("fit", "--selected", folder, "--out", "mine", *QUICK)
     assert len(spy["images"]) == 3
-    assert "no image for a round of pseudo-labels: learning from the patches only" in result.stderr
+    assert "no unlabeled images: no pseudo-labels are made" in result.stderr
 
 
 def test_a_table_that_cannot_be_read_is_named(run, folder, spy):
     (folder / "choice.csv").write_bytes(b"number,image\n1,\xff.png\n")
     result = run("fit", "--selected", folder, "--out", "mine", *QUICK)
     assert len(spy["images"]) == 3
-    assert "choice.csv: is no table of patches" in result.stderr
+    assert "choice.csv: cannot be read as a table of patches" in result.stderr
 
 
 def test_patches_that_nobody_outlined_and_bad_ones_are_left_out_and_named(run, folder, spy):
@@ -185,8 +186,8 @@ def test_patches_that_nobody_outlined_and_bad_ones_are_left_out_and_named(run, f
     result = run("fit", "--selected", folder, "--out", "mine", *QUICK)
     assert names(spy["images"]) == ["0.png", "1.png", "2.png"]
     assert "3.png: has no mask of its name" in result.stderr
-    assert "4.png is not of the size of its image" in result.stderr
-    assert "5.png cannot be painted anew (--synthetic 0 paints nothing): the patch has not" in result.stderr
+    assert "4.png must have the size of its image" in result.stderr
+    assert "5.png must be a patch that can be synthesized" in result.stderr
     run("fit", "--selected", folder, "--synthetic", "0", "--out", "mine", *QUICK)
     assert names(spy["images"]) == ["0.png", "1.png", "2.png", "5.png"]
 
@@ -201,7 +202,9 @@ def test_images_may_lie_among_the_patches(run, folder, spy):
 
 def test_a_choice_that_was_killed_goes_on(run, tissue, monkeypatch):
     tissue("images", 2, (96, 96), mpp=MPP)
-    monkeypatch.setattr(cli_choose, "make", partial(cli_choose.make, side_px=64, stride_px=32))
+    monkeypatch.setattr(
+        selection, "select_patches", partial(selection.select_patches, side_px=64, stride_px=32)
+    )
     Path("chosen/embedding").mkdir(parents=True)
     result = run("fit", "images", "--selected", "chosen", "--n", "2", "--out", "mine", *QUICK)
     assert result.exit_code == 0
@@ -210,30 +213,29 @@ def test_a_choice_that_was_killed_goes_on(run, tissue, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "code"),
     [
-        (["--selected", "nowhere"], "nowhere holds no patches yet; expected patches and their masks, or images"),
-        (["nowhere", "--selected", "empty"], "there is no image to choose from"),
-        (["--selected", "empty"], "empty holds no patches yet"),
-        (["--selected", "chosen/patches/1.png"], "chosen/patches/1.png is no folder"),
-        (["--selected", "bare"], "no patch of bare is outlined yet; expected masks named like the patches, received "
-                                 "a.png has no mask of its name; now outline every nucleus"),
-        (["--selected", "chosen", "--masks", "chosen"], "one of --tags, --points, --selected, --masks, received"),
-        (["--selected", "chosen", "--stain", "macenko"], "belong to --selected; expected --stain with --masks only"),
-        (["--selected", "chosen", "--window", "8"], "expected --window with --tags only"),
-        (["--selected", "chosen", "--radius", "3"], "expected --radius with --points only"),
-        (["--masks", "chosen", "--synthetic", "0"], "belong to --masks; expected --synthetic with --selected only"),
-        (["--masks", "chosen", "--rounds", "0"], "expected --rounds with --points or --selected only"),
-        (["--points", "chosen", "--n", "3"], "belong to --points; expected --n with --selected only"),
-        (["--selected", "chosen", "--net", "m2"], "no such net for chosen patches; expected one of unet, fullnet"),
-        (["--selected", "chosen", "--width", "0.5"], "counts channels; expected a whole number from 1, received 0.5"),
-        (["--selected", "chosen", "--out", "my net"], "takes its name from its folder"),
-        (["--selected", "chosen", "--taxonomy", "adp-func"], "one class beside everything else"),
-        (["--selected", "chosen", "--validation", "1"], "images must remain to learn from"),
-        (["--selected", "bad", "more"], "there is no patch to learn from"),
+        (["--selected", "nowhere"], "patches-missing"),
+        (["nowhere", "--selected", "empty"], "images-missing"),
+        (["--selected", "empty"], "patches-missing"),
+        (["--selected", "chosen/patches/1.png"], "folder-missing"),
+        (["--selected", "bare"], "patches-not-outlined"),
+        (["--selected", "chosen", "--masks", "chosen"], "kind-ambiguous"),
+        (["--selected", "chosen", "--stain", "macenko"], "option-of-other-kind"),
+        (["--selected", "chosen", "--window", "8"], "option-of-other-kind"),
+        (["--selected", "chosen", "--radius", "3"], "option-of-other-kind"),
+        (["--masks", "chosen", "--synthetic", "0"], "option-of-other-kind"),
+        (["--masks", "chosen", "--rounds", "0"], "option-of-other-kind"),
+        (["--points", "chosen", "--n", "3"], "option-of-other-kind"),
+        (["--selected", "chosen", "--net", "m2"], "net-unknown"),
+        (["--selected", "chosen", "--width", "0.5"], "width-channels"),
+        (["--selected", "chosen", "--out", "my net"], "out-name"),
+        (["--selected", "chosen", "--taxonomy", "adp-func"], "input"),
+        (["--selected", "chosen", "--validation", "1"], "input"),
+        (["--selected", "bad", "more"], "no-patches-left"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_learned_is_one_sentence_before_any_training(run, folder, tissue, options, words):
+def test_what_cannot_be_learned_is_refused_before_any_training(run, folder, tissue, options, code):
     tissue("more", 1, (64, 64), mpp=MPP)
     write(Path("bare/a.png"), np.zeros((64, 64, 3), np.uint8))
     Path("empty").mkdir()
@@ -242,6 +244,5 @@ def test_what_cannot_be_learned_is_one_sentence_before_any_training(run, folder,
     write_labels("bad/a_mask.png", np.ones((64, 64), int))
     few = [each for each in QUICK if each not in ("--least-score", "0")]  # belongs to one kind only
     result = run("fit", *few, *(["--out", "mine"] if "--out" not in options else []), *options)
-    assert result.exit_code == 2
-    assert words in result.stderr
+    assert (result.exit_code, result.code) == (2, code)
     assert not Path("mine").exists()

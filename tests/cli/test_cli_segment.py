@@ -1,5 +1,6 @@
 """`hsn segment`: every good image is done, every bad one is named, and nothing is said but what was asked."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -10,8 +11,9 @@ from PIL import Image
 
 import hsn
 from hsn.annotations.label_files import read_labels
-from hsn.cli.files import distinct_names
+from hsn.data.discovery import distinct_names
 from hsn.images.read import read, write
+from hsn.progress import Cancelled
 from hsn.taxonomies import NUCLEI
 from hsn.types import Segmentation
 
@@ -43,8 +45,9 @@ def test_a_net_that_tells_objects_apart_numbers_them(run, objects_model, images)
     np.testing.assert_array_equal(read_labels("o/labels/a.png"), written > 0)
     painted = (read("o/overlay/a.png") != read(images / "a.png")).any(axis=2)
     assert not painted[written == 0].any()
-    said = run("segment", images, "--model", objects_model, "--out", "o").stdout.splitlines()[0]
-    assert f"a.png: {one['objects']} objects, " in said
+    total = sum(each["objects"] for each in result.said)
+    text = run("segment", images, "--model", objects_model, "--out", "o", "--overwrite").stdout
+    assert text == f"3 images segmented, {total} objects in all\nwrote 12 files to o/\n"
 
 
 def test_a_net_that_does_not_says_nothing_of_objects(run, model, images):
@@ -54,28 +57,71 @@ def test_a_net_that_does_not_says_nothing_of_objects(run, model, images):
 
 
 def test_more_objects_than_a_png_can_number_are_written_as_tiff(run, objects_model, images, monkeypatch):
-    from hsn import supervision
+    from hsn.workflows import segmentation
 
     def crowded(image, model, **options):
         instances = np.arange(40 * 56).reshape(40, 56) + 64000
         labels = np.ones((40, 56), np.int32)
         return Segmentation(labels, instances, np.ones((40, 56, 2)), np.ones(2), NUCLEI)
 
-    monkeypatch.setattr(supervision, "segment", crowded)
+    monkeypatch.setattr(segmentation, "segment_image", crowded)
     (one,) = run("segment", images / "a.png", "--model", objects_model, "--out", "o", "--json").said
     assert one["files"]["instances"] == "o/instances/a.tif"
     assert one["objects"] == 40 * 56 + 63999
     assert read_labels("o/instances/a.tif").max() == one["objects"]
 
 
-def test_people_get_a_line_an_image_and_no_area_without_a_scale(run, model, images):
+def test_people_get_two_lines_and_no_area_without_a_scale(run, model, images):
     result = run("segment", images / "a.png", images / "b.png", "--model", model, "--out", "o")
     assert result.exit_code == 0
-    assert [line.split(":")[0] for line in result.stdout.splitlines()] == [
-        f"{images}/a.png",
-        f"{images}/b.png",
-    ]
+    assert result.stdout == "2 images segmented\nwrote 6 files to o/\n"
     assert "area_mm2" not in Path("o/areas/a.json").read_text()
+
+
+def table(path="o/summary.csv"):
+    with open(path, newline="", encoding="utf-8") as file:
+        return {row["name"]: row for row in csv.DictReader(file)}
+
+
+def test_what_is_done_is_skipped_until_the_net_the_options_or_the_image_change(run, model, images, rng):
+    (images / "bad.png").write_text("no image")
+    first = run("segment", images, "--model", model, "--out", "o")
+    assert first.exit_code == 1
+    rows = table()
+    assert {name: row["status"] for name, row in rows.items()} == {
+        "a": "done", "b": "done", "c": "done", "bad": "failed",
+    }  # fmt: skip
+    assert "must be a PNG" in rows["bad"]["reason"]
+    assert float(rows["a"]["fraction of Other"]) + float(rows["a"]["fraction of G.O"]) == pytest.approx(1)
+    again = run("segment", images, "--model", model, "--out", "o", "--json")
+    assert again.exit_code == 1
+    assert [Path(one["image"]).name for one in again.said] == ["a.png", "b.png", "c.png"]
+    text = run("segment", images, "--model", model, "--out", "o").stdout
+    assert text == "0 images segmented, 3 were done already\nwrote 0 files to o/\n"
+    Path("o/overlay/b.png").unlink()
+    write(images / "c.png", rng.integers(0, 256, (40, 57, 3), np.uint8))
+    text = run("segment", images, "--model", model, "--out", "o").stdout
+    assert text.startswith("2 images segmented, 1 were done already")
+    assert (table()["c"]["width"], len(table())) == ("57", 4)
+    text = run("segment", images, "--model", model, "--out", "o", "--mpp", "0.7").stdout
+    assert text.startswith("3 images segmented\n")
+    text = run("segment", images, "--model", model, "--out", "o", "--mpp", "0.7", "--overwrite").stdout
+    assert text.startswith("3 images segmented\n")
+
+
+def test_rows_are_on_disk_when_the_run_is_stopped(model, images):
+    def stop(event):
+        if event.done == 2:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        hsn.segment(images, model, out="o", progress=stop)
+    assert list(table()) == ["a", "b"]
+    with open("o/summary.csv", "a") as file:
+        file.write("half a ro")  # as a killed process leaves it
+    rows = hsn.segment(images, model, out="o")
+    assert [row["status"] for row in rows] == ["done"] * 3
+    assert list(table()) == ["a", "b", "c"]
 
 
 def bad_images(folder, rng):
@@ -122,23 +168,25 @@ def test_an_opaque_alpha_channel_is_no_fault(run, model, tmp_path, rng):
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "code"),
     [
-        (["--model", "glass-tags"], "there is no such trained net; expected a folder or one of the names"),
-        (
-            ["--taxonomy", "adp-func"],
-            "does not segment this taxonomy; expected one of glas, received 'adp-func'",
-        ),
-        (["--mpp", "-1"], "`mpp` must be positive"),
+        (["--model", "glass-tags"], "model-unknown"),
+        (["--taxonomy", "adp-func"], "input"),
+        (["--mpp", "-1"], None),
     ],
 )
-def test_what_fits_no_image_is_one_sentence_without_a_traceback(run, model, images, options, words):
+def test_what_fits_no_image_is_one_sentence_without_a_traceback(run, model, images, options, code):
     options = options if "--model" in options else [*options, "--model", model]
     result = run("segment", images / "a.png", *options)
-    assert result.exit_code in (1, 2)
-    assert words in result.stderr
+    assert (result.exit_code, result.code) == (2, code)
     assert "Traceback" not in result.stderr
-    assert not Path("out").exists()
+    assert not Path("out/labels").exists()
+
+
+def test_a_folder_without_images_is_refused(run, model, tmp_path):
+    (tmp_path / "empty").mkdir()
+    result = run("segment", tmp_path / "empty", "--model", model)
+    assert (result.exit_code, result.code) == (2, "images-missing")
 
 
 def test_a_net_with_other_classes_than_its_card_is_refused(run, model, images, tmp_path):
@@ -150,8 +198,7 @@ def test_a_net_with_other_classes_than_its_card_is_refused(run, model, images, t
     card |= {"classes": ["G.O", "T"], "thresholds": [0.5, 0.5]}
     (folder / "card.json").write_text(json.dumps(card))
     result = run("segment", images / "a.png", "--model", folder)
-    assert result.exit_code == 2
-    assert "does not fit its card; expected 2 classes as on the card, received 1 outputs" in result.stderr
+    assert (result.exit_code, result.code) == (2, "card-mismatch")
 
 
 def test_results_of_equal_names_do_not_overwrite_each_other(run, model, images, tmp_path):

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from hsn.annotations.label_files import write_labels
-from hsn.extras.singan.synthesis import Pairs, Progress
+from hsn.extras.singan.synthesis import Pairs
 from hsn.images.read import read, write
+from hsn.progress import report
 
 
 @pytest.fixture
@@ -25,13 +26,13 @@ def spy(monkeypatch):
     """What is asked for; two pairs come back."""
     asked = {}
 
-    def paint(image, instances, *, after, **options):
+    def paint(image, instances, *, progress, **options):
         asked.update(image=image, instances=instances, **options)
         layout = np.zeros((2, 40, 56), np.int32)
         layout[0, :20], layout[1, :10], layout[1, 30:] = 1, 1, 2
         pairs = Pairs(np.zeros((2, 40, 56, 3), np.uint8), layout)
         for what, done, total in (("scale 1 of 1", 1, 2), ("scale 1 of 1", 2, 2), ("painting", 2, 2)):
-            after(Progress(what, done, total, lambda: pairs))
+            report(progress, what, done, total, preview=lambda: pairs)
         return pairs
 
     monkeypatch.setattr(import_module("hsn.extras.singan.synthesis"), "synthesize", paint)
@@ -73,9 +74,9 @@ def test_previews_are_drawn_at_the_end_of_a_scale_and_now_and_then(run, patch, s
     ("change", "words"),
     [
         (["none.png", "mask.png"], "none.png must be an image file"),
-        (["patch.png", "none.png"], "none.png cannot be read"),
-        (["patch.png", "patch.png"], "holds colours, not labels"),
-        (["patch.png", "small.png"], "not of the size of its image"),
+        (["patch.png", "none.png"], "none.png must be an image file"),
+        (["patch.png", "patch.png"], "must store one number per pixel"),
+        (["patch.png", "small.png"], "must have the size of its image"),
     ],
 )
 def test_wrong_files_are_refused_in_a_sentence(run, patch, change, words):
@@ -87,8 +88,8 @@ def test_wrong_files_are_refused_in_a_sentence(run, patch, change, words):
 
 
 def test_wrong_options_are_refused_before_anything_is_learned(run, patch):
-    for options, words in ((["--preset", "huge"], "no such preset"), (["--n", 0], "cannot be made"),
-                           (["--preset", "paper"], "not the right size")):  # fmt: skip
+    for options, words in ((["--preset", "huge"], "`preset` must be one of"), (["--n", 0], "`count` must be 1 or more"),
+                           (["--preset", "paper"], "sides of the patch must be")):  # fmt: skip
         result = run("synthesize", *patch, *options, "--out", "mine")
         assert result.exit_code == 2
         assert words in result.stderr

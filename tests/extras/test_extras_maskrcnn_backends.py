@@ -12,13 +12,16 @@ import numpy as np
 import pytest
 
 from hsn.extras.maskrcnn import LEAN, MaskRCNN, build
-from hsn.training.object_training import TrainConfig, fit
+from hsn.supervision.selected import preset
+from hsn.training.object_training import fit
 
 NUMBERS = replace(
     LEAN, blocks=(1, 1, 1, 1), width=8, pyramid=16, rpn=16, box=32, mask=8, mask_layers=1, tile_px=64, margin_px=8,
     least_score=0.5,
 )  # fmt: skip
-LEARNING = TrainConfig(epochs=1, steps=2, batch=2, crop_px=64, validation=(1,))
+LEARNING = preset("cpu").train.replace(
+    epochs=1, steps=2, batch_size=2, crop_px=64, validation=(1,), **{"augmentation.affine_jitter": 0.0}
+)
 
 
 def squares():
@@ -46,7 +49,7 @@ def run(folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_other_backends_find_and_learn_alike(backend, tmp_path):
+def test_other_backends_detect_and_train_the_same(backend, tmp_path):
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
     net = build(NUMBERS, seed=0)

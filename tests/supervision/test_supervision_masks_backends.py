@@ -3,13 +3,12 @@
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from hsn.data import made
+from hsn.data import synthetic
 from hsn.nets import unet
 from hsn.supervision import masks, segment
 
@@ -31,12 +30,12 @@ np.savez(folder / "seen.npz", evidence=seen.evidence, instances=seen.instances, 
 
 def learned(out, **learning):
     """Train a tiny net for a few steps; its history, the net, and what it then says of an image."""
-    drawn = [made.tissue(seed, (64, 64), mpp=MPP) for seed in range(3)]
-    small = masks.small()
-    numbers = replace(
-        small.learning, epochs=2, steps=6, batch=2, crop_px=32, rate=5e-3, validation=(0,), **learning
+    drawn = [synthetic.draw_tissue(seed, (64, 64), mpp=MPP) for seed in range(3)]
+    small = masks.preset("cpu")
+    numbers = small.train.replace(
+        epochs=2, steps=6, batch_size=2, crop_px=32, learning_rate=0.005, validation=(0,), **learning
     )
-    config = small.changed(mpp=MPP, image_mpp=MPP, margin_px=8, learning=numbers)
+    config = small.replace(mpp=MPP, image_mpp=MPP, tiling={"halo_px": 8}, train=numbers)
     net = unet.build(3, depth=2, width=6, batch_norm=True, seed=0)
     history = masks.fit(net, [d.image for d in drawn], [d.instances for d in drawn], config, out=out)
     return history, net, segment(drawn[0].image, out)
@@ -69,5 +68,5 @@ def test_jax_learns_from_masks_and_tensorflow_opens_what_it_wrote(tmp_path):
     told = np.load(tmp_path / "seen.npz")
     assert np.isfinite(told["loss"]).all()
     assert told["loss"][1] < told["loss"][0]
-    again = segment(made.tissue(0, (64, 64), mpp=MPP).image, tmp_path / "net")
+    again = segment(synthetic.draw_tissue(0, (64, 64), mpp=MPP).image, tmp_path / "net")
     np.testing.assert_allclose(again.evidence, told["evidence"], atol=1e-4)

@@ -5,18 +5,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from routing import changed
 
 from hsn import InputError, models, segment
 from hsn.annotations.label_files import read_labels, write_labels
-from hsn.data import made
+from hsn.data import synthetic
 from hsn.extras import maskrcnn
 from hsn.images.read import read, write
 from hsn.metrics.objects import match
 from hsn.metrics.table import overlaps
 from hsn.nets import unet
 from hsn.supervision import selected
-from hsn.supervision.selected import Preset, paint, pseudo
-from hsn.supervision.selected.config import quick
+from hsn.supervision.selected import Preset, paint, preset, pseudo
 from hsn.supervision.selected.patches import Patch
 from hsn.supervision.selected.training import shares
 from hsn.training import object_training as training
@@ -25,7 +25,7 @@ from hsn.types import History
 PATCHES = (0, 5, 4)  # made tissue of 64 px with whole nuclei
 MPP = 0.31  # um per pixel: nuclei of 8 to 30 px
 TINY = Preset(smallest_px=48, filters=(4,), critic_norm=False, steps=2, critic_steps=1, layouts=2, crop_px=32)
-SMALL = maskrcnn.Numbers(
+SMALL = maskrcnn.MaskRCNNConfig(
     blocks=(1, 1, 1, 1), width=4, pyramid=8, rpn=8, box=16, mask=8, mask_layers=1, head_norm=False, levels=(2,),
     sides_px=((8, 16),), head_levels=(2,), rois=16, tile_px=64, margin_px=8, detections=50, proposals=50,
     candidates=200, mean=(190.0, 140.0, 170.0), std=(40.0, 50.0, 40.0),
@@ -37,11 +37,11 @@ class Killed(Exception):  # noqa: N818 - it says what happened
 
 
 def config(learning=None, **changes):
-    numbers = {"epochs": 2, "steps": 2, "batch": 2, "crop_px": 32, "validation": (1,), "rate": 5e-3,
-               "lowest_rate": 1e-3, "bend_px": 1.0, "stain_gain": 0.1, **(learning or {})}  # fmt: skip
-    wanted = {"mpp": MPP, "image_mpp": MPP, "margin_px": 8, "least_um2": 2.0, "synthetic": 2, "preset": TINY,
-              "least_score": 0.0, "least_believed_um2": 0.0, **changes}  # fmt: skip
-    return quick().changed(learning=replace(quick().learning, **numbers), **wanted)
+    numbers = {"epochs": 2, "steps": 2, "batch_size": 2, "crop_px": 32, "validation": (1,), "learning_rate": 5e-3,
+               "min_learning_rate": 1e-3, "elastic_px": 1.0, "stain_gain": 0.1, **(learning or {})}  # fmt: skip
+    wanted = {"mpp": MPP, "image_mpp": MPP, "halo_px": 8, "min_area_um2": 2.0, "synthetic": 2, "synthesis": TINY,
+              "min_score": 0.0, "min_pseudo_area_um2": 0.0, **changes}  # fmt: skip
+    return changed(preset("cpu"), **numbers, **wanted)
 
 
 def net(seed=0):
@@ -51,8 +51,8 @@ def net(seed=0):
 @pytest.fixture(scope="module")
 def tissue():
     """Three annotated patches, the second of which validates, and two images that nobody annotated."""
-    drawn = [made.tissue(seed, (64, 64), mpp=MPP) for seed in PATCHES]
-    unseen = [made.tissue(seed, (48, 80), mpp=MPP).image for seed in (7, 8)]
+    drawn = [synthetic.draw_tissue(seed, (64, 64), mpp=MPP) for seed in PATCHES]
+    unseen = [synthetic.draw_tissue(seed, (48, 80), mpp=MPP).image for seed in (7, 8)]
     return [d.image for d in drawn] + unseen, [d.instances for d in drawn] + [None, None]
 
 
@@ -143,12 +143,12 @@ class Trained:
     def __init__(self, scores):
         self.scores, self.seen = list(scores), []
 
-    def __call__(self, system, images, annotations, learning, *, out, known, often):
+    def __call__(self, system, images, annotations, learning, *, out, known, often, **_):
         self.seen.append((images, annotations, known, often, learning, system.net.get_weights()))
         score = self.scores[len(self.seen) - 1]
         system.net.set_weights([np.full_like(w, len(self.seen)) for w in system.net.get_weights()])
         out.mkdir(parents=True)
-        system.teaching.save_weights(out / "best.weights.h5")
+        system.training_model.save_weights(out / "best.weights.h5")
         return History(({"epoch": 1, "validation_pq": score},), 0)
 
 
@@ -162,7 +162,7 @@ def test_the_round_that_validates_best_is_kept(tissue, tmp_path, monkeypatch):
     assert models.Card.read(tmp_path / "mine").scores == {"validation_pq": 0.7}
 
 
-@pytest.mark.parametrize("start", ["anew", "onward"])
+@pytest.mark.parametrize("start", ["initial", "previous"])
 def test_where_rounds_begin(tissue, tmp_path, monkeypatch, start):
     loop = Trained([0.5, 0.7])
     monkeypatch.setattr(training, "fit", loop)
@@ -170,7 +170,7 @@ def test_where_rounds_begin(tissue, tmp_path, monkeypatch, start):
     came, first, second = net(3).get_weights(), loop.seen[0][-1], loop.seen[1][-1]
     for a, b, c in zip(came, first, second, strict=True):
         np.testing.assert_array_equal(a, b)
-        np.testing.assert_array_equal(c, a if start == "anew" else np.ones_like(a))
+        np.testing.assert_array_equal(c, a if start == "initial" else np.ones_like(a))
 
 
 def test_what_a_round_learns_from_and_is_judged_by(tissue, tmp_path, monkeypatch):
@@ -257,7 +257,7 @@ def test_refusals(whole, tissue, tmp_path):
     with pytest.raises(InputError, match=r"the net does not see what the config says.*received 1;"):
         selected.fit(unet.build(1, depth=1, width=4), images, told, config(), **mine)
     with pytest.raises(InputError, match=r"the patch has not the right size.*64 x 64"):
-        selected.fit(net(), images, told, config(preset=replace(TINY, smallest_px=65)), **mine)
+        selected.fit(net(), images, told, config(synthesis=replace(TINY, smallest_px=65)), **mine)
     with pytest.raises(InputError, match=r"holds another run.*these images, masks and this config"):
         selected.fit(net(), images, told, config(rounds=3), out=whole[0])
     with pytest.raises(InputError, match="holds another run"):
@@ -291,13 +291,13 @@ def test_mask_rcnn_takes_the_place_of_a_dense_net(tissue, tmp_path, rounds):
 def test_few_patches_teach_what_a_nucleus_is(tmp_path, monkeypatch):
     """All stages as they are, the synthesis included: on another image most nuclei are found."""
     monkeypatch.setattr(paint, "synthesize", selected.synthesize)
-    drawn = [made.tissue(seed, (96, 96), mpp=MPP) for seed in (0, 10, 1, 4)]  # with whole nuclei
-    unseen = [made.tissue(seed, (96, 96), mpp=MPP).image for seed in (20, 21)]
-    numbers = {"epochs": 4, "steps": 25, "batch": 4, "crop_px": 64}
-    mine = config(numbers, least_score=0.6)
+    drawn = [synthetic.draw_tissue(seed, (96, 96), mpp=MPP) for seed in (0, 10, 1, 4)]  # with whole nuclei
+    unseen = [synthetic.draw_tissue(seed, (96, 96), mpp=MPP).image for seed in (20, 21)]
+    numbers = {"epochs": 4, "steps": 25, "batch_size": 4, "crop_px": 64}
+    mine = config(numbers, min_score=0.6)
     out = tmp_path / "mine"
     images, told = [d.image for d in drawn] + unseen, [d.instances for d in drawn] + [None] * 2
     selected.fit(unet.build(3, depth=2, width=6, batch_norm=True, seed=0), images, told, mine, out=out)
     assert (out / "synthetic" / "0000" / "generators" / "0.keras").exists()
-    other = made.tissue(9, (96, 112), mpp=MPP)
+    other = synthetic.draw_tissue(9, (96, 112), mpp=MPP)
     assert match(overlaps(other.instances, segment(other.image, out).instances)).f1 > 0.5

@@ -1,0 +1,174 @@
+"""Set up training from points: net, config and images, from what was found and the options of `hsn.fit`.
+
+Three nets: `resunet18` trains on two processor cores with the preset "cpu"; `resunet34` and `resunet50` take the
+numbers of the published system (Qu et al., IEEE TMI 2020), a GPU and the weights of an encoder.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from ...annotations import points as point_files
+from ...annotations.label_files import read_labels
+from ...annotations.mask_files import read as read_masks
+from ...checks import one_of, positive
+from ...data.discovery import same_stem
+from ...data.setup import FitSetup, crop_px, summarize
+from ...errors import InputError
+from ...nets import resunet, segmenters
+from .config import PRESETS, preset
+from .target_maps import Given, decode
+
+NETS = {"resunet18": 18, "resunet34": 34, "resunet50": 50}
+CPU_NET, CPU_WIDTH, PUBLISHED_WIDTH = "resunet18", 16, 64
+_MAX_CODE = 8  # of the files of coarse labels
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of `hsn.fit` for points only.
+
+    Attributes
+    ----------
+    rounds : int, optional
+        Number of self-training rounds of the detector. Default: that of the preset.
+    radius_um : float, optional
+        Mean radius of a nucleus in micrometers. Default: 2.75.
+    complete : bool
+        Whether every nucleus is clicked, so that no detector is needed. Default: False.
+    label : str, optional
+        Use the points of this class only. Default: all.
+    background : path, optional
+        Folder of masks with the images' names, above 0 where there is no nucleus.
+    labels : path, optional
+        Folder of coarse labels of an earlier run; then none are computed.
+    encoder : path, optional
+        Weights of a ResNet to start with, .npz, .safetensors or .pth.
+    """
+
+    rounds: int | None = None
+    radius_um: float | None = None
+    complete: bool = False
+    label: str | None = None
+    background: Path | None = None
+    labels: Path | None = None
+    encoder: Path | None = None
+
+
+def check(request, options):
+    """Check the options before any image is read; raises InputError."""
+    one_of("net", request.net or CPU_NET, NETS)
+    one_of("preset", request.preset or "cpu", PRESETS)
+    segmenters.check_width(request.width, multiple=2)
+    if options.radius_um is not None:
+        positive("radius_um", options.radius_um, hint="give micrometers, or leave it out for 2.75")
+    if options.complete and options.rounds is not None:
+        raise InputError(
+            "complete-rounds",
+            "`rounds` must be left out where all nuclei are clicked",
+            got="complete and rounds",
+            hint="leave one of them out",
+        )
+    for name in ("background", "labels"):
+        folder = getattr(options, name)
+        if folder is not None and not Path(folder).is_dir():
+            raise InputError(
+                f"{name}-folder", f"`{name}` must be an existing folder", got=folder, hint="fix the path"
+            )
+
+
+def prepare(found, request, options, *, progress=None):
+    """Read the images and make the net and the config.
+
+    Parameters
+    ----------
+    found : hsn.data.discovery.Found
+    request : hsn.data.setup.FitRequest
+    options : Options
+    progress : callable, optional
+        See `hsn.progress`.
+
+    Returns
+    -------
+    hsn.data.setup.FitSetup
+    """
+    summary = summarize(found, partial(_annotation, options=options), progress=progress)
+    counts = {"images": len(summary.images)}
+    name = request.net or CPU_NET
+    config = _config(name, summary, request, options)
+    net = _net(name, request, options.encoder)
+    return FitSetup(net, summary.images, summary.annotations, config, summary.left_out, counts=counts)
+
+
+def _annotation(image, clicks, pixels, *, options):
+    """Return the points of an image, with the background and the labels that the user has."""
+    shape = pixels.shape[:2]
+    if isinstance(clicks, Given):
+        return clicks
+    if isinstance(clicks, str | Path):
+        clicks = point_files.read(clicks, shape, label=options.label)
+    else:
+        clicks = point_files.as_points(clicks, shape)
+    if not isinstance(image, str | Path):
+        return Given(clicks)
+    background, labels = same_stem(options.background, image), same_stem(options.labels, image)
+    return Given(
+        clicks,
+        background=None if background is None else read_masks(background, shape) > 0,
+        labels=None if labels is None else decode(_codes(labels)),
+    )
+
+
+def _codes(path):
+    codes = read_labels(path)
+    if codes.max(initial=0) > _MAX_CODE:
+        raise InputError(
+            "labels-codes",
+            f"{path} must hold coarse labels, numbers up to {_MAX_CODE}",
+            got=f"up to {np.max(codes)}",
+            hint="give the folder `labels` of an earlier run",
+        )
+    return codes
+
+
+def _net(name, request, encoder):
+    from ...models.torch_file import read_state
+    from ...nets import resnet_state
+
+    width = request.width or (CPU_WIDTH if name == CPU_NET and encoder is None else PUBLISHED_WIDTH)
+    net = resunet.build(2, depth=NETS[name], width=int(width), seed=request.seed)
+    if encoder is not None:
+        resnet_state.load_encoder(net, read_state(encoder))
+    return net
+
+
+def _config(net, summary, request, options):
+    """Return the config for these images and this size of nuclei."""
+    config = preset(request.preset or ("cpu" if net == CPU_NET else "qu2020"))
+    if options.radius_um is not None:
+        config = config.for_radius(options.radius_um)
+    # The stages keep their proportions.
+    factor = 1 if request.epochs is None else request.epochs / config.train.epochs
+    epochs = {
+        name: max(1, round(factor * getattr(config, name)))
+        for name in ("detection_epochs", "refinement_epochs")
+    }
+    rounds = config.rounds if options.rounds is None else options.rounds
+    side_px = int(summary.min_side_px * request.mpp / config.mpp)
+    return config.replace(
+        image_mpp=request.mpp,
+        normalization={"mean": summary.mean, "std": summary.std},
+        taxonomies=request.taxonomies or config.taxonomies,
+        rounds=None if options.complete else rounds,
+        detection_batch_size=request.batch_size or config.detection_batch_size,
+        train={
+            "epochs": max(1, round(factor * config.train.epochs)),
+            "batch_size": request.batch_size or config.train.batch_size,
+            "crop_px": crop_px(side_px, config.train.crop_px, resunet.STEP_PX),
+            "validation": request.validation,
+            "seed": request.seed,
+        },
+        **epochs,
+    )

@@ -1,0 +1,86 @@
+"""Set up training from tags: net, config and patches, from what was found and the options of `hsn.fit`."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...checks import one_of
+from ...data.setup import FitSetup, summarize, taxonomy_of
+from ...errors import InputError
+from ...nets import histonet
+from .config import PRESETS, preset
+
+NETS = histonet.FAMILY
+NET, WIDTH = "m2", 0.25
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of `hsn.fit` for tags only.
+
+    Attributes
+    ----------
+    classes : sequence of str, optional
+        Names of the tags: of the digits in file names, or of the columns of an array.
+    window_px : int, optional
+        Side of the net's input in pixels. Default: that of the patches.
+    """
+
+    classes: tuple[str, ...] | None = None
+    window_px: int | None = None
+
+
+def check(request, options):
+    """Check the options before any image is read; raises InputError."""
+    one_of("net", request.net or NET, NETS)
+    one_of("preset", request.preset or "cpu", PRESETS)
+    if options.window_px is not None and options.window_px < 1:
+        raise InputError(
+            "window-px", "`window_px` must be at least 1", got=options.window_px, hint="leave it out"
+        )
+
+
+def prepare(found, request, options, *, progress=None):
+    """Read the patches and make the net and the config.
+
+    Parameters
+    ----------
+    found : hsn.data.discovery.Found
+        Its `annotations` are tags, (N, C).
+    request : hsn.data.setup.FitRequest
+    options : Options
+    progress : callable, optional
+        See `hsn.progress`.
+
+    Returns
+    -------
+    hsn.data.setup.FitSetup
+    """
+    summary = summarize(found, lambda image, tags, pixels: tags, square=True, progress=progress)
+    side_px = options.window_px or summary.min_side_px
+    width = WIDTH if request.width is None else request.width
+    net = NETS[request.net or NET](len(found.classes), width=width, input_px=side_px, seed=request.seed)
+    config = _config(net, found.classes, summary, request, side_px)
+    tags = np.asarray(found.annotations)[summary.kept]
+    counts = {"patches": len(summary.images)}
+    return FitSetup(net, summary.images, tags, config, summary.left_out, counts=counts)
+
+
+def _config(net, classes, summary, request, side_px):
+    config = preset(request.preset or "cpu")
+    return config.replace(
+        classes=tuple(classes),
+        thresholds=(0.5,) * len(classes),
+        taxonomies=request.taxonomies or (taxonomy_of(classes, request.name),),
+        mpp=request.mpp * summary.min_side_px / side_px,
+        image_mpp=request.mpp,
+        window_px=side_px,
+        normalization={"mean": (summary.gray_mean,) * 3, "std": (summary.gray_std,) * 3},
+        cam_layers=(histonet.feature_layer(net).name, histonet.logits_layer(net).name),
+        train={
+            "epochs": request.epochs or config.train.epochs,
+            "batch_size": request.batch_size or config.train.batch_size,
+            "validation": request.validation,
+            "seed": request.seed,
+        },
+    )

@@ -1,0 +1,209 @@
+"""Evaluate label images, instances or a net against truth files."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .. import taxonomies
+from ..data.discovery import pair_folders
+from ..errors import InputError
+from ..progress import Progress, track
+from ..reports.compare import TruthFormat, compare_files, detect_kind, make_samples
+from ..reports.confusion import write_scores
+from ..reports.object_scores import score_objects
+from ..supervision import method_of, open_model
+
+_NO_PARTNER = "has no partner of its name in the other folder"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of an evaluation.
+
+    Attributes
+    ----------
+    scores : dict
+        Plain data: by taxonomy and stage, or of objects per image and pooled.
+    text : str
+        The same as tables.
+    files : list of pathlib.Path
+        Files that were written.
+    failures : list of (str, str)
+        Files that were not scored, and why.
+    """
+
+    scores: dict
+    text: str
+    files: list[Path] = field(default_factory=list)
+    failures: list[tuple[str, str]] = field(default_factory=list)
+
+    def __str__(self):
+        return self.text
+
+
+def evaluate(
+    model_or_predictions: Any,
+    images: str | os.PathLike | None = None,
+    truth: str | os.PathLike | None = None,
+    *,
+    taxonomy: str | os.PathLike | None = None,
+    instances: bool = False,
+    hausdorff: bool = False,
+    objects: str | None = None,
+    suffix: str = "",
+    mpp: float | None = None,
+    size: str = "image",
+    unlisted: str = "ignore",
+    out: str | os.PathLike = "out",
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Score a net, or files of predictions, against truth files of the same names.
+
+    Parameters
+    ----------
+    model_or_predictions : str, path or hsn.models.Model
+        With `images` a net, as for `hsn.segment`; without `images` a folder of predictions.
+    images : path, optional
+        Folder of images for the net.
+    truth : path
+        Folder of label images, color masks or, with `instances`, outlines.
+    taxonomy : str or path, optional
+        Label space. Default: the first of the net.
+    instances : bool
+        Score objects (AJI, PQ, F1, object Dice), not classes. Default: False.
+    hausdorff : bool
+        With `instances`: score the Hausdorff distance too. Default: False.
+    objects : str, optional
+        The class of the objects, where the truth numbers them.
+    suffix : str
+        What names of truth files add, for example "_anno". Default: nothing.
+    mpp : float, optional
+        Micrometers per pixel of the images.
+    size : {"image", "full"}
+        Score at the size of the images, or of the truth. Default: "image".
+    unlisted : {"ignore", "false_alarms"}
+        Pixels of unlisted colors: leave them out, or count them as errors. Default: "ignore".
+    out : path
+        Folder for tables and pictures. Default: "out".
+    progress : callable, optional
+        See `hsn.progress`.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    InputError
+        "truth-missing", "taxonomy-missing", "pairs-missing", or "option-of-other-kind" for options that do not fit.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from hsn.annotations.label_files import write_labels
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> for name in ("found", "true"):
+    ...     write_labels(folder / name / "a.png", np.array([[0, 1], [0, 1]]))
+    >>> result = evaluate(folder / "found", truth=folder / "true", taxonomy="glas", out=folder / "scores")
+    >>> result.scores["taxonomies"]["glas"]["stages"]["prediction"]["mIoU"]
+    1.0
+    """
+    model = None if images is None else model_or_predictions
+    _check(truth, instances, hausdorff, {"taxonomy": taxonomy, "model": model, "objects": objects})
+    space = None if instances else _space(taxonomy, model)
+    first = model_or_predictions if images is None else images
+    pairs, alone = pair_folders(first, truth, suffix=suffix, outlines=instances)
+    if not pairs:
+        raise InputError(
+            "pairs-missing",
+            f"files of {first} and {truth} must have the same names",
+            got=f"no pair among {len(alone)} files",
+            hint="check the folders, or give the suffix",
+        )
+    failures = [(str(path), _NO_PARTNER) for path in alone]
+    if instances:
+        scores = score_objects(pairs, hausdorff=hausdorff, progress=progress)
+        return Evaluation(scores.as_dict(), str(scores), scores.write(out), failures + scores.failures)
+    scoring = {"size": size, "unlisted": unlisted}
+    run = _of_files if model is None else _of_net
+    evaluations, files, failed = run(
+        pairs, space, objects, model=model, mpp=mpp, out=out, progress=progress, **scoring
+    )
+    tables = [
+        f"{each.taxonomy.name}, {stage}, {each.images} images\n{scores}"
+        for each in evaluations
+        for stage, scores in each.scores().items()
+    ]
+    data = {"taxonomies": {each.taxonomy.name: each.as_dict() for each in evaluations}}
+    return Evaluation(data, "\n\n".join(tables), list(files), failures + failed)
+
+
+def _check(truth, instances, hausdorff, of_classes):
+    """Raise if an option does not fit the kind of truth."""
+    if truth is None:
+        raise InputError(
+            "truth-missing", "`truth` must be a folder of truth files", got="None", hint="give truth=..."
+        )
+    given = [name for name, value in of_classes.items() if value is not None]
+    if instances and given:
+        raise InputError(
+            "option-of-other-kind",
+            "`instances` must be used alone, because numbered objects have no classes",
+            got=", ".join(given),
+            hint="leave that out",
+        )
+    if hausdorff and not instances:
+        raise InputError(
+            "option-of-other-kind",
+            "`hausdorff` must be used with `instances`",
+            got="no instances",
+            hint="add instances",
+        )
+
+
+def _space(taxonomy, model):
+    """Return the taxonomy by name or file, or the first of the net."""
+    if taxonomy is None and model is None:
+        raise InputError(
+            "taxonomy-missing",
+            f"`taxonomy` must be a file or one of {', '.join(taxonomies.BUILT_IN)}",
+            got="None",
+            hint="name the label space of the files",
+        )
+    if model is None:
+        return taxonomies.get(taxonomy)
+    _, config = method_of(open_model(model))
+    return config.taxonomy(taxonomy)
+
+
+def _truth(files: Sequence, space, objects):
+    return (
+        TruthFormat(space, "objects", objects) if objects else TruthFormat(space, detect_kind(files, space))
+    )
+
+
+def _of_files(pairs, space, objects, *, out, model, mpp, progress, **scoring):
+    """Score files of predictions."""
+    predicted = TruthFormat(space, detect_kind([first for first, _ in pairs], space))
+    truth = _truth([second for _, second in pairs], space, objects)
+    counted, failures = compare_files(track(pairs, progress, "counting pixels"), predicted, truth, **scoring)
+    return [counted], write_scores(out, [counted]), failures
+
+
+def _of_net(pairs, space, objects, *, out, model, mpp, progress, **scoring):
+    """Segment the images and score every stage."""
+    from ..reports.report import write_report
+
+    truth = _truth([second for _, second in pairs], space, objects)
+    result = write_report(
+        model,
+        make_samples(pairs, truth, mpp=mpp),
+        out=out,
+        taxonomies=[space.name],
+        progress=progress,
+        **scoring,
+    )
+    return list(result.evaluations.values()), result.files, list(result.failures)

@@ -1,0 +1,502 @@
+"""Train a net from the annotations that a user has: find them, set up, train, draw the learning curves."""
+
+import importlib
+import json
+import os
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import taxonomies
+from ..checks import as_mpp, one_of
+from ..data.discovery import KINDS, discover, find_images, find_pairs, find_tags, from_lists
+from ..data.setup import FitRequest, FitSetup
+from ..errors import InputError
+from ..models.folders import Model
+from ..progress import Progress
+from ..types import History
+from .selection import next_step
+
+# Options of one method only; the fields of `hsn.supervision.<method>.setup.Options`.
+OPTIONS = {
+    "masks": ("stain",),
+    "points": ("rounds", "radius_um", "complete", "label", "background", "labels", "encoder"),
+    "tags": ("classes", "window_px"),
+    "selected": ("n", "synthetic", "rounds", "min_score"),
+}
+# Folders of the trainings that a run does before its last one.
+STAGES = {"points": "detection/round-*", "selected": "rounds/*"}
+FILES = ("net.keras", "card.json", "config.json")
+CURVES = "learning.png"
+_SHOWN = 3  # files that a warning names
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a training gave.
+
+    Attributes
+    ----------
+    folder : pathlib.Path
+        The trained folder.
+    kind : str
+    history : History
+    counts : dict
+        Numbers of images, points and rounds.
+    left_out : list of (str, str)
+        Files that were not used, and why.
+    notes : list of str
+        Sentences for the user.
+    files : list of pathlib.Path
+        Everything that was written for the user.
+    """
+
+    folder: Path
+    kind: str
+    history: History
+    counts: dict[str, Any]
+    left_out: list[tuple[str, str]]
+    notes: list[str]
+    files: list[Path]
+
+    @property
+    def best(self) -> dict:
+        """The epoch that was kept."""
+        last = len(self.history.epochs) - 1
+        return self.history.epochs[last if self.history.best is None else self.history.best]
+
+    @property
+    def model(self) -> Model:
+        """The trained model, loaded from its folder."""
+        from ..models import load
+
+        return load(self.folder)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A training that is set up and can run.
+
+    Attributes
+    ----------
+    kind : str
+    setup : FitSetup
+    out : pathlib.Path
+    summary : str
+        Sentence on what was found.
+    device : str or None
+    """
+
+    kind: str
+    setup: FitSetup
+    out: Path
+    summary: str
+    device: str | None = None
+
+    def run(self, progress: Progress | None = None) -> FitResult:
+        """Train, and draw the learning curves."""
+        method = importlib.import_module(f"hsn.supervision.{self.kind}")
+        setup = self.setup
+        with _on_device(self.device):
+            history = method.fit(setup.net, setup.images, setup.annotations, setup.config, out=self.out)
+        counts = setup.counts | _REPORTS.get(self.kind, lambda out: {})(self.out)
+        files = [self.out / name for name in FILES] + _draw_all(self.out, history, STAGES.get(self.kind))
+        return FitResult(self.out, self.kind, history, counts, setup.left_out, setup.notes, files)
+
+
+def fit(
+    data: Any = None,
+    *,
+    tags: Any = None,
+    points: Any = None,
+    masks: Any = None,
+    selected: Any = None,
+    unlabeled: Any = None,
+    kind: str | None = None,
+    mpp: float,
+    out: str | os.PathLike,
+    preset: str | None = None,
+    net: str | None = None,
+    width: float | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    validation: float | Sequence[int] = 0.2,
+    seed: int = 0,
+    start: Any = None,
+    device: str | None = None,
+    taxonomy: Any = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Model:
+    """Train a net from the annotations that you have.
+
+    Parameters
+    ----------
+    data : path, sequence of paths, or sequence of uint8 arrays (H, W, 3)
+        A folder of images and annotations, which are found by themselves; or images, with one of the next four
+        arguments.
+    tags : sequence, path, "names" or "folders", optional
+        Which tissues an image shows: per image names of classes, or 1, 0, NaN per class; a table; the ends of file
+        names; a folder per class.
+    points : sequence or path, optional
+        Per image the clicked nuclei, (N, 2) rows and columns in pixels, or a file; or a folder with the images.
+    masks : sequence or path, optional
+        Per image its objects, int (H, W), 0 background, or a file; or a folder with the images.
+    selected : sequence or path, optional
+        As `masks`, for a few patches that `hsn.select_patches` chose.
+    unlabeled : sequence or path, optional
+        With `selected`: images for pseudo-labels.
+    kind : {"masks", "points", "tags", "selected"}, optional
+        Which annotation to use where a folder holds several.
+    mpp : float
+        Micrometers per pixel of the images.
+    out : path
+        Folder of the trained net. An interrupted run is resumed.
+    preset : str, optional
+        Name of the config. Default: "cpu", or the published config of `net`.
+    net : str, optional
+        Name of the architecture. Default: that of the preset.
+    width : float, optional
+        Number of channels; with tags a factor on it.
+    epochs, batch_size : int, optional
+        Default: those of the preset.
+    validation : float or sequence of int
+        Share of the images to validate on, or their indices. Default: 0.2.
+    seed : int
+        Seed of initial weights, order and augmentation. Default: 0.
+    start : str, path or Model, optional
+        Trained net to start from; its weights are copied where layer names and shapes agree.
+    device : str, optional
+        "cpu", "gpu" or "gpu:1". Default: the backend chooses.
+    taxonomy : str, path, Taxonomy, or sequence of these, optional
+        Label space. Default: the classes of the tags, or nuclei.
+    progress : callable, optional
+        Gets progress events and can cancel; see `hsn.progress`.
+    **options
+        Options of one method, for example `stain`, `radius_um`, `classes`; see `hsn.supervision.<method>.setup`.
+
+    Returns
+    -------
+    hsn.models.Model
+
+    Raises
+    ------
+    InputError
+        If no annotation is found ("annotations-missing"), or several ("kind-ambiguous"), or an option does not fit.
+
+    Warns
+    -----
+    UserWarning
+        If files are left out.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> images = [rng.integers(0, 256, (32, 32, 3), dtype=np.uint8) for _ in range(4)]
+    >>> tags = ["gland", "stroma", "gland", "stroma"]
+    >>> folder = Path(tempfile.mkdtemp()) / "mine"
+    >>> model = fit(images, tags=tags, mpp=0.5, out=folder, net="m4", width=0.05, epochs=1, validation=0.5)
+    >>> model.card.classes
+    ('gland', 'stroma')
+    """
+    given = {"tags": tags, "points": points, "masks": masks, "selected": selected}
+    training = {
+        "preset": preset, "net": net, "width": width, "epochs": epochs, "batch_size": batch_size,
+        "validation": validation if isinstance(validation, int | float) else tuple(validation), "seed": seed,
+    }  # fmt: skip
+    prepared = prepare(
+        data, given, options, mpp=mpp, out=out, kind=kind, unlabeled=unlabeled, start=start, device=device,
+        taxonomy=taxonomy, progress=progress, **training,
+    )  # fmt: skip
+    result = prepared.run(progress)
+    for sentence in result.notes:
+        warnings.warn(sentence, stacklevel=2)
+    if result.left_out:
+        named = "; ".join(why if name in why else f"{name}: {why}" for name, why in result.left_out[:_SHOWN])
+        warnings.warn(f"{len(result.left_out)} files are left out: {named}", stacklevel=2)
+    return result.model
+
+
+def prepare(
+    data: Any,
+    given: Mapping[str, Any],
+    options: Mapping[str, Any],
+    *,
+    mpp: float,
+    out: str | os.PathLike,
+    kind: str | None = None,
+    unlabeled: Any = None,
+    start: Any = None,
+    device: str | None = None,
+    taxonomy: Any = None,
+    progress: Progress | None = None,
+    **training: Any,
+) -> Fit:
+    """Set up a training: find the annotations, read the images, make the net and the config.
+
+    Parameters
+    ----------
+    data : see `fit`
+    given : dict
+        Annotations by kind; None where there are none.
+    options : dict
+        Options of one method.
+    mpp, out, kind, unlabeled, start, device, taxonomy, progress : see `fit`
+    **training
+        Fields of `hsn.data.setup.FitRequest`.
+
+    Returns
+    -------
+    Fit
+    """
+    out, found, notes = Path(out), None, []
+    given = {name: value for name, value in given.items() if value is not None}
+    kind = _kind_of(given, kind)
+    _check_name(out)
+    if not given:
+        found = _discover(data, kind, options)
+        kind = found.kind
+    setup = importlib.import_module(f"hsn.supervision.{kind}.setup")
+    check_options(options, kind)
+    chosen = setup.Options(**options)
+    request = FitRequest(mpp=as_mpp(mpp), name=out.name, taxonomies=_taxonomies(taxonomy), **training)
+    setup.check(request, chosen)
+    if kind == "selected":
+        source = given.get("selected", data)
+        found, notes = _selected(setup, data if given else None, source, unlabeled, chosen)
+    elif found is None:
+        found = _given(kind, data, given[kind], options, request)
+    with _on_device(device):
+        ready = setup.prepare(found, request, chosen, progress=progress)
+        if start is not None:
+            notes = [*notes, _start(ready.net, start)]
+    ready.notes[:0] = notes
+    return Fit(kind, ready, out, str(found), device)
+
+
+# --- Which annotation, and where ---------------------------------------------------------------------------------
+
+
+def _kind_of(given, kind):
+    """Return the kind of annotation that the user gives, or None."""
+    if kind is not None:
+        one_of("kind", kind, KINDS)
+    if len(given) > 1 or (given and kind not in (None, *given)):
+        raise InputError(
+            "kind-ambiguous",
+            "one kind of annotation must be given",
+            got=" and ".join(dict.fromkeys([*given, *([kind] if kind else [])])),
+            hint="leave one of them out",
+        )
+    return next(iter(given), kind)
+
+
+def _discover(data, kind, options):
+    """Find annotations in a folder."""
+    if data is None:
+        raise InputError(
+            "data-missing",
+            "`data` must be a folder of images and annotations",
+            got="None",
+            hint="give the folder, or images with tags, points or masks",
+        )
+    if not _is_path(data) and not all(_is_path(place) for place in data):
+        raise InputError(
+            "annotations-missing",
+            "arrays must come with tags=, points=, masks= or selected=",
+            got="images only",
+            hint="give one list of annotations, one per image",
+        )
+    return discover(data, kind=kind, classes=options.get("classes"))
+
+
+def _given(kind, data, value, options, request):
+    """Pair images with the annotations that the user gives: lists, a folder, or where the tags are."""
+    if kind == "tags":
+        classes = options.get("classes")
+        if classes is None and request.taxonomies:
+            first = request.taxonomies[0]
+            classes = [name for name in first.names if name not in first.inferred]
+        if data is None:
+            raise InputError(
+                "data-missing", "tags must come with their images", got="no images", hint="give the images"
+            )
+        if _is_path(value):
+            return find_tags(_places(data), value, classes=classes)
+        return from_lists(kind, _images(data), value, classes=classes)
+    if not _is_path(value):
+        return from_lists(kind, _images(data), value)
+    if data is not None and not (_is_path(data) and Path(data) == Path(value)):
+        raise InputError(
+            "images-elsewhere",
+            f"images must lie in the folder of `{kind}`",
+            got="images as well",
+            hint="leave the images out, or give a list of annotations",
+        )
+    return find_pairs(value, kind)
+
+
+def _selected(setup, data, value, unlabeled, options):
+    """Find the annotated patches, and the unlabeled images."""
+    if _is_path(value):
+        places = _places(unlabeled if unlabeled is not None else data or [])
+        return setup.find(value, places, options, next_step=next_step(value))
+    found = from_lists("selected", _images(data), value)
+    images = [] if unlabeled is None else _images(unlabeled)
+    return (found if options.rounds == 0 else setup.with_unlabeled(found, images)), []
+
+
+def _is_path(value):
+    return isinstance(value, str | os.PathLike)
+
+
+def _places(data):
+    return [Path(data)] if _is_path(data) else [Path(place) for place in data]
+
+
+def _images(data):
+    """Return images as a list: arrays and paths as they are, a folder as its images."""
+    if data is None:
+        raise InputError(
+            "data-missing", "annotations must come with their images", got="None", hint="give `data`"
+        )
+    if _is_path(data):
+        found, failures = find_images(data)
+        if failures:
+            raise InputError(
+                "data-missing", f"{data} must hold images", got=failures[0][1], hint="fix the path"
+            )
+        return found
+    return list(data)
+
+
+# --- Options -----------------------------------------------------------------------------------------------------
+
+
+def check_options(options, kind):
+    """Raise unless every option belongs to this kind of annotation.
+
+    Parameters
+    ----------
+    options : iterable of str
+    kind : str
+
+    Raises
+    ------
+    InputError
+        "option-of-other-kind" or "option-unknown".
+
+    Examples
+    --------
+    >>> check_options(["stain"], "masks")
+    """
+    for name in options:
+        owners = [owner for owner, names in OPTIONS.items() if name in names]
+        if not owners:
+            raise InputError(
+                "option-unknown",
+                f"options of {kind} must be among {', '.join(OPTIONS[kind])}",
+                got=repr(name),
+                hint="fix the name",
+            )
+        if kind not in owners:
+            raise InputError(
+                "option-of-other-kind",
+                f"`{name}` must be used with {' or '.join(owners)} only",
+                got=f"`{name}` with {kind}",
+                hint="leave it out",
+            )
+
+
+def _check_name(out):
+    """Raise unless the folder's name can be the name of a net."""
+    if not re.fullmatch(r"\w[\w.+-]*", out.name):
+        raise InputError(
+            "out-name",
+            "the name of `out` must consist of letters, digits and _ . + -, because the net takes it",
+            got=repr(out.name),
+            hint="rename the folder",
+        )
+
+
+def _taxonomies(taxonomy):
+    if taxonomy is None:
+        return ()
+    one = isinstance(taxonomy, str | os.PathLike | taxonomies.Taxonomy)
+    return tuple(taxonomies.get(each) for each in ([taxonomy] if one else taxonomy))
+
+
+def _start(net, start):
+    """Copy the weights of a trained net; return a sentence on how many layers they are."""
+    from ..nets.transfer import copy_weights
+    from ..supervision import open_model
+
+    model = open_model(start)
+    copied, total = copy_weights(net, model.net)
+    return f"started from {model.card.name}: weights of {copied} of {total} layers"
+
+
+def _on_device(device):
+    """Return the context in which Keras computes on this device."""
+    if device is None:
+        return nullcontext()
+    import keras
+
+    if not re.fullmatch(r"(cpu|gpu)(:\d+)?", device.lower()):
+        raise InputError(
+            "device-unknown", "`device` must be cpu, gpu or gpu:1", got=repr(device), hint="fix it"
+        )
+    return keras.device(device.lower() if ":" in device else f"{device.lower()}:0")
+
+
+# --- What came of it ---------------------------------------------------------------------------------------------
+
+
+def _of_points(out):
+    """Return the numbers of clicked and of found points, and the scores of each round."""
+    counts = {"clicked": 0, "found": 0}
+    for path in sorted((out / "points").glob("*.geojson")):
+        for feature in json.loads(path.read_text(encoding="utf-8"))["features"]:
+            counts[feature["properties"]["classification"]["name"]] += len(feature["geometry"]["coordinates"])
+    rounds = sorted((out / "detection").glob("round-*/scores.json"))
+    return counts | {"detection": [json.loads(path.read_text(encoding="utf-8")) for path in rounds]}
+
+
+def _of_selected(out):
+    """Return what each round learned from, and a summary of its pseudo-labels."""
+    rounds = json.loads((out / "rounds.json").read_text(encoding="utf-8"))
+    files = sorted((out / "pseudo").glob("*/summary.json"))
+    summaries = [json.loads(path.read_text(encoding="utf-8")) for path in files]
+    return rounds | {"pseudo": [{k: v for k, v in one.items() if k != "images"} for one in summaries]}
+
+
+_REPORTS = {"points": _of_points, "selected": _of_selected}
+
+
+def _draw_all(out, history, stages):
+    """Draw the learning curves of a run and of its stages; return the files."""
+    files = [out / CURVES]
+    _draw(history, out.name, files[0])
+    for path in sorted(out.glob(f"{stages}/history.json")) if stages else []:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        files.append(path.with_name(CURVES))
+        stage = path.parent.relative_to(out).as_posix()
+        _draw(History(tuple(rows["epochs"]), rows.get("best")), f"{out.name}, {stage}", files[-1])
+    return files
+
+
+def _draw(history, title, path):
+    """Draw learning curves; those of several rounds one after another."""
+    from ..reports import figures
+
+    rows = (
+        {name: value for name, value in row.items() if name != "round"} | {"epoch": number}
+        for number, row in enumerate(history.epochs, start=1)
+    )
+    figures.write(figures.learning_curves(History(tuple(rows), history.best), title=title), path)

@@ -1,0 +1,334 @@
+"""Segment one image, or a folder of images with files of the results and a table that is kept up to date."""
+
+import csv
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..annotations.label_files import MAX_PNG_LABEL, write_labels
+from ..data.discovery import distinct_names, find_images
+from ..errors import InputError
+from ..files import atomic_write, write_json
+from ..images.read import read, write
+from ..models.folders import CARD, CONFIG, Model, find
+from ..progress import Progress, track
+from ..supervision import method_of, open_model
+from ..supervision import segment as segment_image
+from ..types import Segmentation
+
+SUMMARY = "summary.csv"
+_KINDS = {"labels": ".png", "overlay": ".png", "areas": ".json"}  # folders of the results, and their suffixes
+_COLUMNS = ("image", "name", "status", "reason", "model", "taxonomy", "height", "width", "mpp", "objects")
+_FRACTION, _RUN = "fraction of ", "run"
+
+
+def segment(
+    image: Any,
+    model: Any,
+    *,
+    out: str | os.PathLike | None = None,
+    taxonomy: str | None = None,
+    mpp: float | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Segmentation | list[dict]:
+    """Segment an image, or all images of a folder.
+
+    Parameters
+    ----------
+    image : uint8 array, shape (H, W, 3), path, or sequence of paths
+        RGB of an H&E-stained section, of any size; a file; or folders and files.
+    model : str, path or hsn.models.Model
+        Name of an installed net, a trained folder, or a loaded model.
+    out : path, optional
+        Folder for label images, overlays, areas and, with several images, `summary.csv`. Needed for a folder.
+    taxonomy : str, optional
+        Label space of the net. Default: its first.
+    mpp : float, optional
+        Micrometers per pixel of the images. Default: that of the net's training images.
+    overwrite : bool
+        Whether to redo images that `out` holds already, by the same net and options. Default: False.
+    progress : callable, optional
+        Gets progress events and can cancel; see `hsn.progress`.
+
+    Returns
+    -------
+    Segmentation or list of dict
+        For an array or a file: `labels`, `scores`, `taxonomy`, and `instances` where the net separates objects. For a
+        folder or a list: the rows of `summary.csv`.
+
+    Raises
+    ------
+    InputError
+        If the image or the net cannot be used, or "out-missing" for a folder without `out`. In a folder, an image
+        that cannot be used stops nothing; its row has the status "failed".
+
+    Examples
+    --------
+    >>> from skimage.data import immunohistochemistry
+    >>> result = segment(immunohistochemistry()[:64, :64], "glas-tags")
+    >>> result.labels.shape, result.taxonomy.names
+    ((64, 64), ('Other', 'G.O'))
+    """
+    if not isinstance(image, np.ndarray) and not _is_file(image):
+        if out is None:
+            raise InputError(
+                "out-missing", "`out` must name a folder for the results of several images", got="None",
+                hint='give out="results"',
+            )  # fmt: skip
+        batch = segment_all(
+            image, model, out, taxonomy=taxonomy, mpp=mpp, overwrite=overwrite, progress=progress
+        )
+        return batch.rows
+    pixels = image if isinstance(image, np.ndarray) else read(image)
+    result = segment_image(pixels, model, taxonomy=taxonomy, mpp=mpp)
+    if out is not None:
+        path = "image" if isinstance(image, np.ndarray) else Path(image)
+        save_result(result, pixels, Path(out), Path(path).stem, about={"image": path, "mpp": mpp})
+    return result
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What the segmentation of several images gave.
+
+    Attributes
+    ----------
+    rows : list of dict
+        One per image, as in `summary.csv`.
+    results : list of dict
+        The content of the file of areas of each image that was segmented, now or before.
+    failures : list of (str, str)
+        Images that could not be segmented, and why.
+    skipped : int
+        Number of images that had been segmented before.
+    files : int
+        Number of files that were written.
+    """
+
+    rows: list[dict]
+    results: list[dict]
+    failures: list[tuple[str, str]]
+    skipped: int
+    files: int
+
+
+def segment_all(
+    images: str | os.PathLike | Sequence,
+    model: Any,
+    out: str | os.PathLike,
+    *,
+    taxonomy: str | None = None,
+    mpp: float | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Batch:
+    """Segment images, and write labels, overlay and areas of each, and a row of `summary.csv`.
+
+    Parameters are those of `segment`.
+
+    Returns
+    -------
+    Batch
+
+    Raises
+    ------
+    InputError
+        "images-missing" if there is no image; or if net, taxonomy or scale are not valid.
+    """
+    out = Path(out)
+    found, failures = find_images(images)
+    if not found:
+        raise InputError(
+            "images-missing",
+            "`image` must be images or folders of images",
+            got="; ".join(why for _, why in failures) or "none",
+            hint="fix the paths",
+        )
+    run = _Run(model, taxonomy, mpp)
+    summary = _Summary(out / SUMMARY, {} if overwrite else None)
+    pairs = list(zip(found, distinct_names(found), strict=True))
+    results, skipped, files = [], 0, 0
+    try:
+        for path, name in track(pairs, progress, "segmenting"):
+            key = run.key(path)
+            before = None if overwrite else _before(summary.row(name), path, key, out)
+            if before is not None:
+                results.append(before)
+                skipped += 1
+                continue
+            try:
+                pixels = read(path)
+                about = {"image": path, "mpp": mpp}
+                result = segment_image(pixels, run.opened, taxonomy=taxonomy, mpp=mpp)
+                about = save_result(result, pixels, out, name, about=about | {"model": run.name})
+                results.append(about)
+                files += len(about["files"])
+                summary.add(_row(path, name, about, key))
+            except InputError as error:
+                if run.invalid(error):
+                    raise
+                failures.append((str(path), str(error)))
+                summary.add(
+                    {"image": path, "name": name, "status": "failed", "reason": error, "model": run.name}
+                )
+    finally:
+        summary.close()
+    names = [name for _, name in pairs]
+    return Batch([summary.row(name) for name in names], results, failures, skipped, files)
+
+
+def save_result(result, image, out, name, *, about):
+    """Write labels, overlay, areas and instances of one image; return the content of the file of areas."""
+    from ..reports.overlay import overlay_result
+
+    separate = result.instances is not None
+    count = int(result.instances.max(initial=0)) if separate else 0
+    kinds = _KINDS | ({"instances": ".png" if count <= MAX_PNG_LABEL else ".tif"} if separate else {})
+    files = {kind: out / kind / f"{name}{suffix}" for kind, suffix in kinds.items()}
+    about = {
+        "image": about["image"],
+        "model": about.get("model"),
+        "taxonomy": result.taxonomy.name,
+        "height": image.shape[0],
+        "width": image.shape[1],
+        "mpp": about["mpp"],
+        "classes": _classes(result, about["mpp"]),
+        **({"objects": count} if separate else {}),
+        "files": files,
+    }
+    if separate:
+        write_labels(files["instances"], result.instances)
+    write_labels(files["labels"], result.labels)
+    write(files["overlay"], overlay_result(image, result.labels, result.taxonomy, result.instances))
+    write_json(files["areas"], about)
+    return about
+
+
+def _classes(result, mpp):
+    """Return area and score of each class; square millimeters only where the scale is given."""
+    pixels = np.bincount(result.labels.ravel(), minlength=len(result.taxonomy)).tolist()
+    rows = []
+    for tissue, count, score in zip(result.taxonomy.classes, pixels, result.scores.tolist(), strict=True):
+        area = {} if mpp is None else {"area_mm2": count * (mpp / 1000) ** 2}
+        share = {"pixels": count, "fraction": count / result.labels.size}
+        rows.append({"name": tissue.name, "color": tissue.color, "score": score} | share | area)
+    return rows
+
+
+def _is_file(image):
+    return isinstance(image, str | os.PathLike) and Path(image).is_file()
+
+
+class _Run:
+    """The net and the options of a batch; the net is opened for the first image that needs it."""
+
+    def __init__(self, model, taxonomy, mpp):
+        self._model, self._taxonomy, self._opened = model, taxonomy, None
+        if isinstance(model, Model):
+            card, config = model.card.model_dump(), model.config
+            self.name = model.card.name
+        else:
+            folder = find(model)
+            card, config = ((folder / name).read_text(encoding="utf-8") for name in (CARD, CONFIG))
+            self.name = folder.name
+        self._settings = json.dumps([card, config, taxonomy, mpp], default=str)
+
+    def key(self, path):
+        """Return a digest of the net's files, the options and the state of the image file."""
+        state = path.stat()
+        text = f"{self._settings} {path.resolve()} {state.st_size} {state.st_mtime_ns}"
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def opened(self):
+        """The model."""
+        if self._opened is None:
+            try:
+                self._opened = open_model(self._model)
+                method_of(self._opened)[1].taxonomy(self._taxonomy)
+            except InputError as error:
+                self._error = error
+                raise
+        return self._opened
+
+    def invalid(self, error):
+        """Whether an error is that of the net, not of an image."""
+        return error is getattr(self, "_error", None)
+
+
+class _Summary:
+    """The table of a folder of results; a row is on disk as soon as its image is done."""
+
+    def __init__(self, path, rows=None):
+        self._path, self._file, self._writer = path, None, None
+        self._rows = self._read() if rows is None else rows
+
+    def row(self, name):
+        """Return the row of a name, or None."""
+        return self._rows.get(name)
+
+    def add(self, row):
+        """Write a row, in the place of an earlier one of the same name."""
+        replaced = self._rows.pop(str(row["name"]), None)
+        row = {name: "" if value is None else str(value) for name, value in row.items()}
+        self._rows[row["name"]] = row
+        columns = self._writer.fieldnames if self._writer else ()
+        if replaced is not None or not set(row) <= set(columns):
+            self._rewrite()
+            return
+        self._writer.writerow(row)
+        self._file.flush()
+
+    def close(self):
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+
+    def _read(self):
+        try:
+            with open(self._path, newline="", encoding="utf-8") as file:
+                rows = [row for row in csv.DictReader(file) if row.get("name") and None not in row.values()]
+        except (OSError, UnicodeDecodeError, csv.Error):
+            return {}
+        return {row["name"]: row for row in rows}
+
+    def _rewrite(self):
+        """Write all rows anew, and go on behind them."""
+        self.close()
+        known = dict.fromkeys(_COLUMNS) | {name: None for row in self._rows.values() for name in row}
+        columns = [*[name for name in known if name != _RUN], _RUN]
+        with (
+            atomic_write(self._path) as temporary,
+            open(temporary, "w", newline="", encoding="utf-8") as file,
+        ):
+            writer = csv.DictWriter(file, columns, restval="")
+            writer.writeheader()
+            writer.writerows(self._rows.values())
+        self._file = open(self._path, "a", newline="", encoding="utf-8")  # noqa: SIM115 - closed by `close`
+        self._writer = csv.DictWriter(self._file, columns, restval="")
+
+
+def _row(path, name, about, key):
+    """Return the row of an image that was segmented."""
+    row = {"image": path, "name": name, "status": "done"}
+    row |= {column: about.get(column) for column in _COLUMNS[4:]}
+    return row | {f"{_FRACTION}{c['name']}": f"{c['fraction']:.6f}" for c in about["classes"]} | {_RUN: key}
+
+
+def _before(row, path, key, out):
+    """Return the areas of an image that was segmented before, by the same net and options; else None."""
+    if not row or row.get("status") != "done" or row.get(_RUN) != key or row.get("image") != str(path):
+        return None
+    try:
+        about = json.loads((out / "areas" / f"{row['name']}.json").read_text(encoding="utf-8"))
+        whole = all(Path(file).is_file() for file in about["files"].values())
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        return None
+    return about if whole else None

@@ -1,0 +1,282 @@
+"""Select the few patches of many images that an annotator should outline."""
+
+import csv
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..data.discovery import CHOICE_TABLE, CONTACT_SHEET, EMBEDDING, PLACES, distinct_names, find_images
+from ..errors import InputError
+from ..files import atomic_write
+from ..images.read import read, write
+from ..progress import Progress, report
+from ..selection import choice
+from ..selection.patches import cut_patches, patches_to_geojson
+
+PATCHES = "patches"
+_RESNETS = (".npz", ".safetensors", ".pt", ".pth")
+
+
+@dataclass(frozen=True)
+class SelectedPatches:
+    """Patches that were selected.
+
+    Attributes
+    ----------
+    encoder : str
+        What compared the patches.
+    images, patches : int
+        Numbers of images and of patches to choose from.
+    rows : list of dict
+        One per selected patch, as in the table.
+    files : dict of str to pathlib.Path
+        The table, the places as GeoJSON, the contact sheet.
+    left_out : list of (str, str)
+        Images that were not used, and why.
+    notes : list of str
+    next_step : str
+        What the annotator does now.
+    """
+
+    encoder: str
+    images: int
+    patches: int
+    rows: list[dict]
+    files: dict[str, Path]
+    left_out: list[tuple[str, str]]
+    notes: list[str]
+    next_step: str
+
+    def __repr__(self):
+        return f"SelectedPatches({len(self.rows)} of {self.patches} patches of {self.images} images)"
+
+
+def select_patches(
+    images: str | os.PathLike | Sequence,
+    n: int = 6,
+    *,
+    out: str | os.PathLike = "chosen",
+    side_px: int = 256,
+    stride_px: int = 128,
+    encoder: str = "texture",
+    mpp: float | None = None,
+    min_tissue: float = 0.1,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> SelectedPatches:
+    """Select patches to annotate: one for each kind of tissue that the images show.
+
+    Parameters
+    ----------
+    images : path or sequence of path
+        Images, and folders of images.
+    n : int
+        Number of patches. Default: 6.
+    out : path
+        Folder for the patches, the table, GeoJSON files for QuPath and a contact sheet. Default: "chosen".
+    side_px, stride_px : int
+        Side of the patches, and step from one to the next. Default: 256 and 128.
+    encoder : str
+        What compares patches: "texture", which needs no weights; a trained net; or a file of ResNet weights.
+    mpp : float, optional
+        Micrometers per pixel of the images, for a trained net. Default: that of the net's training images.
+    min_tissue : float
+        Smallest share of tissue in a patch. Default: 0.1.
+    seed : int
+        Seed of the clustering. Default: 0.
+    progress : callable, optional
+        See `hsn.progress`.
+
+    Returns
+    -------
+    SelectedPatches
+
+    Raises
+    ------
+    InputError
+        "images-missing" if no image is found.
+
+    References
+    ----------
+    .. [1] Lou et al., Which Pixel to Annotate, IEEE TMI 2022.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> noise = np.random.default_rng(0).integers(0, 200, (64, 128, 3), np.uint8)
+    >>> write(folder / "images" / "a.png", noise)
+    >>> select_patches(folder / "images", n=1, out=folder / "chosen", side_px=64, stride_px=64)
+    SelectedPatches(1 of 2 patches of 1 images)
+    """
+    from ..prediction.embedding import embed
+
+    found, failures = find_images(images)
+    out = Path(out)
+    if not found:
+        raise InputError(
+            "images-missing",
+            "`images` must be images or folders of images",
+            got="; ".join(why for _, why in failures) or "none",
+            hint="fix the paths",
+        )
+    chosen_encoder = _open(encoder, mpp)
+    embedding = embed(
+        found,
+        chosen_encoder,
+        out / EMBEDDING,
+        side_px=side_px,
+        stride_px=stride_px,
+        least_tissue=min_tissue,
+        progress=lambda done: report(progress, "embedding patches", done, len(found)),
+    )
+    report(progress, "clustering", 0)
+    chosen = choice.choose(
+        embedding.features, embedding.quarters, n, standardize=chosen_encoder.standardize, seed=seed
+    )
+    rows = _rows(embedding, chosen, dict(zip(map(str, found), distinct_names(found), strict=True)), side_px)
+    files = _write(rows, out)
+    return SelectedPatches(
+        encoder=chosen_encoder.name,
+        images=len(embedding.paths),
+        patches=len(embedding.images),
+        rows=rows,
+        files=files,
+        left_out=failures + embedding.failures,
+        notes=_notes(out / PATCHES, {row["patch"] for row in rows}),
+        next_step=next_step(out, then=f"train with hsn fit IMAGES --selected {out}"),
+    )
+
+
+def has_patches(folder: str | os.PathLike) -> bool:
+    """Return whether a folder holds patches; an interrupted selection leaves vectors only.
+
+    Examples
+    --------
+    >>> has_patches("nowhere")
+    False
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        return folder.exists()
+    return any(path.name != EMBEDDING and path.name[0] != "." for path in folder.iterdir())
+
+
+def next_step(out: str | os.PathLike, *, then: str = "call the same command again") -> str:
+    """Return the sentence that says what an annotator does after the selection.
+
+    Parameters
+    ----------
+    out : path
+        Folder of the patches.
+    then : str
+        What follows.
+    """
+    out = Path(out)
+    return (
+        f"now outline every nucleus of the patches in {out / PATCHES}, and save the masks by their names in"
+        f" {out / 'labels'} (label images, Aperio XML or zips of ImageJ's regions); then {then}"
+    )
+
+
+def _open(encoder, mpp):
+    """Open an encoder; Keras is loaded only for one that needs it."""
+    from ..prediction.embedding import of_texture
+
+    if encoder == "texture":
+        return of_texture()
+    from .. import models
+    from ..prediction.patch_encoders import of_net
+
+    if Path(encoder).suffix.lower() in _RESNETS:
+        from ..models.torch_file import read_state
+        from ..nets.resnet_state import build_encoder
+
+        return of_net(build_encoder(read_state(encoder)), mean=0, std=255, name=Path(encoder).stem)
+    model = models.load(encoder)
+    card, image_mpp = model.card, mpp or model.config.get("image_mpp", model.card.mpp)
+    numbers = card.normalization
+    return of_net(model.net, mean=numbers.mean, std=numbers.std, scale=image_mpp / card.mpp, name=card.name)
+
+
+def _rows(embedding, chosen, names, side_px):
+    """Return the table: one row per selected patch."""
+    sizes = np.bincount(chosen.labels, minlength=len(chosen.patches))
+    rows = []
+    for number, (patch, terms) in enumerate(zip(chosen.patches, chosen.terms, strict=True), start=1):
+        path = embedding.paths[embedding.images[patch]]
+        row, column = map(int, embedding.corners[patch])
+        name = names[str(path)]
+        rows.append(
+            {
+                "number": number,
+                "patch": f"{name}_{row}_{column}.png",
+                "image": str(path),
+                "name": name,
+                "row": row,
+                "column": column,
+                "side_px": side_px,
+                "stands_for": int(sizes[number - 1]),
+                "share": float(sizes[number - 1] / sizes.sum()),
+                "score": float(terms.sum()),
+                "to_centre": float(terms[0]),
+                "to_texture": float(terms[1]),
+                "unevenness": float(terms[2]),
+            }
+        )
+    return rows
+
+
+def _write(rows, out):
+    """Write patches, table, places and contact sheet; return the files that are not patches."""
+    from ..reports import figures
+
+    by_image, pixels = {}, {}
+    for row in rows:
+        by_image.setdefault((row["image"], row["name"]), []).append(row)
+    files = {
+        "table": out / CHOICE_TABLE,
+        "places": out / "places.geojson",
+        "contact_sheet": out / CONTACT_SHEET,
+    }
+    texts = {files["places"]: rows}
+    for (path, name), of_image in by_image.items():
+        corners = [(row["row"], row["column"]) for row in of_image]
+        for row, patch in zip(
+            of_image, cut_patches(read(path), corners, of_image[0]["side_px"]), strict=True
+        ):
+            pixels[row["number"]] = patch
+            write(out / PATCHES / row["patch"], patch)
+        texts[out / PLACES / f"{name}.geojson"] = of_image
+    for path, of_file in texts.items():
+        corners = [(row["row"], row["column"]) for row in of_file]
+        named = [{"name": f"{row['number']}: {row['patch']}", "image": row["name"]} for row in of_file]
+        with atomic_write(path) as temporary:
+            text = patches_to_geojson(corners, of_file[0]["side_px"], named)
+            temporary.write_text(text + "\n", encoding="utf-8")
+    with (
+        atomic_write(files["table"]) as temporary,
+        open(temporary, "w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    captions = [
+        f"{row['number']}: {row['name'][:24]}\n{row['row']}, {row['column']}; stands for {row['share']:.0%}"
+        for row in rows
+    ]
+    figures.write(
+        figures.contact_sheet([pixels[row["number"]] for row in rows], captions), files["contact_sheet"]
+    )
+    return files
+
+
+def _notes(folder, chosen):
+    """Mention patches of an earlier selection; they may be annotated already, so they stay."""
+    others = sum(path.name not in chosen for path in folder.glob("*.png"))
+    if not others:
+        return []
+    return [f"{folder} also holds {others} images of an earlier selection; {CHOICE_TABLE} lists this one"]
