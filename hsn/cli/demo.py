@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .console import AsJson, close, start_keras, tell
+from .console import AsJson, exit_with_failures, print_result, start_keras
 
 MODEL = "glas-tags"
 REAL_IMAGES = 4  # of GlaS's test images, where they are at hand: enough to see, too few to compare
@@ -41,8 +41,8 @@ def demo(
     }
     tables = [f"== {name} ==\n{made}" for name, made in reports.items() if str(made)]
     text = "\n\n".join([*tables, "\n".join(f"wrote {path}" for path in files), f"look at {files[-1]} first"])
-    tell(data, text, as_json=as_json)
-    close([failure for made in reports.values() for failure in made.failures])
+    print_result(data, text, as_json=as_json)
+    exit_with_failures([failure for made in reports.values() for failure in made.failures])
 
 
 def _sets(out):

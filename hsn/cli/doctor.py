@@ -6,7 +6,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from .console import FAILED, AsJson, start_keras, table, tell
+from .console import FAILED, AsJson, print_result, start_keras, table
 
 _NEEDED = (
     "keras", "numpy", "scipy", "scikit-image", "opencv-python-headless", "matplotlib", "h5py", "pydantic",
@@ -39,7 +39,7 @@ def doctor(
         for c in checks
     ]
     data = {"well": well, "checks": [check._asdict() for check in checks]}
-    tell(data, table(("", "what", "found"), rows), as_json=as_json)
+    print_result(data, table(("", "what", "found"), rows), as_json=as_json)
     if not well:
         raise typer.Exit(FAILED)
 
