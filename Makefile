@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test test-all lint bench sanitize
+.PHONY: setup demo test test-all lint wheel bench sanitize
 setup: .venv/ready
 .venv/ready: pyproject.toml setup.py
 	$(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet --upgrade pip
@@ -19,6 +19,9 @@ test-all: setup
 
 lint: setup
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+wheel: setup
+	$(BIN)/python -m pip wheel --no-deps --wheel-dir dist .
 
 bench: setup
 	$(BIN)/python benchmarks/crf.py

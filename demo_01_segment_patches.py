@@ -20,8 +20,8 @@ from hsn import InputError, taxonomies
 from hsn.annotations.colors import resize_labels, to_colors
 from hsn.data import adp
 from hsn.reports import figures, tables
-from hsn.reports.report import report
-from hsn.reports.tally import Tally, write
+from hsn.reports.confusion import ConfusionCounts, write_scores
+from hsn.reports.report import write_report
 from hsn.supervision.tags.adjust import glass
 
 RELEASE = "histonet-x1.7-adp"
@@ -80,7 +80,7 @@ def truth(samples, out):
 def floors(samples, out):
     """Glass where it is bright, the commonest tissue elsewhere; then the same after the dense CRF."""
     tallies, pictures = (
-        {name: Tally(taxonomies.get(name), unlisted="false_alarms") for name in TAXONOMIES},
+        {name: ConfusionCounts(taxonomies.get(name), unlisted="false_alarms") for name in TAXONOMIES},
         [],
     )
     for sample in samples:
@@ -91,7 +91,7 @@ def floors(samples, out):
             pair = [tally.taxonomy.index(c) for c in (COMMONEST[name], tally.taxonomy.background.name)]
             labels = {"brightness": np.take(pair, bright > 0.5), "CRF": np.take(pair, refined.argmax(axis=2))}
             true, known = sample.truth(name)
-            tally.add(true, labels, known=known)
+            tally.add(true, labels, valid_mask=known)
         pictures.append(
             np.hstack([image, to_colors(labels["CRF"], tally.taxonomy), _painted(true, known, image, tally)])
         )
@@ -108,7 +108,7 @@ def floors(samples, out):
         title="image, floor (glass or other), truth",
     )
     figures.write(sheet, out / "floors" / "sheet.png")
-    return [*write(out / "floors", tallies.values()), out / "floors" / "sheet.png"]
+    return [*write_scores(out / "floors", tallies.values()), out / "floors" / "sheet.png"]
 
 
 def _painted(true, known, image, tally):
@@ -128,7 +128,7 @@ def net(samples, weights, out):
             "Save it and run `hsn models import hsn_data.zip`; then call this demo again."
         )
         return []
-    made = report(model, samples, out=out / "net", unlisted="false_alarms")
+    made = write_report(model, samples, out=out / "net", unlisted="false_alarms")
     print(f"\n{made}")
     for name, why in made.failures:
         print(f"failed: {name}: {why}")

@@ -14,8 +14,8 @@ import numpy as np
 
 from hsn import InputError, taxonomies
 from hsn.data import glas
-from hsn.reports.report import report
-from hsn.reports.tally import Tally
+from hsn.reports.confusion import ConfusionCounts
+from hsn.reports.report import write_report
 
 SHIPPED = "glas-tags"
 
@@ -25,7 +25,7 @@ def main(data, split, weights, out):
     samples = glas.images(data, split)
     print(f"{len(samples)} images of split '{split}' from {data}\n")
     print(f"all gland (the floor), {score_of_all_gland(samples)}\n")
-    made = report(weights, samples, out=out)
+    made = write_report(weights, samples, out=out)
     print(made)
     for name, why in made.failures:
         print(f"failed: {name}: {why}")
@@ -35,10 +35,10 @@ def main(data, split, weights, out):
 
 def score_of_all_gland(samples):
     """What it scores to call everything gland."""
-    tally = Tally(taxonomies.GLAS)
+    tally = ConfusionCounts(taxonomies.GLAS)
     for sample in samples:
         truth, known = sample.truth("glas")
-        tally.add(truth, {"all gland": np.ones_like(truth)}, known=known)
+        tally.add(truth, {"all gland": np.ones_like(truth)}, valid_mask=known)
     (scores,) = tally.scores().values()
     return f"mIoU {scores.mean_iou:.4f}, G.O IoU {scores.iou[1]:.4f}"
 

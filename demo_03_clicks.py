@@ -26,7 +26,7 @@ from hsn.annotations.points import read
 from hsn.annotations.points import write as write_points
 from hsn.images.read import write as write_image
 from hsn.nets import resunet
-from hsn.reports.figures import OKABE_ITO, blank
+from hsn.reports.figures import OKABE_ITO, new_figure
 from hsn.reports.figures import write as write_figure
 from hsn.supervision.points.target_maps import decode
 
@@ -85,7 +85,7 @@ def recipe_for(image):
 
 def picture(image, given, found, labels, instances):
     """The image with its clicks, the coarse labels that were learned from, and the outlines of what was found."""
-    figure = blank(18, 6.6)
+    figure = new_figure(18, 6.6)
     axes = figure.subplots(1, 3)
     figure.subplots_adjust(left=0.005, right=0.995, top=0.93, bottom=0.09, wspace=0.02)
     shown = (image, painted(image, labels), image)

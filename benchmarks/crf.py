@@ -24,10 +24,10 @@ from skimage import data as samples
 from skimage.io import imread
 
 from hsn import _native, refine
-from hsn.crf.engines import lattice_of
+from hsn.crf.engines import make_lattice
 from hsn.crf.lattice import Lattice
-from hsn.crf.mean_field import LEAST
-from hsn.crf.terms import terms_of
+from hsn.crf.mean_field import MIN_PROBABILITY
+from hsn.crf.terms import make_terms
 
 CONFIGS = {  # gaussian, bilateral: HistoSegNet's, its code's defaults, its successor's, and the CRF's own paper
     "morph": ((1, 20), (10, 40, 50)),
@@ -142,12 +142,14 @@ def in_double_precision(maps, image, gaussian, bilateral, iterations=5):
         return values
 
     kernels = []
-    for term in terms_of(image, gaussian, bilateral, ()):
+    for term in make_terms(image, gaussian, bilateral, ()):
         lattice = Lattice(term.features())
         points = lattice.slice.astype(np.float64)
         steps = [points.T, *(blur.astype(np.float64) for blur in lattice.blurs), points]
         kernels.append((term.weight, steps, 1 / np.sqrt(product(steps, np.ones((points.shape[0], 1))))))
-    unary = -np.log(np.clip(maps, np.float32(LEAST), 1).astype(np.float64)).reshape(-1, maps.shape[2])
+    unary = -np.log(np.clip(maps, np.float32(MIN_PROBABILITY), 1).astype(np.float64)).reshape(
+        -1, maps.shape[2]
+    )
     marginals = softmax(-unary, axis=1)
     for _ in range(iterations):
         messages = sum(weight * d * product(steps, d * marginals) for weight, steps, d in kernels)
@@ -208,9 +210,9 @@ def bandwidth_reached(size_px, classes, config):
     maps = colour_clusters(image, classes)
     gaussian, bilateral = CONFIGS[config]
     channels, pixels, moved = classes - 1, size_px**2, 0
-    for term in terms_of(image, gaussian, bilateral, ()):
+    for term in make_terms(image, gaussian, bilateral, ()):
         features = term.features().reshape(size_px, size_px, -1)
-        lattice = lattice_of(features)._filter
+        lattice = make_lattice(features)._filter
         rows = 4 * (3 * lattice.rows + 2 * lattice.links)  # clear, splat, slice; blur reads and writes
         moved += rows * channels + 2 * 8 * pixels * (
             features.shape[2] + 1

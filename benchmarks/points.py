@@ -159,7 +159,7 @@ def detection_rows(detector, config, tests, likely):
 def detectors(out, net, config):
     """Each round's name, its detector, and from which probability on that one finds something."""
     for folder in sorted((out / "detection").glob("round-*")):
-        detector = resunet.rebuilt(net, 1)
+        detector = resunet.rebuild(net, 1)
         detector.load_weights(folder / BEST)
         yield folder.name, detector, json.loads((folder / SCORES).read_text()).get("likely", config.likely)
 

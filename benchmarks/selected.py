@@ -45,7 +45,7 @@ from hsn.nets import unet
 from hsn.prediction.embedding import embed, of_texture
 from hsn.prediction.tiling import rescale
 from hsn.selection.choice import choose
-from hsn.selection.patches import cut
+from hsn.selection.patches import cut_patches
 from hsn.supervision import open_model, selected
 from hsn.supervision.selected import dense
 from hsn.supervision.selected.training import BEST
@@ -91,7 +91,7 @@ class Pool:
     def patch(self, number):
         """Name, image and nuclei of a patch."""
         k, corner = self.embedded.images[number], self.embedded.corners[number]
-        (image,) = cut(self.images[k], [corner], SIDE_PX)
+        (image,) = cut_patches(self.images[k], [corner], SIDE_PX)
         row, column = corner
         instances = self.instances[k][row : row + SIDE_PX, column : column + SIDE_PX]
         return f"{self.samples[k].name}-{row}-{column}", image, instances

@@ -78,11 +78,11 @@ def paint(name, out, *, count, seed, mode):
     told = [0]
 
     def say(progress):
-        if progress.what != "painting" and progress.done % 100 == 0 and progress.done != told[0]:
+        if progress.stage != "painting" and progress.done % 100 == 0 and progress.done != told[0]:
             told[0] = progress.done
-            print(f"{name}: {progress.what}, {progress.done} of {progress.total}", flush=True)
+            print(f"{name}: {progress.stage}, {progress.done} of {progress.total}", flush=True)
 
-    pairs = synthesize(image, instances, out=out, count=count, seed=seed, mode=mode, after=say)
+    pairs = synthesize(image, instances, out=out, count=count, seed=seed, mode=mode, progress=say)
     return image, instances, pairs, (time.perf_counter() - start, time.process_time() - cpu)
 
 
@@ -90,7 +90,7 @@ def picture(path, image, instances, pairs):
     """The patch and its first pairs, without and with their outlines."""
     both = [(image, instances), *zip(pairs.images, pairs.instances, strict=True)][: SHOWN + 1]
     outlined = [
-        overlay(i, (m > 0).astype(int), NUCLEI, opacity=0, outline_px=1, leave=NUCLEI.names[:1], instances=m)
+        overlay(i, (m > 0).astype(int), NUCLEI, opacity=0, outline_px=1, skip=NUCLEI.names[:1], instances=m)
         for i, m in both
     ]
     captions = ["annotated patch", *["synthetic"] * SHOWN, *["with its nuclei"] * (SHOWN + 1)]

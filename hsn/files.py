@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from .errors import InputError
 
@@ -70,7 +71,7 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def plain(value):
+def plain(value: Any) -> Any:
     """Return a value as plain data for JSON: arrays as lists, paths as text, NaN as None.
 
     Examples
@@ -89,7 +90,7 @@ def plain(value):
     return value if value is None or isinstance(value, bool | int | str) else str(value)
 
 
-def write_json(path, data):
+def write_json(path: Path | str, data: Any) -> None:
     """Write data as JSON; a crash leaves the old file or the new one.
 
     Parameters

@@ -65,8 +65,8 @@ def tiny_model(tmp_path_factory):
         mpp=1.24,
         image_mpp=0.62,
         window_px=32,
-        features=histonet.features_of(net).name,
-        logits=histonet.logits_of(net).name,
+        features=histonet.feature_layer(net).name,
+        logits=histonet.logits_layer(net).name,
     )
     card = models.Card(
         name="tiny",

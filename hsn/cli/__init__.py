@@ -54,6 +54,7 @@ def _before(
 ):
     # TensorFlow logs to stderr. A library must not change that; a program may.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("KERAS_BACKEND", doctor.default_backend())  # TensorFlow where it is installed
 
 
 def main():

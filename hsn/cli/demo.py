@@ -19,10 +19,10 @@ def demo(
 ):
     """Segment the samples that come along, score those with truth, and draw one page of all."""
     start_keras()
-    from ..reports.report import report
+    from ..reports.report import write_report
 
     sets = _sets(out)
-    reports = {name: report(model, samples, out=out / name) for name, samples in sets.items()}
+    reports = {name: write_report(model, samples, out=out / name) for name, samples in sets.items()}
     inputs = [
         sample.image_path
         for samples in sets.values()
@@ -34,7 +34,7 @@ def demo(
     data = {
         "model": model,
         "scores": {
-            n: {t.taxonomy.name: t.as_dict() for t in r.tallies.values() if t.images}
+            n: {t.taxonomy.name: t.as_dict() for t in r.evaluations.values() if t.images}
             for n, r in reports.items()
         },
         "files": files,

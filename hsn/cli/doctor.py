@@ -1,7 +1,8 @@
-"""`hsn doctor`: what runs here, what is missing, and how to mend it."""
+"""`hsn doctor`: check the installation; name what is missing and how to repair it."""
 
 import os
 import sys
+from collections.abc import Iterator
 from typing import Annotated, NamedTuple
 
 import typer
@@ -9,49 +10,57 @@ import typer
 from .console import FAILED, AsJson, print_result, start_keras, table
 
 _NEEDED = (
-    "keras", "numpy", "scipy", "scikit-image", "opencv-python-headless", "matplotlib", "h5py", "pydantic",
+    "keras", "numpy", "scipy", "scikit-image", "opencv-python-headless", "matplotlib", "pillow", "h5py", "pydantic",
 )  # fmt: skip
-# Backend -> the packages that may hold it.
-_BACKENDS = {"tensorflow": ("tensorflow", "tensorflow-cpu"), "jax": ("jax",), "torch": ("torch",)}
+_INSTEAD = {"opencv-python-headless": "opencv-python"}  # another package with the same module
+# Backend -> packages that provide it, and how to install it.
+_BACKENDS = {
+    "tensorflow": (("tensorflow", "tensorflow-cpu", "tensorflow-macos"), "pip install tensorflow"),
+    "jax": (("jax",), 'pip install "hsn[jax]"'),
+    "torch": (("torch",), 'pip install "hsn[torch]"'),
+}
 
 
 class Check(NamedTuple):
-    """One thing looked at: whether it is well, what was found, and, if it is not, what to do."""
+    """One check: its name, whether all is well, what was found, and a hint."""
 
-    what: str
-    well: bool
+    name: str
+    ok: bool
     found: str
-    remedy: str = ""
+    hint: str = ""
 
 
 def doctor(
     as_json: AsJson = False,
-    quick: Annotated[bool, typer.Option(help="Leave out what starts the backend.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Do not start the backend.")] = False,
 ):
-    """Check this installation; exit code 0 if nothing that is needed is missing."""
-    checks = [_python(), *_packages(), _backend()]
-    if not quick and all(check.well for check in checks):
-        checks += [_devices(), _kernel()]
-    checks += [_cache(), _nets()]
-    well = all(check.well for check in checks)
+    """Check this installation. Exit code 0 if nothing that is needed is missing."""
+    checks = [_python(), *_packages(), *_backends()]
+    if not quick and all(check.ok for check in checks):
+        checks += [_devices(), _crf()]
+    checks += [_home(), _nets(), _fetch()]
+    ok = all(check.ok for check in checks)
     rows = [
-        ("ok" if c.well else "MISSING", c.what, c.found + (f"; {c.remedy}" if c.remedy else ""))
-        for c in checks
+        ("ok" if c.ok else "MISSING", c.name, f"{c.found}; {c.hint}" if c.hint else c.found) for c in checks
     ]
-    data = {"well": well, "checks": [check._asdict() for check in checks]}
+    data = {"ok": ok, "checks": [check._asdict() for check in checks]}
     print_result(data, table(("", "what", "found"), rows), as_json=as_json)
-    if not well:
+    if not ok:
         raise typer.Exit(FAILED)
 
 
-def _python():
-    version = sys.version.split()[0]
-    return Check(
-        "python", sys.version_info >= (3, 11), version, "" if sys.version_info >= (3, 11) else "install 3.11"
-    )
+def default_backend() -> str:
+    """Return the backend that hsn uses: from the environment, from Keras's settings, or the first that is installed."""
+    installed = [name for name in _BACKENDS if _backend_version(name)]
+    return os.environ.get("KERAS_BACKEND") or _configured() or (installed or ["tensorflow"])[0]
 
 
-def _version(package):
+def _python() -> Check:
+    ok = sys.version_info >= (3, 11)
+    return Check("python", ok, sys.version.split()[0], "" if ok else "install Python 3.11 or newer")
+
+
+def _version(package: str) -> str | None:
     from importlib.metadata import PackageNotFoundError, version
 
     try:
@@ -60,33 +69,50 @@ def _version(package):
         return None
 
 
-def _packages():
+def _packages() -> Iterator[Check]:
     from .. import __version__
 
     yield Check("hsn", True, __version__)
     for package in _NEEDED:
-        found = _version(package)
-        if package.startswith("opencv") and not found:
-            found = _version("opencv-python")  # has the same module
+        found = _version(package) or _version(_INSTEAD.get(package, package))
         yield Check(package, bool(found), found or "not installed", "" if found else f"pip install {package}")
 
 
-def _backend():
-    """The backend that Keras would take: by the environment, by its own settings file, or TensorFlow."""
-    name = os.environ.get("KERAS_BACKEND") or _configured() or "tensorflow"
-    there = {backend: version for backend in _BACKENDS if (version := _backend_version(backend))}
-    if name in there:
-        return Check("backend", True, f"{name} {there[name]}")
-    remedies = [f"pip install {name if name in _BACKENDS else 'tensorflow'}"]
-    remedies += [f"KERAS_BACKEND={other}" for other in there]
-    return Check("backend", False, f"{name} is not installed", " or set ".join(remedies))
+def _backends() -> Iterator[Check]:
+    """Check each backend of Keras; only the used one must be there."""
+    used = default_backend()
+    for name in sorted({used, *_BACKENDS}, key=lambda name: name != used):
+        version = _backend_version(name)
+        hint = (
+            _install_hint(name)
+            if not version
+            else "used"
+            if name == used
+            else f"use it with KERAS_BACKEND={name}"
+        )
+        label = "backend" if name == used else "other backend"
+        ok = bool(version) or name != used
+        yield Check(label, ok, f"{name} {version or 'is not installed'}", hint)
 
 
-def _backend_version(name):
-    return next(filter(None, map(_version, _BACKENDS[name])), None)
+def _install_hint(name: str) -> str:
+    """Return how to install a backend here, or which one to take instead."""
+    if name not in _BACKENDS:
+        return f"set KERAS_BACKEND to one of {', '.join(_BACKENDS)}"
+    others = [other for other in _BACKENDS if other != name and _backend_version(other)]
+    hint = _BACKENDS[name][1]
+    if name == "tensorflow" and sys.version_info >= (3, 14):
+        hint = 'it has no wheels for this Python: pip install "hsn[torch]"'
+    return " or set ".join([hint, *(f"KERAS_BACKEND={other}" for other in others)])
 
 
-def _configured():
+def _backend_version(name: str) -> str | None:
+    packages, _ = _BACKENDS.get(name, ((), ""))
+    return next(filter(None, map(_version, packages)), None)
+
+
+def _configured() -> str | None:
+    """Return the backend in Keras's settings file."""
     import json
     from pathlib import Path
 
@@ -97,23 +123,22 @@ def _configured():
         return None
 
 
-def _devices():
-    """Processors that the backend computes on; a machine without a GPU is well, only slower."""
+def _devices() -> Check:
+    """Check that the backend starts, and list its devices."""
     try:
         start_keras()
         import keras
 
         devices = [device for device in keras.distribution.list_devices() if not device.startswith("cpu")]
-    except Exception as error:  # whatever a broken backend raises is what the user must be told
-        return Check("devices", False, f"the backend does not start: {error}", "install it anew")
-    cores = f"{os.cpu_count()} cores"
+    except Exception as error:  # a broken backend can raise anything, and the user must read it
+        return Check("devices", False, f"the backend does not start: {error}", "install it again")
     return Check(
-        "devices", True, ", ".join(devices) if devices else f"{cores}, no GPU (slower; nothing is missing)"
+        "devices", True, ", ".join(devices) or f"{os.cpu_count()} cores, no GPU (slower; nothing is missing)"
     )
 
 
-def _kernel():
-    """Which of its twins computes the dense CRF."""
+def _crf() -> Check:
+    """Check which implementation computes the dense CRF."""
     import numpy as np
 
     from ..crf.dense_crf import refine
@@ -122,32 +147,37 @@ def _kernel():
     try:
         refine(np.full((4, 4, 2), 0.5), np.zeros((4, 4, 3), np.uint8), engine="native")
     except InputError as error:
-        return Check("dense CRF", True, "SciPy (slower; nothing is missing)", str(error))
-    return Check("dense CRF", True, "compiled kernel")
+        return Check("dense CRF", True, "SciPy (slower; nothing is missing)", error.hint)
+    return Check("dense CRF", True, "compiled extension")
 
 
-def _cache():
-    """Imported nets need a folder that can be written to."""
+def _home() -> Check:
+    """Check that the folder of imported nets can be written to."""
     from ..errors import InputError
     from ..files import atomic_write
     from ..models import home
 
-    probe = home() / ".doctor"
+    name, probe = "folder of imported nets", home() / ".doctor"
     try:
         with atomic_write(probe) as temporary:
             temporary.write_text("")
         probe.unlink()
     except (InputError, OSError) as error:
-        return Check(
-            "folder of imported nets", False, str(error), "set HSN_HOME to a folder that can be written to"
-        )
-    return Check("folder of imported nets", True, str(home()))
+        return Check(name, False, str(error), "set HSN_HOME to a folder that can be written to")
+    return Check(name, True, str(home()))
 
 
-def _nets():
+def _nets() -> Check:
     from ..models import available
 
     names = ", ".join(name for name, _, _ in available())
+    hint = "" if names else "train one (`hsn fit`) or fetch the release (`hsn models fetch`)"
+    return Check("trained nets", True, names or "none yet", hint)
+
+
+def _fetch() -> Check:
+    found = _version("gdown")
     return Check(
-        "trained nets", True, names or "none yet; train one (`hsn fit`) or import the release (`hsn models`)"
-    )
+        "downloads", True, f"gdown {found}" if found else "gdown is not installed",
+        "" if found else 'optional, for `hsn models fetch`: pip install "hsn[fetch]"',
+    )  # fmt: skip

@@ -49,7 +49,7 @@ def synthesize(
     with progress_display(quiet=quiet) as progress:
         pairs = paint(
             patch, nuclei, out=out, preset=preset, count=n, seed=seed, mode=mode, max_overlap=max_overlap,
-            after=_Show(progress, out / "preview.png"),
+            progress=_Show(progress, out / "preview.png"),
         )  # fmt: skip
     covered = float((pairs.instances > 0).mean())
     objects = int(pairs.instances.max(axis=(1, 2)).sum())
@@ -65,10 +65,10 @@ class _Show:
         self.progress, self.path = progress, path
 
     def __call__(self, now):
-        report(self.progress, now.what, now.done, now.total)
+        report(self.progress, now.stage, now.done, now.total)
         ended = now.done == now.total
-        if ended or (now.done and now.done % PREVIEW_EVERY == 0 and now.what != "painting"):
-            self._draw(now, f"{now.what}, {now.done} of {now.total}")
+        if ended or (now.done and now.done % PREVIEW_EVERY == 0 and now.stage != "painting"):
+            self._draw(now, f"{now.stage}, {now.done} of {now.total}")
 
     def _draw(self, now, title):
         """Painted layouts above, the same with the outlines of their nuclei below."""
@@ -76,11 +76,11 @@ class _Show:
         from ..reports.overlay import overlay
         from ..taxonomies import NUCLEI
 
-        pairs = now.preview()
+        pairs = now.values["preview"]()
         shown = min(len(pairs.images), SHOWN)
         images = list(pairs.images[:shown])
         below = [
-            overlay(image, (objects > 0).astype(int), NUCLEI, opacity=0, outline_px=1, leave=NUCLEI.names[:1],
+            overlay(image, (objects > 0).astype(int), NUCLEI, opacity=0, outline_px=1, skip=NUCLEI.names[:1],
                     instances=objects)
             for image, objects in zip(images, pairs.instances, strict=False)
         ]  # fmt: skip

@@ -1,1 +1,1 @@
-"""From evidence to borders: the dense CRF and the filter under it."""
+"""The dense CRF and the permutohedral filter that it uses."""

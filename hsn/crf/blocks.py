@@ -1,34 +1,39 @@
-"""Blocks: a CRF over an image that is too large for one lattice, in bounded memory.
+"""Solve a CRF block by block, for images that are too large for one lattice.
 
-Each block is solved with a halo of pixels around it, and only the block itself is kept. Places and the classes that
-take part are those of the whole image, so that all blocks speak of the same lattice. What a marginal depends on is
-bounded: no filter reaches farther than six standard deviations, and inference is one filter an iteration and one
-for the normalization. With a halo of all of them a block's result is that of the whole image.
+Each block is solved with a halo of pixels around it; only the block itself is kept. All blocks use the coordinates and
+the present classes of the whole image. The influence of a pixel is bounded: a filter does not reach farther than six
+standard deviations, and inference applies one filter per iteration plus one for the normalization. With a halo of that
+size the result equals the result of the whole image.
 """
 
 from dataclasses import replace
 
 import numpy as np
 
-from ..errors import refuse
-from .engines import name_of, solve
+from ..errors import InputError
+from .engines import resolve_engine, solve
+from .mean_field import Problem
 
-# Votes fade long before they have travelled so far: beyond two reaches no label changes, and no marginal by more than
-# the order of float32 sums changes it (docs/crf.md has the measurement). So the halo is two reaches.
-REACHES = 2
+# Two filter radii: beyond them labels do not change, and marginals change less than by the order of float32 sums
+# (measured in docs/crf.md).
+HALO_RADII = 2
 
 
-def solve_by_blocks(problem, memory, *, engine="auto", out=None):
+def solve_by_blocks(
+    problem: Problem, memory: int, *, engine: str = "auto", out: np.ndarray | None = None
+) -> np.ndarray:
     """Solve a CRF block by block.
 
     Parameters
     ----------
     problem : Problem
-        Its terms measure place, or place and colour.
+        Its terms use position, or position and color.
     memory : int
-        Bytes to work in.
+        Working memory in bytes.
     engine : str
+        See `hsn.crf.engines.solve`.
     out : float32 array (H, W, C), optional
+        Array for the result.
 
     Returns
     -------
@@ -37,40 +42,41 @@ def solve_by_blocks(problem, memory, *, engine="auto", out=None):
     Raises
     ------
     InputError
-        If a term measures other features, whose reach is unknown, or a block and its halo do not fit `memory`.
+        "memory-further-terms" if a term uses other features; "memory-too-small" if a block and its halo do not fit.
 
     Examples
     --------
-    >>> from .mean_field import Problem
     >>> problem = Problem(np.ones((9, 8, 2), np.float32), present=[0, 1], terms=[])
     >>> solve_by_blocks(problem, memory=3_000).mean()
     np.float32(0.5)
     """
     shape = problem.probabilities.shape
-    cost = bytes_a_pixel(problem, engine)
-    halo_px = halo(problem)
-    side_px = int(np.sqrt(memory / cost)) - 2 * halo_px
+    cost = bytes_per_pixel(problem, engine)
+    halo = halo_px(problem)
+    side_px = int(np.sqrt(memory / cost)) - 2 * halo
     if shape[0] * shape[1] * cost <= memory:
         side_px = max(shape[:2])  # one block
-    elif side_px < max(1, halo_px // 4):  # narrower blocks would mostly solve halos
-        refuse(
-            "`memory` must hold one block and its halo",
-            expected=f"at least {cost * (2 * halo_px + max(1, halo_px // 4)) ** 2} bytes",
-            received=memory,
-            remedy=f"give more or take smaller spreads: the halo is {halo_px} pixels wide",
+    elif side_px < max(1, halo // 4):  # narrower blocks would mostly solve halos
+        raise InputError(
+            "memory-too-small",
+            f"`memory` must be at least {cost * (2 * halo + max(1, halo // 4)) ** 2} bytes, for one block and its halo",
+            got=memory,
+            hint=f"give more or use smaller spreads: the halo is {halo} pixels wide",
         )
     marginals = np.empty(shape, np.float32) if out is None else out
     for top in range(0, shape[0], side_px):
         for left in range(0, shape[1], side_px):
-            _solve_block(problem, engine, marginals, (top, left), side_px, halo_px)
+            _solve_block(problem, engine, marginals, (top, left), side_px, halo)
     return marginals
 
 
-def _solve_block(problem, engine, marginals, corner, side_px, halo_px):
+def _solve_block(
+    problem: Problem, engine: str, marginals: np.ndarray, corner: tuple[int, int], side_px: int, halo: int
+) -> None:
     height, width = problem.probabilities.shape[:2]
     (top, left), (bottom, right) = corner, (min(corner[0] + side_px, height), min(corner[1] + side_px, width))
-    rows = slice(max(0, top - halo_px), min(height, bottom + halo_px))
-    cols = slice(max(0, left - halo_px), min(width, right + halo_px))
+    rows = slice(max(0, top - halo), min(height, bottom + halo))
+    cols = slice(max(0, left - halo), min(width, right + halo))
     block = replace(
         problem,
         probabilities=np.ascontiguousarray(problem.probabilities[rows, cols]),
@@ -80,56 +86,55 @@ def _solve_block(problem, engine, marginals, corner, side_px, halo_px):
     marginals[top:bottom, left:right] = solve(block, engine)[inner]
 
 
-def halo(problem, reaches=REACHES):
-    """Return how many pixels around a block it is solved with.
+def halo_px(problem: Problem) -> int:
+    """Return the width of the halo around a block, in pixels.
 
     Examples
     --------
-    >>> from .mean_field import Problem
     >>> from .terms import Term
-    >>> evidence = np.ones((1, 1, 2), np.float32)
-    >>> halo(Problem(evidence, [0, 1], [Term(1, (1, 1), 3)]))
+    >>> halo_px(Problem(np.ones((1, 1, 2), np.float32), [0, 1], [Term(1, (1, 1), 3)]))
     24
     """
     if any(term.given is not None for term in problem.terms):
-        refuse(
-            "`memory` needs terms over place and colour",
-            expected="no `further` terms",
-            received="one over other features, whose reach is unknown",
-            remedy="leave `memory` out or the term",
+        raise InputError(
+            "memory-further-terms",
+            "`further` must be empty if `memory` is given: the radius of other features is unknown",
+            got="a term over other features",
+            hint="leave out `memory` or the term",
         )
-    farthest = max((reach(len(term.bounds()[0])) * term.spread_px for term in problem.terms), default=0)
-    return int(np.ceil(min(reaches, problem.iterations + 1) * farthest))
+    radius_px = max(
+        (filter_radius(len(term.bounds()[0])) * term.spread_px for term in problem.terms), default=0
+    )
+    return int(np.ceil(min(HALO_RADII, problem.iterations + 1) * radius_px))
 
 
-def reach(dimension):
-    """Return how far, in standard deviations, a d-dimensional lattice carries a value at most.
+def filter_radius(dimension: int) -> float:
+    """Return the largest distance over which a d-dimensional lattice carries a value, in standard deviations.
 
-    From the point to a corner, one step along each axis either way, and from a corner to a point.
+    The path goes from the point to a corner, one step along each axis in both directions, and from a corner to a point.
 
     Examples
     --------
-    >>> float(reach(2)), round(float(reach(5)), 6)
+    >>> float(filter_radius(2)), round(float(filter_radius(5)), 6)
     (4.0, 6.0)
     """
     order = dimension + 1
     step = np.sqrt(1.5 * dimension / order)  # of the blur, in standard deviations
-    corner = np.sqrt((order // 2) * (order - order // 2) / dimension)  # in steps: a simplex' diameter
+    corner = np.sqrt((order // 2) * (order - order // 2) / dimension)  # diameter of a simplex, in steps
     blur = np.sqrt((order**2 - order % 2) / dimension)
     return step * (2 * corner + blur)
 
 
-def bytes_a_pixel(problem, engine="auto"):
-    """Return how many bytes an engine may need for a pixel, if no two pixels share a corner of the lattice.
+def bytes_per_pixel(problem: Problem, engine: str = "auto") -> int:
+    """Return the largest number of bytes that an engine needs per pixel, if no two pixels share a lattice corner.
 
     Examples
     --------
-    >>> from .mean_field import Problem
-    >>> bytes_a_pixel(Problem(np.ones((1, 1, 2), np.float32), [0, 1], []))
+    >>> bytes_per_pixel(Problem(np.ones((1, 1, 2), np.float32), [0, 1], []))
     48
     """
     maps = 4 * (problem.probabilities.shape[2] * 2 + len(problem.present) * 4)  # in and out, unary, scratch
     corners = sum(len(term.bounds()[0]) + 1 for term in problem.terms)
-    # A corner's keys, links and chains while the lattice is built, and its row of values.
-    links, rows = (120, 2) if name_of(engine, problem) == "native" else (480, 4)
+    # Keys, links and chains of a corner while the lattice is built, and its row of values.
+    links, rows = (120, 2) if resolve_engine(engine, problem) == "native" else (480, 4)
     return maps + corners * (links + 4 * rows * len(problem.present))

@@ -1,26 +1,31 @@
-"""Engines: who computes the CRF and its filter - the compiled kernel, SciPy, or pydensecrf."""
+"""Engines that compute the CRF and its filter: the compiled kernel, SciPy, or pydensecrf."""
+
+from typing import Any
 
 import numpy as np
 
 from .. import _native
-from ..errors import refuse
+from ..checks import one_of
+from ..errors import InputError
 from . import mean_field
 from .lattice import Lattice, as_features, radix, span
+from .terms import Term
 
-MOST_CLASSES = 64  # what the kernel's rows hold
-MOST_ROWS = 2**31  # what its 32-bit row numbers hold, with one bit for the end of a chain
+MAX_CLASSES = 64  # capacity of a row in the kernel
+MAX_ROWS = 2**31  # range of its 32-bit row numbers; one bit marks the end of a chain
 
-NORMALISATIONS = ("symmetric", "before", "after", "none")
+NORMALIZATIONS = ("symmetric", "before", "after", "none")
+ENGINES = ("auto", "native", "scipy", "pydensecrf")
 
 
-def solve(problem, engine="auto"):
-    """Solve a CRF with the engine of that name.
+def solve(problem: mean_field.Problem, engine: str = "auto") -> np.ndarray:
+    """Solve a CRF with one of the engines.
 
     Parameters
     ----------
     problem : Problem
     engine : {"auto", "native", "scipy", "pydensecrf"}
-        "auto" is the kernel where it was built and the classes fit, SciPy otherwise.
+        "auto" uses the kernel if it is compiled and the number of classes fits, and SciPy otherwise.
 
     Returns
     -------
@@ -29,7 +34,7 @@ def solve(problem, engine="auto"):
     Raises
     ------
     InputError
-        If there is no such engine, it is not installed, or the problem is too large for it.
+        "engine-unknown", "kernel-missing", "pydensecrf-missing", "crf-image-too-large" or "crf-too-many-classes".
 
     Examples
     --------
@@ -39,47 +44,38 @@ def solve(problem, engine="auto"):
     """
     _check_rows(problem)
     for term in problem.terms:
-        radix(
-            *as_features(term.bounds())
-        )  # whatever the engine, what the lattice cannot hold is refused alike
+        radix(*as_features(term.bounds()))  # raises the same errors for every engine
     engines = {"native": _solve_native, "scipy": mean_field.solve, "pydensecrf": _solve_pydensecrf}
-    return engines[name_of(engine, problem)](problem)
+    return engines[resolve_engine(engine, problem)](problem)
 
 
-def name_of(engine, problem):
-    """Return the engine that `engine` stands for: itself, or what "auto" takes.
+def resolve_engine(engine: str, problem: mean_field.Problem) -> str:
+    """Return the name of the engine that is used; "auto" is resolved.
 
     Examples
     --------
-    >>> name_of("scipy", None)
+    >>> resolve_engine("scipy", None)
     'scipy'
     """
-    if engine == "auto":
-        return "native" if _native.kernel and len(problem.present) <= MOST_CLASSES else "scipy"
-    if engine not in ("native", "scipy", "pydensecrf"):
-        refuse(
-            "`engine` must be a known one",
-            expected="auto, native, scipy or pydensecrf",
-            received=repr(engine),
-            remedy="leave it out to get the fastest that is installed",
-        )
+    if one_of("engine", engine, ENGINES) == "auto":
+        return "native" if _native.kernel and len(problem.present) <= MAX_CLASSES else "scipy"
     return engine
 
 
-def lattice_of(features, engine="auto", threads=0):
-    """Return an object with `filter(values, transposed=False)`: the lattice of some points.
+def make_lattice(features: np.ndarray, engine: str = "auto", threads: int = 0) -> Any:
+    """Return the lattice of some points, an object with ``filter(values, transposed=False)``.
 
     Parameters
     ----------
     features : float array, shape (H, W, d)
-        Of the pixels of an image, divided by the standard deviations.
+        Features of the pixels of an image, divided by the standard deviations.
     engine : {"auto", "native", "scipy"}
     threads : int
-        0 stands for all cores; only the kernel uses more than one.
+        Number of threads of the kernel; 0 uses all cores. SciPy uses one.
 
     Examples
     --------
-    >>> lattice_of(np.zeros((2, 2, 1))).filter(np.ones((4, 1), np.float32)).shape
+    >>> make_lattice(np.zeros((2, 2, 1))).filter(np.ones((4, 1), np.float32)).shape
     (4, 1)
     """
     features = np.asarray(features, np.float32)
@@ -90,47 +86,47 @@ def lattice_of(features, engine="auto", threads=0):
 
 
 class _NativeLattice:
-    """The kernel's twin of `Lattice`."""
+    """`Lattice`, computed by the kernel."""
 
-    def __init__(self, features, threads):
+    def __init__(self, features: np.ndarray, threads: int) -> None:
         digits, lowest = radix(*span(features.reshape(-1, features.shape[-1])))
         self._filter = _kernel().PointFilter(features=features, digits=digits, lowest=lowest, threads=threads)
 
-    def filter(self, values, *, transposed=False):
+    def filter(self, values: np.ndarray, *, transposed: bool = False) -> np.ndarray:
         return self._filter.filter(np.ascontiguousarray(values, np.float32), transposed=transposed)
 
 
-def _kernel():
+def _kernel() -> Any:
     if not _native.kernel:
-        refuse(
-            "the compiled kernel is not there",
-            expected="an installation that found a C++17 compiler",
-            received="one without",
-            remedy='install a compiler and install hsn again, or use engine="scipy"',
+        raise InputError(
+            "kernel-missing",
+            "the compiled kernel must be installed",
+            got="an installation without it",
+            hint='install a C++17 compiler and reinstall hsn, or use engine="scipy"',
         )
     return _native.kernel
 
 
-def _check_rows(problem):
+def _check_rows(problem: mean_field.Problem) -> None:
     pixels = problem.probabilities.shape[0] * problem.probabilities.shape[1]
     corners = max((len(term.bounds()[0]) + 1 for term in problem.terms), default=1)
-    if pixels * corners >= MOST_ROWS:
-        refuse(
-            "the image is too large for one lattice",
-            expected=f"less than {MOST_ROWS // corners} pixels",
-            received=f"{pixels}",
-            remedy="give `memory` in bytes, so that it is refined block by block",
+    if pixels * corners >= MAX_ROWS:
+        raise InputError(
+            "crf-image-too-large",
+            f"the image must have fewer than {MAX_ROWS // corners} pixels for one lattice",
+            got=pixels,
+            hint="give `memory` in bytes, to refine it block by block",
         )
 
 
-def _solve_native(problem):
+def _solve_native(problem: mean_field.Problem) -> np.ndarray:
     kernel = _kernel()
-    if len(problem.present) > MOST_CLASSES:
-        refuse(
-            "the compiled kernel holds a limited number of classes",
-            expected=f"at most {MOST_CLASSES}",
-            received=len(problem.present),
-            remedy='use engine="scipy"',
+    if len(problem.present) > MAX_CLASSES:
+        raise InputError(
+            "crf-too-many-classes",
+            f"the compiled kernel supports at most {MAX_CLASSES} classes",
+            got=len(problem.present),
+            hint='use engine="scipy"',
         )
     penalties = problem.penalties
     return kernel.mean_field(
@@ -139,32 +135,32 @@ def _solve_native(problem):
         terms=[_native_term(kernel, term) for term in problem.terms],
         normalization=problem.normalization,
         penalties=[] if penalties is None else penalties.ravel().tolist(),
-        least=mean_field.LEAST,
+        least=mean_field.MIN_PROBABILITY,
         iterations=problem.iterations,
         tolerance=problem.tolerance,
         threads=problem.threads,
     )
 
 
-def _native_term(kernel, term):
+def _native_term(kernel: Any, term: Term) -> Any:
     digits, lowest = radix(*term.bounds())
     if term.given is not None:
         return kernel.Term(features=term.given, digits=digits, lowest=lowest, weight=term.weight)
-    place = [*term.corner, term.spread_px, term.spread_colour]
-    return kernel.Term(place=place, image=term.colour, digits=digits, lowest=lowest, weight=term.weight)
+    place = [*term.corner, term.spread_px, term.spread_color]
+    return kernel.Term(place=place, image=term.color, digits=digits, lowest=lowest, weight=term.weight)
 
 
-def _solve_pydensecrf(problem):
-    """Repeat an old result: the released implementation, through the extra `hsn[pydensecrf]`."""
+def _solve_pydensecrf(problem: mean_field.Problem) -> np.ndarray:
+    """Solve with the released implementation, from the extra ``hsn[pydensecrf]``."""
     try:
         from pydensecrf import densecrf
     except ImportError:
-        refuse(
-            "pydensecrf is not installed",
-            expected="the package pydensecrf2",
-            received="none",
-            remedy='run `pip install "hsn[pydensecrf]"`, or use another engine',
-        )
+        raise InputError(
+            "pydensecrf-missing",
+            "the package pydensecrf2 must be installed for this engine",
+            got="none",
+            hint='run `pip install "hsn[pydensecrf]"`, or use another engine',
+        ) from None
     unary = problem.unary()  # (N, K)
     crf = densecrf.DenseCRF(*unary.shape)
     crf.setUnaryEnergy(np.ascontiguousarray(unary.T))
@@ -183,11 +179,11 @@ def _solve_pydensecrf(problem):
             normalization=kind,
         )
     if not problem.tolerance:
-        return problem.spread(np.array(crf.inference(problem.iterations)).T)
+        return problem.scatter(np.array(crf.inference(problem.iterations)).T)
     marginals, *scratch = crf.startInference()
     for _ in range(problem.iterations):
         before = np.array(marginals)
         crf.stepInference(marginals, *scratch)
         if np.abs(np.array(marginals) - before).max() < problem.tolerance:
             break
-    return problem.spread(np.array(marginals).T)
+    return problem.scatter(np.array(marginals).T)

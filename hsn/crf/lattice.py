@@ -1,14 +1,13 @@
 """The permutohedral lattice: a Gaussian filter over points with many features, in NumPy and SciPy.
 
-Every pixel is a point whose features say where it is and, for instance, what colour it has. A filtered value
-is a sum over all pixels, with weights that fall with the distance of the features. The lattice makes the cost
-linear in the number of pixels: spread each value over the corners of the simplex that its point lies in
-(*splat*), smooth along each axis of the lattice (*blur*), read the values back at the points (*slice*). Each
-step is a sparse matrix:
+Every pixel is a point; its features are, for example, position and color. A filtered value is a sum over all pixels,
+with weights that fall with the distance between features. The cost is linear in the number of pixels. Three steps
+compute the sum: distribute each value over the corners of the simplex around its point (*splat*), smooth along each
+axis of the lattice (*blur*), and interpolate the values at the points (*slice*). Each step is a sparse matrix:
 
     K = slice · B_d · … · B_1 · B_0 · splat,        splat = slice transposed.
 
-The C++ kernel in `hsn/_native` computes the same sums; this file is the one to read.
+The C++ kernel in `hsn/_native` computes the same sums.
 
 References
 ----------
@@ -17,42 +16,43 @@ References
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
 
-from ..errors import refuse
+from ..errors import InputError
 
-# float32 holds integers exactly up to 2^24; two bits are left for the fractions that rank the coordinates.
-FARTHEST = 2.0**22
+# float32 represents integers exactly up to 2^24; two bits are left for the fractions that rank the coordinates.
+MAX_COORDINATE = 2.0**22
 KEY_BITS = 63
-PART = 2**15  # points that are placed together: what they need stays in a cache
+CHUNK = 2**15  # points that are processed together, sized for the processor's cache
 
 
 class Lattice:
-    """The lattice of some points, built once and applied to any number of values.
+    """Permutohedral lattice of some points, built once and applied to any number of values.
 
     Parameters
     ----------
     features : float array, shape (N, d)
-        One row a point, already divided by the standard deviations of the wanted Gaussian.
+        One row for each point, divided by the standard deviations of the Gaussian.
 
     Attributes
     ----------
     slice : sparse float32 (N, M)
-        Weights of each point at its d + 1 corners, of the M corners that any point uses.
+        Weights of each point at its d + 1 corners. M is the number of corners in use.
     blurs : list of d + 1 sparse float32 (M, M)
-        One an axis: a corner plus half of its two neighbours. A neighbour that no point uses counts as 0.
+        One for each axis: a corner plus half of its two neighbors. Unused neighbors count as 0.
 
     Raises
     ------
     InputError
-        If the features are not a finite (N, d) array, or span more cells than a 63-bit key can tell apart.
+        "features-shape", "features-range" or "features-span".
 
     Notes
     -----
-    The filter stands for the Gaussian exp(-|f - g|² / 2) and is not it: what the blur would have given to
-    corners that no point uses is lost, so that on tissue the sums come out near 0.6 of the exact ones. Where
-    the filter is normalize, as in the CRF, that factor cancels: on patches of 8 x 8 pixels, means of values in
-    [0, 1] lie within 0.05 of the exact ones over place, and within 0.12 over place and colour.
+    The filter approximates the Gaussian exp(-|f - g|² / 2). The blur loses the values of unused corners: on tissue the
+    sums are about 0.6 of the exact ones. The factor cancels if the filter is normalized, as in the CRF. On patches of
+    8 x 8 pixels, means of values in [0, 1] then differ from the exact ones by less than 0.05 for position, and by less
+    than 0.12 for position and color.
 
     Examples
     --------
@@ -62,31 +62,31 @@ class Lattice:
     True
     """
 
-    def __init__(self, features):
+    def __init__(self, features: np.ndarray) -> None:
         features = as_features(features)
         keys, steps, weights = corners(features)
         tables, rows, start = [], [], 0
-        for remainder in keys:  # corners of different remainders never coincide, so each has its own table
+        for remainder in keys:  # corners of different remainders never coincide: one table for each
             table, row = _distinct(remainder)
             tables.append(table)
             rows.append(row + start)
             start += len(table)
-        places = np.arange(0, weights.size + 1, len(keys))
+        ends = np.arange(0, weights.size + 1, len(keys))
         self.slice = sparse.csr_array(
-            (weights.T.ravel(), np.stack(rows, axis=1).ravel(), places), shape=(len(features), start)
+            (weights.T.ravel(), np.stack(rows, axis=1).ravel(), ends), shape=(len(features), start)
         )
         self.blurs = [_blur(tables, step) for step in steps]
 
-    def filter(self, values, *, transposed=False):
-        """Smooth values.
+    def filter(self, values: np.ndarray, *, transposed: bool = False) -> np.ndarray:
+        """Filter values.
 
         Parameters
         ----------
         values : float array, shape (N, C)
-            One row a point, any number of channels.
+            One row for each point, any number of channels.
         transposed : bool
-            Blur along the axes in the opposite order: the transpose of the filter, exactly. The two differ
-            only near missing neighbours.
+            Blur along the axes in the opposite order, which gives the exact transpose. The two differ only near unused
+            corners.
 
         Returns
         -------
@@ -94,8 +94,8 @@ class Lattice:
 
         Examples
         --------
-        >>> one_place = Lattice(np.zeros((2, 3)))
-        >>> one_place.filter(np.array([[1.0], [3.0]])).round(2).tolist() == 2 * [[np.float32(3.78)]]
+        >>> one_point = Lattice(np.zeros((2, 3)))
+        >>> one_point.filter(np.array([[1.0], [3.0]])).round(2).tolist() == 2 * [[np.float32(3.78)]]
         True
         """
         smooth = self.slice.T @ np.ascontiguousarray(values, np.float32)  # (M, C)
@@ -104,8 +104,8 @@ class Lattice:
         return (self.slice @ smooth) * gain(len(self.blurs) - 1)
 
 
-def gain(dimension):
-    """Return 1 / (1 + 2^-d), by which [1]_ scales a d-dimensional lattice's sums.
+def gain(dimension: int) -> np.float32:
+    """Return 1 / (1 + 2^-d), the factor of a d-dimensional lattice in [1]_.
 
     Examples
     --------
@@ -115,8 +115,13 @@ def gain(dimension):
     return np.float32(1 / (1 + 2.0**-dimension))
 
 
-def as_features(features):
-    """Return `features` as float32 (N, d); refuse what is not finite, not two-dimensional or too far out.
+def as_features(features: ArrayLike) -> np.ndarray:
+    """Return `features` as float32 (N, d).
+
+    Raises
+    ------
+    InputError
+        "features-shape" if they are not two-dimensional; "features-range" if they are not finite or too large.
 
     Examples
     --------
@@ -125,28 +130,29 @@ def as_features(features):
     """
     features = np.ascontiguousarray(features, np.float32)
     if features.ndim != 2 or 0 in features.shape:
-        refuse(
-            "`features` must be one row of numbers a point",
-            expected="an array of shape (points, dimensions), neither 0",
-            received=f"shape {features.shape}",
-            remedy="reshape an (H, W, d) array with .reshape(-1, d)",
+        raise InputError(
+            "features-shape",
+            "`features` must have the shape (points, dimensions), neither 0",
+            got=features.shape,
+            hint="reshape an (H, W, d) array with .reshape(-1, d)",
         )
-    farthest = np.abs([features.min(), features.max()]).max()  # NaN stays NaN
-    if not farthest < FARTHEST / (2 * features.shape[1]):
-        refuse(
-            "`features` must be finite and small enough to be told apart",
-            expected=f"numbers within ±{FARTHEST / (2 * features.shape[1]):.0f}",
-            received=f"up to {farthest}",
-            remedy="divide the features by larger standard deviations",
+    largest = np.abs([features.min(), features.max()]).max()  # NaN stays NaN
+    limit = MAX_COORDINATE / (2 * features.shape[1])
+    if not largest < limit:
+        raise InputError(
+            "features-range",
+            f"`features` must be finite and within ±{limit:.0f}",
+            got=f"up to {largest}",
+            hint="divide the features by larger standard deviations",
         )
     return features
 
 
-def corners(features):
-    """Find the simplex of each point: its d + 1 corners as integer keys, and the point's weights there.
+def corners(features: np.ndarray) -> tuple[np.ndarray, list[int], np.ndarray]:
+    """Return the keys of the d + 1 corners around each point, and the weights of the point at them.
 
-    A corner is d integers, and its key is one 64-bit integer in mixed radix, so that a neighbour is one
-    addition away.
+    The key of a corner encodes its d integer coordinates as one 64-bit integer in mixed radix. Adding a constant to the
+    key gives a neighbor.
 
     Parameters
     ----------
@@ -155,16 +161,16 @@ def corners(features):
     Returns
     -------
     keys : int64 array, shape (d + 1, N)
-        Row r holds the corner whose coordinates leave remainder r when divided by d + 1.
+        Row r holds the corner with coordinates of remainder r modulo d + 1.
     steps : list of d + 1 ints
-        What to add to a key to reach its next neighbour along each axis.
+        Difference between the keys of neighbors along each axis.
     weights : float32 array, shape (d + 1, N)
         Barycentric weights; they sum to 1.
 
     Raises
     ------
     InputError
-        If the keys do not fit 63 bits.
+        "features-span" if the keys do not fit 63 bits.
 
     Examples
     --------
@@ -177,14 +183,16 @@ def corners(features):
     steps = [sum(digits) - order * digit for digit in digits]
     keys = np.empty((order, len(features)), np.int64)
     weights = np.empty((order, len(features)), np.float32)
-    for start in range(0, len(features), PART):
-        part = slice(start, start + PART)
+    for start in range(0, len(features), CHUNK):
+        part = slice(start, start + CHUNK)
         keys[:, part], weights[:, part] = _simplex(features[part], digits, lowest, steps)
     return keys, steps, weights
 
 
-def _simplex(features, digits, lowest, steps):
-    """Keys, int64 (d + 1, n), and weights, float32 (d + 1, n), of some points."""
+def _simplex(
+    features: np.ndarray, digits: list[int], lowest: list[int], steps: list[int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the keys, int64 (d + 1, n), and weights, float32 (d + 1, n), of some points."""
     order = len(digits)
     elevated = _elevate(features)  # (d + 1, n)
     nearest = np.rint(elevated * np.float32(1 / order)) * np.float32(order)  # remainder 0
@@ -194,12 +202,12 @@ def _simplex(features, digits, lowest, steps):
     along = np.empty_like(keys)
     np.put_along_axis(along, rank, np.array(steps)[:, None], axis=0)  # by rank
     for r in range(order - 1):
-        # From one corner to the next, the coordinate ranked d - r falls back by d, the others grow by 1.
+        # From one corner to the next, the coordinate of rank d - r decreases by d, the others increase by 1.
         keys[r + 1] = keys[r] + along[order - 1 - r]
     return keys, _barycentric(elevated - nearest, rank)
 
 
-def span(features):
+def span(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the lowest and the highest value of each feature: float64 (d,) twice.
 
     Examples
@@ -207,13 +215,14 @@ def span(features):
     >>> [bound.tolist() for bound in span(np.array([[1, 5], [3, 2]]))]
     [[1.0, 2.0], [3.0, 5.0]]
     """
-    # Column by column: NumPy's minimum over the long axis of a thin array is many times slower.
+    # One column at a time: NumPy's minimum over the long axis of a thin array is many times slower.
     bounds = [(column.min(), column.max()) for column in features.T]
-    return np.array(bounds, float).T
+    lowest, highest = np.array(bounds, float).T
+    return lowest, highest
 
 
-def radix(lowest, highest):
-    """Return the mixed radix in which corners are counted, from the range of each feature.
+def radix(lowest: ArrayLike, highest: ArrayLike) -> tuple[list[int], list[int]]:
+    """Return the mixed radix of the keys, from the range of each feature.
 
     Parameters
     ----------
@@ -222,57 +231,58 @@ def radix(lowest, highest):
     Returns
     -------
     digits : list of d + 1 ints
-        What one unit of each coordinate adds to a key. The last coordinate follows from the others: 0.
+        Key difference of one unit of each coordinate. The last is 0: the coordinate follows from the others.
     origin : list of d + 1 ints
-        Coordinates that count as 0.
+        Coordinates with digit 0.
 
     Raises
     ------
     InputError
-        If keys would not fit 63 bits.
+        "features-span" if the keys do not fit 63 bits.
 
     Examples
     --------
     >>> radix([0, 0], [9, 9])
     ([1, 43, 0], [-9, -25, -27])
     """
+    lowest, highest = np.asarray(lowest), np.asarray(highest)
     order = len(lowest) + 1
     scale = _scale(order - 1)
     parts = np.array([scale * lowest, scale * highest], np.float64)  # (2, d)
-    digits, origin, radix = [], [], 1
+    digits, origin, cells = [], [], 1
     for i in range(order):
         # Coordinate i is the sum of the later parts less i times its own.
         own = i * parts[::-1, i - 1] if i else np.zeros(2)
         low, high = parts[:, i:].sum(1) - own
-        # Corners lie within 1.5 (d + 1) of the point, and their neighbours within d of them.
+        # Corners lie within 1.5 (d + 1) of the point, and their neighbors within d of the corners.
         origin.append(int(np.floor(low)) - 3 * order)
-        digits.append(radix)
-        radix *= int(np.ceil(high)) + 3 * order - origin[-1] if i < order - 1 else 1
-    if radix >= 2**KEY_BITS:
-        refuse(
-            "`features` must span fewer cells of the lattice",
-            expected=f"less than 2^{KEY_BITS}",
-            received=f"2^{np.log2(float(radix)):.0f}",
-            remedy="use larger standard deviations, fewer features or a smaller image",
+        digits.append(cells)
+        cells *= int(np.ceil(high)) + 3 * order - origin[-1] if i < order - 1 else 1
+    if cells >= 2**KEY_BITS:
+        raise InputError(
+            "features-span",
+            f"`features` must span less than 2^{KEY_BITS} cells of the lattice",
+            got=f"2^{np.log2(float(cells)):.0f}",
+            hint="use larger standard deviations, fewer features or a smaller image",
         )
     return [*digits[:-1], 0], origin
 
 
-def _distinct(keys):
-    """Distinct keys in order, and the place of each key among them; neighbours that share one are sorted as one."""
+def _distinct(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the distinct keys in order, and the index of each key among them. Runs of equal keys are sorted as one."""
     first = np.flatnonzero(np.diff(keys, prepend=keys[0] - 1))
-    table, place = np.unique(keys[first], return_inverse=True)
-    return table, np.repeat(place, np.diff(first, append=len(keys)))
+    table, index = np.unique(keys[first], return_inverse=True)
+    return table, np.repeat(index, np.diff(first, append=len(keys)))
 
 
-def _scale(dimension):
-    """Return the length of each feature's axis in the lattice, by which its blur has variance 1: (d,)."""
+def _scale(dimension: int) -> np.ndarray:
+    """Return the scale of each feature, (d,), for which the blur has variance 1."""
     i = np.arange(1, dimension + 1)
     return np.sqrt(2 / 3) * (dimension + 1) / np.sqrt(i * (i + 1))
 
 
-def _elevate(features):
-    """Map points onto the plane Σ x = 0 of d + 1 dimensions: float32 (d + 1, N)."""
+def _elevate(features: np.ndarray) -> np.ndarray:
+    """Map points to the plane Σ x = 0 of d + 1 dimensions: float32 (d + 1, N)."""
     dimension = features.shape[1]
     scale = _scale(dimension).astype(np.float32)
     elevated = np.empty((dimension + 1, len(features)), np.float32)
@@ -285,10 +295,10 @@ def _elevate(features):
     return elevated
 
 
-def _rank(rest, nearest):
-    """Rank each point's coordinates by what rounding left of them, largest first: int8 (d + 1, N).
+def _rank(rest: np.ndarray, nearest: np.ndarray) -> np.ndarray:
+    """Rank the coordinates of each point by their rounding residual, largest first: int8 (d + 1, N).
 
-    Rounding may have put `nearest` off the plane: there the outermost coordinates move by d + 1, in place.
+    Rounding can move `nearest` off the plane. The outermost coordinates are then corrected by d + 1, in place.
     """
     order = len(rest)
     rank = np.zeros(rest.shape, np.int8)
@@ -304,8 +314,8 @@ def _rank(rest, nearest):
     return rank
 
 
-def _barycentric(rest, rank):
-    """Weights at the corners: differences of the sorted coordinates, float32 (d + 1, N)."""
+def _barycentric(rest: np.ndarray, rank: np.ndarray) -> np.ndarray:
+    """Return the weights at the corners, float32 (d + 1, N): differences of the sorted coordinates."""
     order = len(rest)
     share = rest * np.float32(1 / order)
     ordered = np.empty_like(share)
@@ -316,19 +326,19 @@ def _barycentric(rest, rank):
     return weights
 
 
-def _blur(tables, step):
+def _blur(tables: list[np.ndarray], step: int) -> sparse.csr_array:
     """Return I + ½ (link + linkᵀ) for one axis: sparse float32 (M, M)."""
     sizes = [len(table) for table in tables]
     starts = np.concatenate([[0], np.cumsum(sizes)])
-    here, there = [], []
+    sources, targets = [], []
     for r, table in enumerate(tables):
         beyond = (r + 1) % len(tables)  # a step adds 1 to the remainder
-        place = np.searchsorted(tables[beyond], table + step)
-        place[place == sizes[beyond]] = 0
-        found = np.flatnonzero(tables[beyond][place] == table + step)
-        here.append(found + starts[r])
-        there.append(place[found] + starts[beyond])
-    here, there = np.concatenate(here), np.concatenate(there)
-    halves = np.full(len(here), 0.5, np.float32)
-    link = sparse.csr_array((halves, (here, there)), shape=(starts[-1], starts[-1]))
+        index = np.searchsorted(tables[beyond], table + step)
+        index[index == sizes[beyond]] = 0
+        found = np.flatnonzero(tables[beyond][index] == table + step)
+        sources.append(found + starts[r])
+        targets.append(index[found] + starts[beyond])
+    rows, columns = np.concatenate(sources), np.concatenate(targets)
+    halves = np.full(len(rows), 0.5, np.float32)
+    link = sparse.csr_array((halves, (rows, columns)), shape=(starts[-1], starts[-1]))
     return sparse.eye_array(starts[-1], dtype=np.float32, format="csr") + link + link.T.tocsr()

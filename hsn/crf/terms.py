@@ -1,10 +1,12 @@
-"""Terms: what a Gaussian of the CRF measures distance by, and how much its votes weigh."""
+"""Pairwise terms of the CRF: Gaussians over pixel features, with a weight."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from ..errors import refuse
+from ..errors import InputError
 from .lattice import span
 
 
@@ -12,18 +14,20 @@ from .lattice import span
 class Term:
     """One Gaussian over the pixels of an image.
 
-    Its features are the place (col, row) over `spread_px`, followed by `colour` over `spread_colour` where there
-    is one; or `given`, already divided by their spreads.
+    The features are the position (col, row) divided by `spread_px`, followed by `color` divided by `spread_color` if
+    there is a color; or `given`, already divided by its standard deviations.
 
     Attributes
     ----------
     weight : float
-        Of the votes of similar pixels.
+        Weight of the term.
     shape : (int, int)
         Height and width.
+    spread_px, spread_color : float
+        Standard deviations of position and color.
     corner : (int, int)
-        Row and column of the first pixel, where the image is a block of a larger one.
-    colour : uint8 (H, W, 3) or None
+        Row and column of the first pixel, if the image is a block of a larger one.
+    color : uint8 (H, W, 3) or None
     given : float32 (H, W, d) or None
 
     Examples
@@ -33,39 +37,39 @@ class Term:
     """
 
     weight: float
-    shape: tuple
+    shape: tuple[int, int]
     spread_px: float = 1.0
-    spread_colour: float = 1.0
-    corner: tuple = (0, 0)
-    colour: np.ndarray | None = None
+    spread_color: float = 1.0
+    corner: tuple[int, int] = (0, 0)
+    color: np.ndarray | None = None
     given: np.ndarray | None = None
 
-    def features(self):
+    def features(self) -> np.ndarray:
         """Return the features: float32 (N, d)."""
         height, width = self.shape
         if self.given is not None:
             return self.given.reshape(height * width, -1)
-        features = np.empty((height, width, 2 if self.colour is None else 5), np.float32)
+        features = np.empty((height, width, 2 if self.color is None else 5), np.float32)
         features[..., 0] = np.arange(self.corner[1], self.corner[1] + width, dtype=np.float32)
         features[..., 1] = np.arange(self.corner[0], self.corner[0] + height, dtype=np.float32)[:, None]
         features[..., :2] /= np.float32(self.spread_px)
-        if self.colour is not None:
-            features[..., 2:] = self.colour / np.float32(self.spread_colour)
+        if self.color is not None:
+            features[..., 2:] = self.color / np.float32(self.spread_color)
         return features.reshape(height * width, -1)
 
-    def bounds(self):
-        """Return the lowest and the highest value that each feature may have: float64 (d,) twice."""
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the lowest and the highest possible value of each feature: float64 (d,) twice."""
         if self.given is not None:
             return span(self.given.reshape(-1, self.given.shape[2]))
         top, left = self.corner
         lowest = np.array([left, top]) / self.spread_px
         highest = np.array([left + self.shape[1] - 1, top + self.shape[0] - 1]) / self.spread_px
-        if self.colour is None:
+        if self.color is None:
             return lowest, highest
-        return np.append(lowest, np.zeros(3)), np.append(highest, np.full(3, 255 / self.spread_colour))
+        return np.append(lowest, np.zeros(3)), np.append(highest, np.full(3, 255 / self.spread_color))
 
-    def window(self, rows, cols):
-        """Return the term of a block of the image, given by two slices; places stay those of the whole image.
+    def window(self, rows: slice, cols: slice) -> "Term":
+        """Return the term of a block of the image; positions stay relative to the whole image.
 
         Examples
         --------
@@ -76,15 +80,20 @@ class Term:
             self.weight,
             (rows.stop - rows.start, cols.stop - cols.start),
             self.spread_px,
-            self.spread_colour,
+            self.spread_color,
             (self.corner[0] + rows.start, self.corner[1] + cols.start),
-            None if self.colour is None else np.ascontiguousarray(self.colour[rows, cols]),
+            None if self.color is None else np.ascontiguousarray(self.color[rows, cols]),
             None if self.given is None else np.ascontiguousarray(self.given[rows, cols]),
         )
 
 
-def terms_of(image, gaussian, bilateral, further):
-    """Return the terms that a user's call names; refuse spreads, weights and features that cannot be.
+def make_terms(
+    image: np.ndarray,
+    gaussian: Sequence[float] | None,
+    bilateral: Sequence[float] | None,
+    further: Iterable[tuple[np.ndarray, float]],
+) -> list[Term]:
+    """Make the terms of a call of `refine`.
 
     Parameters
     ----------
@@ -100,53 +109,52 @@ def terms_of(image, gaussian, bilateral, further):
     Raises
     ------
     InputError
-        If a spread is not positive, a weight negative, or features do not cover the image.
+        "crf-term-invalid" if a spread is not positive or a weight negative; "crf-features-shape" if features do not
+        cover the image.
 
     Examples
     --------
-    >>> [term.weight for term in terms_of(np.zeros((2, 2, 3), np.uint8), (3, 40), (10, 4, 25), ())]
+    >>> [term.weight for term in make_terms(np.zeros((2, 2, 3), np.uint8), (3, 40), (10, 4, 25), ())]
     [40.0, 25.0]
     """
-    shape = image.shape[:2]
+    shape = (image.shape[0], image.shape[1])
     terms = []
     if gaussian is not None:
-        spread_px, weight = _numbers("gaussian", gaussian, ("sxy_px", "weight"))
+        spread_px, weight = _as_floats("gaussian", gaussian, ("sxy_px", "weight"))
         terms.append(Term(weight, shape, spread_px))
     if bilateral is not None:
-        spread_px, spread_colour, weight = _numbers("bilateral", bilateral, ("sxy_px", "srgb", "weight"))
-        colour = np.ascontiguousarray(image)
-        terms.append(Term(weight, shape, spread_px, spread_colour, colour=colour))
+        spread_px, spread_color, weight = _as_floats("bilateral", bilateral, ("sxy_px", "srgb", "weight"))
+        terms.append(Term(weight, shape, spread_px, spread_color, color=np.ascontiguousarray(image)))
     for features, weight in further:
-        (weight,) = _numbers("further", (weight,), ("weight",))
+        (weight,) = _as_floats("further", (weight,), ("weight",))
         terms.append(Term(weight, shape, given=_as_given(features, shape)))
     return terms
 
 
-def _numbers(name, values, parts):
-    """Return the parts of `gaussian` or `bilateral` as floats: spreads above 0, then a weight of at least 0."""
+def _as_floats(name: str, values: Any, parts: tuple[str, ...]) -> list[float]:
+    """Return the parts of a term as floats: spreads above 0, then a weight of 0 or more."""
     try:
         numbers = [float(value) for value in values]
     except (TypeError, ValueError):
         numbers = []
-    spreads, weights = numbers[:-1], numbers[-1:]
-    right = len(numbers) == len(parts) and all(0 < spread < np.inf for spread in spreads)
-    if not (right and all(0 <= weight < np.inf for weight in weights)):
-        refuse(
-            f"`{name}` must be ({', '.join(parts)})",
-            expected="spreads above 0 and a weight of at least 0",
-            received=values,
-            remedy="leave a term out with None",
+    valid = len(numbers) == len(parts) and all(0 < spread < np.inf for spread in numbers[:-1])
+    if not (valid and 0 <= numbers[-1] < np.inf):
+        raise InputError(
+            "crf-term-invalid",
+            f"`{name}` must be ({', '.join(parts)}), with spreads above 0 and a weight of 0 or more",
+            got=values,
+            hint="use None to leave out a term",
         )
     return numbers
 
 
-def _as_given(features, shape):
+def _as_given(features: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     features = np.ascontiguousarray(features, np.float32)
     if features.ndim != 3 or features.shape[:2] != shape or features.shape[2] == 0:
-        refuse(
-            "features of a further term must cover the image",
-            expected=f"a float array of shape ({shape[0]}, {shape[1]}, dimensions)",
-            received=f"shape {features.shape}",
-            remedy="put the dimensions last",
+        raise InputError(
+            "crf-features-shape",
+            f"features of a further term must have the shape ({shape[0]}, {shape[1]}, dimensions)",
+            got=features.shape,
+            hint="put the dimensions last",
         )
     return features

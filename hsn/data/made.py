@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from .. import taxonomies
-from ..instances import renumber
 from ..errors import refuse
+from ..instances import renumber
 from .drawing import at, ellipses, noise, scatter, stained, streaks
 from .ground import CODE, MATERIALS, lay_out
 

@@ -6,8 +6,8 @@ from, 4 to choose by, 8 of the same organs and 6 of other organs to test on.
 
 from pathlib import Path
 
-from ..errors import refuse
 from ..annotations.mask_files import OUTLINES
+from ..errors import refuse
 from .sample import Sample, image_paths
 
 MPP = 0.25  # um per pixel, nominal for 40x

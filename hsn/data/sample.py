@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from .. import taxonomies
-from ..errors import refuse
-from ..images.read import SUFFIXES, read
 from ..annotations import mask_files
 from ..annotations.colors import from_colors
 from ..annotations.label_files import read_color_mask
+from ..errors import refuse
+from ..images.read import SUFFIXES, read
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ import numpy as np
 from keras import ops
 
 from ..checks import one_of, positive
-from ..crf.engines import lattice_of
+from ..crf.engines import make_lattice
 
 BLACK = 1e-5  # a pixel below this value in all channels is padding; from the released code
 
@@ -132,7 +132,7 @@ def _energy(
     features[..., 0] = np.arange(width, dtype=np.float32) / np.float32(sxy_px)
     features[..., 1] = np.arange(height, dtype=np.float32)[:, None] / np.float32(sxy_px)
     features[..., 2:] = image / np.float32(srgb)
-    lattice = lattice_of(features, engine)
+    lattice = make_lattice(features, engine)
 
     m = (image >= BLACK).any(axis=-1).reshape(-1, 1).astype(np.float32)  # (H W, 1)
     S = S.reshape(-1, 1)

@@ -130,7 +130,7 @@ class Card(_Strict):
                 "card-invalid",
                 f"{origin} must be the card of a trained net",
                 got=f"{where}: {first['msg']}",
-                hint="repair or replace it; docs/weights.md lists the fields",
+                hint="repair or replace it; `help(hsn.models.Card)` lists the fields",
             ) from None
 
     @classmethod

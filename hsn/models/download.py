@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import InputError
-from ..files import atomic_write
+from ..files import write_json
 from ..progress import Progress, report
 from .bounded import first_line, read_text
 from .folders import checksum
@@ -21,7 +21,6 @@ from .folders import checksum
 TIMEOUT_S = 30
 CHUNK_BYTES = 2**20
 LARGEST_BYTES = 8 * 2**30  # ends an endless answer
-STAGE = "downloading"
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ def fetch(
         The file to write. A small `.json` beside it keeps address and checksum; files that end in `.part` hold an
         incomplete download.
     progress : callable, optional
-        Called with events in bytes; `total` is None if the server does not send the size.
+        Called with events in megabytes; `total` is None if the server does not send the size.
 
     Returns
     -------
@@ -128,7 +127,7 @@ def _finish(source: str, part: Path, to: Path, memory: Path, known: dict[str, st
             got=sha256[:12],
             hint=f"if it was renewed for a good reason, delete {memory}",
         )
-    _remember(memory, known | {"sha256": sha256})
+    write_json(memory, known | {"sha256": sha256})
     part.replace(to)
     return to
 
@@ -170,11 +169,6 @@ def _remembered(memory: Path) -> dict[str, str]:
     return known
 
 
-def _remember(memory: Path, known: dict[str, str]) -> None:
-    with atomic_write(memory) as temporary:
-        temporary.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
-
-
 def _download_from_drive(archive: Archive, part: Path, progress: Progress | None) -> None:
     """Fill `part` through gdown, which resumes from its own partial file."""
     by_hand = f"open {archive.address} in a browser, save the file and run `hsn models import FILE`"
@@ -196,13 +190,13 @@ def _download_from_drive(archive: Archive, part: Path, progress: Progress | None
             use_cookies=False,
             resume=True,
             timeout=TIMEOUT_S,
-            progress=lambda done, total: report(progress, STAGE, done, total),
+            progress=lambda done, total: _report(progress, done, total),
         )
     except (OSError, gdown.exceptions.DownloadError) as error:  # errors of requests are OSErrors
         raise InputError(
             "download-failed",
             f"{archive.address} must be reachable to download {archive.megabytes} MB",
-            got=first_line(error)[:200],
+            got=first_line(error).partition(" (Caused by")[0][:200],
             hint=f"check the connection and run it again, which continues the download, or {by_hand}",
         ) from None
 
@@ -217,7 +211,7 @@ def _download(
         with urllib.request.urlopen(_request(url, done, known), timeout=TIMEOUT_S) as answer:
             version = answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""
             known = known | {"url": url, "version": version}
-            _remember(memory, known)
+            write_json(memory, known)
             _receive(answer, part, done, progress)
     except InputError:
         raise
@@ -232,6 +226,11 @@ def _download(
             url, got, "check the connection and run it again, which continues the download"
         ) from None
     return known
+
+
+def _report(progress: Progress | None, done: int, total: int | None) -> None:
+    """Report bytes as megabytes, rounded up."""
+    report(progress, "downloading (MB)", -(-done // 10**6), None if total is None else -(-total // 10**6))
 
 
 def _failed(url: str, got: str, hint: str) -> InputError:
@@ -257,7 +256,7 @@ def _receive(answer: Any, part: Path, done: int, progress: Progress | None) -> N
     with part.open("ab" if resumes else "wb") as file:
         while (total or 0) <= room and done <= room and (chunk := answer.read(CHUNK_BYTES)):
             done += file.write(chunk)
-            report(progress, STAGE, done, total)
+            _report(progress, done, total)
     if max(done, total or 0) > room:
         raise InputError(
             "disk-full",

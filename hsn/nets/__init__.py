@@ -1,1 +1,1 @@
-"""Nets: builders of Keras Functional models from stock layers; each file brings its normalization."""
+"""Builders of Keras functional models; each file also has the normalization of its net."""

@@ -1,22 +1,28 @@
-"""FullNet: dense blocks at full resolution, so that thin gaps between objects survive.
+"""FullNet: dense blocks at full resolution, which preserve thin gaps between objects.
 
-Nothing is pooled and nothing strided; dilated convolutions see far instead. Dilations that differ from layer to
-layer ("hybrid") leave no holes in what is seen, at the same reach as the nominal ones. A unit is convolution,
-leaky ReLU, batch normalization, in this order (Qu et al., Improving nuclei/gland instance segmentation in
-histopathology images by full resolution neural network and spatial constrained loss, MICCAI 2019).
+The net has no pooling and no strides. Dilated convolutions give it a large receptive field. "Hybrid" dilations differ
+from layer to layer: they avoid gridding, with the receptive field of the nominal dilations. A unit is a convolution, a
+leaky ReLU and a batch normalization, in this order [1]_. The classes are background, inside and contour
+(`hsn.objects.contours`).
 
-The classes are background, inside and contour (hsn.objects.contours).
+References
+----------
+.. [1] Qu et al., Improving nuclei/gland instance segmentation in histopathology images by full resolution neural
+   network and spatial constrained loss, MICCAI 2019.
 """
 
+from collections.abc import Sequence
+
 import keras
+import numpy as np
 from keras import layers, ops
 
-from ..errors import refuse
-from .parts import seeds_from
+from ..errors import InputError
+from .parts import seed_stream
 
-STEM = 24  # channels before the first block; not tied to the growth
-DILATIONS = (1, 2, 4, 8, 16, 4, 1)  # nominal, one a block
-# nominal dilation -> dilation of every layer, for 6 and for 4 layers a block
+STEM = 24  # channels before the first block, independent of the growth
+DILATIONS = (1, 2, 4, 8, 16, 4, 1)  # nominal, one for each block
+# nominal dilation -> dilation of every layer, for 6 and for 4 layers per block
 HYBRID = {
     6: {
         1: (1, 1, 1, 1, 1, 1),
@@ -29,22 +35,24 @@ HYBRID = {
 }
 SLOPE = 0.01  # of the leaky ReLU
 EPSILON, MOMENTUM = 1e-5, 0.9  # of batch normalization
-POOLED, ENLARGED = (1, 2, 3, 4), (5, 6)  # blocks of the pooled baseline after which sides are halved, times 4
+POOLED, UPSAMPLED = (1, 2, 3, 4), (5, 6)  # blocks of the pooled baseline before a pooling and an upsampling
 
-# Red, green, blue over 255: of the 12 training images of MultiOrgan, and of one user's GlaS training set.
+# RGB / 255: of the 12 training images of MultiOrgan, and of a GlaS training set.
 NUCLEI_MEAN, NUCLEI_STD = (0.747710, 0.545743, 0.671449), (0.158095, 0.197792, 0.150966)
 GLANDS_MEAN, GLANDS_STD = (0.78780, 0.51202, 0.78494), (0.16766, 0.24838, 0.13225)
 
 
-def normalize(image, *, mean=NUCLEI_MEAN, std=NUCLEI_STD):
-    """Pixels as the net wants them: ``(x / 255 - mean) / std``, float32.
+def normalize(
+    image: np.ndarray, *, mean: Sequence[float] = NUCLEI_MEAN, std: Sequence[float] = NUCLEI_STD
+) -> np.ndarray:
+    """Normalize pixels: return ``(x / 255 - mean) / std`` as float32.
 
     Parameters
     ----------
     image : array, shape (..., 3)
         RGB, 0..255.
     mean, std : three floats
-        Of the training images, over 255.
+        Mean and standard deviation of the training images, divided by 255.
 
     Examples
     --------
@@ -56,56 +64,55 @@ def normalize(image, *, mean=NUCLEI_MEAN, std=NUCLEI_STD):
 
 
 def build(
-    classes=3,
+    classes: int = 3,
     *,
-    layers_per_block=6,
-    growth=24,
-    compression=0.5,
-    dropout=0.1,
-    dilations=DILATIONS,
-    hybrid=True,
-    bottleneck=False,
-    pooled=False,
-    seed=None,
-    name="fullnet",
-):
+    layers_per_block: int = 6,
+    growth: int = 24,
+    compression: float = 0.5,
+    dropout: float = 0.1,
+    dilations: Sequence[int] = DILATIONS,
+    hybrid: bool = True,
+    bottleneck: bool = False,
+    pooled: bool = False,
+    seed: int | None = None,
+    name: str = "fullnet",
+) -> keras.Model:
     """Build a FullNet.
 
     Parameters
     ----------
     classes : int
-        Channels of the output.
+        Number of output channels.
     layers_per_block : int
-        Dense layers of each block; with `hybrid` 6 or 4.
+        Dense layers in each block; 6 or 4 with `hybrid`.
     growth : int
         Channels that each dense layer adds.
     compression : float
-        Share of its channels that is left after each block, the last too; rounded down.
+        Fraction of the channels that is kept after each block, rounded down.
     dropout : float
-        Of single elements, after each dense layer, in training.
+        Dropout rate after each dense layer.
     dilations : sequence of int
         Nominal dilation of each block.
     hybrid : bool
-        Whether the layers of a block vary around the nominal dilation; see `HYBRID`.
+        Vary the dilation of the layers of a block around the nominal one; see `HYBRID`.
     bottleneck : bool
-        Whether a 1x1 unit of 4 times the growth comes before each 3x3 unit.
+        Add a 1x1 unit with 4 times the growth before each 3x3 unit.
     pooled : bool
-        The paper's baseline "FCN_pooling" instead: maxima of 2x2 after the first four blocks, times 4
-        after the fifth and the sixth. The sides of the image must then divide by 16.
+        Build the paper's baseline "FCN_pooling": a 2x2 max pooling after the first four blocks, and an upsampling by 4
+        after the fifth and the sixth. The sides of the image must then be multiples of 16.
     seed : int, optional
         Seed of the initial weights and of dropout.
 
     Returns
     -------
     keras.Model
-        (N, H, W, 3) normalize pixels -> (N, H, W, classes) probabilities that sum to 1. `logits_of` finds what
-        the softmax is applied to.
+        (N, H, W, 3) normalized pixels -> (N, H, W, classes) probabilities that sum to 1.
 
     Raises
     ------
     InputError
-        If there are no hybrid dilations for the layers and dilations asked for, or the baseline has other than
-        seven blocks.
+        "fullnet-hybrid" if there are no hybrid dilations for these layers and dilations; "fullnet-pooled-blocks" if
+        the baseline does not have seven blocks.
 
     Examples
     --------
@@ -113,17 +120,25 @@ def build(
     (None, None, None, 3)
     """
     if hybrid and not set(dilations) <= set(HYBRID.get(layers_per_block, ())):
-        refuse("These blocks have no hybrid dilations", expected="6 or 4 layers a block, dilations 1, 2, 4, 8, 16",
-               received=f"{layers_per_block} layers, {tuple(dilations)}", remedy="use hybrid=False")  # fmt: skip
+        raise InputError(
+            "fullnet-hybrid",
+            "hybrid blocks must have 6 or 4 layers and dilations of 1, 2, 4, 8 or 16",
+            got=f"{layers_per_block} layers, {tuple(dilations)}",
+            hint="use hybrid=False",
+        )
     if pooled and len(dilations) != len(DILATIONS):
-        refuse("The pooled baseline has seven blocks", expected="7 dilations", received=len(dilations),
-               remedy="use pooled=False")  # fmt: skip
-    seeds = seeds_from(seed)
+        raise InputError(
+            "fullnet-pooled-blocks",
+            "`dilations` must have seven entries for the pooled baseline",
+            got=len(dilations),
+            hint="use pooled=False",
+        )
+    seeds = seed_stream(seed)
     x = inputs = layers.Input((None, None, 3), name="image")
     x = _unit(x, STEM, 3, 1, seeds)  # (N, H, W, 24)
     for block, nominal in enumerate(dilations, 1):
-        each = HYBRID[layers_per_block][nominal] if hybrid else (nominal,) * layers_per_block
-        for dilation in each:
+        inner = HYBRID[layers_per_block][nominal] if hybrid else (nominal,) * layers_per_block
+        for dilation in inner:
             new = _unit(x, 4 * growth, 1, 1, seeds) if bottleneck else x
             new = _unit(new, growth, 3, dilation, seeds)
             new = layers.Dropout(dropout, seed=next(seeds))(new)
@@ -131,7 +146,7 @@ def build(
         x = _unit(x, int(x.shape[-1] * compression), 1, 1, seeds)
         if pooled and block in POOLED:
             x = layers.MaxPooling2D(2)(x)
-        if pooled and block in ENLARGED:
+        if pooled and block in UPSAMPLED:
             x = CornerUpsampling2D(4)(x)
     x = _convolution(classes, 3, 1, seeds, name="logits")(x)
     x = layers.Activation("softmax", dtype="float32", name="probabilities")(x)
@@ -139,15 +154,15 @@ def build(
 
 
 def _convolution(channels, side, dilation, seeds, **options):
-    """A convolution without bias, at He's scale for what comes out of it."""
-    spread = (2 / (side * side * channels)) ** 0.5
+    """Return a convolution without bias, with He initialization (fan out)."""
+    stddev = (2 / (side * side * channels)) ** 0.5
     return layers.Conv2D(
         channels,
         side,
         dilation_rate=dilation,
         padding="same",
         use_bias=False,
-        kernel_initializer=keras.initializers.RandomNormal(stddev=spread, seed=next(seeds)),
+        kernel_initializer=keras.initializers.RandomNormal(stddev=stddev, seed=next(seeds)),
         **options,
     )
 
@@ -160,17 +175,17 @@ def _unit(x, channels, side, dilation, seeds):
 
 @keras.saving.register_keras_serializable("hsn")
 class CornerUpsampling2D(layers.Layer):
-    """Bilinear enlargement that keeps the corner pixels where they are; stock layers keep the outer edges.
+    """Upsample bilinearly with aligned corners; `keras.layers.UpSampling2D` aligns the outer edges.
 
     Parameters
     ----------
     factor : int
-        How many times larger both sides become.
+        Factor of both sides.
 
     Examples
     --------
-    >>> enlarged = CornerUpsampling2D(2)(ops.reshape([0.0, 3.0], (1, 1, 2, 1)))
-    >>> ops.convert_to_numpy(enlarged)[0, 0, :, 0].round().tolist()
+    >>> upsampled = CornerUpsampling2D(2)(ops.reshape([0.0, 3.0], (1, 1, 2, 1)))
+    >>> ops.convert_to_numpy(upsampled)[0, 0, :, 0].round().tolist()
     [0.0, 1.0, 2.0, 3.0]
     """
 
@@ -183,7 +198,7 @@ class CornerUpsampling2D(layers.Layer):
         return ops.einsum("ow,nhwc->nhoc", self._mixing(ops.shape(x)[2], x.dtype), x)
 
     def _mixing(self, size, dtype):
-        """(size * factor, size): how much of each old pixel goes into each new one."""
+        """Return the interpolation matrix, (size * factor, size)."""
         old = ops.cast(ops.arange(size), "float32")
         new = ops.cast(ops.arange(size * self.factor), "float32")
         step = ops.cast(size - 1, "float32") / ops.cast(size * self.factor - 1, "float32")
@@ -197,6 +212,6 @@ class CornerUpsampling2D(layers.Layer):
         return {**super().get_config(), "factor": self.factor}
 
 
-def logits_of(net):
-    """The layer whose output the softmax is applied to."""
+def logits_layer(net: keras.Model) -> layers.Layer:
+    """Return the layer before the softmax."""
     return net.get_layer("logits")

@@ -1,24 +1,31 @@
-"""HistoNet: VGG16 cut short, to say which tissues a patch holds.
+"""HistoNet: truncated VGG16 nets that classify the tissue types of a patch.
 
-A patch goes through 3x3 convolutions (each followed by ReLU, *then* batch normalization), is halved after each
-block, turned into one vector by the vectoriser, and scored for every class by a sigmoid of its own. Few poolings
-keep the class activation maps sharp; that shallower nets segment better though they classify worse is the finding of
-the family (Chan et al., IJCV 2021).
+A patch passes 3x3 convolutions, each followed by ReLU and then batch normalization. A max pooling follows each block.
+Global pooling gives one vector, and one sigmoid per class gives the scores. Few poolings keep class activation maps
+sharp: shallower nets segment better, although they classify worse [2]_.
 
-Sources: HistoSegNet (Chan et al., ICCV 2019), the released ``histonet_X1.7_clrdecay_5``; its successor study for
-M1..M7 and the VGG16 variant.
+`feature_layer` returns the layer for Grad-CAM, the ReLU of the last convolution. `logits_layer` returns the dense layer
+before the sigmoid.
 
-The feature layer of a net (Grad-CAM looks at it) is its last convolution's ReLU, before batch normalization; the
-logits are the dense layer before the sigmoid. `features_of` and `logits_of` find both.
+References
+----------
+.. [1] Chan et al., HistoSegNet, ICCV 2019, and the released net ``histonet_X1.7_clrdecay_5`` (X1.7).
+.. [2] Chan et al., A comprehensive analysis of weakly-supervised semantic segmentation in different image domains,
+   IJCV 2021 (M1 to M7 and the VGG16 variant).
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
+import numpy as np
 from keras import layers, regularizers
 
-from ..errors import refuse
-from .parts import seeds_from
+from ..checks import one_of
+from ..errors import InputError
+from .parts import seed_stream
 
-# Pixels 0..255, the same for red, green and blue; ADP's training patches. The release adds 1e-7 to the deviation.
+# Of ADP's training patches, 0..255, for all three channels. The released code adds 1e-7 to the standard deviation.
 MEAN = 193.09203
 STD = 56.450138 + 1e-7
 INPUT_PX = 224  # at 1.2142857 um/px: 1088 px at 0.25 um/px
@@ -28,8 +35,8 @@ L2 = 5e-4
 VGG16 = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 
 
-def normalize(image, *, mean=MEAN, std=STD):
-    """Pixels as the net wants them: ``(x - mean) / std``, float32.
+def normalize(image: np.ndarray, *, mean: float = MEAN, std: float = STD) -> np.ndarray:
+    """Normalize pixels: return ``(x - mean) / std`` as float32.
 
     Parameters
     ----------
@@ -46,70 +53,75 @@ def normalize(image, *, mean=MEAN, std=STD):
 
 
 def build(
-    blocks,
-    outputs,
+    blocks: Sequence[Sequence[int]],
+    outputs: int,
     *,
-    vectoriser="average",
-    hidden=None,
-    inner_dropout=(),
-    last_dropout=0.5,
-    pooled_blocks=None,
-    batch_norm=True,
-    momentum=0.99,
-    width=1.0,
-    input_px=INPUT_PX,
-    seed=None,
-    name="histonet",
-):
-    """A patch classifier of the HistoNet family.
+    vectorizer: str = "average",
+    hidden: int | None = None,
+    inner_dropout: Sequence[float] = (),
+    last_dropout: float = 0.5,
+    pooled_blocks: int | None = None,
+    batch_norm: bool = True,
+    momentum: float = 0.99,
+    width: float = 1.0,
+    input_px: int | None = INPUT_PX,
+    seed: int | None = None,
+    name: str = "histonet",
+) -> keras.Model:
+    """Build a patch classifier of the HistoNet family.
 
     Parameters
     ----------
     blocks : sequence of sequences of int
-        Channels of each 3x3 convolution, block by block.
+        Channels of the 3x3 convolutions in each block.
     outputs : int
         Number of classes.
-    vectoriser : {"average", "max", "flatten"}
-        How the last maps become one vector.
+    vectorizer : {"average", "max", "flatten"}
+        Layer that turns the last maps into a vector: global pooling, or flattening. Default: "average".
     hidden : int, optional
         Units of a hidden dense layer (ReLU, batch normalization, dropout 0.5) before the last.
     inner_dropout : sequence of float
-        Dropout after each convolution in turn; 0 or a missing entry means none.
+        Dropout rate after each convolution, in order. Missing entries count as 0.
     last_dropout : float
-        Dropout before the vectoriser.
+        Dropout rate before the vectorizer.
     pooled_blocks : int, optional
-        How many of the blocks, from the first, are followed by a 2x2 max pooling; all by default.
+        Number of blocks, from the first, that are followed by a 2x2 max pooling. Default: all.
     batch_norm : bool
-        Whether each ReLU is followed by batch normalization.
+        Add a batch normalization after each ReLU.
     momentum : float
-        Of batch normalization's running statistics: 0.99 as released needs hundreds of steps to forget the
-        initial ones; a lab with a few hundred patches takes 0.9.
+        Momentum of the batch normalizations. The released 0.99 needs hundreds of steps; use 0.9 for a few hundred
+        patches. Default: 0.99.
     width : float
-        Factor on all channels, to fit the machine.
+        Factor of all channels. Default: 1.
     input_px : int or None
-        Side of the input; None takes any size (not with "flatten").
+        Side of the input in pixels. None accepts any size, but not with "flatten". Default: 224.
     seed : int, optional
         Seed of the initial weights and of dropout.
 
     Returns
     -------
     keras.Model
-        (N, input_px, input_px, 3) normalize pixels -> (N, outputs) in [0, 1].
+        (N, input_px, input_px, 3) normalized pixels -> (N, outputs) in [0, 1].
 
     Raises
     ------
     InputError
-        If `vectoriser` is unknown, or "flatten" is asked for an open input size.
+        "vectorizer-unknown", or "flatten-needs-input-size".
 
     Examples
     --------
     >>> build(((4,), (8,)), 3, input_px=None).output_shape
     (None, 3)
     """
-    if vectoriser not in ("average", "max", "flatten") or (vectoriser == "flatten" and input_px is None):
-        refuse("this vectoriser cannot be built", expected="'average', 'max' or, with a fixed `input_px`, 'flatten'",
-               received=f"{vectoriser!r} with input_px={input_px}", remedy="choose one of these")  # fmt: skip
-    seeds = seeds_from(seed)
+    one_of("vectorizer", vectorizer, ("average", "max", "flatten"))
+    if vectorizer == "flatten" and input_px is None:
+        raise InputError(
+            "flatten-needs-input-size",
+            "`input_px` must be given for the vectorizer 'flatten'",
+            got=input_px,
+            hint="give the side of the patches",
+        )
+    seeds = seed_stream(seed)
     inner_dropout = list(inner_dropout)
     pooled_blocks = len(blocks) if pooled_blocks is None else pooled_blocks
     x = inputs = layers.Input((input_px, input_px, 3), name="patch")
@@ -129,7 +141,7 @@ def build(
         "average": layers.GlobalAveragePooling2D,
         "max": layers.GlobalMaxPooling2D,
         "flatten": layers.Flatten,
-    }[vectoriser](name=vectoriser)(x)  # (N, channels)
+    }[vectorizer](name=vectorizer)(x)  # (N, channels)
     if hidden:
         x = layers.Dense(hidden, kernel_initializer=_normal(next(seeds)), name="dense_hidden")(x)
         x = layers.BatchNormalization(epsilon=EPSILON, name="batch_normalization_hidden")(layers.ReLU()(x))
@@ -149,7 +161,7 @@ def _normal(seed):
 
 
 def _convolution(x, channels, number, momentum, seed):
-    """3x3 convolution, ReLU, batch normalization: in this order, which the release has and others reverse."""
+    """Apply a 3x3 convolution, ReLU and batch normalization, in the order of the released net."""
     x = layers.Conv2D(
         channels,
         3,
@@ -166,10 +178,10 @@ def _convolution(x, channels, number, momentum, seed):
     return x
 
 
-def x1_7(outputs=51, *, vectoriser="max", **options):
-    """X1.7, the released net: VGG16 cut after block 3, with dropout inside; 1,753,203 parameters for 51 outputs.
+def x1_7(outputs: int = 51, *, vectorizer: str = "max", **options: Any) -> keras.Model:
+    """Build X1.7, the released net: three blocks of VGG16 with dropout; 1,753,203 parameters for 51 outputs.
 
-    The released file pools by the maximum; the successor study's builder by the average (`vectoriser`).
+    The released net has maximum pooling; the code of the successor study has average pooling.
 
     Examples
     --------
@@ -180,7 +192,7 @@ def x1_7(outputs=51, *, vectoriser="max", **options):
     return build(
         VGG16[:3],
         outputs,
-        vectoriser=vectoriser,
+        vectorizer=vectorizer,
         inner_dropout=dropout,
         last_dropout=0,
         name="histonet_x1_7",
@@ -188,43 +200,43 @@ def x1_7(outputs=51, *, vectoriser="max", **options):
     )
 
 
-def m1(outputs=31, **options):
-    """M1: 13 convolutions, average."""
+def m1(outputs: int = 31, **options: Any) -> keras.Model:
+    """Build M1: 13 convolutions, average pooling."""
     return build(VGG16, outputs, name="histonet_m1", **options)
 
 
-def m2(outputs=31, **options):
-    """M2: 10 convolutions, average."""
+def m2(outputs: int = 31, **options: Any) -> keras.Model:
+    """Build M2: 10 convolutions, average pooling."""
     return build(VGG16[:4], outputs, name="histonet_m2", **options)
 
 
-def m3(outputs=31, **options):
-    """M3: 7 convolutions, average."""
+def m3(outputs: int = 31, **options: Any) -> keras.Model:
+    """Build M3: 7 convolutions, average pooling."""
     return build(VGG16[:3], outputs, name="histonet_m3", **options)
 
 
-def m4(outputs=31, **options):
-    """M4: 4 convolutions, average."""
+def m4(outputs: int = 31, **options: Any) -> keras.Model:
+    """Build M4: 4 convolutions, average pooling."""
     return build(VGG16[:2], outputs, name="histonet_m4", **options)
 
 
-def m5(outputs=31, **options):
-    """M5: 7 convolutions, average, a hidden layer of 256."""
+def m5(outputs: int = 31, **options: Any) -> keras.Model:
+    """Build M5: 7 convolutions, average pooling, a hidden layer of 256 units."""
     return build(VGG16[:3], outputs, hidden=256, name="histonet_m5", **options)
 
 
-def m6(outputs=31, **options):
-    """M6: 7 convolutions, all positions flattened."""
-    return build(VGG16[:3], outputs, vectoriser="flatten", name="histonet_m6", **options)
+def m6(outputs: int = 31, **options: Any) -> keras.Model:
+    """Build M6: 7 convolutions, flattened maps."""
+    return build(VGG16[:3], outputs, vectorizer="flatten", name="histonet_m6", **options)
 
 
-def m7(outputs=31, **options):
-    """M7: 7 convolutions, maximum; X1.7 without the dropout inside."""
-    return build(VGG16[:3], outputs, vectoriser="max", name="histonet_m7", **options)
+def m7(outputs: int = 31, **options: Any) -> keras.Model:
+    """Build M7: 7 convolutions, max pooling; X1.7 without the inner dropout."""
+    return build(VGG16[:3], outputs, vectorizer="max", name="histonet_m7", **options)
 
 
-def vgg16(outputs=31, *, input_px=321, **options):
-    """The study's VGG16: 13 convolutions and two of 1024 channels, halved three times only (maps at 1/8)."""
+def vgg16(outputs: int = 31, *, input_px: int | None = 321, **options: Any) -> keras.Model:
+    """Build the study's VGG16: 13 convolutions, two of 1024 channels, three poolings (maps at 1/8)."""
     return build(
         (*VGG16, (1024, 1024)), outputs, pooled_blocks=3, input_px=input_px, name="histonet_vgg16", **options
     )
@@ -233,18 +245,18 @@ def vgg16(outputs=31, *, input_px=321, **options):
 FAMILY = {"x1.7": x1_7, "m1": m1, "m2": m2, "m3": m3, "m4": m4, "m5": m5, "m6": m6, "m7": m7, "vgg16": vgg16}
 
 
-def over_cells(net, *, cell_px, stride_px):
-    """The same net, scoring every cell of a grid instead of the whole patch: for tags of crops that lie side by side.
+def build_cell_classifier(net: keras.Model, *, cell_px: int, stride_px: int) -> keras.Model:
+    """Build a net that classifies every cell of a grid, with the weights of a patch classifier.
 
-    A cell is scored by the average over its own maps, but those maps have looked around it: unlike a crop cut
-    out, a cell has no border of zeros. Both nets share their weights.
+    A cell is scored by the average over its own maps. Their receptive field includes the neighbors of the cell, where a
+    separate crop would have a border of zeros.
 
     Parameters
     ----------
     net : keras.Model
-        Of this family, with the vectoriser "average" and no hidden layer.
+        Of this family, with the vectorizer "average" and without a hidden layer.
     cell_px, stride_px : int
-        Side of a cell, and from one cell to the next; multiples of how far the net shrinks its maps.
+        Side of a cell, and distance between cells; multiples of the net's downsampling factor.
 
     Returns
     -------
@@ -254,33 +266,41 @@ def over_cells(net, *, cell_px, stride_px):
     Raises
     ------
     InputError
-        If the net has another head, or a size does not divide.
+        "cells-unsupported-net" or "cell-size-invalid".
 
     Examples
     --------
-    >>> over_cells(m4(2, width=0.1, input_px=64), cell_px=32, stride_px=16).output_shape
+    >>> build_cell_classifier(m4(2, width=0.1, input_px=64), cell_px=32, stride_px=16).output_shape
     (None, 3, 3, 2)
     """
-    shrink = 2 ** sum(isinstance(layer, layers.MaxPooling2D) for layer in net.layers)
+    factor = 2 ** sum(isinstance(layer, layers.MaxPooling2D) for layer in net.layers)
     names = [layer.name for layer in net.layers]
     if "average" not in names or "dense_hidden" in names:
-        refuse("this net cannot score cells", expected="the vectoriser 'average' and no hidden layer",
-               received=net.name, remedy="use m1 to m4, or x1_7 with vectoriser='average'")  # fmt: skip
-    if cell_px < shrink or stride_px < shrink or cell_px % shrink or stride_px % shrink:
-        refuse("cells must fit the net's maps", expected=f"multiples of {shrink} px",
-               received=f"cells of {cell_px} px every {stride_px} px", remedy="choose other sizes")  # fmt: skip
-    pooling = layers.AveragePooling2D(cell_px // shrink, strides=stride_px // shrink, name="cells")
+        raise InputError(
+            "cells-unsupported-net",
+            "`net` must have the vectorizer 'average' and no hidden layer",
+            got=net.name,
+            hint="use m1 to m4, or x1_7 with vectorizer='average'",
+        )
+    if cell_px < factor or stride_px < factor or cell_px % factor or stride_px % factor:
+        raise InputError(
+            "cell-size-invalid",
+            f"`cell_px` and `stride_px` must be multiples of {factor}",
+            got=f"{cell_px} and {stride_px}",
+            hint="choose other sizes",
+        )
+    pooling = layers.AveragePooling2D(cell_px // factor, strides=stride_px // factor, name="cells")
     x = pooling(net.get_layer("average").input)  # (N, R, S, channels)
-    x = layers.Activation("sigmoid", dtype="float32", name="cell_scores")(logits_of(net)(x))
+    x = layers.Activation("sigmoid", dtype="float32", name="cell_scores")(logits_layer(net)(x))
     return keras.Model(net.input, x, name=f"{net.name}_cells")
 
 
-def logits_of(net):
-    """The layer whose output the sigmoid is applied to."""
+def logits_layer(net: keras.Model) -> layers.Layer:
+    """Return the layer before the sigmoid."""
     return net.get_layer("dense_1")
 
 
-def features_of(net):
-    """The layer that Grad-CAM looks at: the last convolution's ReLU, before normalization and pooling."""
+def feature_layer(net: keras.Model) -> layers.Layer:
+    """Return the layer for Grad-CAM: the ReLU of the last convolution, before normalization and pooling."""
     last = max(int(layer.name.split("_")[1]) for layer in net.layers if layer.name.startswith("conv2d_"))
     return net.get_layer(f"activation_{last}")

@@ -1,27 +1,27 @@
-"""Parts that builders of nets share."""
+"""Helpers that the builders of nets share."""
 
+from collections.abc import Iterator
 from itertools import count, repeat
 
 
-def seeds_from(seed):
-    """One seed after the other, for the initial weights and the dropout of layer after layer.
+def seed_stream(seed: int | None) -> Iterator[int | None]:
+    """Return an endless iterator of seeds, one for each layer.
 
-    Layers that are made with one and the same seed would begin with the same numbers.
+    Layers with the same seed would start from the same weights.
 
     Parameters
     ----------
     seed : int or None
-        The first. None leaves all of them to chance.
+        First seed. None gives random weights.
 
     Returns
     -------
     iterator of int or None
-        Endless.
 
     Examples
     --------
-    >>> seeds = seeds_from(7)
-    >>> next(seeds), next(seeds), next(seeds_from(None))
+    >>> seeds = seed_stream(7)
+    >>> next(seeds), next(seeds), next(seed_stream(None))
     (7, 8, None)
     """
     return repeat(None) if seed is None else count(int(seed))

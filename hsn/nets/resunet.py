@@ -1,59 +1,68 @@
-"""ResUNet: a ResNet that knows pictures, and a U-Net's way up again.
+"""ResUNet: a ResNet encoder and a U-Net decoder.
 
-The encoder is torchvision's ResNet, so that weights learned on ImageNet fit; the decoder doubles the sides five times
-with transposed convolutions and takes in what was seen on the way down (Qu et al., Weakly supervised deep nuclei
-segmentation using partial points annotation in histopathology images, IEEE TMI 2020). The decoder's unit is
-convolution, ReLU, batch normalization, dropout of whole maps, in this order.
+The encoder is torchvision's ResNet: ImageNet weights fit. The decoder has five transposed convolutions and skip
+connections [1]_. A decoder unit is a convolution, a ReLU, a batch normalization and a spatial dropout, in this order.
+The layers have torch's names, which map them to the arrays of a `state_dict` (`hsn.nets.resnet_state`).
 
-Layers carry the names of torch, so a `state_dict` says where each of its arrays goes (`hsn.nets.resnet_state`).
+References
+----------
+.. [1] Qu et al., Weakly supervised deep nuclei segmentation using partial points annotation in histopathology images,
+   IEEE TMI 2020.
 """
 
 import keras
 from keras import layers
 
-from ..errors import refuse
-from .parts import seeds_from
+from ..errors import InputError
+from .parts import seed_stream
 
-# depth -> blocks of the four stages, and whether a block is a bottleneck (He et al., CVPR 2016)
+# depth -> number of blocks in the four stages, and whether they are bottlenecks (He et al., CVPR 2016)
 BLOCKS = {18: ((2, 2, 2, 2), False), 34: ((3, 4, 6, 3), False), 50: ((3, 4, 6, 3), True)}
-EXPANSION = 4  # what a bottleneck gives, times its inner channels
+EXPANSION = 4  # output channels of a bottleneck, relative to its inner channels
 EPSILON, MOMENTUM = 1e-5, 0.9  # of batch normalization
-STEP_PX = 32  # the sides are halved five times
-LEAST_PX = STEP_PX // 2 + 1  # a smaller side has a skip of one pixel, which cannot be mirrored
+STEP_PX = 32  # size divisor: five halvings
+MIN_SIDE_PX = STEP_PX // 2 + 1  # a smaller side has a skip of one pixel, which cannot be mirrored
 DECODER, HEAD = ("u5", "u6", "u7", "u8"), "ce"
 
 
-def build(outputs, *, depth=34, width=64, dropout=0.1, sides_px=None, seed=None, name="resunet"):
-    """Build a ResUNet; the encoder starts from random weights (`hsn.nets.resnet_state` has better ones).
+def build(
+    outputs: int,
+    *,
+    depth: int = 34,
+    width: int = 64,
+    dropout: float = 0.1,
+    sides_px: tuple[int, int] | None = None,
+    seed: int | None = None,
+    name: str = "resunet",
+) -> keras.Model:
+    """Build a ResUNet with random weights; `hsn.nets.resnet_state` loads pretrained ones.
 
     Parameters
     ----------
     outputs : int
-        1: how surely a pixel is an object, by a sigmoid. More: classes that exclude each other, by a softmax.
+        1: foreground probability, by a sigmoid. More: exclusive classes, by a softmax.
     depth : {18, 34, 50}
         Layers of the ResNet.
     width : int
-        Channels of the first convolution, even; all others scale with it. 64 is published.
+        Channels of the first convolution, an even number; all others scale with it. Published: 64.
     dropout : float
-        Share of maps that each unit of the decoder drops while learning.
+        Spatial dropout rate of the decoder.
     sides_px : (int, int), optional
-        Height and width of all images, from 17 on. By default images may be of any size whose sides divide by 32,
-        which is how `hsn.prediction.tiling` cuts tiles. Given, any sides will do: skipped maps that
-        are smaller than the enlarged ones are mirrored at their lower and right ends, as in the original, and the
-        output is cut to the size of the image.
+        Height and width of all images, 17 or more. Skipped maps that are smaller than the upsampled ones are then
+        mirrored at their lower and right ends, as in the original, and the output is cropped to the image. Default:
+        images of any size with sides that are multiples of 32.
     seed : int, optional
         Seed of the initial weights and of dropout.
 
     Returns
     -------
     keras.Model
-        (N, H, W, 3) normalize pixels -> (N, H, W, outputs) in [0, 1]. `logits_of` finds what the sigmoid or
-        softmax is applied to.
+        (N, H, W, 3) normalized pixels -> (N, H, W, outputs) in [0, 1].
 
     Raises
     ------
     InputError
-        If a number is out of range.
+        "resunet-invalid" or "resunet-sides-too-small".
 
     Examples
     --------
@@ -63,18 +72,25 @@ def build(outputs, *, depth=34, width=64, dropout=0.1, sides_px=None, seed=None,
     (None, 50, 77, 2)
     """
     if outputs < 1 or depth not in BLOCKS or width < 2 or width % 2:
-        refuse("This ResUNet cannot be built", received=f"outputs={outputs}, depth={depth}, width={width}",
-               expected="`outputs` of 1 or more, `depth` 18, 34 or 50, an even `width`",
-               remedy="leave them out for the published net")  # fmt: skip
-    if sides_px is not None and min(sides_px) < LEAST_PX:
-        refuse("This ResUNet cannot be built", expected=f"`sides_px` of {LEAST_PX} or more",
-               received=sides_px, remedy="enlarge or mirror the images first")  # fmt: skip
-    seeds = seeds_from(seed)
+        raise InputError(
+            "resunet-invalid",
+            "`outputs` must be 1 or more, `depth` 18, 34 or 50, `width` even",
+            got=f"outputs={outputs}, depth={depth}, width={width}",
+            hint="leave them out for the published net",
+        )
+    if sides_px is not None and min(sides_px) < MIN_SIDE_PX:
+        raise InputError(
+            "resunet-sides-too-small",
+            f"`sides_px` must be {MIN_SIDE_PX} or more",
+            got=sides_px,
+            hint="enlarge or pad the images first",
+        )
+    seeds = seed_stream(seed)
     inputs = layers.Input((*(sides_px or (None, None)), 3), name="image")
     x, skips = _encode(inputs, *BLOCKS[depth], width, seeds)
     for unit, skip in zip(DECODER, reversed(skips), strict=True):
         x = _up(x, skip, unit, dropout, seeds)
-    x = _enlarged(x, outputs, HEAD, seeds)  # (N, 32 ceil(H / 32), 32 ceil(W / 32), outputs)
+    x = _upsample(x, outputs, HEAD, seeds)  # (N, 32 ceil(H / 32), 32 ceil(W / 32), outputs)
     surplus = [(0, -side % STEP_PX) for side in sides_px] if sides_px else 0
     x = layers.Cropping2D(surplus, name="logits")(x)  # (N, H, W, outputs)
     activation = "sigmoid" if outputs == 1 else "softmax"
@@ -83,12 +99,11 @@ def build(outputs, *, depth=34, width=64, dropout=0.1, sides_px=None, seed=None,
 
 
 def _encode(x, blocks, bottleneck, width, seeds):
-    """The ResNet without its head: the deepest maps, and those before each halving, shallowest first."""
-    x = layers.ReLU()(
-        _normalised(_strided(x, width, 7, 2, seeds, "conv1"), "bn1")
-    )  # (N, H / 2, W / 2, width)
+    """Return the deepest maps of the ResNet, and the maps before each halving, shallowest first."""
+    x = _normalize(_strided(x, width, 7, 2, seeds, "conv1"), "bn1")
+    x = layers.ReLU()(x)  # (N, H / 2, W / 2, width)
     skips = [x]
-    # torch pads with minus infinity; after a ReLU zeros do the same.
+    # torch pads with minus infinity; after a ReLU, padding with zeros is equivalent.
     x = layers.MaxPooling2D(3, strides=2)(layers.ZeroPadding2D(1)(x))
     for stage, count in enumerate(blocks):
         for k in range(count):
@@ -99,74 +114,75 @@ def _encode(x, blocks, bottleneck, width, seeds):
 
 
 def _block(x, channels, stride, bottleneck, seeds, name):
-    """A residual block; a bottleneck strides in its 3x3 convolution, as torchvision's do."""
-    given = channels * EXPANSION if bottleneck else channels
-    plan = (
-        [(channels, 1, 1), (channels, 3, stride), (given, 1, 1)]
+    """Apply a residual block; the 3x3 convolution of a bottleneck has the stride, as in torchvision."""
+    output = channels * EXPANSION if bottleneck else channels
+    convolutions = (
+        [(channels, 1, 1), (channels, 3, stride), (output, 1, 1)]
         if bottleneck
         else [(channels, 3, stride), (channels, 3, 1)]
     )
     shortcut = x
-    for k, (filters, side, step) in enumerate(plan, 1):
-        x = _normalised(_strided(x, filters, side, step, seeds, f"{name}.conv{k}"), f"{name}.bn{k}")
-        x = layers.ReLU()(x) if k < len(plan) else x
-    if stride > 1 or shortcut.shape[-1] != given:
-        shortcut = _strided(shortcut, given, 1, stride, seeds, f"{name}.downsample.0")
-        shortcut = _normalised(shortcut, f"{name}.downsample.1")
+    for k, (filters, side, step) in enumerate(convolutions, 1):
+        x = _normalize(_strided(x, filters, side, step, seeds, f"{name}.conv{k}"), f"{name}.bn{k}")
+        x = layers.ReLU()(x) if k < len(convolutions) else x
+    if stride > 1 or shortcut.shape[-1] != output:
+        shortcut = _strided(shortcut, output, 1, stride, seeds, f"{name}.downsample.0")
+        shortcut = _normalize(shortcut, f"{name}.downsample.1")
     return layers.ReLU()(layers.Add()([x, shortcut]))
 
 
 def _up(x, skip, name, dropout, seeds):
-    """Twice the sides, joined with what was seen there on the way down."""
-    x = _enlarged(x, x.shape[-1] // 2, f"{name}.up", seeds)
+    """Upsample by 2, concatenate the skipped maps, and convolve twice."""
+    x = _upsample(x, x.shape[-1] // 2, f"{name}.up", seeds)
     channels = skip.shape[-1]
-    x = layers.Concatenate()([x, _mirrored_to(skip, x.shape[1:3])])
+    x = layers.Concatenate()([x, _mirror_to(skip, x.shape[1:3])])
     for k in (1, 2):
-        start = _torch_start(9 * x.shape[-1], seeds)
+        initializers = _torch_initializers(9 * x.shape[-1], seeds)
         x = layers.Conv2D(
-            channels, 3, padding="same", activation="relu", name=f"{name}.conv{k}.conv", **start
+            channels, 3, padding="same", activation="relu", name=f"{name}.conv{k}.conv", **initializers
         )(x)
-        x = _normalised(x, f"{name}.conv{k}.norm")
+        x = _normalize(x, f"{name}.conv{k}.norm")
         x = layers.SpatialDropout2D(dropout, seed=next(seeds))(x) if dropout else x
     return x
 
 
-def _mirrored_to(x, sides):
-    """`x` with the rows and columns that it lacks mirrored in at its ends; unknown sides lack none."""
+def _mirror_to(x, sides):
+    """Extend `x` to some sides by mirroring rows and columns at its ends; unknown sides stay."""
     for axis, side in enumerate(sides, 1):
-        there = x.shape[axis]
+        size = x.shape[axis]
         lines = []
-        for k in range(there - 2, 2 * there - side - 2, -1) if side is not None else ():
+        for k in range(size - 2, 2 * size - side - 2, -1) if side is not None else ():
             kept = [(0, 0), (0, 0)]
-            kept[axis - 1] = (k, there - 1 - k)
+            kept[axis - 1] = (k, size - 1 - k)
             lines.append(layers.Cropping2D(kept)(x))
         x = layers.Concatenate(axis=axis)([x, *lines]) if lines else x
     return x
 
 
 def _strided(x, channels, side, stride, seeds, name):
-    """A convolution of the encoder, padded alike on all sides ("same" pads a strided one at its end only)."""
+    """Apply a convolution with equal padding on all sides; "same" pads a strided one only at the end."""
     if side > 1:
         x = layers.ZeroPadding2D(side // 2)(x)
-    spread = (2 / (side * side * channels)) ** 0.5  # He's, for what comes out
-    start = keras.initializers.RandomNormal(stddev=spread, seed=next(seeds))
-    return layers.Conv2D(channels, side, strides=stride, use_bias=False, kernel_initializer=start, name=name)(
-        x
+    stddev = (2 / (side * side * channels)) ** 0.5  # He initialization (fan out)
+    initializer = keras.initializers.RandomNormal(stddev=stddev, seed=next(seeds))
+    convolution = layers.Conv2D(
+        channels, side, strides=stride, use_bias=False, kernel_initializer=initializer, name=name
     )
+    return convolution(x)
 
 
-def _normalised(x, name):
+def _normalize(x, name):
     return layers.BatchNormalization(momentum=MOMENTUM, epsilon=EPSILON, name=name)(x)
 
 
-def _enlarged(x, channels, name, seeds):
-    """A transposed convolution that makes four pixels of one; torch counts what comes out as what goes in."""
-    start = _torch_start(4 * channels, seeds)
-    return layers.Conv2DTranspose(channels, 2, strides=2, name=name, **start)(x)
+def _upsample(x, channels, name, seeds):
+    """Apply a 2x2 transposed convolution; torch initializes it by its fan out."""
+    initializers = _torch_initializers(4 * channels, seeds)
+    return layers.Conv2DTranspose(channels, 2, strides=2, name=name, **initializers)(x)
 
 
-def _torch_start(inputs, seeds):
-    """Weights and biases even within 1 / sqrt(inputs)."""
+def _torch_initializers(inputs, seeds):
+    """Return torch's initializers of weights and biases: uniform within 1 / sqrt(inputs)."""
     bound = inputs**-0.5
     return {
         f"{part}_initializer": keras.initializers.RandomUniform(-bound, bound, seed=next(seeds))
@@ -174,31 +190,33 @@ def _torch_start(inputs, seeds):
     }
 
 
-def logits_of(net):
-    """The layer whose output the sigmoid or softmax is applied to."""
+def logits_layer(net: keras.Model) -> layers.Layer:
+    """Return the layer before the sigmoid or softmax."""
     return net.get_layer("logits")
 
 
-def encoder_of(net):
-    """The encoder of a ResUNet, sharing its weights: (N, H, W, 3) -> (N, H / 32, W / 32, 8 width or 32 width).
+def extract_encoder(net: keras.Model) -> keras.Model:
+    """Return the encoder of a ResUNet, with shared weights: (N, H, W, 3) -> (N, H / 32, W / 32, 8 or 32 width).
 
     Examples
     --------
-    >>> encoder_of(build(1, depth=18, width=4)).output_shape
+    >>> extract_encoder(build(1, depth=18, width=4)).output_shape
     (None, None, None, 32)
     """
     return keras.Model(net.input, net.get_layer(f"{DECODER[0]}.up").input, name="encoder")
 
 
-def rebuilt(net, outputs, *, sides_px=None, seed=None):
-    """The same net with another head, or for other sides; all its other weights are copied.
+def rebuild(
+    net: keras.Model, outputs: int, *, sides_px: tuple[int, int] | None = None, seed: int | None = None
+) -> keras.Model:
+    """Build the same net with another head or for other sides, and copy all other weights.
 
     Parameters
     ----------
     net : keras.Model
-        That `build` made; it stays as it is.
+        From `build`; it is not changed.
     outputs, sides_px, seed
-        As `build` takes them. The head is copied too if it has as many outputs.
+        As in `build`. The head is also copied if its number of outputs is the same.
 
     Returns
     -------
@@ -207,7 +225,7 @@ def rebuilt(net, outputs, *, sides_px=None, seed=None):
     Examples
     --------
     >>> detector = build(1, depth=18, width=4, seed=0)
-    >>> rebuilt(detector, 2).output_shape
+    >>> rebuild(detector, 2).output_shape
     (None, None, None, 2)
     """
     named = {layer.name: layer for layer in net.layers}

@@ -1,27 +1,30 @@
-"""Weights from torch: the numbers of a `state_dict`, put into the same net in Keras.
+"""Load a `state_dict` of torch into the same net in Keras.
 
-torch keeps kernels as (out, in, rows, columns), Keras as (rows, columns, in, out); a batch normalization has the
-same four vectors under other names. Both nets then give the same to rounding.
+Kernels are (out, in, rows, columns) in torch and (rows, columns, in, out) in Keras. Batch normalizations have the same
+four vectors under different names. Both nets then give equal results, up to rounding.
 """
+
+from collections.abc import Mapping
 
 import keras
 import numpy as np
 from keras import layers
 
-from ..errors import refuse
+from ..errors import InputError
 
-# torch's names of what a layer holds, in the order of Keras' variables
+# torch's names of the arrays of a layer, in the order of Keras' variables
 _CONVOLUTION = ("weight", "bias")
-_NORMALISATION = ("weight", "bias", "running_mean", "running_var")
-_COUNTER = "num_batches_tracked"  # counts training steps; nothing depends on it here
+_NORMALIZATION = ("weight", "bias", "running_mean", "running_var")
+_COUNTER = "num_batches_tracked"  # a step counter of torch, not used here
+_HINT = "build the net with the options that it was trained with"
 
 
-def fullnet_names(*, layers_per_block=6, blocks=7, bottleneck=False):
-    """The names that FullNet's release gives its layers, in the order of `hsn.nets.fullnet.build`.
+def fullnet_layer_names(*, layers_per_block: int = 6, blocks: int = 7, bottleneck: bool = False) -> list[str]:
+    """Return the layer names of FullNet's released code, in the order of `hsn.nets.fullnet.build`.
 
     Examples
     --------
-    >>> fullnet_names(layers_per_block=1, blocks=1)  # doctest: +NORMALIZE_WHITESPACE
+    >>> fullnet_layer_names(layers_per_block=1, blocks=1)  # doctest: +NORMALIZE_WHITESPACE
     ['conv1.conv', 'conv1.bn', 'blocks.block1.denselayer1.conv.conv', 'blocks.block1.denselayer1.conv.bn',
      'blocks.trans1.conv', 'blocks.trans1.bn', 'conv2']
     """
@@ -35,29 +38,30 @@ def fullnet_names(*, layers_per_block=6, blocks=7, bottleneck=False):
     return [f"{unit}.{part}" for unit in units for part in ("conv", "bn")] + ["conv2"]
 
 
-def assign(net, state, *, names=None):
-    """Put the numbers of a `state_dict` into a net.
+def load_state_dict(
+    net: keras.Model, state: Mapping[str, np.ndarray], *, names: list[str] | None = None
+) -> None:
+    """Load the arrays of a `state_dict` into a net.
 
     Parameters
     ----------
     net : keras.Model
-        Of convolutions and batch normalisations, such as `hsn.nets.fullnet` and `hsn.nets.unet` build.
+        A net of convolutions and batch normalizations, from `hsn.nets.fullnet` or `hsn.nets.unet`.
     state : mapping of str to array
-        As torch names them; a leading "module." (of a data-parallel wrapper) is ignored.
+        Arrays by torch's names. The prefix "module." of a data-parallel wrapper is ignored.
     names : list of str, optional
-        torch's name of each layer of `net` that has weights, in the order of `net`. By default the layers are
-        taken in the order of `state`, which is that in which torch made them.
+        torch's name of each layer with weights, in the order of `net`. Default: the order of `state`, in which torch
+        created the layers.
 
     Raises
     ------
     InputError
-        If layers, names or shapes do not fit, or something is left over; the message names the first. The net
-        is changed only if all fits.
+        "state-dict-layers", "state-dict-array" or "state-dict-extra". The net is then unchanged.
 
     Examples
     --------
     >>> net = keras.Sequential([layers.Input((1, 1, 2)), layers.Conv2D(1, 1)])
-    >>> assign(net, {"module.out.weight": np.full((1, 2, 1, 1), 3.0), "module.out.bias": np.ones(1)})
+    >>> load_state_dict(net, {"module.out.weight": np.full((1, 2, 1, 1), 3.0), "module.out.bias": np.ones(1)})
     >>> float(net(np.ones((1, 1, 1, 2)))[0, 0, 0, 0])
     7.0
     """
@@ -67,19 +71,27 @@ def assign(net, state, *, names=None):
     names = list(dict.fromkeys(name.rpartition(".")[0] for name in state)) if names is None else names
     weighted = [layer for layer in net.layers if layer.weights]
     if len(names) != len(weighted):
-        refuse("These weights are of another net", expected=f"{len(weighted)} layers with weights",
-               received=f"{len(names)}", remedy="build the net with the options that it was trained with")  # fmt: skip
+        raise InputError(
+            "state-dict-layers",
+            f"the weights must be of a net with {len(weighted)} layers that have weights",
+            got=len(names),
+            hint=_HINT,
+        )
     values = [_values(layer, name, state) for layer, name in zip(weighted, names, strict=True)]
     if state:
-        refuse("These weights are of another net", expected="nothing left over", received=sorted(state)[:3],
-               remedy="build the net with the options that it was trained with")  # fmt: skip
+        raise InputError(
+            "state-dict-extra",
+            "the weights must not have arrays that the net lacks",
+            got=sorted(state)[:3],
+            hint=_HINT,
+        )
     for layer, arrays in zip(weighted, values, strict=True):
         layer.set_weights(arrays)
 
 
 def _values(layer, name, state):
-    """The arrays of one layer in Keras' order and shape, taken out of `state`."""
-    parts = _NORMALISATION if isinstance(layer, layers.BatchNormalization) else _CONVOLUTION
+    """Remove the arrays of one layer from `state` and return them in Keras' order and shape."""
+    parts = _NORMALIZATION if isinstance(layer, layers.BatchNormalization) else _CONVOLUTION
     arrays = []
     for part, variable in zip(parts, layer.weights, strict=False):
         array = state.pop(f"{name}.{part}", None)
@@ -87,8 +99,11 @@ def _values(layer, name, state):
         if array is not None and array.ndim == 4:
             array = array.transpose(2, 3, 1, 0)
         if array is None or array.shape != tuple(variable.shape):
-            refuse(f"`{name}.{part}` does not fit", expected=f"shape {tuple(variable.shape)} as Keras has it",
-                   received="nothing" if array is None else array.shape,
-                   remedy="build the net with the options that it was trained with")  # fmt: skip
+            raise InputError(
+                "state-dict-array",
+                f"`{name}.{part}` must have the shape {tuple(variable.shape)}, in Keras' order",
+                got="nothing" if array is None else array.shape,
+                hint=_HINT,
+            )
         arrays.append(array.astype(keras.backend.standardize_dtype(variable.dtype)))
     return arrays

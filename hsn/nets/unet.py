@@ -1,30 +1,34 @@
-"""U-Net: down for context, up again with what was seen on the way down.
+"""U-Net: an encoder with poolings and a decoder with skip connections.
 
-The padded variant of Ronneberger et al. (MICCAI 2015) whose small (three poolings) and full (four) form were
-compared on CryoNuSeg (C. Eichner, Histology-NucleiSeg, 2022): two 3x3 convolutions with ReLU a level, no batch
-normalization, no dropout; 2x2 maxima down; bilinear enlargement up, put before the skipped maps; one sigmoid.
+This is the padded variant of Ronneberger et al. (MICCAI 2015). Its small form (three poolings) and full form (four)
+were compared on CryoNuSeg (C. Eichner, Histology-NucleiSeg, 2022). Each level has two 3x3 convolutions with ReLU,
+without batch normalization and dropout. The encoder has 2x2 max poolings. The decoder has bilinear upsampling,
+concatenated before the skipped maps.
 """
 
+from collections.abc import Sequence
+
 import keras
+import numpy as np
 from keras import layers, ops
 
-from ..errors import refuse
-from .parts import seeds_from
+from ..errors import InputError
+from .parts import seed_stream
 
-# Red, green, blue over 255, of the 28 images: means, and means of the images' deviations (not the pooled ones).
+# RGB / 255 of the 28 images: means, and means of the standard deviations of single images.
 MEAN = (0.53955701, 0.38888616, 0.56235658)
 STD = (0.21415865, 0.21441780, 0.16906027)
 
 
-def normalize(image, *, mean=MEAN, std=STD):
-    """Pixels as the net wants them: ``(x / 255 - mean) / std``, float32.
+def normalize(image: np.ndarray, *, mean: Sequence[float] = MEAN, std: Sequence[float] = STD) -> np.ndarray:
+    """Normalize pixels: return ``(x / 255 - mean) / std`` as float32.
 
     Parameters
     ----------
     image : array, shape (..., 3)
         RGB, 0..255.
     mean, std : three floats
-        Of the training images, over 255.
+        Mean and standard deviation of the training images, divided by 255.
 
     Examples
     --------
@@ -35,34 +39,42 @@ def normalize(image, *, mean=MEAN, std=STD):
     return ((pixels - mean) / std).astype("float32")
 
 
-def build(outputs=1, *, depth=3, width=64, batch_norm=False, dropout=0.0, seed=None, name="unet"):
-    """Build a U-Net of any depth and width.
+def build(
+    outputs: int = 1,
+    *,
+    depth: int = 3,
+    width: int = 64,
+    batch_norm: bool = False,
+    dropout: float = 0.0,
+    seed: int | None = None,
+    name: str = "unet",
+) -> keras.Model:
+    """Build a U-Net.
 
     Parameters
     ----------
     outputs : int
-        1: how surely a pixel is an object, by a sigmoid. More: classes that exclude each other, by a softmax.
+        1: foreground probability, by a sigmoid. More: exclusive classes, by a softmax.
     depth : int
-        How often the sides are halved: 3 is the small net, 4 the full one. They must divide by 2 to this power.
+        Number of poolings: 3 in the small net, 4 in the full net. Sides must be multiples of ``2**depth``.
     width : int
-        Channels of the first level; each level below has twice as many.
+        Channels of the first level; each deeper level has twice as many.
     batch_norm : bool
-        Normalise before each ReLU: not published, but learns faster where images are few.
+        Add a batch normalization before each ReLU. Not published, but it trains faster on few images.
     dropout : float
-        Share of the deepest maps that is dropped while learning, whole maps at a time.
+        Spatial dropout rate at the deepest level.
     seed : int, optional
         Seed of the initial weights and of dropout.
 
     Returns
     -------
     keras.Model
-        (N, H, W, 3) normalize pixels -> (N, H, W, outputs) in [0, 1]. `logits_of` finds what the sigmoid or
-        softmax is applied to.
+        (N, H, W, 3) normalized pixels -> (N, H, W, outputs) in [0, 1].
 
     Raises
     ------
     InputError
-        If a number is out of range.
+        "unet-invalid" if a number is out of range.
 
     Examples
     --------
@@ -70,10 +82,13 @@ def build(outputs=1, *, depth=3, width=64, batch_norm=False, dropout=0.0, seed=N
     (None, None, None, 1)
     """
     if outputs < 1 or depth < 0 or width < 1:
-        refuse("This U-Net cannot be built", expected="`outputs` and `width` of 1 or more, `depth` of 0 or more",
-               received=f"outputs={outputs}, depth={depth}, width={width}",
-               remedy="leave them out for the small net")  # fmt: skip
-    seeds = seeds_from(seed)
+        raise InputError(
+            "unet-invalid",
+            "`outputs` and `width` must be 1 or more, `depth` 0 or more",
+            got=f"outputs={outputs}, depth={depth}, width={width}",
+            hint="leave them out for the small net",
+        )
+    seeds = seed_stream(seed)
     x = inputs = layers.Input((None, None, 3), name="image")
     skipped = []
     for level in range(depth):
@@ -93,8 +108,8 @@ def build(outputs=1, *, depth=3, width=64, batch_norm=False, dropout=0.0, seed=N
     return keras.Model(inputs, x, name=name)
 
 
-def small(outputs=1, *, width=64, seed=None):
-    """The small net: three poolings, 7,782,913 parameters.
+def small(outputs: int = 1, *, width: int = 64, seed: int | None = None) -> keras.Model:
+    """Build the small net: three poolings, 7,782,913 parameters.
 
     Examples
     --------
@@ -104,8 +119,8 @@ def small(outputs=1, *, width=64, seed=None):
     return build(outputs, depth=3, width=width, seed=seed, name="unet_small")
 
 
-def full(outputs=1, *, width=64, seed=None):
-    """The full net: four poolings, 31,378,945 parameters.
+def full(outputs: int = 1, *, width: int = 64, seed: int | None = None) -> keras.Model:
+    """Build the full net: four poolings, 31,378,945 parameters.
 
     Examples
     --------
@@ -124,7 +139,7 @@ def _double(x, channels, batch_norm, seeds):
 
 
 def _convolution(x, channels, side, seeds, **options):
-    """A convolution that starts as torch starts it: weights and biases even within 1 / sqrt(inputs)."""
+    """Apply a convolution with torch's initialization: uniform within 1 / sqrt(fan in)."""
     bound = (side * side * x.shape[-1]) ** -0.5
     return layers.Conv2D(
         channels,
@@ -136,6 +151,6 @@ def _convolution(x, channels, side, seeds, **options):
     )(x)
 
 
-def logits_of(net):
-    """The layer whose output the sigmoid or softmax is applied to."""
+def logits_layer(net: keras.Model) -> layers.Layer:
+    """Return the layer before the sigmoid or softmax."""
     return net.get_layer("logits")

@@ -42,7 +42,7 @@ def weights(features, logits):
     --------
     >>> from hsn.nets import histonet
     >>> net = histonet.m4(3, width=0.1, input_px=None)
-    >>> weights(histonet.features_of(net), histonet.logits_of(net)).shape
+    >>> weights(histonet.feature_layer(net), histonet.logits_layer(net)).shape
     (13, 3)
     """
     head = _between(features, logits)

@@ -16,8 +16,8 @@ from ..errors import InputError, refuse
 from ..files import atomic_write
 from ..images.read import read
 from ..selection import texture
-from ..selection.patches import cut, places, quarters, tissue_share
-from ..selection.score import QUARTERS
+from ..selection.choice import QUARTERS
+from ..selection.patches import cut_patches, grid_corners, split_quarters, tissue_fraction
 
 SETTINGS, IMAGES, VECTORS = "settings.json", "images.jsonl", "vectors.f32"
 _BATCH = 32  # patches between two looks at the clock
@@ -131,8 +131,8 @@ def embed(paths, encoder, folder, *, side_px=256, stride_px=128, least_tissue=0.
             key = _key(path)
             if not store.has(key):
                 image = read(path)
-                corners = places(image.shape, side_px=side_px, stride_px=stride_px)
-                corners = corners[tissue_share(image, corners, side_px) >= least_tissue]
+                corners = grid_corners(image.shape, side_px=side_px, stride_px=stride_px)
+                corners = corners[tissue_fraction(image, corners, side_px) >= least_tissue]
                 for done in _fill(store, key, image, corners, encoder, side_px):
                     if progress:
                         progress(number + done / len(corners))
@@ -148,9 +148,9 @@ def _fill(store, key, image, corners, encoder, side_px):
     """Append what is missing of an image; yields how many of its patches are done."""
     start = store.begin(key, corners)
     for first in range(start, len(corners), _BATCH):
-        patches = cut(image, corners[first : first + _BATCH], side_px)
+        patches = cut_patches(image, corners[first : first + _BATCH], side_px)
         whole = encoder.describe(patches)  # (b, d)
-        parts = encoder.describe(quarters(patches).reshape(-1, side_px // 2, side_px // 2, 3))
+        parts = encoder.describe(split_quarters(patches).reshape(-1, side_px // 2, side_px // 2, 3))
         store.append(np.concatenate([whole[:, None], parts.reshape(len(whole), QUARTERS, -1)], axis=1))
         yield min(first + _BATCH, len(corners))
 

@@ -1,6 +1,6 @@
 """Encoders made of nets: the deepest maps of one, averaged over a patch, are its vector.
 
-The patch selection of Lou et al. (IEEE TMI 2022) takes a ResNet-50 of ImageNet (`hsn.nets.resnet_state.encoder_from`)
+The patch selection of Lou et al. (IEEE TMI 2022) takes a ResNet-50 of ImageNet (`hsn.nets.resnet_state.build_encoder`)
 that sees pixels over 255 with nothing subtracted: ``of_net(net, mean=0, std=255)``.
 """
 

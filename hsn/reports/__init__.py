@@ -1,1 +1,1 @@
-"""Views: what people see - overlays, summary pages, charts, tables."""
+"""Reports: overlays, summary pages, charts and tables."""

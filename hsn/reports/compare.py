@@ -1,6 +1,8 @@
-"""Compare: folders of label images or colour masks, or the images themselves, with truth files of the same names."""
+"""Compare prediction files with truth files, and pair images with truth files."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -8,55 +10,66 @@ import numpy as np
 from ..annotations.colors import as_labels, from_colors
 from ..annotations.label_files import read_color_mask, read_labels
 from ..data.sample import Sample
-from ..errors import InputError, refuse
+from ..errors import InputError
 from ..taxonomies import Taxonomy
-from .tally import Tally
+from .confusion import ConfusionCounts
 
 
 @dataclass(frozen=True)
-class Truth:
-    """How truth files are to be read.
+class TruthFormat:
+    """Format of truth files.
 
     Attributes
     ----------
     taxonomy : Taxonomy
     kind : {"colors", "labels", "objects"}
-        One colour a class, one class index a pixel, or one number an object.
+        A color for each class, a class index for each pixel, or numbered objects.
     objects : str or None
-        The class of the objects; the rest is the taxonomy's one other class.
+        Class of the numbered objects. All other pixels belong to the other class of the taxonomy.
+
+    Raises
+    ------
+    InputError
+        "truth-objects-taxonomy" if objects are given and the taxonomy does not have two classes.
     """
 
     taxonomy: Taxonomy
     kind: str
     objects: str | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         names = self.taxonomy.names
         if self.kind == "objects" and (len(names) != 2 or self.objects not in names):
-            refuse("numbered objects are a whole truth only beside one other class",
-                   expected="a taxonomy of two classes, one of them the objects'",
-                   received=f"{self.objects!r} in taxonomy '{self.taxonomy.name}' of {', '.join(names)}",
-                   remedy="name such a taxonomy, or give colour masks")  # fmt: skip
+            raise InputError(
+                "truth-objects-taxonomy",
+                "numbered objects must be one class of a taxonomy with two classes",
+                got=f"{self.objects!r} in taxonomy '{self.taxonomy.name}' of {', '.join(names)}",
+                hint="name such a taxonomy, or give color masks",
+            )
 
-    def read(self, path):
-        """Labels int32 (H, W) of a file, and where they are known, bool (H, W)."""
+    def read(self, path: str | PathLike) -> tuple[np.ndarray, np.ndarray]:
+        """Return the labels of a file, int32 (H, W), and a mask of its valid pixels, bool (H, W)."""
         if self.kind == "colors":
-            labels, known = from_colors(read_color_mask(path), self.taxonomy)
-            if not known.any():
-                refuse(f"{path} shows no class", expected=f"colours of taxonomy '{self.taxonomy.name}'",
-                       received="other colours only", remedy="name the taxonomy that it is painted in")  # fmt: skip
-            return labels, known
+            labels, valid_mask = from_colors(read_color_mask(path), self.taxonomy)
+            if not valid_mask.any():
+                raise InputError(
+                    "mask-without-classes",
+                    f"{path} must have colors of taxonomy '{self.taxonomy.name}'",
+                    got="other colors only",
+                    hint="give the taxonomy of the mask",
+                )
+            return labels, valid_mask
         stored = read_labels(path)
-        if self.kind == "objects":
-            one = self.taxonomy.index(self.objects)
-            return np.where(stored > 0, one, 1 - one).astype(np.int32), np.ones(stored.shape, bool)
+        if self.objects is not None:
+            index = self.taxonomy.index(self.objects)
+            return np.where(stored > 0, index, 1 - index).astype(np.int32), np.ones(stored.shape, bool)
         return as_labels(stored, len(self.taxonomy), name=str(path)), np.ones(stored.shape, bool)
 
 
-def kind_of(files, taxonomy):
-    """Whether files hold colours or class indices: one coloured pixel in one of them decides for all.
+def detect_kind(files: Iterable[str | PathLike], taxonomy: Taxonomy) -> str:
+    """Return whether files hold colors or class indices.
 
-    A file of greys alone may be either; it is taken for class indices if these are classes of the taxonomy.
+    One colored pixel in any file means colors. Gray files hold class indices if all values are classes of the taxonomy.
 
     Parameters
     ----------
@@ -74,14 +87,14 @@ def kind_of(files, taxonomy):
     >>> from hsn.taxonomies import GLAS
     >>> path = Path(tempfile.mkdtemp()) / "a.png"
     >>> write_labels(path, np.array([[0, 1]]))
-    >>> kind_of([path], GLAS)
+    >>> detect_kind([path], GLAS)
     'labels'
     """
     largest = 0
     for path in files:
         try:
             stored = read_color_mask(path)[..., :3]
-        except InputError:  # 16 bits hold indices; what cannot be read at all is refused when it is its turn
+        except InputError:  # 16-bit files hold indices; unreadable files raise when they are used
             continue
         if (stored != stored[..., :1]).any():
             return "colors"
@@ -89,80 +102,92 @@ def kind_of(files, taxonomy):
     return "labels" if largest < len(taxonomy) else "colors"
 
 
-@dataclass(frozen=True)
-class Labelled(Sample):
-    """An image with one truth file of a lab's own."""
+@dataclass(frozen=True, kw_only=True)
+class LabeledSample(Sample):
+    """An image with one truth file."""
 
-    truth_path: Path | None = None
-    truth_as: Truth | None = None
+    truth_path: Path
+    truth_format: TruthFormat
 
-    def has_truth(self, taxonomy):
-        """Whether that file is in this taxonomy."""
-        return getattr(taxonomy, "name", taxonomy) == self.truth_as.taxonomy.name
+    def has_truth(self, taxonomy: Taxonomy | str) -> bool:
+        """Return whether the truth file is in this taxonomy."""
+        return getattr(taxonomy, "name", taxonomy) == self.truth_format.taxonomy.name
 
-    def truth(self, taxonomy):
-        """Labels, and where they are known; see `Sample.truth`."""
-        return self.truth_as.read(self.truth_path)
+    def truth(self, taxonomy: Taxonomy | str) -> tuple[np.ndarray, np.ndarray]:
+        """Return the labels and a mask of valid pixels; see `Sample.truth`."""
+        return self.truth_format.read(self.truth_path)
 
 
-def samples(pairs, truth, *, mpp=None):
-    """Images with truth files, as samples.
+def make_samples(
+    pairs: Iterable[tuple[Path, Path]], truth: TruthFormat, *, mpp: float | None = None
+) -> list[LabeledSample]:
+    """Make samples of images and their truth files.
 
     Parameters
     ----------
     pairs : sequence of (path, path)
         Image and truth.
-    truth : Truth
+    truth : TruthFormat
     mpp : float, optional
-        Micrometres per pixel of the images.
+        Micrometers per pixel of the images.
 
     Returns
     -------
-    list of Labelled
+    list of LabeledSample
     """
     return [
-        Labelled(
+        LabeledSample(
             image.name,
             image,
             instances_path=path if truth.kind == "objects" else None,
             instances_of=truth.objects,
             mpp=mpp,
             truth_path=path,
-            truth_as=truth,
+            truth_format=truth,
         )
         for image, path in pairs
     ]
 
 
-def compare(pairs, predicted, truth, *, size="image", unlisted="ignore"):
-    """Score label images or colour masks against truth.
+def compare_files(
+    pairs: Iterable[tuple[Path, Path]],
+    predicted: TruthFormat,
+    truth: TruthFormat,
+    *,
+    size: str = "image",
+    unlisted: str = "ignore",
+) -> tuple[ConfusionCounts, Sequence[tuple[str, str]]]:
+    """Count the confusion of label images or color masks with the truth.
 
     Parameters
     ----------
     pairs : iterable of (path, path)
         Prediction and truth.
-    predicted, truth : Truth
-        How each side is read.
+    predicted, truth : TruthFormat
+        Format of the predictions and of the truth.
     size, unlisted : str
-        See `Tally`.
+        See `ConfusionCounts`.
 
     Returns
     -------
-    tally : Tally
+    counts : ConfusionCounts
         With one stage, "prediction".
     failures : list of (str, str)
-        Files that could not be scored, and why.
+        Files that could not be scored, and the reasons.
     """
-    tally, failures = Tally(truth.taxonomy, size, unlisted), []
+    counts, failures = ConfusionCounts(truth.taxonomy, size, unlisted), []
     for prediction, path in pairs:
         try:
-            labels, said = predicted.read(prediction)
-            if not said.all():
-                refuse(f"{prediction} must say a class everywhere", expected="colours of the taxonomy only",
-                       received=f"{(~said).sum()} pixels of other colours",
-                       remedy="export it without blending or smoothing")  # fmt: skip
-            true, known = truth.read(path)
-            tally.add(true, {"prediction": labels}, known=known)
+            labels, predicted_mask = predicted.read(prediction)
+            if not predicted_mask.all():
+                raise InputError(
+                    "prediction-incomplete",
+                    f"{prediction} must have a color of the taxonomy in every pixel",
+                    got=f"{(~predicted_mask).sum()} pixels of other colors",
+                    hint="export it without blending or smoothing",
+                )
+            true, valid_mask = truth.read(path)
+            counts.add(true, {"prediction": labels}, valid_mask=valid_mask)
         except InputError as error:
             failures.append((str(prediction), str(error)))
-    return tally, failures
+    return counts, failures

@@ -1,27 +1,34 @@
-"""Charts: confusion, learning curves, contact sheets. No screen is needed or opened.
+"""Charts: confusion matrices, learning curves, contact sheets. They need no display.
 
-Colours are those of Okabe & Ito (2008), which every common kind of colour blindness tells apart; lines differ in
-their dashes too, and are named where they end.
+The colors are those of Okabe & Ito (2008), which are distinct for color-blind readers. Lines also differ in their
+dashes and are labeled at their ends.
 """
 
+from collections.abc import Iterable, Sequence
 from itertools import cycle
+from os import PathLike
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
-from ..checks import as_image
-from ..errors import refuse
+from ..checks import as_image, same_length
+from ..errors import InputError
 from ..files import atomic_write
 from ..metrics.counts import as_counts
+from ..types import History
 
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 _DASHES = ("-", "--", "-.", ":")
-_NUMBERS_UP_TO = 40  # classes whose confusion can still be read as numbers
+_MAX_NUMBERS = 40  # largest number of classes with readable numbers in the cells
 
 
-def write(figure, path, *, dpi=120):
-    """Write a figure as PNG, PDF or SVG, by the path's suffix.
+def write(figure: Figure, path: str | PathLike, *, dpi: float = 120) -> None:
+    """Write a figure as PNG, PDF or SVG; the suffix of the path selects the format.
 
     Parameters
     ----------
@@ -33,24 +40,27 @@ def write(figure, path, *, dpi=120):
     Raises
     ------
     InputError
-        If the suffix is another.
+        "figure-format-unknown".
     """
     formats = {".png": "png", ".pdf": "pdf", ".svg": "svg"}
-    with_suffix = str(path).lower()
-    kind = next((kind for suffix, kind in formats.items() if with_suffix.endswith(suffix)), None)
+    kind = next((kind for suffix, kind in formats.items() if str(path).lower().endswith(suffix)), None)
     if kind is None:
-        refuse(f"{path} names no format for figures", expected=", ".join(formats), received="another suffix",
-               remedy="write a .png")  # fmt: skip
-    with atomic_write(path) as temporary:
+        raise InputError(
+            "figure-format-unknown",
+            f"the file name of a figure must end in {', '.join(formats)}",
+            got=path,
+            hint="write a .png",
+        )
+    with atomic_write(Path(path)) as temporary:
         figure.savefig(temporary, format=kind, dpi=dpi)
 
 
-def blank(width_in, height_in):
-    """An empty figure, by matplotlib's objects: `pyplot` would keep it alive and look for a screen.
+def new_figure(width_in: float, height_in: float) -> Figure:
+    """Return an empty figure without `pyplot`, which would keep it in memory and need a display.
 
     Examples
     --------
-    >>> blank(4, 3).get_size_inches().tolist()
+    >>> new_figure(4, 3).get_size_inches().tolist()
     [4.0, 3.0]
     """
     figure = Figure(figsize=(width_in, height_in), facecolor="white")
@@ -58,15 +68,15 @@ def blank(width_in, height_in):
     return figure
 
 
-def confusion_picture(counts, names, *, title=""):
-    """Draw a table of counts: what became of each true class, in percent of its pixels.
+def confusion_matrix(counts: ArrayLike, names: Sequence[str], *, title: str = "") -> Figure:
+    """Draw a confusion matrix in percent of the true pixels of each class.
 
     Parameters
     ----------
     counts : int array, shape (C, C) or (C + 1, C)
-        From `hsn.metrics.counts.confusion`; a last row of unlisted pixels is drawn as one.
+        From `hsn.metrics.counts.confusion`. The optional last row counts unlisted pixels.
     names : sequence of str
-        The C classes.
+        Names of the C classes.
     title : str
 
     Returns
@@ -76,32 +86,30 @@ def confusion_picture(counts, names, *, title=""):
     Raises
     ------
     InputError
-        If names and counts do not fit.
+        "length-mismatch" if the number of names differs from the number of classes.
 
     Examples
     --------
-    >>> figure = confusion_picture([[9, 1], [2, 8]], ("Other", "G.O"))
+    >>> figure = confusion_matrix([[9, 1], [2, 8]], ("Other", "G.O"))
     >>> [text.get_text() for text in figure.axes[0].texts]
     ['90', '10', '20', '80', '10', '10']
     """
-    counts, names = as_counts(counts), list(names)
-    if len(names) != counts.shape[1]:
-        refuse("each class needs one name", expected=f"{counts.shape[1]} names", received=len(names),
-               remedy="give the names of the taxonomy that was counted")  # fmt: skip
-    rows = names + ["unlisted"] * (counts.shape[0] - len(names))
-    totals = counts.sum(axis=1, keepdims=True)
-    percent = np.divide(100 * counts, totals, out=np.full(counts.shape, np.nan), where=totals > 0)
-    cell = 0.5 if len(names) <= 12 else 0.30  # inches, as all sizes here
+    table, names = np.asarray(as_counts(counts)), list(names)
+    same_length("classes", table[0], "names", names)
+    rows = names + ["unlisted"] * (table.shape[0] - len(names))
+    totals = table.sum(axis=1, keepdims=True)
+    percent = np.divide(100 * table, totals, out=np.full(table.shape, np.nan), where=totals > 0)
+    cell = 0.5 if len(names) <= 12 else 0.30  # all sizes in inches
     margin = 0.55 + 0.075 * max(map(len, rows))
-    upright = 0.075 * max(map(len, names)) > cell  # names too long to lie side by side
+    upright = 0.075 * max(map(len, names)) > cell  # the names are too long to be horizontal
     top = (margin if upright else 0.6) + 0.3 * bool(title)
-    figure = blank(margin + max(cell * len(names) + 1.0, 2.8), 0.15 + cell * len(rows) + top)
+    figure = new_figure(margin + max(cell * len(names) + 1.0, 2.8), 0.15 + cell * len(rows) + top)
     width, height = figure.get_size_inches()
     axes = figure.add_axes(
         (margin / width, 0.15 / height, cell * len(names) / width, cell * len(rows) / height)
     )
     axes.imshow(percent, cmap="Blues", vmin=0, vmax=100, aspect="auto", interpolation="nearest")
-    axes.set_facecolor("0.9")  # rows without any pixel
+    axes.set_facecolor("0.9")  # rows without pixels
     axes.set_xticks(range(len(names)), names, rotation=90 if upright else 0)
     axes.set_yticks(range(len(rows)), rows)
     axes.tick_params(length=0, labelsize=8, top=True, labeltop=True, bottom=False, labelbottom=False)
@@ -113,12 +121,12 @@ def confusion_picture(counts, names, *, title=""):
     return figure
 
 
-def _write_numbers(axes, percent, totals, *, size):
-    """Percentages into the cells, and behind each row how many pixels it had."""
+def _write_numbers(axes: Axes, percent: np.ndarray, totals: np.ndarray, *, size: float) -> None:
+    """Write percentages into the cells, and the number of pixels next to each row."""
     columns = percent.shape[1]
-    if columns <= _NUMBERS_UP_TO:
+    if columns <= _MAX_NUMBERS:
         for (row, column), value in np.ndenumerate(percent):
-            if value >= 0.5:  # what rounds to 0 % stays empty, so that the pattern shows
+            if value >= 0.5:  # values that round to 0 % are left empty
                 axes.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=size,
                           color="white" if value > 55 else "black")  # fmt: skip
     for row, total in enumerate(totals):
@@ -126,14 +134,13 @@ def _write_numbers(axes, percent, totals, *, size):
         axes.text(columns - 0.35, row, text, va="center", fontsize=size, color="0.35")
 
 
-def learning_curves(history, *, title=""):
-    """Draw what a net measured while it learned: losses, scores and the learning rate over the epochs.
+def learning_curves(history: History, *, title: str = "") -> Figure:
+    """Draw losses, scores and the learning rate over the epochs of a training.
 
     Parameters
     ----------
     history : hsn.types.History
-        Its rows' numbers are sorted into losses (by name), the learning rate, scores (those that stay between 0
-        and 1) and others.
+        Its columns are grouped into losses (by name), the learning rate, scores (values in 0 to 1) and others.
     title : str
 
     Returns
@@ -143,7 +150,7 @@ def learning_curves(history, *, title=""):
     Raises
     ------
     InputError
-        If no epoch has been run.
+        "history-empty".
 
     Examples
     --------
@@ -153,18 +160,21 @@ def learning_curves(history, *, title=""):
     'loss'
     """
     if not history.epochs:
-        refuse("there is nothing to draw yet", expected="a history of at least one epoch", received="none",
-               remedy="train first")  # fmt: skip
+        raise InputError(
+            "history-empty", "`history` must have one or more epochs", got="none", hint="train first"
+        )
     names = list(dict.fromkeys(name for row in history.epochs for name in row if name != "epoch"))
     names = [name for name in names if any(_is_number(value) for value in history.column(name))]
     groups = {
         "loss": [n for n in names if "loss" in n],
-        "score": [n for n in names if "loss" not in n and not _is_rate(n) and _is_share(history.column(n))],
+        "score": [
+            n for n in names if "loss" not in n and not _is_rate(n) and _is_fraction(history.column(n))
+        ],
         "learning rate": [n for n in names if _is_rate(n)],
     }
     groups["other"] = [n for n in names if not any(n in group for group in groups.values())]
     groups = {label: group for label, group in groups.items() if group}
-    figure = blank(8, 0.6 + 2.2 * max(1, len(groups)))
+    figure = new_figure(8, 0.6 + 2.2 * max(1, len(groups)))
     grid = figure.subplots(max(1, len(groups)), 1, sharex=True, squeeze=False)[:, 0]
     figure.subplots_adjust(
         left=0.1, right=0.78, top=1 - 0.4 / figure.get_figheight(), bottom=0.09, hspace=0.14
@@ -183,54 +193,66 @@ def learning_curves(history, *, title=""):
     return figure
 
 
-def _draw_lines(axes, epochs, columns):
-    """One line a column, each named at its end without names lying on one another."""
+def _draw_lines(axes: Axes, epochs: list, columns: dict[str, list]) -> None:
+    """Draw a line for each column, and label its end without overlaps."""
     ends = []
     styles = zip(cycle(OKABE_ITO), cycle(_DASHES), columns.items(), strict=False)
     for color, dash, (name, column) in styles:
-        # A score that is measured every few epochs is a line through those.
+        # A score that is measured every few epochs connects only these.
         points = [(epoch, value) for epoch, value in zip(epochs, column, strict=True) if _is_number(value)]
-        dot = "o" if len(points) < 3 else None
+        marker = "o" if len(points) < 3 else None
         axes.plot(
-            *zip(*points, strict=True), color=color, linestyle=dash, linewidth=1.6, marker=dot, markersize=4
+            *zip(*points, strict=True),
+            color=color,
+            linestyle=dash,
+            linewidth=1.6,
+            marker=marker,
+            markersize=4,
         )
         ends.append((points[-1][1], name, color))
     axes.grid(color="0.92")
     axes.spines[["top", "right"]].set_visible(False)
     ends.sort()
-    for place, (value, name, color) in zip(
+    for position, (value, name, color) in zip(
         _spread([end[0] for end in ends], axes.get_ylim()), ends, strict=True
     ):
-        axes.text(1.02, place, f"{name} {value:.4g}", color=color, fontsize=8, va="center",
+        axes.text(1.02, position, f"{name} {value:.4g}", color=color, fontsize=8, va="center",
                   transform=axes.get_yaxis_transform())  # fmt: skip
 
 
-def _spread(places, limits, *, share=0.11):
-    """Rising places, moved apart to `share` of the axis: up from the lowest, then down from the top."""
-    apart = share * (limits[1] - limits[0])
-    places = list(places)
+def _spread(positions: list[float], limits: tuple[float, float], *, fraction: float = 0.11) -> list[float]:
+    """Move ascending positions apart to a fraction of the axis: upwards first, then down from the top."""
+    gap = fraction * (limits[1] - limits[0])
+    places = list(positions)
     for k in range(1, len(places)):
-        places[k] = max(places[k], places[k - 1] + apart)
+        places[k] = max(places[k], places[k - 1] + gap)
     ceiling = limits[1]
     for k in reversed(range(len(places))):
         places[k] = min(places[k], ceiling)
-        ceiling = places[k] - apart
+        ceiling = places[k] - gap
     return places
 
 
-def contact_sheet(images, captions=None, *, columns=None, side_in=1.9, title=""):
-    """Lay images out in rows, each with a caption below it.
+def contact_sheet(
+    images: Sequence[np.ndarray],
+    captions: Sequence[str] | None = None,
+    *,
+    columns: int | None = None,
+    side_in: float = 1.9,
+    title: str = "",
+) -> Figure:
+    """Draw images in rows, with captions below them.
 
     Parameters
     ----------
     images : sequence of uint8 arrays, shape (H, W, 3)
-        Sizes may differ.
+        They can differ in size.
     captions : sequence of str, optional
-        One an image.
+        One for each image.
     columns : int, optional
-        Images a row; about as many as rows by default, 8 at most.
+        Images in a row. Default: about the number of rows, at most 8.
     side_in : float
-        Room for an image, in inches.
+        Width of an image in inches. Default: 1.9.
     title : str
 
     Returns
@@ -240,7 +262,7 @@ def contact_sheet(images, captions=None, *, columns=None, side_in=1.9, title="")
     Raises
     ------
     InputError
-        If there is no image, or captions and images differ in number.
+        "images-empty" or "length-mismatch".
 
     Examples
     --------
@@ -249,19 +271,21 @@ def contact_sheet(images, captions=None, *, columns=None, side_in=1.9, title="")
     """
     images = [as_image(image) for image in images]
     captions = [""] * len(images) if captions is None else list(captions)
-    if not images or len(captions) != len(images):
-        refuse("a contact sheet needs one caption an image", expected=f"{max(1, len(images))} captions",
-               received=f"{len(captions)} for {len(images)} images", remedy="give as many of both")  # fmt: skip
+    same_length("images", images, "captions", captions)
+    if not images:
+        raise InputError(
+            "images-empty", "`images` must hold one or more images", got="none", hint="give images"
+        )
     columns = columns or min(8, int(np.ceil(np.sqrt(len(images)))))
     rows = -(-len(images) // columns)
     lines = 1 + max(caption.count("\n") for caption in captions)
     tall_in = side_in * min(1, max(image.shape[0] / image.shape[1] for image in images))
-    room = tall_in + 0.16 * lines + 0.06  # an image and its caption
-    figure = blank(columns * (side_in + 0.1) + 0.1, rows * room + 0.15 + 0.3 * bool(title))
+    row_in = tall_in + 0.16 * lines + 0.06  # an image and its caption
+    figure = new_figure(columns * (side_in + 0.1) + 0.1, rows * row_in + 0.15 + 0.3 * bool(title))
     width, height = figure.get_size_inches()
     for number, (image, caption) in enumerate(zip(images, captions, strict=True)):
         row, column = divmod(number, columns)
-        bottom = height - 0.1 - 0.3 * bool(title) - row * room - tall_in
+        bottom = height - 0.1 - 0.3 * bool(title) - row * row_in - tall_in
         left = 0.1 + column * (side_in + 0.1)
         axes = figure.add_axes((left / width, bottom / height, side_in / width, tall_in / height))
         axes.imshow(image, interpolation="nearest" if max(image.shape) < 64 else "antialiased")
@@ -271,13 +295,13 @@ def contact_sheet(images, captions=None, *, columns=None, side_in=1.9, title="")
     return figure
 
 
-def _is_number(value):
+def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float, np.number)) and bool(np.isfinite(value))
 
 
-def _is_share(column):
+def _is_fraction(column: Iterable) -> bool:
     return all(0 <= value <= 1 for value in column if _is_number(value))
 
 
-def _is_rate(name):
+def _is_rate(name: str) -> bool:
     return name in ("rate", "learning_rate")

@@ -5,9 +5,11 @@ means over images. Intervals are bootstrapped over images.
 """
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,7 +20,7 @@ from ..metrics.intervals import interval
 from ..metrics.objects import Jaccard, Matching, aji, count_deviation, match, match_glas
 from ..metrics.outlines import object_dice, object_hausdorff
 from ..metrics.table import overlaps
-from ..progress import track
+from ..progress import Progress, track
 from .tables import text_table
 
 # From counts in the order of `_score`. DQ is the detection F1 at an IoU above 0.5; Dice and IoU are of pixels.
@@ -42,7 +44,7 @@ class _Scored(NamedTuple):
     true: int
     found: int
 
-    def scores(self):
+    def scores(self) -> dict[str, float]:
         """Return every score of this image by name."""
         return {name: float(score(self.counts)) for name, score in POOLED.items()} | self.means
 
@@ -58,14 +60,14 @@ class ObjectScores:
     pooled : dict of str to hsn.metrics.intervals.Interval
         Scores of all images together, with 95 % intervals.
     failures : list of (str, str)
-        Files that could not be scored, and why.
+        Files that could not be scored, and the reasons.
     """
 
     images: list[dict]
     pooled: dict
     failures: list[tuple[str, str]]
 
-    def __str__(self):
+    def __str__(self) -> str:
         heading = ("image", *self.pooled, "true", "found")
         lines = [[f"{x:.4g}" if isinstance(x, float) else x for x in row.values()] for row in self.images]
         totals = [sum(row[side] for row in self.images) for side in ("true", "found")]
@@ -75,12 +77,12 @@ class ObjectScores:
             lines.append([name, *(f"{getattr(score, end):.4g}" for score in self.pooled.values()), *last])
         return text_table(heading, lines)
 
-    def as_dict(self):
+    def as_dict(self) -> dict[str, Any]:
         """Return all scores as plain data."""
         pooled = {name: score._asdict() for name, score in self.pooled.items()}
         return {"images": self.images, "pooled": pooled}
 
-    def write(self, out):
+    def write(self, out: str | PathLike) -> list[Path]:
         """Write `objects.csv` and `objects.json`; return their paths."""
         files = [Path(out) / "objects.csv", Path(out) / "objects.json"]
         with atomic_write(files[0]) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
@@ -94,7 +96,9 @@ class ObjectScores:
         return files
 
 
-def score_objects(pairs, *, hausdorff=False, progress=None):
+def score_objects(
+    pairs: Sequence[tuple[Path, Path]], *, hausdorff: bool = False, progress: Progress | None = None
+) -> ObjectScores:
     """Score pairs of files of instances.
 
     Parameters
@@ -102,7 +106,7 @@ def score_objects(pairs, *, hausdorff=False, progress=None):
     pairs : sequence of (path, path)
         Prediction and truth.
     hausdorff : bool
-        Whether to compute the Hausdorff distance. Default: False.
+        Compute the Hausdorff distance. Default: False.
     progress : callable, optional
         See `hsn.progress`.
 
@@ -115,7 +119,8 @@ def score_objects(pairs, *, hausdorff=False, progress=None):
     InputError
         "no-pairs-scored" if no pair can be scored.
     """
-    rows, failures = [], []
+    rows: list[_Scored] = []
+    failures: list[tuple[str, str]] = []
     for found, truth in track(pairs, progress, "matching objects"):
         try:
             rows.append(_score(found.stem, *_read(truth, found), hausdorff=hausdorff))
@@ -132,7 +137,7 @@ def score_objects(pairs, *, hausdorff=False, progress=None):
     return ObjectScores(images, _pooled(rows), failures)
 
 
-def _read(truth, found):
+def _read(truth: Path, found: Path) -> tuple[np.ndarray, np.ndarray]:
     """Return the instances of both files; outlines take the size of the other file."""
     if not is_raster(truth) and not is_raster(found):
         raise InputError(
@@ -148,7 +153,7 @@ def _read(truth, found):
     return read(truth, numbered.shape), numbered
 
 
-def _score(name, truth, found, *, hausdorff):
+def _score(name: str, truth: np.ndarray, found: np.ndarray, *, hausdorff: bool) -> _Scored:
     """Return counts and means of one image."""
     shared = overlaps(truth, found)
     jaccard, pairs, glands = aji(shared), match(shared), match_glas(shared)
@@ -165,12 +170,12 @@ def _score(name, truth, found, *, hausdorff):
     deviation = count_deviation([numbers[0]], [numbers[1]])[0]
     means = {"object Dice": float(object_dice(shared)), "count deviation": float(deviation)}
     if hausdorff:
-        diagonal = float(np.hypot(*truth.shape))  # where just one side has objects
+        diagonal = float(np.hypot(*truth.shape))  # if only one of the two has objects
         means["Hausdorff"] = object_hausdorff(truth, found, table=shared, one_empty_px=diagonal)
     return _Scored(name, np.array(counts, float), means, *numbers)
 
 
-def _pooled(rows):
+def _pooled(rows: list[_Scored]) -> dict[str, Any]:
     """Return every score over all images, with its interval."""
     counts = np.stack([row.counts for row in rows])  # (n, 12)
     predicted = {

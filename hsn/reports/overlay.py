@@ -1,21 +1,31 @@
-"""Overlays: labels painted over the image that they describe."""
+"""Overlays of labels on images."""
+
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
 from ..annotations.colors import as_labels, to_colors
-from ..checks import as_image
-from ..errors import refuse
+from ..checks import as_image, same_shape
+from ..errors import InputError
 from ..taxonomies import Taxonomy
 
-RELEASE_OPACITY = 0.75  # three quarters mask, one quarter image: the overlays of HistoSegNet's release
+RELEASE_OPACITY = 0.75  # of the overlays of HistoSegNet's release
 
 
-def overlay(image, labels, taxonomy: Taxonomy, *, opacity=0.4, outline_px=2, leave=(), instances=None):
-    """Paint classes over an image: a veil of their colour, and a full-coloured line along their borders.
+def overlay(
+    image: np.ndarray,
+    labels: np.ndarray,
+    taxonomy: Taxonomy,
+    *,
+    opacity: float = 0.4,
+    outline_px: int = 2,
+    skip: Sequence[str] = (),
+    instances: np.ndarray | None = None,
+) -> np.ndarray:
+    """Draw classes over an image: a transparent color, and an opaque line along their borders.
 
-    The lines keep neighbours apart for an eye that cannot tell their colours. The colours themselves are those of
-    the taxonomy, which the field knows.
+    The colors are those of the taxonomy. The lines separate neighbors for color-blind readers.
 
     Parameters
     ----------
@@ -24,13 +34,13 @@ def overlay(image, labels, taxonomy: Taxonomy, *, opacity=0.4, outline_px=2, lea
         Class indices into `taxonomy`.
     taxonomy : Taxonomy
     opacity : float
-        Of the veil, 0 (none) to 1. `RELEASE_OPACITY`, with `outline_px=0`, gives HistoSegNet's overlays.
+        Opacity of the color, 0 to 1. `RELEASE_OPACITY` and ``outline_px=0`` give HistoSegNet's overlays. Default: 0.4.
     outline_px : int
-        Width of the lines on either side of a border, in pixels; 0 for none.
-    leave : sequence of str
-        Classes that stay unpainted, as in ``("Background", "Other")``.
+        Width of the line on each side of a border, in pixels; 0 for none. Default: 2.
+    skip : sequence of str
+        Classes that are not drawn, for example ``("Background", "Other")``.
     instances : int array, shape (H, W), optional
-        Numbered objects: the lines go around each of them, so that touching ones are told apart.
+        Numbered objects. If given, the lines follow the borders of objects.
 
     Returns
     -------
@@ -39,58 +49,69 @@ def overlay(image, labels, taxonomy: Taxonomy, *, opacity=0.4, outline_px=2, lea
     Raises
     ------
     InputError
-        If the labels do not cover the image, or a number is out of range.
+        "shape-mismatch", "opacity-range" or "outline-width-invalid".
 
     Examples
     --------
     >>> from hsn.taxonomies import GLAS
-    >>> grey = np.full((1, 2, 3), 200, np.uint8)
-    >>> overlay(grey, np.array([[0, 1]]), GLAS, opacity=0.5, outline_px=0, leave=["Other"]).tolist()
+    >>> gray = np.full((1, 2, 3), 200, np.uint8)
+    >>> overlay(gray, np.array([[0, 1]]), GLAS, opacity=0.5, outline_px=0, skip=["Other"]).tolist()
     [[[200, 200, 200], [100, 100, 164]]]
     """
     image, labels = as_image(image), as_labels(labels, len(taxonomy))
-    if image.shape[:2] != labels.shape:
-        refuse("labels must cover the image that they are painted on", expected=f"labels {image.shape[:2]}",
-               received=labels.shape, remedy="resize them with hsn.annotations.colors.resize_labels")  # fmt: skip
+    same_shape(
+        "image",
+        image.shape,
+        "labels",
+        labels.shape,
+        hint="resize them with hsn.annotations.colors.resize_labels",
+    )
+    if instances is not None:
+        same_shape(
+            "image", image.shape, "instances", np.shape(instances), hint="give both from the same result"
+        )
     if not 0 <= opacity <= 1:
-        refuse("`opacity` is a share", expected="0 to 1", received=opacity, remedy="write 40 % as 0.4")  # fmt: skip
+        raise InputError("opacity-range", "`opacity` must be 0 to 1", got=opacity, hint="give 40 % as 0.4")
     if outline_px < 0 or outline_px != int(outline_px):
-        refuse("`outline_px` is a width in pixels", expected="a whole number from 0", received=outline_px,
-               remedy="give 0 for no lines")  # fmt: skip
-    share = np.full(labels.shape, opacity, np.float32)
-    if instances is not None and np.shape(instances) != labels.shape:
-        refuse("objects must cover the image that they are painted on", expected=labels.shape,
-               received=np.shape(instances), remedy="take both from one result")  # fmt: skip
+        raise InputError(
+            "outline-width-invalid",
+            "`outline_px` must be an integer, 0 or more",
+            got=outline_px,
+            hint="give 0 for no lines",
+        )
+    alpha = np.full(labels.shape, opacity, np.float32)
     if outline_px:
-        share[borders(labels if instances is None else instances, outline_px)] = 1
-    share[np.isin(labels, [taxonomy.index(name) for name in leave])] = 0
-    mixed = share[..., None] * to_colors(labels, taxonomy) + (1 - share[..., None]) * image  # (H, W, 3)
+        alpha[label_borders(labels if instances is None else instances, outline_px)] = 1
+    alpha[np.isin(labels, [taxonomy.index(name) for name in skip])] = 0
+    mixed = alpha[..., None] * to_colors(labels, taxonomy) + (1 - alpha[..., None]) * image  # (H, W, 3)
     return np.rint(mixed).astype(np.uint8)
 
 
-def painted(image, labels, taxonomy, instances=None):
-    """The overlay of a result: outlines of classes, or of objects, which are small and want thin ones.
+def overlay_result(
+    image: np.ndarray, labels: np.ndarray, taxonomy: Taxonomy, instances: np.ndarray | None = None
+) -> np.ndarray:
+    """Draw the overlay of a result: outlines of classes, or thin outlines of objects.
 
-    What is left over stays unpainted: classes that the taxonomy infers, or what lies around objects.
+    Inferred classes are not drawn; with objects, their surroundings are not drawn.
 
     Examples
     --------
     >>> from hsn.taxonomies import NUCLEI
-    >>> grey = np.full((1, 5, 3), 200, np.uint8)
-    >>> painted(grey, np.array([[0, 0, 1, 1, 1]]), NUCLEI, np.array([[0, 0, 1, 1, 1]]))[0, 0].tolist()
+    >>> gray = np.full((1, 5, 3), 200, np.uint8)
+    >>> overlay_result(gray, np.array([[0, 0, 1, 1, 1]]), NUCLEI, np.array([[0, 0, 1, 1, 1]]))[0, 0].tolist()
     [200, 200, 200]
     """
     if instances is None:
-        return overlay(image, labels, taxonomy, leave=taxonomy.inferred)
-    return overlay(image, labels, taxonomy, leave=taxonomy.names[:1], outline_px=1, instances=instances)
+        return overlay(image, labels, taxonomy, skip=taxonomy.inferred)
+    return overlay(image, labels, taxonomy, skip=taxonomy.names[:1], outline_px=1, instances=instances)
 
 
-def borders(labels, width_px=1):
-    """Pixels within `width_px` of another label, as a bool array (H, W).
+def label_borders(labels: np.ndarray, width_px: int = 1) -> np.ndarray:
+    """Return a mask of the pixels within `width_px` of another label, bool (H, W).
 
     Examples
     --------
-    >>> borders(np.array([[0, 0, 1, 1]])).tolist()
+    >>> label_borders(np.array([[0, 0, 1, 1]])).tolist()
     [[False, True, True, False]]
     """
     kernel = np.ones((2 * width_px + 1, 2 * width_px + 1), np.uint8)
@@ -98,8 +119,8 @@ def borders(labels, width_px=1):
     return cv2.dilate(numbers, kernel) != cv2.erode(numbers, kernel)
 
 
-def inner_points(labels):
-    """The most inner pixel of each label: where its name is best written.
+def label_points(labels: np.ndarray) -> dict[int, tuple[int, int, float]]:
+    """Return the innermost pixel of each label, as the position of its name.
 
     Parameters
     ----------
@@ -108,11 +129,11 @@ def inner_points(labels):
     Returns
     -------
     dict of int to (row, col, radius)
-        By label; `radius` is the distance to the nearest other label or to the image's edge, in pixels.
+        `radius` is the distance to the nearest other label or to the image border, in pixels.
 
     Examples
     --------
-    >>> inner_points(np.zeros((3, 5), int))
+    >>> label_points(np.zeros((3, 5), int))
     {0: (1, 1, 2.0)}
     """
     labels = np.asarray(labels)

@@ -1,12 +1,15 @@
-"""Report: a trained net over the images of a data set, scored after each stage, with everything written down.
+"""Segment the images of a data set, score every stage, and write tables and pictures.
 
-Of a net that learned from tags the stages are those of HistoSegNet's ablation (Chan et al., ICCV 2019): the raw
-Grad-CAM, after inter-class adjustment, after the dense CRF. Any other net has one, its prediction. Files have the
-names of the release.
+Nets trained on tags have the stages of HistoSegNet's ablation (Chan et al., ICCV 2019): Grad-CAM, inter-class
+adjustment, and dense CRF. Other nets have one stage, "prediction". Files have the names of HistoSegNet's release.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -17,66 +20,74 @@ from ..data.sample import Sample
 from ..errors import InputError
 from ..images.read import write as write_image
 from ..images.tiles import enlarge
-from ..progress import track
+from ..progress import Progress, track
 from ..supervision import method_of, open_model
 from ..taxonomies import Taxonomy
 from . import figures
-from . import tally as tallies_of
-from .overlay import painted
-from .page import summary
-from .tally import Tally
+from .confusion import ConfusionCounts, write_scores
+from .overlay import overlay_result
+from .page import draw_summary
 
-# The release's name of each stage, and ours.
+# Stages by their name in the release.
 STAGES = {"GradCAM": "cam", "Adjust": "adjusted", "CRF": "refined"}
 
 
 @dataclass(frozen=True)
 class Report:
-    """What came of a run.
+    """Result of `write_report`.
 
     Attributes
     ----------
-    tallies : dict of str to Tally
-        Counts by name of taxonomy; empty for one that no image had truth in.
+    evaluations : dict of str to ConfusionCounts
+        By name of taxonomy; empty for taxonomies without truth.
     files : tuple of pathlib.Path
-        Everything that was written.
+        All written files.
     pages : tuple of pathlib.Path
-        Those of `files` that are one-page summaries.
+        The summary pages among them.
     failures : tuple of (str, str)
-        Images that could not be used, and why.
+        Images that could not be used, and the reasons.
     """
 
-    tallies: dict[str, Tally]
+    evaluations: dict[str, ConfusionCounts]
     files: tuple[Path, ...]
     pages: tuple[Path, ...]
     failures: tuple[tuple[str, str], ...]
 
-    def __str__(self):
-        scored = {name: tally for name, tally in self.tallies.items() if tally.images}
+    def __str__(self) -> str:
         lines = [
-            f"{name}, {stage}, {tally.images} images\n{scores}"
-            for name, tally in scored.items()
-            for stage, scores in tally.scores().items()
+            f"{name}, {stage}, {evaluation.images} images\n{scores}"
+            for name, evaluation in self.evaluations.items()
+            if evaluation.images
+            for stage, scores in evaluation.scores().items()
         ]
         return "\n\n".join(lines)
 
 
-def report(model, samples, *, out, taxonomies=None, size="image", unlisted="ignore", progress=None):
-    """Segment images, score every stage where there is truth, and write tables and pictures.
+def write_report(
+    model: Any,
+    samples: Sequence[Sample],
+    *,
+    out: str | PathLike,
+    taxonomies: Sequence[str] | None = None,
+    size: str = "image",
+    unlisted: str = "ignore",
+    progress: Progress | None = None,
+) -> Report:
+    """Segment images, score every stage, and write tables and pictures.
 
     Parameters
     ----------
     model : str, path or hsn.models.Model
         As for `hsn.segment`.
     samples : sequence of hsn.data.sample.Sample
-        With truth or without.
+        Images with or without truth.
     out : path
         A folder; see Notes.
     taxonomies : sequence of str, optional
-        Which of the net's label spaces. By default those that the samples have truth in, or the net's first.
+        Taxonomies of the net. Default: the taxonomies of the truth, or the first one of the net.
     size : {"image", "full"}
     unlisted : {"ignore", "false_alarms"}
-        See `Tally`.
+        See `ConfusionCounts`.
     progress : callable, optional
         See `hsn.progress`.
 
@@ -87,138 +98,149 @@ def report(model, samples, *, out, taxonomies=None, size="image", unlisted="igno
     Raises
     ------
     InputError
-        If there is no such net or taxonomy. An image that cannot be used stops nothing: `failures` names it.
+        If the net or taxonomy does not exist. Images that cannot be used are listed in `failures`.
 
     Notes
     -----
-    In `out`: the tables and confusion pictures of `hsn.reports.tally.write`. In `out/<taxonomy>`, a file per image:
-    `ablative_<stage>` where there are several, and `patch` (colour masks; the latter is the final one), `overlay`,
-    `summary` (one page), and, where the samples or the net number the objects of a class, `single_<class>` and
-    `multi_<class>` (label images).
+    `out` holds the files of `hsn.reports.confusion.write_scores`. `out/<taxonomy>` holds a file for each image in these
+    folders: `ablative_<stage>` (color masks, if there are several stages), `patch` (color mask of the last stage),
+    `overlay`, `summary` (one page) and, for classes with numbered objects, `single_<class>` and `multi_<class>` (label
+    images).
     """
     model = open_model(model)
     method, config = method_of(model)
-    chosen = [config.taxonomy(name) for name in taxonomies or _in_truth(samples, config) or [None]]
-    tallies = {taxonomy.name: Tally(taxonomy, size, unlisted) for taxonomy in chosen}
-    out, pages, files, failures = Path(out), [], [], []
+    names: Sequence[str | None] = taxonomies or _taxonomies_with_truth(samples, config) or [None]
+    chosen = [config.taxonomy(name) for name in names]
+    evaluations = {taxonomy.name: ConfusionCounts(taxonomy, size, unlisted) for taxonomy in chosen}
+    out = Path(out)
+    pages: list[Path] = []
+    files: list[Path] = []
+    failures: list[tuple[str, str]] = []
     for sample in track(samples, progress, "segmenting"):
         try:
             image = sample.image()
             truths = {t.name: sample.truth(t) for t in chosen if sample.has_truth(t)}
-            for seen in _seen(method, model.net, image, config, chosen, sample.mpp):
-                taxonomy = seen.taxonomy
-                truth, known = truths.get(taxonomy.name, (None, None))
+            for result in _segment(method, model.net, image, config, chosen, sample.mpp):
+                taxonomy = result.taxonomy
+                truth, valid_mask = truths.get(taxonomy.name, (None, None))
                 if truth is not None:
-                    tallies[taxonomy.name].add(truth, seen.labels, known=known)
-                pictures = _Pictures(sample, image, seen, truth, known)
-                files += pictures.masks(out / taxonomy.name)
-                files += pictures.objects(out / taxonomy.name, object_class(samples, taxonomy))
-                pages.append(pictures.summary(out / taxonomy.name, config.image_mpp))
+                    evaluations[taxonomy.name].add(truth, result.labels, valid_mask=valid_mask)
+                writer = _SampleWriter(sample, image, result, truth, valid_mask)
+                files += writer.masks(out / taxonomy.name)
+                files += writer.objects(out / taxonomy.name, object_class(samples, taxonomy))
+                pages.append(writer.summary(out / taxonomy.name, config.image_mpp))
         except InputError as error:
             failures.append((sample.name, str(error)))
-    tables = tallies_of.write(out, tallies.values())
-    return Report(tallies, (*tables, *pages, *files), tuple(pages), tuple(failures))
+    tables = write_scores(out, evaluations.values())
+    return Report(evaluations, (*tables, *pages, *files), tuple(pages), tuple(failures))
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """What a net says of an image in one taxonomy: labels by stage, evidence, and objects if it tells these."""
+class _StageResults:
+    """Labels of each stage in one taxonomy, probabilities, and instances or None."""
 
     taxonomy: Taxonomy
-    labels: dict
-    evidence: np.ndarray
+    labels: dict[str, np.ndarray]
+    probabilities: np.ndarray
     instances: np.ndarray | None = None
 
 
-def _seen(method, net, image, config, chosen, mpp):
-    """A `_Seen` for each of the taxonomies."""
+def _segment(
+    method: ModuleType,
+    net: Any,
+    image: np.ndarray,
+    config: Any,
+    chosen: Sequence[Taxonomy],
+    mpp: float | None,
+) -> Iterator[_StageResults]:
+    """Segment an image in each of the taxonomies."""
     if hasattr(method, "all_stages"):
         for stages in method.all_stages(net, image, config, taxonomies=chosen, mpp=mpp):
             labels = {stage: labels_at(stages, inner, image.shape[:2]) for stage, inner in STAGES.items()}
-            yield _Seen(stages.taxonomy, labels, enlarge(stages.adjusted, image.shape[:2]))
+            yield _StageResults(stages.taxonomy, labels, enlarge(stages.adjusted, image.shape[:2]))
         return
     for taxonomy in chosen:
         result = method.segment(net, image, config, taxonomy=taxonomy.name, mpp=mpp)
-        yield _Seen(result.taxonomy, {"prediction": result.labels}, result.evidence, result.instances)
+        yield _StageResults(result.taxonomy, {"prediction": result.labels}, result.evidence, result.instances)
 
 
-def _in_truth(samples, config):
-    """Names of the net's taxonomies in which some sample has truth."""
+def _taxonomies_with_truth(samples: Sequence[Sample], config: Any) -> list[str]:
+    """Return the names of the net's taxonomies for which a sample has truth."""
     return [t.name for t in config.taxonomies if any(sample.has_truth(t) for sample in samples)]
 
 
-def labels_at(stages, stage, shape):
-    """Labels of a stage at the size of the image: maps are enlarged before the classes are compared."""
+def labels_at(stages: Any, stage: str, shape: tuple[int, int]) -> np.ndarray:
+    """Return the labels of a stage at the size of the image; maps are resized before the argmax."""
     return replace(stages, **{stage: enlarge(getattr(stages, stage), shape)}).labels(stage)
 
 
-def object_class(samples, taxonomy):
-    """The class whose objects the samples number, or None: it is worth numbering in the prediction too."""
+def object_class(samples: Sequence[Sample], taxonomy: Taxonomy) -> str | None:
+    """Return the class of the samples' numbered objects, or None."""
     return next((s.instances_of for s in samples if s.instances_of in taxonomy.names), None)
 
 
 @dataclass(frozen=True)
-class _Pictures:
-    """One image with all that is known of it, and how it is written."""
+class _SampleWriter:
+    """Writes the pictures of one image."""
 
     sample: Sample
     image: np.ndarray
-    seen: _Seen
+    result: _StageResults
     truth: np.ndarray | None = None
-    known: np.ndarray | None = None
+    valid_mask: np.ndarray | None = None
 
     @property
-    def _name(self):
+    def _name(self) -> str:
         return self.sample.image_path.stem
 
-    def masks(self, folder):
-        """Colour masks of each stage and of the last, and an overlay of the last."""
-        taxonomy, stages = self.seen.taxonomy, self.seen.labels
+    def masks(self, folder: Path) -> Iterator[Path]:
+        """Write color masks of each stage and of the last one, and an overlay."""
+        taxonomy, stages = self.result.taxonomy, self.result.labels
         final = list(stages.values())[-1]
         several = stages if len(stages) > 1 else {}
         pictures = {f"ablative_{stage}": to_colors(labels, taxonomy) for stage, labels in several.items()}
         pictures["patch"] = to_colors(final, taxonomy)
-        pictures["overlay"] = painted(self.image, final, taxonomy, self.seen.instances)
+        pictures["overlay"] = overlay_result(self.image, final, taxonomy, self.result.instances)
         for kind, picture in pictures.items():
             path = folder / kind / f"{self._name}.png"
             write_image(path, picture)
             yield path
 
-    def objects(self, folder, name):
-        """Label images of one class, whole and in numbered objects; nothing if no one numbers any."""
-        taxonomy, final = self.seen.taxonomy, list(self.seen.labels.values())[-1]
-        told = self.seen.instances
-        if name is None and told is None:
+    def objects(self, folder: Path, name: str | None) -> Iterator[Path]:
+        """Write label images of one class, as a mask and as numbered objects, if objects are numbered."""
+        taxonomy, final = self.result.taxonomy, list(self.result.labels.values())[-1]
+        instances = self.result.instances
+        if name is None and instances is None:
             return
         name = taxonomy.names[1] if name is None else name
         tissue = taxonomy.classes[taxonomy.index(name)]
         word = (tissue.meaning or tissue.name).replace(" ", "_")
         mask = final == taxonomy.index(name)
-        numbered = objects_of(mask) if told is None else told
+        numbered = objects_of(mask) if instances is None else instances
         for kind, labels in (("single", mask), ("multi", numbered)):
-            # The release writes 8-bit BMP, in which no number above 255 survives.
+            # The release writes 8-bit BMP, which cannot hold numbers above 255.
             suffix = ".bmp" if labels.max() <= 255 else ".png" if labels.max() <= MOST_IN_PNG else ".tif"
             path = folder / f"{kind}_{word}" / f"{self._name}{suffix}"
             write_labels(path, labels)
             yield path
 
-    def _true_objects(self):
-        """Objects of the truth, where the net tells objects apart too."""
-        if self.seen.instances is None or self.truth is None or self.sample.instances_path is None:
+    def _true_objects(self) -> np.ndarray | None:
+        """Return the true objects, if the net also predicts objects."""
+        if self.result.instances is None or self.truth is None or self.sample.instances_path is None:
             return None
         return self.sample.instances()
 
-    def summary(self, folder, mpp):
-        """One page: image, truth, evidence, and the labels of every stage."""
+    def summary(self, folder: Path, mpp: float | None) -> Path:
+        """Write the summary page."""
         path = folder / "summary" / f"{self._name}.png"
-        figure = summary(
+        figure = draw_summary(
             self.image,
-            self.seen.labels,
-            self.seen.taxonomy,
+            self.result.labels,
+            self.result.taxonomy,
             truth=self.truth,
-            known=self.known,
-            evidence=self.seen.evidence,
-            instances=self.seen.instances,
+            valid_mask=self.valid_mask,
+            probabilities=self.result.probabilities,
+            instances=self.result.instances,
             true_instances=self._true_objects(),
             mpp=self.sample.mpp or mpp,
             title=self.sample.name,

@@ -1,49 +1,57 @@
-"""Tables: scores as CSV, under the file names that users of HistoSegNet's release know."""
+"""Write scores as CSV, with the file names of HistoSegNet's release."""
 
 import csv
+from collections.abc import Iterable, Mapping, Sequence
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ..errors import refuse
+from ..errors import InputError
 from ..files import atomic_write
+from ..metrics.classes import ClassScores
 
 
-def write_ablation(folder, results):
-    """Write how each stage scored: one `metric_results_<stage>.csv` a stage.
+def write_ablation(folder: str | PathLike, results: Mapping[str, Mapping[str, ClassScores]]) -> list[Path]:
+    """Write the scores of each stage to `metric_results_<stage>.csv`.
 
-    The first two columns of each set are the release's: `<set>_fIoU` (inverse-log-frequency IoU) and `<set>_mIoU`
-    (absent classes count 0). The usual scores follow under names that say what they are.
+    The first two columns of each set are those of the release: `<set>_fIoU` (inverse-log-frequency IoU) and
+    `<set>_mIoU` (absent classes count as 0). The standard scores follow.
 
     Parameters
     ----------
     folder : path
     results : dict of str to dict of str to ClassScores
-        By stage ("GradCAM", "Adjust", "CRF"), then by set ("morph", "func", "glas").
+        Scores by stage ("GradCAM", "Adjust", "CRF") and set ("morph", "func", "glas").
 
     Returns
     -------
     list of Path
-        The files written.
+        The written files.
 
     Raises
     ------
     InputError
-        If a stage's name cannot be part of a file name.
+        "stage-name-invalid" if the name of a stage cannot be part of a file name.
 
     Examples
     --------
     >>> import tempfile
     >>> from hsn.metrics.classes import class_scores
-    >>> right = class_scores([[5, 0], [0, 5]], ("Other", "G.O"))
-    >>> [path.name for path in write_ablation(tempfile.mkdtemp(), {"CRF": {"glas": right}})]
+    >>> scores = class_scores([[5, 0], [0, 5]], ("Other", "G.O"))
+    >>> [path.name for path in write_ablation(tempfile.mkdtemp(), {"CRF": {"glas": scores}})]
     ['metric_results_CRF.csv']
     """
     paths = []
     for stage, sets in results.items():
         if not stage.replace("-", "").replace("_", "").isalnum():
-            refuse("a stage names a file", expected="letters, digits, - and _", received=repr(stage),
-                   remedy="rename the stage")  # fmt: skip
+            raise InputError(
+                "stage-name-invalid",
+                "the name of a stage must consist of letters, digits, - and _",
+                got=repr(stage),
+                hint="rename the stage",
+            )
         row = {}
         for name, scores in sets.items():
             row[f"{name}_fIoU"] = scores.inverse_log_frequency_iou
@@ -56,14 +64,14 @@ def write_ablation(folder, results):
     return paths
 
 
-def write_classes(path, scores):
-    """Write the scores of each class, one row a class; the release calls such a file `<set>_IoU_metric_results.csv`.
+def write_classes(path: str | PathLike, scores: ClassScores) -> None:
+    """Write the scores of each class, one row per class; `<set>_IoU_metric_results.csv` in the release.
 
     Parameters
     ----------
     path : path
     scores : ClassScores
-        A score that does not exist is left empty.
+        Undefined scores are left empty.
     """
     columns = ("pixels", "iou", "dice", "precision", "recall")
     write_rows(path, [
@@ -72,19 +80,19 @@ def write_classes(path, scores):
     ])  # fmt: skip
 
 
-def write_rows(path, rows):
-    """Write rows of equal columns as CSV with a heading; numbers in full, NaN and None as empty cells.
+def write_rows(path: str | PathLike, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows with equal columns as CSV with a header; NaN and None are empty cells.
 
     Parameters
     ----------
     path : path
     rows : list of dict
-        At least one.
+        One or more.
 
     Raises
     ------
     InputError
-        If there is no row, or rows differ in their columns.
+        "rows-columns-mismatch" if there is no row, or the columns differ.
 
     Examples
     --------
@@ -96,22 +104,26 @@ def write_rows(path, rows):
     """
     columns = list(rows[0]) if rows else []
     if not columns or any(list(row) != columns for row in rows):
-        refuse(f"{path} needs rows of equal columns", expected=columns or "at least one row",
-               received=[list(row) for row in rows][:2], remedy="give every row the same keys")  # fmt: skip
-    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        raise InputError(
+            "rows-columns-mismatch",
+            f"the rows of {path} must have equal columns, {columns or 'and one or more rows'}",
+            got=[list(row) for row in rows][:2],
+            hint="give every row the same keys",
+        )
+    with atomic_write(Path(path)) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(columns)
         table.writerows([_cell(value) for value in row.values()] for row in rows)
 
 
-def _cell(value):
-    """A value as it is written: Python's shortest exact form for numbers."""
+def _cell(value: Any) -> Any:
+    """Return the value of a cell; numbers keep full precision."""
     if value is None or (isinstance(value, (float, np.floating)) and np.isnan(value)):
         return ""
     return value.item() if isinstance(value, np.generic) else value
 
 
-def text_table(heading, rows):
+def text_table(heading: Iterable[Any], rows: Iterable[Iterable[Any]]) -> str:
     """Return lines of text in columns.
 
     Examples
@@ -120,7 +132,7 @@ def text_table(heading, rows):
     class  IoU
     G.O    0.5
     """
-    rows = [tuple(map(str, row)) for row in (heading, *rows)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    padded = ("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in rows)
+    cells = [tuple(map(str, row)) for row in (heading, *rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    padded = ("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in cells)
     return "\n".join(line.rstrip() for line in padded)

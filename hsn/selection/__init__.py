@@ -1,1 +1,1 @@
-"""Selection: which few patches of many an annotator should outline."""
+"""Selection of the patches that an annotator should outline."""

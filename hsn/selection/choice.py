@@ -1,32 +1,43 @@
-"""Choice: of many patches one for each kind of tissue, in two rounds of clustering and a score.
+"""Select one patch for each kind of tissue, by two rounds of clustering and a score.
 
-Lou et al., Which Pixel to Annotate, IEEE TMI 2022: patches are clustered, each cluster's quarters of patches are
-clustered again, and the patch of least score (`hsn.selection.score`) is chosen. What is clustered are features of any
-encoder; nothing here knows pixels.
+The method follows Lou et al. [1]_. Patches are clustered by their features. The quarters of the patches in each cluster
+are clustered again. The patch with the lowest score is selected in each cluster. The score is the sum of three
+distances:
+
+- from the patch to the center of its cluster (the patch is representative);
+- from its quarters to the center of the most common quarter cluster, the texture (the quarters are representative);
+- between its two most different quarters (the patch is uniform).
+
+References
+----------
+.. [1] Lou et al., Which Pixel to Annotate: a Label-Efficient Nuclei Segmentation Framework, IEEE TMI 2022, and its
+   released code.
 """
 
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from ..errors import refuse
+from ..errors import InputError
 from .clusters import kmeans
-from .score import QUARTERS, best, commonest, terms
 
-_ROWS = 2048  # patches scored at a time: bounds memory
+QUARTERS = 4  # top left, top right, bottom left, bottom right
+_ROWS = 2048  # patches that are scored at a time; bounds the memory
 
 
 class Choice(NamedTuple):
-    """Which patches were chosen, the one of the largest cluster first.
+    """Selected patches, in the order of falling cluster size.
 
     Attributes
     ----------
     patches : int64 (k,)
-        Which of the n patches.
+        Indices of the selected patches.
     terms : float64 (k, 3)
-        Their scores' parts; see `hsn.selection.score.terms`.
+        Terms of their scores; see `score_terms`.
     labels : int32 (n,)
-        The cluster of every patch; cluster i is the one of `patches[i]`.
+        Cluster of every patch; cluster i is the cluster of `patches[i]`.
     """
 
     patches: np.ndarray
@@ -34,24 +45,33 @@ class Choice(NamedTuple):
     labels: np.ndarray
 
 
-def choose(features, quarters, n, *, textures=4, standardize=False, restarts=10, seed=0):
-    """Choose n patches that stand for all.
+def choose(
+    features: np.ndarray,
+    quarters: np.ndarray,
+    n: int,
+    *,
+    textures: int = 4,
+    standardize: bool = False,
+    restarts: int = 10,
+    seed: int = 0,
+) -> Choice:
+    """Select n representative patches.
 
     Parameters
     ----------
     features : float array, shape (N, d)
-        Of patches, at least n different ones.
+        Features of the patches; at least n rows differ.
     quarters : float array, shape (N, 4, d)
-        Of their quarters, by the same encoder. Both may lie in files; one cluster is held at a time.
+        Features of their quarters, by the same encoder. Memory-mapped arrays are read one cluster at a time.
     n : int
-        How many patches can be annotated: K1 of the paper.
+        Number of patches; K1 in the paper.
     textures : int
-        Into how many clusters the quarters of a cluster are parted: K2 of the paper.
+        Number of quarter clusters in a patch cluster; K2 in the paper. Default: 4.
     standardize : bool
-        Whether each feature counts in units of its own spread over all patches. Right for measures of different
-        kinds, not for the features of a net.
+        Divide each feature by its standard deviation over all patches. Use it for features of different units, not for
+        the features of a net. Default: False.
     restarts : int
-        Of k-means.
+        Restarts of k-means. Default: 10.
     seed : int
 
     Returns
@@ -61,11 +81,7 @@ def choose(features, quarters, n, *, textures=4, standardize=False, restarts=10,
     Raises
     ------
     InputError
-        If there are fewer different patches than wanted, or shapes do not fit.
-
-    References
-    ----------
-    .. [1] Lou et al., IEEE TMI 2022.
+        "features-shape-mismatch", "too-few-patches" or "features-not-finite".
 
     Examples
     --------
@@ -75,44 +91,125 @@ def choose(features, quarters, n, *, textures=4, standardize=False, restarts=10,
     [1, 4]
     """
     if np.ndim(features) != 2 or np.shape(quarters) != (len(features), QUARTERS, np.shape(features)[1]):
-        refuse("patches and their quarters must have the same features", received=np.shape(quarters),
-               expected=f"(N, d) and (N, {QUARTERS}, d), with {np.shape(features)}",
-               remedy="embed both with one encoder")  # fmt: skip
+        raise InputError(
+            "features-shape-mismatch",
+            f"`features` and `quarters` must have the shapes (N, d) and (N, {QUARTERS}, d)",
+            got=f"{np.shape(features)} and {np.shape(quarters)}",
+            hint="embed both with the same encoder",
+        )
     shift, unit = _scale(features) if standardize else (0.0, 1.0)
     features = (np.asarray(features, np.float32) - shift) / unit
     found = kmeans(features, n, seed=seed, restarts=restarts)
     sizes = np.bincount(found.labels, minlength=n)
     if not sizes.all():
-        refuse("there are fewer different patches than wanted", expected=f"{n} that differ",
-               received=np.count_nonzero(sizes), remedy="ask for fewer, or give more images")  # fmt: skip
+        raise InputError(
+            "too-few-patches",
+            f"there must be at least {n} different patches",
+            got=np.count_nonzero(sizes),
+            hint="ask for fewer, or give more images",
+        )
     order = np.argsort(-sizes, kind="stable")
-    chosen, scored = [], []
+    patches, terms = [], []
     for cluster in order:
         members = np.flatnonzero(found.labels == cluster)
         parts = (np.asarray(quarters[members], np.float32) - shift) / unit  # (m, 4, d)
-        winner, its_terms = _of_cluster(
-            features[members], parts, found.centres[cluster], textures, restarts, seed
+        best, best_terms = _best_of_cluster(
+            features[members], parts, found.centers[cluster], textures, restarts, seed
         )
-        chosen.append(members[winner])
-        scored.append(its_terms)
-    return Choice(np.array(chosen), np.array(scored), np.argsort(order).astype(np.int32)[found.labels])
+        patches.append(members[best])
+        terms.append(best_terms)
+    return Choice(np.array(patches), np.array(terms), np.argsort(order).astype(np.int32)[found.labels])
 
 
-def _of_cluster(features, quarters, centre, textures, restarts, seed):
-    """Which patch of one cluster is best, and the parts of its score."""
+def score_terms(
+    features: ArrayLike, quarters: ArrayLike, center: ArrayLike, texture: ArrayLike
+) -> np.ndarray:
+    """Compute the three terms of the score of each patch. The score is their sum; lower is better.
+
+    Parameters
+    ----------
+    features : float array, shape (n, d)
+        Features of the patches.
+    quarters : float array, shape (n, 4, d)
+        Features of their quarters.
+    center : float array, shape (d,)
+        Center of the cluster of the patches.
+    texture : float array, shape (d,)
+        Center of the most common quarter cluster.
+
+    Returns
+    -------
+    float64 array, shape (n, 3)
+        Distance to the center; mean distance of the quarters to the texture; largest distance between two quarters.
+
+    Examples
+    --------
+    >>> score_terms([[3, 4]], [[[0, 0], [0, 0], [0, 0], [0, 8]]], center=[0, 0], texture=[0, 0]).tolist()
+    [[5.0, 2.0, 8.0]]
+    """
+    features, quarters = np.asarray(features, np.float64), np.asarray(quarters, np.float64)
+    pairs = [_norm(quarters[:, q] - quarters[:, r]) for q, r in combinations(range(QUARTERS), 2)]
+    to_texture = _norm(quarters - texture).mean(axis=1)
+    return np.stack([_norm(features - center), to_texture, np.max(pairs, axis=0)], axis=1)
+
+
+def most_common(labels: ArrayLike, k: int) -> int:
+    """Return the cluster with most members; the first one in case of a tie.
+
+    Examples
+    --------
+    >>> most_common([2, 1, 1, 2, 0], 4)
+    1
+    """
+    return int(np.bincount(np.ravel(labels), minlength=k).argmax())
+
+
+def best_patch(scores: ArrayLike, quarter_labels: ArrayLike, texture: int) -> int:
+    """Return the patch with the lowest score among the patches that have a quarter of the texture.
+
+    Parameters
+    ----------
+    scores : float array, shape (n,)
+    quarter_labels : int array, shape (n, 4)
+        Cluster of each quarter.
+    texture : int
+        The most common of these clusters.
+
+    Returns
+    -------
+    int
+        The first patch in case of a tie.
+
+    Examples
+    --------
+    >>> best_patch([1.0, 3.0, 3.0], [[0, 0, 0, 0], [0, 0, 0, 1], [1, 1, 1, 1]], texture=1)
+    1
+    """
+    eligible = (np.asarray(quarter_labels) == texture).any(axis=1)
+    return int(np.where(eligible, scores, np.inf).argmin())
+
+
+def _best_of_cluster(
+    features: np.ndarray, quarters: np.ndarray, center: np.ndarray, textures: int, restarts: int, seed: int
+) -> tuple[int, np.ndarray]:
+    """Return the index of the best patch of one cluster, and the terms of its score."""
     pieces = quarters.reshape(-1, quarters.shape[-1])  # (4 m, d)
     found = kmeans(pieces, min(textures, len(pieces)), seed=seed, restarts=restarts)
-    texture = commonest(found.labels, len(found.centres))
+    texture = most_common(found.labels, len(found.centers))
     blocks = (slice(k, k + _ROWS) for k in range(0, len(features), _ROWS))
-    parts = np.concatenate(
-        [terms(features[rows], quarters[rows], centre, found.centres[texture]) for rows in blocks]
+    terms = np.concatenate(
+        [score_terms(features[rows], quarters[rows], center, found.centers[texture]) for rows in blocks]
     )
-    winner = best(parts.sum(axis=1), found.labels.reshape(-1, QUARTERS), texture)
-    return winner, parts[winner]
+    best = best_patch(terms.sum(axis=1), found.labels.reshape(-1, QUARTERS), texture)
+    return best, terms[best]
 
 
-def _scale(features):
-    """Mean and spread of each feature; one that never changes keeps its unit."""
+def _scale(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and standard deviation of each feature; constant features get a deviation of 1."""
     values = np.asarray(features, np.float64)
-    spread = values.std(axis=0)
-    return values.mean(axis=0).astype(np.float32), np.where(spread > 0, spread, 1).astype(np.float32)
+    deviation = values.std(axis=0)
+    return values.mean(axis=0).astype(np.float32), np.where(deviation > 0, deviation, 1).astype(np.float32)
+
+
+def _norm(vectors: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.square(vectors).sum(axis=-1))

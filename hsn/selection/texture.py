@@ -1,11 +1,11 @@
-"""Texture: what a patch of H&E looks like, in numbers that need no trained net.
+"""Texture features of H&E patches, which need no trained net.
 
-How much stain there is and how it varies, how much of its variation is of which size, how much of it has a direction,
-local binary patterns, and how densely dark spots of a nucleus' size lie. All are means over the patch, so that those
-of a patch and of its quarters compare, and none changes when the patch is turned or mirrored.
+The features are the amount and variation of stain, its variation in bands of size, the coherence of edge directions,
+local binary patterns, and the density of dark spots of nuclear size. All are means over the patch: the features of a
+patch and of its quarters are comparable. Rotating or mirroring a patch does not change them.
 
-Stains are told by the fixed vectors of Ruifrok and Johnston (2001); patterns are those of Ojala et al. (PAMI 2002),
-counted by how many neighbours are brighter.
+Stains are separated with the fixed vectors of Ruifrok and Johnston (2001). The patterns are those of Ojala et al. (PAMI
+2002), counted by the number of brighter neighbors.
 """
 
 from itertools import pairwise
@@ -14,18 +14,16 @@ import cv2
 import numpy as np
 from skimage.color import hed_from_rgb
 
-from ..errors import refuse
+from ..errors import InputError
 
-_DARKEST = 1 / 255  # what counts as no light at all
-_SIZES_PX = (1, 2, 4, 8, 16)  # of blurs; what one keeps and the next loses is a band
-_PATTERNS = ((1, 1), (4, 2))  # how far the eight neighbours lie and how blurred they are, in pixels
-_DIRECTIONS_PX = (2, 8)  # over what the direction of edges is taken
-_SPOT_PX, _SPOT_REACH_PX = (
-    4,
-    9,
-)  # blur that leaves a nucleus of 0.25 um/px as one spot, and how far spots keep apart
-_SPOT_DEPTH = 0.02  # of haematoxylin over its surroundings, so that noise has no spots
-_AREA_PX = 10_000  # spots are counted per so many pixels
+_DARKEST = 1 / 255  # lower bound of the intensity
+_SIZES_PX = (1, 2, 4, 8, 16)  # standard deviations of blurs; the difference of two is a band
+_PATTERNS = ((1, 1), (4, 2))  # distance of the eight neighbors and blur, in pixels
+_DIRECTIONS_PX = (2, 8)  # scales of the edge direction
+_SPOT_PX = 4  # blur that turns a nucleus at 0.25 um/px into one spot
+_SPOT_RADIUS_PX = 9  # smallest distance between spots
+_SPOT_DEPTH = 0.02  # hematoxylin density above the surroundings; excludes noise
+_AREA_PX = 10_000  # spots are counted per this area
 _RING = ((-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1))
 _SHADES = (0.1, 0.5, 0.9)  # quantiles
 
@@ -39,8 +37,8 @@ NAMES = (
 )
 
 
-def describe(patches):
-    """Describe patches by stain and texture.
+def describe(patches: np.ndarray) -> np.ndarray:
+    """Compute stain and texture features of patches.
 
     Parameters
     ----------
@@ -50,12 +48,12 @@ def describe(patches):
     Returns
     -------
     float32 array, shape (n, len(NAMES))
-        In units of their own; compare them only after each was divided by its spread.
+        The features have different units: divide each by its standard deviation before comparing patches.
 
     Raises
     ------
     InputError
-        If they are no such patches.
+        "patches-dtype".
 
     Examples
     --------
@@ -64,64 +62,62 @@ def describe(patches):
     (True, 0.0)
     """
     patches = np.asarray(patches)
-    if (
-        patches.ndim != 4
-        or patches.shape[3] != 3
-        or patches.dtype != np.uint8
-        or min(patches.shape[1:3]) < 32
-    ):
-        refuse("patches must be 8-bit RGB", expected="uint8 (n, 32 or more, 32 or more, 3)",
-               received=f"{patches.dtype} {patches.shape}", remedy="cut larger patches")  # fmt: skip
-    told = [_one(patch) for patch in patches]
-    return np.array(told, np.float32).reshape(len(patches), len(NAMES))
+    shape = patches.shape
+    if patches.dtype != np.uint8 or patches.ndim != 4 or shape[3] != 3 or min(shape[1:3]) < 32:
+        raise InputError(
+            "patches-dtype",
+            "`patches` must be 8-bit RGB, uint8 (n, 32 or more, 32 or more, 3)",
+            got=f"{patches.dtype} {shape}",
+            hint="cut larger patches",
+        )
+    features = [_describe_patch(patch) for patch in patches]
+    return np.array(features, np.float32).reshape(len(patches), len(NAMES))
 
 
-def _one(patch):
+def _describe_patch(patch: np.ndarray) -> np.ndarray:
     density = -np.log10(np.maximum(patch.astype(np.float32) / 255, _DARKEST))  # (h, w, 3)
-    haematoxylin, eosin = np.moveaxis(density @ hed_from_rgb.astype(np.float32), 2, 0)[:2]
+    hematoxylin, eosin = np.moveaxis(density @ hed_from_rgb.astype(np.float32), 2, 0)[:2]
     light = np.stack([density.mean(axis=(0, 1)), density.std(axis=(0, 1))], axis=1)  # (3, 2)
-    shades = [np.quantile(stain, _SHADES) for stain in (haematoxylin, eosin)]
-    blurred = _blurs(haematoxylin)
+    shades = [np.quantile(stain, _SHADES) for stain in (hematoxylin, eosin)]
+    blurred = _blurs(hematoxylin)
     bands = [
         (fine - coarse).std() for levels in (blurred, _blurs(eosin)) for fine, coarse in pairwise(levels)
     ]
     of_size = dict(zip(_SIZES_PX, blurred, strict=True))
-    patterns = [_patterns(of_size[blur], far) for far, blur in _PATTERNS]
+    patterns = [_patterns(of_size[blur], radius) for radius, blur in _PATTERNS]
     directions = [_direction(of_size[1], px) for px in _DIRECTIONS_PX]
     spots = _spots(of_size[_SPOT_PX], of_size[_SIZES_PX[-1]])
     return np.concatenate([light.ravel(), *shades, bands, directions, *patterns, [spots]])
 
 
-def _blurs(stain):
+def _blurs(stain: np.ndarray) -> list[np.ndarray]:
     stain = np.ascontiguousarray(stain)
     return [cv2.GaussianBlur(stain, (0, 0), px, borderType=cv2.BORDER_REFLECT) for px in _SIZES_PX]
 
 
-def _patterns(stain, far):
-    """Shares of the local binary patterns: with 0..8 brighter neighbours in one run, and mixed ones."""
+def _patterns(stain: np.ndarray, radius: int) -> np.ndarray:
+    """Return the fractions of the local binary patterns: 0..8 brighter neighbors in one run, and mixed ones."""
     height, width = stain.shape
-    middle = stain[far : height - far, far : width - far]
-    brighter = np.stack(
-        [
-            stain[far + far * r : height - far + far * r, far + far * c : width - far + far * c] > middle
-            for r, c in _RING
-        ]
-    )
+    top, left, bottom, right = radius, radius, height - radius, width - radius
+    center = stain[top:bottom, left:right]
+    shifts = [(radius * row, radius * column) for row, column in _RING]
+    neighbors = [stain[top + down : bottom + down, left + across : right + across] for down, across in shifts]
+    brighter = np.stack([neighbor > center for neighbor in neighbors])
     changes = (brighter != np.roll(brighter, 1, axis=0)).sum(axis=0)
     kinds = np.where(changes <= 2, brighter.sum(axis=0), 9)
     return np.bincount(kinds.ravel(), minlength=10) / kinds.size
 
 
-def _direction(stain, px):
-    """How much edges agree in direction within some pixels, 0 to 1, weighted by their strength."""
+def _direction(stain: np.ndarray, px: int) -> float:
+    """Return the coherence of edge directions at a scale, 0 to 1, weighted by edge strength."""
     down, right = cv2.Sobel(stain, cv2.CV_32F, 0, 1), cv2.Sobel(stain, cv2.CV_32F, 1, 0)
     dd, rr, dr = (cv2.GaussianBlur(x, (0, 0), px) for x in (down * down, right * right, down * right))
     strength = float((dd + rr).sum())
     return float(np.sqrt((rr - dd) ** 2 + 4 * dr**2).sum()) / strength if strength > 0 else 0.0
 
 
-def _spots(blurred, around):
-    """Peaks of haematoxylin per `_AREA_PX` pixels."""
-    reach = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * _SPOT_REACH_PX + 1,) * 2)
-    peaks = (blurred >= cv2.dilate(blurred, reach)) & (blurred > around + _SPOT_DEPTH)
+def _spots(blurred: np.ndarray, surroundings: np.ndarray) -> float:
+    """Return the number of hematoxylin maxima per `_AREA_PX` pixels."""
+    zone = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * _SPOT_RADIUS_PX + 1,) * 2)
+    peaks = (blurred >= cv2.dilate(blurred, zone)) & (blurred > surroundings + _SPOT_DEPTH)
     return np.count_nonzero(peaks) * _AREA_PX / peaks.size

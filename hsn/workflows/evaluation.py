@@ -10,8 +10,8 @@ from .. import taxonomies
 from ..data.discovery import pair_folders
 from ..errors import InputError
 from ..progress import Progress, track
-from ..reports import tally
-from ..reports.compare import Truth, compare, kind_of, samples
+from ..reports.compare import TruthFormat, compare_files, detect_kind, make_samples
+from ..reports.confusion import write_scores
 from ..reports.object_scores import score_objects
 from ..supervision import method_of, open_model
 
@@ -129,16 +129,16 @@ def evaluate(
         return Evaluation(scores.as_dict(), str(scores), scores.write(out), failures + scores.failures)
     scoring = {"size": size, "unlisted": unlisted}
     run = _of_files if model is None else _of_net
-    tallies, files, failed = run(
+    evaluations, files, failed = run(
         pairs, space, objects, model=model, mpp=mpp, out=out, progress=progress, **scoring
     )
     tables = [
         f"{each.taxonomy.name}, {stage}, {each.images} images\n{scores}"
-        for each in tallies
+        for each in evaluations
         for stage, scores in each.scores().items()
     ]
-    scores = {"taxonomies": {each.taxonomy.name: each.as_dict() for each in tallies}}
-    return Evaluation(scores, "\n\n".join(tables), list(files), failures + failed)
+    data = {"taxonomies": {each.taxonomy.name: each.as_dict() for each in evaluations}}
+    return Evaluation(data, "\n\n".join(tables), list(files), failures + failed)
 
 
 def _check(truth, instances, hausdorff, of_classes):
@@ -180,23 +180,30 @@ def _space(taxonomy, model):
 
 
 def _truth(files: Sequence, space, objects):
-    return Truth(space, "objects", objects) if objects else Truth(space, kind_of(files, space))
+    return (
+        TruthFormat(space, "objects", objects) if objects else TruthFormat(space, detect_kind(files, space))
+    )
 
 
 def _of_files(pairs, space, objects, *, out, model, mpp, progress, **scoring):
     """Score files of predictions."""
-    predicted = Truth(space, kind_of([first for first, _ in pairs], space))
+    predicted = TruthFormat(space, detect_kind([first for first, _ in pairs], space))
     truth = _truth([second for _, second in pairs], space, objects)
-    counted, failures = compare(track(pairs, progress, "counting pixels"), predicted, truth, **scoring)
-    return [counted], tally.write(out, [counted]), failures
+    counted, failures = compare_files(track(pairs, progress, "counting pixels"), predicted, truth, **scoring)
+    return [counted], write_scores(out, [counted]), failures
 
 
 def _of_net(pairs, space, objects, *, out, model, mpp, progress, **scoring):
     """Segment the images and score every stage."""
-    from ..reports.report import report
+    from ..reports.report import write_report
 
     truth = _truth([second for _, second in pairs], space, objects)
-    result = report(
-        model, samples(pairs, truth, mpp=mpp), out=out, taxonomies=[space.name], progress=progress, **scoring
+    result = write_report(
+        model,
+        make_samples(pairs, truth, mpp=mpp),
+        out=out,
+        taxonomies=[space.name],
+        progress=progress,
+        **scoring,
     )
-    return list(result.tallies.values()), result.files, list(result.failures)
+    return list(result.evaluations.values()), result.files, list(result.failures)

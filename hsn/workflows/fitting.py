@@ -66,7 +66,8 @@ class FitResult:
     @property
     def best(self) -> dict:
         """The epoch that was kept."""
-        return self.history.epochs[self.history.best]
+        last = len(self.history.epochs) - 1
+        return self.history.epochs[last if self.history.best is None else self.history.best]
 
     @property
     def model(self) -> Model:

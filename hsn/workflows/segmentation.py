@@ -186,7 +186,7 @@ def segment_all(
 
 def save_result(result, image, out, name, *, about):
     """Write labels, overlay, areas and instances of one image; return the content of the file of areas."""
-    from ..reports.overlay import painted
+    from ..reports.overlay import overlay_result
 
     separate = result.instances is not None
     count = int(result.instances.max(initial=0)) if separate else 0
@@ -206,7 +206,7 @@ def save_result(result, image, out, name, *, about):
     if separate:
         write_labels(files["instances"], result.instances)
     write_labels(files["labels"], result.labels)
-    write(files["overlay"], painted(image, result.labels, result.taxonomy, result.instances))
+    write(files["overlay"], overlay_result(image, result.labels, result.taxonomy, result.instances))
     write_json(files["areas"], about)
     return about
 

@@ -13,8 +13,8 @@ from ..errors import InputError
 from ..files import atomic_write
 from ..images.read import read, write
 from ..progress import Progress, report
-from ..selection import choice, geojson
-from ..selection.patches import cut
+from ..selection import choice
+from ..selection.patches import cut_patches, patches_to_geojson
 
 PATCHES = "patches"
 _RESNETS = (".npz", ".safetensors", ".pt", ".pth")
@@ -193,9 +193,9 @@ def _open(encoder, mpp):
 
     if Path(encoder).suffix.lower() in _RESNETS:
         from ..models.torch_file import read_state
-        from ..nets.resnet_state import encoder_from
+        from ..nets.resnet_state import build_encoder
 
-        return of_net(encoder_from(read_state(encoder)), mean=0, std=255, name=Path(encoder).stem)
+        return of_net(build_encoder(read_state(encoder)), mean=0, std=255, name=Path(encoder).stem)
     model = models.load(encoder)
     card, image_mpp = model.card, mpp or model.config.get("image_mpp", model.card.mpp)
     numbers = card.normalization
@@ -245,7 +245,9 @@ def _write(rows, out):
     texts = {files["places"]: rows}
     for (path, name), of_image in by_image.items():
         corners = [(row["row"], row["column"]) for row in of_image]
-        for row, patch in zip(of_image, cut(read(path), corners, of_image[0]["side_px"]), strict=True):
+        for row, patch in zip(
+            of_image, cut_patches(read(path), corners, of_image[0]["side_px"]), strict=True
+        ):
             pixels[row["number"]] = patch
             write(out / PATCHES / row["patch"], patch)
         texts[out / PLACES / f"{name}.geojson"] = of_image
@@ -253,7 +255,7 @@ def _write(rows, out):
         corners = [(row["row"], row["column"]) for row in of_file]
         named = [{"name": f"{row['number']}: {row['patch']}", "image": row["name"]} for row in of_file]
         with atomic_write(path) as temporary:
-            text = geojson.squares(corners, of_file[0]["side_px"], named)
+            text = patches_to_geojson(corners, of_file[0]["side_px"], named)
             temporary.write_text(text + "\n", encoding="utf-8")
     with (
         atomic_write(files["table"]) as temporary,

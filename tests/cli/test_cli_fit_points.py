@@ -202,7 +202,7 @@ def _encoder_of(net):
     parts = {"kernel": "weight", "gamma": "weight", "beta": "bias", "moving_mean": "running_mean",
              "moving_variance": "running_var"}  # fmt: skip
     state = {}
-    for layer in resunet.encoder_of(net).layers:
+    for layer in resunet.extract_encoder(net).layers:
         for variable in layer.weights:
             array = keras.ops.convert_to_numpy(variable)
             state[f"{layer.name}.{parts[variable.name]}"] = (

@@ -87,8 +87,8 @@ def test_bad_images_are_named_at_the_end(run, tissue):
 @pytest.mark.parametrize(
     ("options", "code"),
     [
-        (["--n", "1000"], "input"),
-        (["--patch", "65"], "input"),
+        (["--n", "1000"], "too-few-patches"),
+        (["--patch", "65"], "patch-size-invalid"),
         (["--encoder", "nowhere"], "model-unknown"),
         (["--encoder", "net.pth"], "weights-format"),
     ],

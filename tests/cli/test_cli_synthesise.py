@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from hsn.annotations.label_files import write_labels
-from hsn.extras.singan.synthesis import Pairs, Progress
+from hsn.extras.singan.synthesis import Pairs
 from hsn.images.read import read, write
+from hsn.progress import report
 
 
 @pytest.fixture
@@ -25,13 +26,13 @@ def spy(monkeypatch):
     """What is asked for; two pairs come back."""
     asked = {}
 
-    def paint(image, instances, *, after, **options):
+    def paint(image, instances, *, progress, **options):
         asked.update(image=image, instances=instances, **options)
         layout = np.zeros((2, 40, 56), np.int32)
         layout[0, :20], layout[1, :10], layout[1, 30:] = 1, 1, 2
         pairs = Pairs(np.zeros((2, 40, 56, 3), np.uint8), layout)
         for what, done, total in (("scale 1 of 1", 1, 2), ("scale 1 of 1", 2, 2), ("painting", 2, 2)):
-            after(Progress(what, done, total, lambda: pairs))
+            report(progress, what, done, total, preview=lambda: pairs)
         return pairs
 
     monkeypatch.setattr(import_module("hsn.extras.singan.synthesis"), "synthesize", paint)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from hsn import InputError
+from hsn.annotations.colors import resize_labels, to_colors
 from hsn.data import adp
 from hsn.images.read import write
-from hsn.annotations.colors import resize_labels, to_colors
 from hsn.taxonomies import ADP_FUNC, ADP_MORPH
 
 MORPH = [

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from hsn import InputError
+from hsn.annotations.label_files import write_labels
 from hsn.data import cryonuseg
 from hsn.images.read import write
-from hsn.annotations.label_files import write_labels
 
 MADE = ("Human_Larynx_01", "Human_Larynx_03", "Human_LymphNodes_03", "Other_01")
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from hsn import InputError
-from hsn.data import glas
-from hsn.images.read import write
 from hsn.annotations.colors import to_colors
 from hsn.annotations.label_files import write_labels
+from hsn.data import glas
+from hsn.images.read import write
 from hsn.taxonomies import GLAS
 
 NAMES = ("train_1", "train_2", "train_10", "testA_1", "testB_1", "made_1")

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from hsn import InputError
+from hsn.annotations.label_files import read_color_mask, read_labels
 from hsn.data import adp, glas
 from hsn.data.made import tissue
 from hsn.images.read import read
-from hsn.annotations.label_files import read_color_mask, read_labels
 from hsn.taxonomies import ADP_FUNC, ADP_MORPH, GLAS
 
 ROOT = Path(__file__).parents[2]
@@ -105,7 +105,9 @@ def test_all_kinds_of_tissue_occur():
 
 @pytest.mark.parametrize("shape", [(15, 40), (40, 15), (40,), (40, 40, 3)])
 def test_too_little_room_is_refused(shape):
-    with pytest.raises(InputError, match="too small to hold tissue; expected height and width of at least 16"):
+    with pytest.raises(
+        InputError, match="too small to hold tissue; expected height and width of at least 16"
+    ):
         tissue(0, shape)
 
 

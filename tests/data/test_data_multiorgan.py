@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from hsn import InputError
+from hsn.annotations.label_files import write_labels
 from hsn.data import multiorgan
 from hsn.images.read import write
-from hsn.annotations.label_files import write_labels
 from hsn.taxonomies import NUCLEI
 
 SIZES = {"train": 12, "validation": 4, "testA": 8, "testB": 6, "test": 14, "all": 30}

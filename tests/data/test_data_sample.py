@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from hsn import InputError
-from hsn.data.sample import Sample, image_paths, table_rows
-from hsn.images.read import write
 from hsn.annotations.colors import to_colors
 from hsn.annotations.label_files import write_labels
+from hsn.data.sample import Sample, image_paths, table_rows
+from hsn.images.read import write
 from hsn.taxonomies import ADP_FUNC, GLAS
 
 

@@ -44,7 +44,7 @@ def of_tensorflow(features, boxes, size):
 
 
 @pytest.mark.parametrize("size", [2, 7, 14])
-def test_it_is_tensorflows_operation(size, rng):
+def test_it_equals_tensorflows_operation(size, rng):
     features, boxes = made(rng)
     crops = ops.convert_to_numpy(crop_and_resize(features, boxes, size))
     wanted = of_tensorflow(features, boxes, size)
@@ -53,7 +53,7 @@ def test_it_is_tensorflows_operation(size, rng):
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_other_backends_crop_alike(backend, rng, tmp_path):
+def test_other_backends_give_equal_crops(backend, rng, tmp_path):
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
     features, boxes = made(rng)
@@ -86,7 +86,7 @@ def test_pixels_of_a_box_are_its_samples():
     np.testing.assert_allclose(crops, image[0, 1:4, 2:5, 0], atol=1e-4)
 
 
-def test_gradients_reach_the_map_and_not_the_boxes(rng):
+def test_gradients_go_to_the_map_and_not_to_the_boxes(rng):
     import tensorflow as tf
 
     features, boxes = (tf.Variable(x) for x in made(rng))

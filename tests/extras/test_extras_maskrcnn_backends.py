@@ -46,7 +46,7 @@ def run(folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_other_backends_find_and_learn_alike(backend, tmp_path):
+def test_other_backends_detect_and_train_the_same(backend, tmp_path):
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
     net = build(NUMBERS, seed=0)

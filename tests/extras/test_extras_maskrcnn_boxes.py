@@ -6,18 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hsn.extras.maskrcnn import LEAN, PAPER, Numbers, boxes
-from hsn.extras.maskrcnn.anchors import anchors
-from hsn.extras.maskrcnn.nms import BLOCK, nms
+from hsn.extras.maskrcnn.anchors import make_anchors
+from hsn.extras.maskrcnn.boxes import NMS_BLOCK, nms
 from hsn.extras.maskrcnn.proposals import propose
 
 SPREAD = PAPER.spread
 
 
 def laid(numbers, shape):
-    return anchors(shape, levels=numbers.levels, sides_px=numbers.sides_px, ratios=numbers.ratios)
+    return make_anchors(shape, levels=numbers.levels, sides_px=numbers.sides_px, ratios=numbers.ratios)
 
 
-def test_anchors_of_256_px_are_the_published_ones():
+def test_anchors_of_256_px_equal_the_published_ones():
     made = laid(PAPER, (256, 256))
     assert len(made) == 16_368
     np.testing.assert_allclose(made[0], [-5.657, -2.828, 5.657, 2.828], atol=5e-4)
@@ -41,12 +41,12 @@ def test_ratios_keep_the_area_and_are_width_over_height():
     np.testing.assert_allclose((size[:, 1] / size[:, 0]).reshape(-1, 3)[7], [0.5, 1, 2], rtol=1e-5)
 
 
-def test_levels_and_sides_must_fit():
-    with pytest.raises(ValueError, match=r"levels of the pyramid do not fit.*2 groups of sides"):
+def test_levels_and_sides_must_fit(raises_code):
+    with raises_code("maskrcnn-levels"):
         Numbers(levels=(2,), sides_px=((8,), (9,)))
-    with pytest.raises(ValueError, match="tiles must fit the pyramid; expected a multiple of 64 px"):
+    with raises_code("maskrcnn-tile-size"):
         Numbers(tile_px=100)
-    with pytest.raises(ValueError, match="share one proposal net"):
+    with raises_code("maskrcnn-anchor-sides"):
         _ = Numbers(levels=(2, 3), sides_px=((8,), (9, 10))).anchors_a_cell
 
 
@@ -57,19 +57,19 @@ some_boxes = st.lists(a_box, min_size=1, max_size=20).map(np.array)
 
 
 @given(some_boxes, some_boxes)
-def test_deltas_lead_to_the_wanted_boxes(start, wanted):
+def test_deltas_lead_to_the_target_boxes(start, wanted):
     count = min(len(start), len(wanted))
-    deltas = boxes.encode(start[:count], wanted[:count], SPREAD)
-    np.testing.assert_allclose(boxes.decode(start[:count], deltas, SPREAD), wanted[:count], atol=1e-5)
+    deltas = boxes.encode_deltas(start[:count], wanted[:count], SPREAD)
+    np.testing.assert_allclose(boxes.decode_deltas(start[:count], deltas, SPREAD), wanted[:count], atol=1e-5)
 
 
 def test_deltas_are_relative_and_divided_by_their_spread():
-    deltas = boxes.encode(np.array([[10.0, 10, 20, 30]]), np.array([[11.0, 10, 31, 30]]), SPREAD)
+    deltas = boxes.encode_deltas(np.array([[10.0, 10, 20, 30]]), np.array([[11.0, 10, 31, 30]]), SPREAD)
     np.testing.assert_allclose(deltas, [[0.6 / 0.1, 0, np.log(2) / 0.2, 0]], atol=1e-12)
 
 
-def test_no_delta_overflows():
-    wild = boxes.decode(np.array([[0.0, 0, 16, 16]]), np.full((1, 4), 1e4), SPREAD)
+def test_deltas_do_not_overflow():
+    wild = boxes.decode_deltas(np.array([[0.0, 0, 16, 16]]), np.full((1, 4), 1e4), SPREAD)
     assert np.isfinite(wild).all()
 
 
@@ -88,22 +88,22 @@ def test_an_empty_box_overlaps_nothing():
     ]
 
 
-def test_boxes_lie_around_objects_and_no_object_has_none():
-    assert boxes.around(np.zeros((5, 5), np.int32)).shape == (0, 4)
+def test_bounding_boxes_enclose_objects():
+    assert boxes.bounding_boxes(np.zeros((5, 5), np.int32)).shape == (0, 4)
     instances = np.zeros((9, 9), np.int32)
     instances[2:4, 3:8] = 2
     instances[8, 0] = 1
-    assert boxes.around(instances).tolist() == [[8, 0, 9, 1], [2, 3, 4, 8]]
+    assert boxes.bounding_boxes(instances).tolist() == [[8, 0, 9, 1], [2, 3, 4, 8]]
 
 
-def test_the_level_of_a_region_does_not_exceed_the_heads_own():
+def test_levels_are_limited_to_those_of_the_heads():
     """At 256 px every region below some 80 px is looked at on level 2, so nuclei need no other."""
     sides = np.array([1, 20, 79, 80, 158, 159, 316, 317, 2000])
     regions = np.stack([0 * sides, 0 * sides, sides, sides], axis=1)
-    assert (boxes.places(regions, PAPER.head_levels) + 2).tolist() == [2, 2, 2, 3, 3, 4, 4, 5, 5]
-    assert boxes.places(regions, LEAN.head_levels).tolist() == [0] * 9
+    assert (boxes.pyramid_levels(regions, PAPER.head_levels) + 2).tolist() == [2, 2, 2, 3, 3, 4, 4, 5, 5]
+    assert boxes.pyramid_levels(regions, LEAN.head_levels).tolist() == [0] * 9
     wide = np.array([[0, 0, 40, 160]])  # by the root of its area, which is 80
-    assert boxes.places(wide, PAPER.head_levels).tolist() == [1]
+    assert boxes.pyramid_levels(wide, PAPER.head_levels).tolist() == [1]
 
 
 def greedy(these, scores, overlap, limit):
@@ -116,14 +116,14 @@ def greedy(these, scores, overlap, limit):
 
 
 @given(some_boxes, st.integers(0, 5), st.sampled_from([0.0, 0.3, 0.7]), st.integers(1, 30))
-def test_suppression_is_the_greedy_one(these, seed, overlap, limit):
+def test_suppression_equals_the_greedy_algorithm(these, seed, overlap, limit):
     scores = np.random.default_rng(seed).integers(0, 6, len(these)) / 6  # with ties
     assert nms(these, scores, overlap=overlap, limit=limit).tolist() == greedy(these, scores, overlap, limit)
 
 
 @pytest.mark.parametrize("overlap", [0.1, 0.5, 0.7])
-def test_suppression_is_the_greedy_one_over_several_blocks(overlap, rng):
-    count = 2 * BLOCK + 7
+def test_suppression_equals_the_greedy_algorithm_over_several_blocks(overlap, rng):
+    count = 2 * NMS_BLOCK + 7
     start = rng.uniform(0, 120, (count, 2))
     these = np.concatenate([start, start + rng.uniform(5, 25, (count, 2))], axis=1)
     scores = rng.random(count)
@@ -133,8 +133,8 @@ def test_suppression_is_the_greedy_one_over_several_blocks(overlap, rng):
     assert nms(these, scores, overlap=overlap, limit=9).tolist() == chosen[:9].tolist()
 
 
-@pytest.mark.parametrize("between", [0, BLOCK])
-def test_only_more_than_the_overlap_is_too_much(between):
+@pytest.mark.parametrize("between", [0, NMS_BLOCK])
+def test_boxes_at_the_overlap_threshold_are_kept(between):
     """Two boxes of IoU 1/2, in one block and in two."""
     filler = far_apart(between) + 100
     these = np.concatenate([[[0, 0, 4, 4]], filler, [[0, 0, 4, 2]]])
@@ -143,7 +143,7 @@ def test_only_more_than_the_overlap_is_too_much(between):
     assert len(nms(these, scores, overlap=0.499, limit=9999)) == between + 1
 
 
-def test_nothing_is_left_of_nothing():
+def test_suppression_of_no_boxes_gives_none():
     assert nms(np.zeros((0, 4)), np.zeros(0), overlap=0.5, limit=5).tolist() == []
 
 
@@ -155,56 +155,61 @@ def far_apart(count, side=10):
     return np.concatenate([start, start + side], axis=1).astype(np.float32)
 
 
-def test_1500_objects_pass_the_limits_and_a_limit_that_cuts_is_said(rng):
+def test_1500_objects_pass_the_limits_and_lower_limits_warn(rng):
     objects = far_apart(1500)
     shape = tuple(int(s) for s in objects[:, 2:].max(axis=0) + 4)
     laid_ = np.concatenate([objects + rng.uniform(-0.5, 0.5, (1500, 1)).astype(np.float32) for _ in range(4)])
     logits = np.stack([np.zeros(6000), rng.uniform(1, 4, 6000)], axis=1)
     options = {"spread": SPREAD, "overlap": 0.5}
-    found, said = propose(logits, np.zeros((6000, 4)), laid_, shape, candidates=6000, limit=2000, **options)
-    assert len(found) == 1500
-    assert said == ()
-    assert (boxes.iou(objects, found).max(axis=1) > 0.7).all()
-    found, said = propose(logits, np.zeros((6000, 4)), laid_, shape, candidates=6000, limit=1000, **options)
-    assert len(found) == 1000
-    assert said == (
-        "the limit of 1000 proposals left out boxes that are likely objects; raise `proposals` or use smaller tiles",
+    found, warnings = propose(
+        logits, np.zeros((6000, 4)), laid_, shape, candidates=6000, limit=2000, **options
     )
-    _, said = propose(logits, np.zeros((6000, 4)), laid_, shape, candidates=500, limit=1000, **options)
-    assert "limit of 500 candidates" in said[0]
+    assert len(found) == 1500
+    assert warnings == ()
+    assert (boxes.iou(objects, found).max(axis=1) > 0.7).all()
+    found, warnings = propose(
+        logits, np.zeros((6000, 4)), laid_, shape, candidates=6000, limit=1000, **options
+    )
+    assert len(found) == 1000
+    assert warnings == (
+        "the limit of 1000 proposals dropped boxes that probably contain objects; raise `proposals` or use smaller"
+        " tiles",
+    )
+    _, warnings = propose(logits, np.zeros((6000, 4)), laid_, shape, candidates=500, limit=1000, **options)
+    assert "limit of 500 candidates" in warnings[0]
 
 
-def test_a_box_for_which_a_proposal_stands_is_left_out_in_silence():
+def test_dropped_boxes_with_a_proposal_do_not_warn():
     objects = far_apart(50)
     laid_ = np.concatenate([objects, objects + 1, objects + 2])  # IoU .68 and .47 with the first
     options = {"spread": SPREAD, "overlap": 0.6}
 
-    def said(near, candidates, limit):
+    def warnings_of(near, candidates, limit):
         lead = np.concatenate(
             [np.full(50, 3.0), np.full(50, 2.0 if near else -1), np.full(50, -1 if near else 2.0)]
         )
         logits = np.stack([0 * lead, lead], axis=1)
-        found, words = propose(
+        found, warnings = propose(
             logits, np.zeros((150, 4)), laid_, (200, 200), candidates=candidates, limit=limit, **options
         )
         assert len(found) == 50
-        return words
+        return warnings
 
-    assert said(True, 50, 90) == said(True, 150, 50) == ()
-    assert "50 candidates" in said(False, 50, 90)[0]
-    assert "50 proposals" in said(False, 150, 50)[0]
+    assert warnings_of(True, 50, 90) == warnings_of(True, 150, 50) == ()
+    assert "50 candidates" in warnings_of(False, 50, 90)[0]
+    assert "50 proposals" in warnings_of(False, 150, 50)[0]
 
 
-def test_unlikely_boxes_are_left_out_in_silence(rng):
+def test_dropped_improbable_boxes_do_not_warn(rng):
     objects = far_apart(50)
     logits = np.stack([np.full(50, 2.0), np.arange(50) / 50], axis=1)
-    found, said = propose(logits, np.zeros((50, 4)), objects, (200, 200), spread=SPREAD, candidates=40, overlap=0.5,
+    found, warnings = propose(logits, np.zeros((50, 4)), objects, (200, 200), spread=SPREAD, candidates=40, overlap=0.5,
                           limit=10)  # fmt: skip
     assert len(found) == 10
-    assert said == ()
+    assert warnings == ()
 
 
-def test_proposals_end_at_the_image_and_what_lies_outside_is_none():
+def test_proposals_are_clipped_to_the_image():
     laid_ = np.float32([[-4, -4, 4, 4], [30, 30, 40, 40]])
     found, _ = propose(np.zeros((2, 2)), np.zeros((2, 4)), laid_, (16, 16), spread=SPREAD, candidates=9, overlap=0.5,
                        limit=9)  # fmt: skip

@@ -1,16 +1,16 @@
-"""Detection: refined boxes with scores, limits that are said, and large images in which each object is found once."""
+"""Detection: refined boxes with scores, warnings at limits, and each object once in large images."""
 
 import numpy as np
 import pytest
 from scipy.ndimage import find_objects
 
 from hsn.extras.maskrcnn import boxes, whole
-from hsn.extras.maskrcnn.detect import choose, paste
+from hsn.extras.maskrcnn.detect import paste, select_detections
 from hsn.metrics.objects import match
 from hsn.metrics.table import overlaps
 from hsn.objects.overlaps import PlacedMask
 
-OPTIONS = {"spread": (0.1, 0.1, 0.2, 0.2), "least_score": 0.5, "overlap": 0.3, "limit": 2000}
+OPTIONS = {"spread": (0.1, 0.1, 0.2, 0.2), "min_score": 0.5, "overlap": 0.3, "limit": 2000}
 
 
 def apart(count, side=10):
@@ -27,59 +27,62 @@ def logits_for(scores):
     return np.stack([0 * scores, np.log(scores / (1 - scores))], axis=1)
 
 
-def test_1500_objects_are_kept_and_a_limit_that_cuts_is_said(rng):
+def test_1500_objects_are_kept_and_lower_limits_warn(rng):
     truth = apart(1500)
     regions = np.concatenate([truth, truth + 0.8])
     logits = logits_for(rng.uniform(0.6, 0.99, 3000))
-    found = choose(regions, logits, np.zeros((3000, 2, 4), np.float32), (600, 600), **OPTIONS)
+    found = select_detections(regions, logits, np.zeros((3000, 2, 4), np.float32), (600, 600), **OPTIONS)
     assert len(found.boxes) == 1500
-    assert found.said == ()
+    assert found.warnings == ()
     assert (np.diff(found.scores) <= 0).all()
     assert (boxes.iou(truth, found.boxes).max(axis=1) > 0.7).all()
-    cut = choose(
+    cut = select_detections(
         regions, logits, np.zeros((3000, 2, 4), np.float32), (600, 600), **(OPTIONS | {"limit": 400})
     )
     np.testing.assert_array_equal(cut.boxes, found.boxes[:400])
-    assert cut.said == (
-        "the limit of 400 detections left out objects; raise `detections` or use smaller tiles",
+    assert cut.warnings == (
+        "the limit of 400 detections dropped objects; raise `detections` or use smaller tiles",
     )
-    exact = choose(
+    exact = select_detections(
         regions, logits, np.zeros((3000, 2, 4), np.float32), (600, 600), **(OPTIONS | {"limit": 1500})
     )
-    assert exact.said == ()  # reached, but nothing was left out
+    assert exact.warnings == ()  # reached, but nothing was dropped
 
 
 def test_each_class_moves_its_own_box():
     logits = np.log(np.float32([[0.1, 0.2, 0.7], [0.7, 0.2, 0.1], [0.3, 0.4, 0.3]]))
     deltas = np.zeros((3, 3, 4), np.float32)
     deltas[0, 1], deltas[0, 2] = 99, [10, 0, 0, 0]  # the second class moves down by its own height
-    found = choose(np.float32([[0, 0, 8, 8]] * 3), logits, deltas, (64, 64), **OPTIONS)
+    found = select_detections(np.float32([[0, 0, 8, 8]] * 3), logits, deltas, (64, 64), **OPTIONS)
     assert found.classes.tolist() == [2]
     assert found.boxes.tolist() == [[8, 0, 16, 8]]
     assert found.scores.tolist() == pytest.approx([0.7])
 
 
-def test_an_object_counts_from_its_score_even_where_background_is_likelier():
+def test_objects_below_the_background_score_are_kept_from_min_score():
     regions, deltas = np.float32([[0, 0, 8, 8], [20, 20, 28, 28]]), np.zeros((2, 2, 4), np.float32)
     logits = logits_for([0.4, 0.2])
     few, all_ = (
-        choose(regions, logits, deltas, (64, 64), **(OPTIONS | {"least_score": s})) for s in (0.3, 0.1)
+        select_detections(regions, logits, deltas, (64, 64), **(OPTIONS | {"min_score": s}))
+        for s in (0.3, 0.1)
     )
     assert few.scores.tolist() == pytest.approx([0.4])
     assert all_.classes.tolist() == [1, 1]
-    assert len(choose(regions, logits, deltas, (64, 64), **OPTIONS).scores) == 0
+    assert len(select_detections(regions, logits, deltas, (64, 64), **OPTIONS).scores) == 0
 
 
-def test_boxes_end_at_the_image_and_empty_ones_go():
+def test_boxes_are_clipped_to_the_image_and_empty_ones_dropped():
     regions = np.float32([[-3, -3, 5, 5], [70, 70, 80, 80]])
-    found = choose(regions, logits_for([0.9, 0.9]), np.zeros((2, 2, 4), np.float32), (64, 64), **OPTIONS)
+    found = select_detections(
+        regions, logits_for([0.9, 0.9]), np.zeros((2, 2, 4), np.float32), (64, 64), **OPTIONS
+    )
     assert found.boxes.tolist() == [[0, 0, 5, 5]]
-    none = choose(regions[:0], np.zeros((0, 2)), np.zeros((0, 2, 4)), (64, 64), **OPTIONS)
+    none = select_detections(regions[:0], np.zeros((0, 2)), np.zeros((0, 2, 4)), (64, 64), **OPTIONS)
     assert len(none.boxes) == 0
 
 
 @pytest.mark.parametrize("box", [[-3, 2, 6, 9.4], [0, 0, 1, 1], [60.2, 58.7, 64, 64], [3.5, 3.5, 3.9, 9]])
-def test_pieces_lie_inside_the_image(box):
+def test_masks_lie_inside_the_image(box):
     top, left, piece = paste(np.ones((28, 28)), np.float32(box), (64, 64))
     assert min(top, left) >= 0
     assert top + piece.shape[0] <= 64
@@ -88,7 +91,7 @@ def test_pieces_lie_inside_the_image(box):
     assert piece.size >= 1
 
 
-def test_a_mask_is_drawn_between_its_samples():
+def test_masks_are_interpolated_between_samples():
     slope = np.tile(np.linspace(0, 1, 28), (28, 1))
     _, left, piece = paste(slope, np.float32([0, 2, 4, 13]), (32, 32))
     assert left == 2
@@ -122,7 +125,7 @@ def seen_exactly(window):
 
 @pytest.mark.parametrize("shape", [(64, 64), (40, 50), (65, 64), (100, 171), (150, 90), (233, 64)])
 @pytest.mark.parametrize(("tile_px", "margin_px"), [(64, 8), (64, 16), (96, 24), (256, 32)])
-def test_tiles_cannot_be_told_in_the_result(shape, tile_px, margin_px, rng):
+def test_the_result_does_not_depend_on_the_tiling(shape, tile_px, margin_px, rng):
     truth = tissue(rng, shape)
     report = whole.segment(seen_exactly, truth, tile_px=tile_px, margin_px=margin_px)
     found = report.scored.instances
@@ -132,7 +135,7 @@ def test_tiles_cannot_be_told_in_the_result(shape, tile_px, margin_px, rng):
     assert matching.false_positives == matching.false_negatives == 0
 
 
-def test_an_image_of_1500_objects_loses_none(rng):
+def test_all_of_1500_objects_are_found(rng):
     truth = tissue(rng, (480, 468))
     assert truth.max() == 1560
     report = whole.segment(seen_exactly, truth, tile_px=128, margin_px=16)
@@ -140,7 +143,7 @@ def test_an_image_of_1500_objects_loses_none(rng):
     assert match(overlaps(truth, report.scored.instances)).pq == 1
 
 
-def test_what_tiles_say_is_said_once():
+def test_equal_warnings_of_tiles_are_given_once():
     def full(window):
         return np.zeros((0, 4)), np.zeros(0), [], ("the limit of 3 detections left out objects",)
 
@@ -150,7 +153,7 @@ def test_what_tiles_say_is_said_once():
 
 
 @pytest.mark.parametrize("shift", [-1.5, 0, 1.5])
-def test_an_object_between_two_tiles_is_one(shift):
+def test_an_object_between_two_tiles_is_found_once(shift):
     """Both place its centre on their own side of the line, or both on the other's."""
 
     def wobbling(window):
@@ -163,7 +166,7 @@ def test_an_object_between_two_tiles_is_one(shift):
     assert len(whole.segment(wobbling, image, tile_px=64, margin_px=8).scored.scores) == 2
 
 
-def test_small_rests_are_no_objects(rng):
+def test_small_remainders_are_dropped(rng):
     truth = tissue(rng, (64, 64))
     areas = np.bincount(truth.ravel())[1:]
     report = whole.segment(seen_exactly, truth, tile_px=64, margin_px=16, least_px=30)

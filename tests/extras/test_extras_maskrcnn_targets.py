@@ -10,12 +10,12 @@ from keras import ops
 
 from hsn.extras.maskrcnn import PAPER, boxes
 from hsn.extras.maskrcnn.align import crop_and_resize
-from hsn.extras.maskrcnn.anchors import anchors
+from hsn.extras.maskrcnn.anchors import make_anchors
 from hsn.extras.maskrcnn.detect import paste
-from hsn.extras.maskrcnn.losses import cross_entropy, loss, mask_entropy, own, smooth_l1, terms
-from hsn.extras.maskrcnn.targets import anchor_targets, masks_in, roi_targets
+from hsn.extras.maskrcnn.losses import cross_entropy, loss, mask_entropy, select_class, smooth_l1, terms
+from hsn.extras.maskrcnn.targets import anchor_targets, crop_masks, roi_targets
 
-LAID = anchors((128, 128), levels=PAPER.levels, sides_px=PAPER.sides_px, ratios=PAPER.ratios)
+LAID = make_anchors((128, 128), levels=PAPER.levels, sides_px=PAPER.sides_px, ratios=PAPER.ratios)
 
 
 def disks(rng, side=128, count=40):
@@ -31,9 +31,9 @@ def disks(rng, side=128, count=40):
 
 
 @given(st.integers(0, 30))
-def test_anchors_are_told_by_their_overlap(seed):
+def test_anchors_are_classified_by_their_overlap(seed):
     rng = np.random.default_rng(seed)
-    truth = boxes.around(disks(rng, count=int(rng.integers(1, 40))))
+    truth = boxes.bounding_boxes(disks(rng, count=int(rng.integers(1, 40))))
     made = anchor_targets(LAID, truth, PAPER, rng)
     table = boxes.iou(LAID, truth)
     best, objects, known = table.max(axis=1), made["objects"] > 0, made["known"] > 0
@@ -45,18 +45,18 @@ def test_anchors_are_told_by_their_overlap(seed):
     assert (known & objects).sum() == min(objects.sum(), 32)
     assert known.sum() == 64
     assert not made["deltas"][~objects].any()
-    moved = boxes.decode(LAID[objects], made["deltas"][objects], PAPER.spread)
+    moved = boxes.decode_deltas(LAID[objects], made["deltas"][objects], PAPER.spread)
     assert boxes.iou(moved, truth).max(axis=1).min() > 0.999
 
 
-def test_between_the_thresholds_nothing_is_said(rng):
+def test_anchors_between_the_thresholds_have_weight_0(rng):
     laid = np.float32([[0, 0, 10, 10], [0, 0, 10, 20], [0, 0, 10, 34]])
     made = anchor_targets(laid, np.float32([[0, 0, 10, 10]]), PAPER, rng)
     assert made["objects"].tolist() == [1, 0, 0]
     assert made["known"].tolist() == [1, 0, 1]  # IoU 0.5 lies between, 0.294 does not
 
 
-def test_an_anchor_that_is_best_for_two_objects_moves_to_the_one_it_overlaps_most(rng):
+def test_an_anchor_that_is_best_for_two_objects_targets_the_one_with_more_overlap(rng):
     laid, truth = np.float32([[0, 0, 8, 8]]), np.float32([[0, 0, 8, 8], [6, 6, 14, 14]])
     for order in ([0, 1], [1, 0]):
         made = anchor_targets(laid, truth[order], PAPER, rng)
@@ -64,11 +64,11 @@ def test_an_anchor_that_is_best_for_two_objects_moves_to_the_one_it_overlaps_mos
         assert not made["deltas"].any()
 
 
-def test_where_nothing_is_known_there_is_no_background(rng):
+def test_areas_without_annotation_have_no_negatives(rng):
     """Pseudo-labels that are doubted: their boxes teach neither object nor background."""
     instances, unknown = np.zeros((128, 128), np.int32), np.zeros((128, 128), bool)
     instances[10:20, 10:20], unknown[64:] = 1, True
-    truth = boxes.around(instances)
+    truth = boxes.bounding_boxes(instances)
     made = anchor_targets(LAID, truth, replace(PAPER, rpn_drawn=100_000), rng, unknown=unknown)
     low = (LAID[:, 0] >= 64) & (LAID[:, 2] <= 128)
     assert not made["known"][low].any()
@@ -84,21 +84,21 @@ def test_where_nothing_is_known_there_is_no_background(rng):
     ]  # a box from 60 on is unknown for more than a half
 
 
-def test_shares_are_those_of_the_pixels(rng):
+def test_covered_fractions_equal_those_of_the_pixels(rng):
     mask = rng.random((20, 30)) < 0.4
     start = rng.integers(-3, 25, (60, 2))
     these = np.concatenate([start, start + rng.integers(1, 12, (60, 2))], axis=1)
     padded = np.pad(mask, 50)
     wanted = [padded[50 + t : 50 + b, 50 + a : 50 + c].mean() for t, a, b, c in these]
-    np.testing.assert_allclose(boxes.shares(mask, these), wanted)
+    np.testing.assert_allclose(boxes.covered_fractions(mask, these), wanted)
 
 
-def test_an_object_that_no_anchor_meets_claims_none(rng):
+def test_an_object_without_an_overlapping_anchor_gets_none(rng):
     made = anchor_targets(LAID, np.float32([[500, 500, 520, 520]]), PAPER, rng)
     assert made["objects"].sum() == 0
 
 
-def test_an_image_without_objects_is_background(rng):
+def test_an_image_without_objects_has_only_negatives(rng):
     made = anchor_targets(LAID, np.zeros((0, 4), np.float32), PAPER, rng)
     assert made["objects"].sum() == 0
     assert made["known"].sum() == 64
@@ -111,7 +111,7 @@ def jittered(rng, truth, count, shift=2.0):
 
 def test_at_most_a_third_of_the_regions_is_positive(rng):
     instances = disks(rng)
-    truth = boxes.around(instances)
+    truth = boxes.bounding_boxes(instances)
     scattered = np.tile(rng.uniform(0, 110, (2000, 2)), 2) + np.array([0, 0, 9, 9])
     proposals = np.float32(np.concatenate([jittered(rng, truth, 600), scattered]))
     regions, made = roi_targets(proposals, instances, PAPER, rng)
@@ -122,7 +122,7 @@ def test_at_most_a_third_of_the_regions_is_positive(rng):
     best = boxes.iou(regions, truth).max(axis=1)
     assert (best[:165] >= 0.5).all()
     assert (best[165:] < 0.5).all()
-    moved = boxes.decode(regions[:165], made["deltas"][:165], PAPER.spread)
+    moved = boxes.decode_deltas(regions[:165], made["deltas"][:165], PAPER.spread)
     assert boxes.iou(moved, truth).max(axis=1).min() > 0.999
     assert not made["deltas"][165:].any()
 
@@ -149,7 +149,7 @@ def test_negatives_are_about_twice_the_positives(positives, negatives, rng):
     assert negatives == int(positives / 0.33) - positives
 
 
-def test_where_nothing_is_positive_all_is_background(rng):
+def test_without_positives_all_regions_are_negative(rng):
     proposals = np.float32([[k, k, k + 9, k + 9] for k in range(20)])
     for instances in (np.zeros((64, 64), np.int32), np.pad([[1]], (60, 3)).astype(np.int32)):
         regions, made = roi_targets(proposals, instances, PAPER, rng)
@@ -160,10 +160,10 @@ def test_where_nothing_is_positive_all_is_background(rng):
 
 def test_masks_are_rounded_crops_of_the_objects(rng):
     instances = disks(rng)
-    truth = boxes.around(instances)
+    truth = boxes.bounding_boxes(instances)
     regions = jittered(rng, truth, 30).astype(np.float32)
     owner = boxes.iou(regions, truth).argmax(axis=1)
-    made = masks_in(instances, owner + 1, regions, 28)
+    made = crop_masks(instances, owner + 1, regions, 28)
     for k in range(30):
         one = (instances == owner[k] + 1).astype("float32")[None, ..., None]
         crop = crop_and_resize(one, boxes.normalize(regions[k : k + 1], (128, 128))[None], 28)
@@ -172,10 +172,10 @@ def test_masks_are_rounded_crops_of_the_objects(rng):
         np.testing.assert_array_equal(made[k][clear], crop.round()[clear])
 
 
-def test_a_mask_put_back_into_its_box_is_the_object(rng):
+def test_a_pasted_mask_equals_the_object(rng):
     instances = disks(rng)
-    truth = boxes.around(instances)
-    masks = masks_in(instances, np.arange(len(truth)) + 1, truth, 28)
+    truth = boxes.bounding_boxes(instances)
+    masks = crop_masks(instances, np.arange(len(truth)) + 1, truth, 28)
     for number, (mask, box) in enumerate(zip(masks, truth, strict=True), 1):
         top, left, piece = paste(mask, box, instances.shape)
         again = np.zeros(instances.shape, bool)
@@ -183,7 +183,7 @@ def test_a_mask_put_back_into_its_box_is_the_object(rng):
         assert (again == (instances == number)).all()
 
 
-def test_the_terms_by_hand():
+def test_the_terms_equal_hand_computed_ones():
     log3 = float(np.log(3))
     target = {
         "objects": np.float32([[1, 0, 1]]),
@@ -213,32 +213,35 @@ def test_the_terms_by_hand():
     assert float(loss(target, prediction)) == pytest.approx(sum(made.values()), abs=1e-5)
 
 
-def test_nothing_known_costs_nothing():
+def test_weights_of_zero_give_a_loss_of_zero():
     assert float(cross_entropy(np.int32([0]), np.float32([[3, 4]]), np.float32([0]))) == 0
     one = np.ones((1, 2, 2, 2), "float32")
     assert float(smooth_l1(0 * one[0], one[0], np.float32([0]))) == 0
     assert float(mask_entropy(one[..., 0], one, np.int32([0]))) == 0
 
 
-def test_no_logit_is_too_large():
+def test_large_logits_do_not_overflow():
     sure = np.full((1, 1, 1, 2), 500, "float32")
     assert float(mask_entropy(np.zeros((1, 1, 1), "float32"), sure, np.int32([1]))) == 500
     assert float(mask_entropy(np.ones((1, 1, 1), "float32"), sure, np.int32([1]))) == 0
     assert float(cross_entropy(np.int32([1]), np.float32([[500, -500]]), np.float32([1]))) == 1000
 
 
-def test_each_row_answers_for_its_own_class():
+def test_each_row_uses_its_own_class():
     values = np.arange(12, dtype="float32").reshape(2, 3, 2)
-    assert ops.convert_to_numpy(own(values, np.int32([2, 0]), axis=1)).tolist() == [[4, 5], [6, 7]]
-    assert ops.convert_to_numpy(own(values, np.int32([1, 0]), axis=2)).tolist() == [[1, 3, 5], [6, 8, 10]]
+    assert ops.convert_to_numpy(select_class(values, np.int32([2, 0]), axis=1)).tolist() == [[4, 5], [6, 7]]
+    assert ops.convert_to_numpy(select_class(values, np.int32([1, 0]), axis=2)).tolist() == [
+        [1, 3, 5],
+        [6, 8, 10],
+    ]
 
 
-def test_a_smaller_draw_keeps_the_rules(rng):
+def test_smaller_samples_follow_the_same_rules(rng):
     numbers = replace(PAPER, rpn_drawn=10, rois=9)
     instances = disks(rng)
-    made = anchor_targets(LAID, boxes.around(instances), numbers, rng)
+    made = anchor_targets(LAID, boxes.bounding_boxes(instances), numbers, rng)
     assert made["known"].sum() == 10
     assert (made["known"] * made["objects"]).sum() == 5
-    regions, made = roi_targets(boxes.around(instances), instances, numbers, rng)
+    regions, made = roi_targets(boxes.bounding_boxes(instances), instances, numbers, rng)
     assert made["masks"].shape[0] == numbers.positive_rois == 2
     assert regions.shape == (9, 4)

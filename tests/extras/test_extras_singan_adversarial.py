@@ -1,11 +1,11 @@
-"""What critics and painter want: masks in the computation, and outside of it as released."""
+"""Losses of critics and generator, with masks inside of the computation, or outside as released."""
 
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
-from hsn.extras.singan.adversarial import critic_terms, generator_terms, views
+from hsn.extras.singan.adversarial import critic_images, critic_terms, generator_terms
 from hsn.prediction.gradients import gradient
 
 
@@ -21,9 +21,11 @@ def mask():
     return mask
 
 
-def test_each_critic_sees_its_part_on_black(image, mask):
+def test_each_critic_gets_its_part_on_black(image, mask):
     inside = mask[0, ..., 0] > 0
-    whole, nuclei, between = (ops.convert_to_numpy(v)[0] for v in views(ops.convert_to_tensor(image), mask))
+    whole, nuclei, between = (
+        ops.convert_to_numpy(v)[0] for v in critic_images(ops.convert_to_tensor(image), mask)
+    )
     assert (whole == image[0]).all()
     assert (nuclei[inside] == image[0][inside]).all()
     assert (nuclei[~inside] == -1).all()
@@ -31,28 +33,28 @@ def test_each_critic_sees_its_part_on_black(image, mask):
     assert (between[inside] == -1).all()
 
 
-def test_what_a_critic_does_not_see_has_its_colour(image, mask):
+def test_masked_pixels_have_the_mask_color(image, mask):
     inside, hidden = mask[0, ..., 0] > 0, np.float32([[0.25, -0.5, 0.75], [-0.75, 0.5, 0]])
-    shown = views(ops.convert_to_tensor(image), mask, hidden=hidden)
+    shown = critic_images(ops.convert_to_tensor(image), mask, mask_colors=hidden)
     _, nuclei, between = (ops.convert_to_numpy(view)[0] for view in shown)
     assert (nuclei[~inside] == hidden[0]).all()
     assert (between[inside] == hidden[1]).all()
     assert (np.where(inside[..., None], nuclei, between) == image[0]).all()
 
 
-def test_released_masks_pass_through_eight_bits(image, mask):
-    _, nuclei, between = (ops.convert_to_numpy(v)[0] for v in views(image, mask, released=True))
+def test_released_masks_are_quantized_to_8_bits(image, mask):
+    _, nuclei, between = (ops.convert_to_numpy(v)[0] for v in critic_images(image, mask, released=True))
     together = np.where(mask[0] > 0, nuclei, between)
     np.testing.assert_allclose((together + 1) * 127.5, np.floor((image[0] + 1) * 127.5), atol=2e-4)
 
 
 @pytest.mark.parametrize(("released", "heard"), [(False, True), (True, False)])
-def test_the_critics_of_parts_are_heard_unless_masks_are_as_released(image, mask, released, heard):
+def test_masks_pass_gradients_unless_released(image, mask, released, heard):
     def of_nuclei(x):
-        return ops.sum(views(x, mask, released=released)[1])
+        return ops.sum(critic_images(x, mask, released=released)[1])
 
     def of_all(x):
-        return ops.sum(views(x, mask, released=released)[0])
+        return ops.sum(critic_images(x, mask, released=released)[0])
 
     if released and keras.backend.backend() == "tensorflow":
         slope = gradient(
@@ -69,7 +71,7 @@ def critics():
     return [lambda x, k=k: (k + 1) * x for k in range(3)]
 
 
-def test_terms_weigh_scores_by_the_parts_they_belong_to():
+def test_terms_weight_scores_by_their_part():
     real = [np.full((1, 2, 2, 1), value, "float32") for value in (1, 2, 3)]
     made = [np.full((1, 2, 2, 1), value, "float32") for value in (5, 7, 11)]
     real_parts, made_parts = np.ones((3, 1, 2, 2, 1), "float32"), np.ones((3, 1, 2, 2, 1), "float32")
@@ -79,7 +81,7 @@ def test_terms_weigh_scores_by_the_parts_they_belong_to():
     assert ops.convert_to_numpy(terms) == pytest.approx([5 - 1 + 1, 14 - 2 + 2, 33 / 4 - 9 + 3])
 
 
-def test_the_generator_wants_high_scores_and_the_image_itself():
+def test_the_generator_loss_has_scores_and_the_reconstruction_error():
     made = [np.full((1, 2, 2, 1), value, "float32") for value in (5, 7, 11)]
     parts = np.ones((3, 1, 2, 2, 1), "float32")
     painted, image = np.full((1, 2, 2, 3), 0.5, "float32"), np.zeros((1, 2, 2, 3), "float32")

@@ -6,8 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from hsn import InputError
-from hsn.extras.singan.alternate import alternate
+from hsn.extras.singan.alternate import train_alternating
 
 
 class Killed(Exception):  # noqa: N818 - what a run is
@@ -29,9 +28,9 @@ def game(value):
     return variable, {"up": up, "half": half}
 
 
-def test_parties_take_turns_and_means_are_told(tmp_path):
+def test_turns_alternate_and_means_are_returned(tmp_path):
     variable, turns = game(8)
-    rows = alternate(turns, [variable], steps=3, state=tmp_path / "state.npz", keep_every=2)
+    rows = train_alternating(turns, [variable], steps=3, state=tmp_path / "state.npz", keep_every=2)
     # 8 -> 8 -> 4 -> 5 -> 2.5 -> 4.5 -> 2.25
     assert rows == [
         {"step": 2, "up 0": 6.5, "up 1": 1.0, "half 0": 3.25},
@@ -41,9 +40,9 @@ def test_parties_take_turns_and_means_are_told(tmp_path):
 
 
 @pytest.mark.parametrize("last", [1, 4, 5, 7])
-def test_a_killed_run_goes_on(tmp_path, last):
+def test_a_killed_run_continues(tmp_path, last):
     variable, turns = game(8)
-    whole = alternate(turns, [variable], steps=8, state=tmp_path / "whole.npz", keep_every=2)
+    whole = train_alternating(turns, [variable], steps=8, state=tmp_path / "whole.npz", keep_every=2)
     end = float(variable[0])
 
     def kill(done):
@@ -53,20 +52,20 @@ def test_a_killed_run_goes_on(tmp_path, last):
     state = tmp_path / "state.npz"
     other, turns = game(8)
     with pytest.raises(Killed):
-        alternate(turns, [other], steps=8, state=state, keep_every=2, after=kill)
+        train_alternating(turns, [other], steps=8, state=state, keep_every=2, after=kill)
     other, turns = game(8)
     told = []
-    assert alternate(turns, [other], steps=8, state=state, keep_every=2, after=told.append) == whole
+    assert train_alternating(turns, [other], steps=8, state=state, keep_every=2, after=told.append) == whole
     assert float(other[0]) == end
     assert told == list(range(last // 2 * 2, 9))
     untouched, turns = game(1)  # a finished run takes no step, but gives what it has
-    assert alternate(turns, [untouched], steps=8, state=state, keep_every=2) == whole
+    assert train_alternating(turns, [untouched], steps=8, state=state, keep_every=2) == whole
     assert float(untouched[0]) == end
 
 
-def test_a_number_that_is_none_ends_the_run(tmp_path):
-    with pytest.raises(InputError, match=r"loss is no number any more.*lower the learning rate"):
-        alternate({"bad": lambda step: np.array([np.nan])}, [], steps=2, state=tmp_path / "s.npz")
+def test_a_loss_that_is_not_finite_raises(tmp_path, raises_code):
+    with raises_code("loss-not-finite"):
+        train_alternating({"bad": lambda step: np.array([np.nan])}, [], steps=2, state=tmp_path / "s.npz")
     assert not (tmp_path / "s.npz").exists()
 
 
@@ -86,13 +85,13 @@ def _rows(**rows):
         _rows(v0=np.array([{}], dtype=object)),  # pickled
     ],
 )
-def test_a_strange_state_is_refused_and_changes_nothing(tmp_path, content):
+def test_an_invalid_state_raises_and_changes_nothing(tmp_path, content, raises_code):
     state = tmp_path / "state.npz"
     if isinstance(content, bytes):
         state.write_bytes(content)
     else:
         np.savez(state, **content)
     variable, turns = game(5)
-    with pytest.raises(InputError, match=r"state\.npz cannot be taken up.*start anew"):
-        alternate(turns, [variable], steps=2, state=state)
+    with raises_code("singan-state-invalid"):
+        train_alternating(turns, [variable], steps=2, state=state)
     assert float(variable[0]) == 5

@@ -23,7 +23,7 @@ keras.config.set_dtype_policy("float64")
 keras.config.set_floatx("float64")
 from hsn.extras.singan.penalty import gradient_penalty
 from hsn.extras.singan.nets import BatchStatistics
-from hsn.extras.singan.steps import stepper
+from hsn.extras.singan.steps import make_step
 
 assert keras.backend.backend() == sys.argv[1]
 rng = np.random.default_rng(0)
@@ -51,7 +51,7 @@ def loss(nothing):  # the score's offset has no part in its slope: give it a gra
     return ops.reshape(gradient_penalty(critic, real, made, 0.3) + 0 * ops.sum(weights[-1]), (1,))
 
 put(before)
-told = stepper(loss, moved=[critic], seen=[critic], optimizer=Descent(1.0))(np.zeros(1))[0]
+told = make_step(loss, trained=[critic], nets=[critic], optimizer=Descent(1.0))(np.zeros(1))[0]
 slopes = [start - ops.convert_to_numpy(w) for start, w in zip(before, weights)]
 worst = 0
 for _ in range(2):
@@ -64,7 +64,7 @@ print(told, worst, float(np.abs(slopes[1]).max()))
 
 
 @pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
-def test_its_gradient_is_that_of_finite_differences(backend):
+def test_its_gradient_equals_finite_differences(backend):
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
     environment = os.environ | {"KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu", "JAX_ENABLE_X64": "1"}
@@ -86,13 +86,13 @@ def linear(weights):
 
 
 @pytest.mark.parametrize(("weights", "expected"), [((0.6, 0.8), 0.0), ((3.0, 4.0), 16.0), ((0.0, 0.5), 0.25)])
-def test_its_value_is_how_far_the_norm_over_channels_is_from_one(weights, expected, rng):
+def test_its_value_is_the_distance_of_the_norm_over_channels_from_one(weights, expected, rng):
     real, made = rng.normal(size=(2, 1, 4, 5, 2)).astype("float32")
     penalty = gradient_penalty(linear(weights), ops.convert_to_tensor(real), ops.convert_to_tensor(made), 0.5)
     assert float(penalty) == pytest.approx(expected, abs=1e-5)
 
 
-def test_it_is_measured_between_the_images():
+def test_it_is_evaluated_between_the_images():
     """The slope of x^2 is 2 x: the penalty tells at which x it was taken."""
     inputs = layers.Input((1, 1, 1))
     net = keras.Model(inputs, layers.Multiply()([inputs, inputs]))
@@ -100,7 +100,7 @@ def test_it_is_measured_between_the_images():
     assert float(gradient_penalty(net, real, made, 0.25)) == pytest.approx((2 * 1.5 - 1) ** 2)
 
 
-def test_a_saturated_critic_is_no_reason_for_nan():
+def test_a_saturated_critic_does_not_give_nan():
     net = keras.Sequential(
         [layers.Input((2, 2, 3)), layers.Conv2D(1, 1, kernel_initializer="zeros"), layers.ReLU(6)]
     )

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from hsn.extras.singan.steps import stepper
+from hsn.extras.singan.steps import make_step
 
 
 def line(start):
@@ -20,23 +20,23 @@ def line(start):
     return net
 
 
-def test_only_what_is_to_move_moves():
+def test_only_trained_nets_change():
     mine, theirs = line(2.0), line(3.0)
 
     def loss(x):
         return ops.stack([ops.mean(mine(x) * theirs(x)), ops.mean(mine(x))])
 
-    step = stepper(loss, moved=[mine], seen=[mine, theirs], optimizer=keras.optimizers.SGD(0.1))
+    step = make_step(loss, trained=[mine], nets=[mine, theirs], optimizer=keras.optimizers.SGD(0.1))
     assert step(np.ones((1, 1))) == pytest.approx([6, 2])
     assert float(mine.layers[0].kernel[0, 0]) == pytest.approx(2 - 0.1 * (3 + 1))
     assert float(theirs.layers[0].kernel[0, 0]) == 3
 
 
-def test_two_who_take_turns_see_each_other_move():
+def test_alternating_steps_use_the_updated_weights():
     mine, theirs = line(1.0), line(1.0)
-    first = stepper(lambda x: ops.reshape(mine(x) * theirs(x), (1,)), moved=[mine], seen=[mine, theirs],
+    first = make_step(lambda x: ops.reshape(mine(x) * theirs(x), (1,)), trained=[mine], nets=[mine, theirs],
                     optimizer=keras.optimizers.SGD(0.5))  # fmt: skip
-    second = stepper(lambda x: ops.reshape(-mine(x) * theirs(x), (1,)), moved=[theirs], seen=[mine, theirs],
+    second = make_step(lambda x: ops.reshape(-mine(x) * theirs(x), (1,)), trained=[theirs], nets=[mine, theirs],
                      optimizer=keras.optimizers.SGD(0.5))  # fmt: skip
     one = np.ones((1, 1))
     assert first(one) == pytest.approx([1])  # mine becomes 1 - 0.5 * 1
@@ -50,14 +50,14 @@ ROUNDS = """
 import sys
 import keras, numpy as np
 from keras import ops
-from hsn.extras.singan.adversarial import critic_terms, generator_terms, views
+from hsn.extras.singan.adversarial import critic_images, critic_terms, generator_terms
 from hsn.extras.singan.penalty import gradient_penalty
-from hsn.nets import singan
-from hsn.extras.singan.steps import stepper
+from hsn.extras.singan import nets as singan
+from hsn.extras.singan.steps import make_step
 
 assert keras.backend.backend() == sys.argv[1]
 rng = np.random.default_rng(0)
-generator, judges = singan.generator(2), [singan.critic(2) for _ in range(3)]
+generator, judges = singan.build_generator(2), [singan.build_critic(2) for _ in range(3)]
 nets = [generator, *judges]
 for net in nets:
     for weight in net.trainable_variables:
@@ -68,17 +68,17 @@ condition, coarser = rng.normal(size=(1, 24, 24, 4)), rng.normal(size=(1, 24, 24
 real, parts = rng.normal(size=(3, 1, 14, 14, 3)), rng.random((3, 1, 4, 4, 1))
 
 def of_critics(condition, coarser, mask, real, parts):
-    made = [ops.stop_gradient(v) for v in views(generator([condition, coarser], training=True), mask)]
+    made = [ops.stop_gradient(v) for v in critic_images(generator([condition, coarser], training=True), mask)]
     slopes = [gradient_penalty(judge, real[k], made[k], 0.4) for k, judge in enumerate(judges)]
     return critic_terms(critics, real, made, parts, parts, slopes)
 
 def of_generator(condition, coarser, mask, parts, image):
     made = generator([condition, coarser], training=True)
-    return generator_terms(critics, views(made, mask), parts, made, image)
+    return generator_terms(critics, critic_images(made, mask), parts, made, image)
 
 adams = [keras.optimizers.Adam(1e-2, 0.5, 0.999, epsilon=1e-8) for _ in range(2)]
-first = stepper(of_critics, moved=judges, seen=nets, optimizer=adams[0])
-second = stepper(of_generator, moved=[generator], seen=nets, optimizer=adams[1])
+first = make_step(of_critics, trained=judges, nets=nets, optimizer=adams[0])
+second = make_step(of_generator, trained=[generator], nets=nets, optimizer=adams[1])
 terms = []
 for _ in range(3):
     terms += [*first(condition, coarser, mask, real, parts), *second(condition, coarser, mask, parts, real[0])]
@@ -89,7 +89,7 @@ print(*terms, *(float(ops.mean(v)) for v in statistics))
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_backends_take_the_same_steps(backend):
+def test_backends_give_the_same_steps(backend):
     told = {}
     for name in (backend, "tensorflow"):
         if importlib.util.find_spec(name) is None:

@@ -1,4 +1,4 @@
-"""One file, every backend: a `.keras` file predicts alike on TensorFlow, JAX and torch."""
+"""A `.keras` file gives equal predictions on TensorFlow, JAX and torch."""
 
 import importlib.util
 import os
@@ -23,7 +23,7 @@ np.savez(sys.argv[2], **results)
 
 @pytest.fixture(scope="module")
 def predictions(tmp_path_factory):
-    """Nets of each kind, an input for each, and what this backend says."""
+    """Nets of each kind, an input for each, and the predictions of this backend."""
     folder = tmp_path_factory.mktemp("nets")
     rng = np.random.default_rng(0)
     made = {
@@ -52,7 +52,7 @@ def predictions(tmp_path_factory):
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_the_same_file_predicts_alike(backend, predictions):
+def test_backends_predict_the_same_from_one_file(backend, predictions):
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
     folder, here = predictions

@@ -45,7 +45,7 @@ def test_channels_after_each_block_are_the_published_ones(default):
     assert {layer.rate for layer in dropouts} == {0.1}
 
 
-def test_the_wiring_golden():
+def test_the_logits_equal_the_published_ones():
     """Published: given weights, the logits of a given image, computed by the original code."""
     net = fullnet.build()
     convolutions = [layer for layer in net.layers if isinstance(layer, keras.layers.Conv2D)]
@@ -55,7 +55,7 @@ def test_the_wiring_golden():
         kernel = np.random.RandomState(1000 + number).randn(given, taken, rows, columns) * spread
         layer.kernel.assign(kernel.astype("float32").transpose(2, 3, 1, 0))
     image = np.random.RandomState(7).rand(1, 3, 48, 48) - 0.5
-    to_logits = keras.Model(net.input, fullnet.logits_of(net).output)
+    to_logits = keras.Model(net.input, fullnet.logits_layer(net).output)
     logits = ops.convert_to_numpy(to_logits(image.transpose(0, 2, 3, 1).astype("float32"), training=False))[0]
     assert logits.mean() == pytest.approx(91_655.3, rel=1e-3)
     assert logits.std() == pytest.approx(102_286, rel=1e-3)
@@ -71,12 +71,12 @@ def test_the_wiring_golden():
 def test_output_is_probabilities_of_the_size_of_the_image(rng):
     for options in ({"bottleneck": True}, {"pooled": True}):
         net = fullnet.build(layers_per_block=4, growth=2, **options)
-        evidence = ops.convert_to_numpy(
+        probabilities = ops.convert_to_numpy(
             net(rng.normal(size=(2, 32, 48, 3)).astype("float32"), training=False)
         )
-        assert evidence.shape == (2, 32, 48, 3)
-        assert evidence.min() >= 0
-        np.testing.assert_allclose(evidence.sum(axis=-1), 1, rtol=1e-5)
+        assert probabilities.shape == (2, 32, 48, 3)
+        assert probabilities.min() >= 0
+        np.testing.assert_allclose(probabilities.sum(axis=-1), 1, rtol=1e-5)
 
 
 def test_corner_upsampling_keeps_corners_and_is_saved(tmp_path, rng):
@@ -108,10 +108,10 @@ def test_a_seed_repeats_the_initial_weights_at_hes_scale():
     assert one[0].std() == pytest.approx(np.sqrt(2 / (9 * 24)), rel=0.1)
 
 
-def test_refusals():
+def test_invalid_arguments_raise_input_errors(raises_code):
     for options in ({"layers_per_block": 5}, {"dilations": (1, 3)}):
-        with pytest.raises(ValueError, match=r"no hybrid dilations.*use hybrid=False"):
+        with raises_code("fullnet-hybrid"):
             fullnet.build(**options)
     assert fullnet.build(layers_per_block=2, growth=2, dilations=(1, 3), hybrid=False)
-    with pytest.raises(ValueError, match=r"has seven blocks.*received 2"):
+    with raises_code("fullnet-pooled-blocks"):
         fullnet.build(dilations=(1, 2), pooled=True)

@@ -27,19 +27,19 @@ def farthest_change(net, logits, side):
 def test_a_change_is_seen_as_far_as_half_the_receptive_field_of_a_unet(depth):
     net = unet.build(depth=depth, width=2, seed=1)
     assert size_divisor(net) == 2**depth
-    assert farthest_change(net, unet.logits_of(net), 160) == halo_px(net)
+    assert farthest_change(net, unet.logits_layer(net), 160) == halo_px(net)
 
 
 def test_a_change_is_seen_as_far_as_half_the_receptive_field_of_a_fullnet():
     net = fullnet.build(layers_per_block=4, growth=2, dilations=(1, 2, 1), seed=1)
     assert (size_divisor(net), halo_px(net)) == (1, 1 + 4 + 8 + 4 + 1)
-    assert farthest_change(net, fullnet.logits_of(net), 48) == halo_px(net)
+    assert farthest_change(net, fullnet.logits_layer(net), 48) == halo_px(net)
 
 
 @pytest.mark.slow
 def test_a_change_is_seen_as_far_as_half_the_receptive_field_of_a_resunet():
     net = resunet.build(1, depth=18, width=2, seed=1)
-    assert farthest_change(net, resunet.logits_of(net), 1344) == halo_px(net)
+    assert farthest_change(net, resunet.logits_layer(net), 1344) == halo_px(net)
 
 
 @pytest.mark.parametrize(

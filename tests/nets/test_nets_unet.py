@@ -1,4 +1,4 @@
-"""U-Nets: the published sizes, wiring, initial weights and reach."""
+"""U-Nets: published sizes, wiring, and initialization."""
 
 import keras
 import numpy as np
@@ -26,7 +26,7 @@ def test_the_small_net_is_wired_as_published():
     }
 
 
-def test_enlargement_is_the_bilinear_one_between_pixel_centres():
+def test_upsampling_is_bilinear_between_pixel_centers():
     line = ops.convert_to_numpy(
         keras.layers.UpSampling2D(2, interpolation="bilinear")(np.float32([[[[0], [4], [8]]]]))
     )
@@ -34,17 +34,17 @@ def test_enlargement_is_the_bilinear_one_between_pixel_centres():
 
 
 @pytest.mark.parametrize("outputs", [1, 3])
-def test_output_is_evidence_of_the_size_of_the_image(outputs, rng):
+def test_output_is_probabilities_of_the_size_of_the_image(outputs, rng):
     net = unet.build(outputs, depth=2, width=4)
-    evidence = ops.convert_to_numpy(net(rng.normal(size=(2, 12, 20, 3)).astype("float32")))
-    assert evidence.shape == (2, 12, 20, outputs)
-    assert 0 < evidence.min() < evidence.max() < 1
+    probabilities = ops.convert_to_numpy(net(rng.normal(size=(2, 12, 20, 3)).astype("float32")))
+    assert probabilities.shape == (2, 12, 20, outputs)
+    assert 0 < probabilities.min() < probabilities.max() < 1
     if outputs > 1:
-        np.testing.assert_allclose(evidence.sum(axis=-1), 1, rtol=1e-5)
-    assert unet.logits_of(net).output.shape[-1] == outputs
+        np.testing.assert_allclose(probabilities.sum(axis=-1), 1, rtol=1e-5)
+    assert unet.logits_layer(net).output.shape[-1] == outputs
 
 
-def test_initial_weights_are_those_of_torch_and_repeat_with_a_seed():
+def test_the_initialization_equals_torch_and_repeats_with_a_seed():
     one, two, other = (unet.small(width=8, seed=s).get_weights() for s in (3, 3, 4))
     assert all((a == b).all() for a, b in zip(one, two, strict=True))
     assert not (one[0] == other[0]).all()
@@ -55,7 +55,7 @@ def test_initial_weights_are_those_of_torch_and_repeat_with_a_seed():
         assert kernel.std() == pytest.approx(bound / np.sqrt(3), rel=0.35)
 
 
-def test_refusals():
+def test_invalid_arguments_raise_input_errors(raises_code):
     for options in ({"outputs": 0}, {"depth": -1}, {"width": 0}):
-        with pytest.raises(ValueError, match=r"cannot be built.*small net"):
+        with raises_code("unet-invalid"):
             unet.build(**options)

@@ -21,9 +21,9 @@ def shaken(net, rng):
 
 
 def seen(net, rng, count=3):
-    features = histonet.features_of(net)
+    features = histonet.feature_layer(net)
     maps = keras.Model(net.input, features.output)(rng.normal(size=(count, 32, 32, 3)).astype("float32"))
-    return features, histonet.logits_of(net), keras.ops.convert_to_numpy(maps)
+    return features, histonet.logits_layer(net), keras.ops.convert_to_numpy(maps)
 
 
 def unit(alpha):

@@ -15,7 +15,7 @@ from hsn.prediction.patch_encoders import deepest_of, of_net
     [
         (lambda: unet.build(1, depth=3, width=4), 32, 8),
         (lambda: resunet.build(1, depth=18, width=4), 32, 32),
-        (lambda: resunet.encoder_of(resunet.build(1, depth=18, width=4)), 32, 32),
+        (lambda: resunet.extract_encoder(resunet.build(1, depth=18, width=4)), 32, 32),
         (lambda: fullnet.build(layers_per_block=4, growth=4), 16, 1),
         (lambda: histonet.build(((4,), (8,)), 3, input_px=None), 8, 4),
     ],
@@ -61,7 +61,7 @@ def test_a_net_for_one_size_gets_it():
 
 
 def test_names_tell_weights_and_scales_apart():
-    one, two = (resunet.encoder_of(resunet.build(1, depth=18, width=2, seed=s)) for s in (0, 5000))
+    one, two = (resunet.extract_encoder(resunet.build(1, depth=18, width=2, seed=s)) for s in (0, 5000))
     names = {of_net(one, mean=0, std=255).name, of_net(two, mean=0, std=255).name}
     names |= {of_net(one, mean=0, std=255, scale=0.5).name, of_net(one, mean=0, std=255, name="mine").name}
     assert len(names) == 4
@@ -72,7 +72,7 @@ def test_names_tell_weights_and_scales_apart():
 
 def test_a_resnet_from_a_file_sees_pixels_over_255(tmp_path, rng):
     """The forward pass itself is held against torch's operations in tests/nets/test_nets_resunet.py."""
-    encoder = resunet.encoder_of(resunet.build(1, depth=50, width=4, seed=0))
+    encoder = resunet.extract_encoder(resunet.build(1, depth=50, width=4, seed=0))
     parts = {"kernel": "weight", "gamma": "weight", "beta": "bias", "moving_mean": "running_mean",
              "moving_variance": "running_var"}  # fmt: skip
     state = {}
@@ -84,8 +84,8 @@ def test_a_resnet_from_a_file_sees_pixels_over_255(tmp_path, rng):
     np.savez(tmp_path / "r.npz", **state, **{"fc.weight": np.ones((10, 128)), "fc.bias": np.ones(10)})
     resnet_state.load_encoder(loaded := resunet.build(1, depth=50, width=4), state)
     patches = rng.integers(0, 256, (2, 64, 64, 3), np.uint8)
-    maps = ops.convert_to_numpy(resunet.encoder_of(loaded)((patches / 255).astype("f4"), training=False))
-    found = of_net(resnet_state.encoder_from(read_state(tmp_path / "r.npz")), mean=0, std=255).describe(
+    maps = ops.convert_to_numpy(resunet.extract_encoder(loaded)((patches / 255).astype("f4"), training=False))
+    found = of_net(resnet_state.build_encoder(read_state(tmp_path / "r.npz")), mean=0, std=255).describe(
         patches
     )
     assert found.shape == (2, 128)

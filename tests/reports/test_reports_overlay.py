@@ -1,4 +1,4 @@
-"""Overlays: exact mixture, lines along borders, names where there is most room."""
+"""Overlays: exact colors, lines along borders, positions of names."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as arrays
 
 from hsn import InputError
 from hsn.annotations.colors import to_colors
-from hsn.reports.overlay import RELEASE_OPACITY, borders, inner_points, overlay
+from hsn.reports.overlay import RELEASE_OPACITY, label_borders, label_points, overlay
 from hsn.taxonomies import ADP_FUNC, GLAS
 
 label_images = arrays.arrays(
@@ -17,8 +17,8 @@ label_images = arrays.arrays(
 
 
 @given(label_images, st.integers(0, 255))
-def test_no_veil_is_the_image_and_a_full_one_the_mask(labels, grey):
-    image = np.full((*labels.shape, 3), grey, np.uint8)
+def test_opacity_0_gives_the_image_and_opacity_1_the_mask(labels, gray):
+    image = np.full((*labels.shape, 3), gray, np.uint8)
     np.testing.assert_array_equal(overlay(image, labels, ADP_FUNC, opacity=0, outline_px=0), image)
     np.testing.assert_array_equal(overlay(image, labels, ADP_FUNC, opacity=1), to_colors(labels, ADP_FUNC))
 
@@ -29,7 +29,7 @@ def test_the_overlay_of_the_release():
     assert mixed.tolist() == [[[26, 26, 122]]]
 
 
-def test_lines_are_full_coloured_on_both_sides_and_as_wide_as_asked(rng):
+def test_lines_are_opaque_and_outline_px_wide_on_both_sides(rng):
     labels = np.zeros((20, 20), int)
     labels[:, 10:] = 1
     image = rng.integers(0, 256, (20, 20, 3)).astype(np.uint8)
@@ -40,7 +40,7 @@ def test_lines_are_full_coloured_on_both_sides_and_as_wide_as_asked(rng):
     np.testing.assert_array_equal(painted[:, 12:], image[:, 12:])
 
 
-def test_lines_part_touching_objects_of_one_class():
+def test_lines_separate_touching_objects_of_one_class(raises_code):
     image, labels = np.zeros((6, 12, 3), np.uint8), np.ones((6, 12), int)
     halves = np.repeat([[7] * 6 + [9] * 6], 6, axis=0)
     painted = overlay(image, labels, GLAS, opacity=0, outline_px=1, instances=halves)
@@ -48,57 +48,63 @@ def test_lines_part_touching_objects_of_one_class():
     assert lined[:, 5:7].all()
     assert not lined[:, :5].any()
     assert not lined[:, 7:].any()
-    with pytest.raises(InputError, match="objects must cover the image that they are painted on"):
+    with raises_code("shape-mismatch"):
         overlay(image, labels, GLAS, instances=halves[:3])
 
 
-def test_classes_that_are_left_show_the_image():
+def test_skipped_classes_show_the_image():
     image = np.full((4, 4, 3), 9, np.uint8)
     labels = np.eye(4, dtype=int)
-    painted = overlay(image, labels, GLAS, leave=["Other"])
+    painted = overlay(image, labels, GLAS, skip=["Other"])
     assert (painted[labels == 0] == 9).all()
     assert (painted[labels == 1] != 9).any()
 
 
 @given(label_images)
-def test_borders_are_where_a_neighbour_differs(labels):
+def test_borders_are_pixels_with_a_different_neighbor(labels):
     padded = np.pad(labels, 1, mode="edge")
     windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3))
-    np.testing.assert_array_equal(borders(labels), (windows != labels[..., None, None]).any(axis=(2, 3)))
+    np.testing.assert_array_equal(
+        label_borders(labels), (windows != labels[..., None, None]).any(axis=(2, 3))
+    )
 
 
 @given(label_images)
-def test_each_name_lies_in_its_own_class(labels):
-    points = inner_points(labels)
+def test_each_name_lies_in_its_class(labels):
+    points = label_points(labels)
     assert sorted(points) == np.unique(labels).tolist()
     for label, (row, column, radius) in points.items():
         assert labels[row, column] == label
         assert radius >= 0.9
 
 
-def test_the_image_itself_ends_a_class():
+def test_the_image_border_ends_a_class():
     """Without that, the name of a class that fills the image would lie in a corner."""
-    row, column, radius = inner_points(np.zeros((21, 41), int))[0]
+    row, column, radius = label_points(np.zeros((21, 41), int))[0]
     assert row == 10
     assert 10 <= column <= 30
     assert radius == pytest.approx(11, abs=0.2)
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "code"),
     [
-        ({"opacity": 1.2}, "`opacity` is a share; expected 0 to 1"),
-        ({"opacity": -0.1}, "`opacity` is a share"),
-        ({"outline_px": -1}, "width in pixels; expected a whole number from 0"),
-        ({"outline_px": 1.5}, "width in pixels"),
-        ({"leave": ["Glass"]}, "no such class"),
+        ({"opacity": 1.2}, "opacity-range"),
+        ({"opacity": -0.1}, "opacity-range"),
+        ({"outline_px": -1}, "outline-width-invalid"),
+        ({"outline_px": 1.5}, "outline-width-invalid"),
     ],
 )
-def test_numbers_out_of_range_are_refused(options, words):
-    with pytest.raises(InputError, match=words):
+def test_invalid_numbers_raise_input_errors(options, code, raises_code):
+    with raises_code(code):
         overlay(np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2), int), GLAS, **options)
 
 
-def test_labels_of_another_size_are_refused():
-    with pytest.raises(InputError, match=r"must cover the image.*received \(2, 3\).*resize_labels"):
+def test_skipped_classes_must_exist():
+    with pytest.raises(InputError, match="Glass"):
+        overlay(np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2), int), GLAS, skip=["Glass"])
+
+
+def test_labels_of_another_size_raise(raises_code):
+    with raises_code("shape-mismatch"):
         overlay(np.zeros((2, 2, 3), np.uint8), np.zeros((2, 3), int), GLAS)

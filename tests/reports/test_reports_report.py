@@ -1,4 +1,4 @@
-"""Report: what a net says of a data set, scored where there is truth; one bad image stops nothing."""
+"""Report: results of a net on a data set, scored where there is truth; failures do not stop it."""
 
 from dataclasses import replace
 
@@ -13,9 +13,9 @@ from hsn.data.made import tissue
 from hsn.data.sample import Sample
 from hsn.images.read import read, write
 from hsn.reports import page
-from hsn.reports import report as views_report
-from hsn.reports.overlay import painted
-from hsn.reports.report import STAGES, labels_at, object_class, report
+from hsn.reports import report as report_module
+from hsn.reports.overlay import overlay_result
+from hsn.reports.report import STAGES, labels_at, object_class, write_report
 from hsn.supervision import method_of
 from hsn.taxonomies import GLAS
 
@@ -34,8 +34,8 @@ def samples(tmp_path):
     return made
 
 
-def test_the_last_stage_is_what_segment_gives(tiny_model, samples, tmp_path):
-    made = report(tiny_model, samples, out=tmp_path / "out")
+def test_the_last_stage_equals_the_result_of_segment(tiny_model, samples, tmp_path):
+    made = write_report(tiny_model, samples, out=tmp_path / "out")
     assert not made.failures
     for sample in samples:
         expected = hsn.segment(sample.image(), tiny_model, mpp=sample.mpp).labels
@@ -52,7 +52,7 @@ def test_the_last_stage_is_what_segment_gives(tiny_model, samples, tmp_path):
 
 def test_every_stage_is_written_at_the_scale_of_its_sample(tiny_model, samples, tmp_path):
     finer = replace(samples[0], mpp=0.31)
-    report(tiny_model, [finer], out=tmp_path / "out")
+    write_report(tiny_model, [finer], out=tmp_path / "out")
     model = hsn.load(tiny_model)
     method, config = method_of(model)
     stages = method.stages(model.net, finer.image(), config, mpp=0.31)
@@ -63,15 +63,15 @@ def test_every_stage_is_written_at_the_scale_of_its_sample(tiny_model, samples, 
 
 
 def test_every_stage_is_counted_against_the_truth(tiny_model, samples, tmp_path):
-    tally = report(tiny_model, samples, out=tmp_path / "out").tallies["glas"]
-    assert list(tally.counts) == ["GradCAM", "Adjust", "CRF"]
-    assert tally.images == 2
+    evaluation = write_report(tiny_model, samples, out=tmp_path / "out").evaluations["glas"]
+    assert list(evaluation.counts) == ["GradCAM", "Adjust", "CRF"]
+    assert evaluation.images == 2
     truth = np.bincount(np.concatenate([s.truth(GLAS)[0].ravel() for s in samples]))
-    for counts in tally.counts.values():
+    for counts in evaluation.counts.values():
         np.testing.assert_array_equal(counts.sum(axis=1), truth)
 
 
-def test_stages_are_enlarged_as_maps_to_the_size_of_the_image(tiny_model, samples):
+def test_stages_are_resized_as_maps_to_the_size_of_the_image(tiny_model, samples):
     model = hsn.load(tiny_model)
     method, config = method_of(model)
     stages = method.stages(
@@ -86,11 +86,11 @@ def test_stages_are_enlarged_as_maps_to_the_size_of_the_image(tiny_model, sample
     np.testing.assert_array_equal(labels_at(stages, "refined", (32, 40)), stages.labels("refined"))
 
 
-def test_bad_images_and_bad_truth_stop_nothing(tiny_model, samples, tmp_path):
+def test_bad_images_and_bad_truth_are_listed_as_failures(tiny_model, samples, tmp_path):
     samples[0].image_path.write_text("no image")
     broken = replace(samples[1], name="broken truth", instances_path=tmp_path / "missing.png")
-    made = report(tiny_model, [*samples, broken], out=tmp_path / "out")
-    assert made.tallies["glas"].images == 1
+    made = write_report(tiny_model, [*samples, broken], out=tmp_path / "out")
+    assert made.evaluations["glas"].images == 1
     assert [name for name, _ in made.failures] == ["field 0", "broken truth"]
     assert "must be a PNG, JPEG, TIFF or BMP image" in made.failures[0][1]
     assert len(made.pages) == 1
@@ -98,24 +98,24 @@ def test_bad_images_and_bad_truth_stop_nothing(tiny_model, samples, tmp_path):
 
 def test_without_truth_there_are_pictures_and_no_scores(tiny_model, samples, tmp_path):
     blind = [Sample("a", samples[0].image_path)]
-    made = report(tiny_model, blind, out=tmp_path / "out")
+    made = write_report(tiny_model, blind, out=tmp_path / "out")
     assert str(made) == ""
     assert {path.parent.name for path in made.files} == {
         "ablative_GradCAM", "ablative_Adjust", "ablative_CRF", "patch", "overlay", "summary",
     }  # fmt: skip
 
 
-def test_truth_in_colours_is_scored_at_the_size_asked_for(tiny_model, samples, tmp_path):
+def test_truth_in_colors_is_scored_at_the_given_size(tiny_model, samples, tmp_path):
     painted = to_colors(np.zeros((32, 40), int), GLAS)
     painted[:16] = 9  # unknown
     write(tmp_path / "colors.png", painted)
     sample = Sample("a", samples[0].image_path, {"glas": tmp_path / "colors.png"})
     for size, pixels in (("image", 32 * 80), ("full", 16 * 40)):
-        made = report(tiny_model, [sample], out=tmp_path / size, size=size)
-        assert made.tallies["glas"].counts["CRF"].sum() == pixels
+        made = write_report(tiny_model, [sample], out=tmp_path / size, size=size)
+        assert made.evaluations["glas"].counts["CRF"].sum() == pixels
 
 
-def test_objects_are_numbered_only_where_the_samples_number_some(samples):
+def test_objects_are_numbered_only_if_the_samples_number_them(samples):
     assert object_class(samples, GLAS) == "G.O"
     assert object_class([replace(s, instances_of=None) for s in samples], GLAS) is None
     assert (
@@ -126,22 +126,22 @@ def test_objects_are_numbered_only_where_the_samples_number_some(samples):
     )
 
 
-def test_a_taxonomy_that_the_net_lacks_is_refused(tiny_model, samples, tmp_path):
+def test_a_taxonomy_that_the_net_lacks_raises(tiny_model, samples, tmp_path):
     with pytest.raises(InputError, match="does not segment this taxonomy"):
-        report(tiny_model, samples, out=tmp_path, taxonomies=["adp-func"])
+        write_report(tiny_model, samples, out=tmp_path, taxonomies=["adp-func"])
 
 
-def test_a_net_that_tells_objects_apart_is_scored_once_and_its_objects_are_drawn(
-    samples, tmp_path, monkeypatch
-):
+def test_a_net_with_instances_has_one_stage_and_its_objects_are_drawn(samples, tmp_path, monkeypatch):
     model = hsn.load("glas-masks")
     drawn = []
     monkeypatch.setattr(
-        views_report, "summary", lambda *args, **kw: drawn.append(kw) or page.summary(*args, **kw)
+        report_module,
+        "draw_summary",
+        lambda *args, **kw: drawn.append(kw) or page.draw_summary(*args, **kw),
     )
-    made = report(model, samples[:1], out=tmp_path / "out")
+    made = write_report(model, samples[:1], out=tmp_path / "out")
     assert not made.failures
-    assert list(made.tallies["glas"].counts) == ["prediction"]
+    assert list(made.evaluations["glas"].counts) == ["prediction"]
     expected = hsn.segment(samples[0].image(), model, mpp=samples[0].mpp)
     np.testing.assert_array_equal(drawn[0]["instances"], expected.instances)
     np.testing.assert_array_equal(drawn[0]["true_instances"], samples[0].instances())
@@ -151,5 +151,5 @@ def test_a_net_that_tells_objects_apart_is_scored_once_and_its_objects_are_drawn
     assert folders == {"patch", "overlay", "summary", "single_gland", "multi_gland"}
     picture = read(tmp_path / "out" / "glas" / "overlay" / "0.png")
     np.testing.assert_array_equal(
-        picture, painted(samples[0].image(), expected.labels, GLAS, expected.instances)
+        picture, overlay_result(samples[0].image(), expected.labels, GLAS, expected.instances)
     )

@@ -1,4 +1,4 @@
-"""k-means: finds what is there, the same each time, and says when it cannot."""
+"""k-means: separated clusters are found, results repeat, invalid input raises."""
 
 import numpy as np
 import pytest
@@ -9,49 +9,49 @@ from hsn.selection import clusters
 from hsn.selection.clusters import kmeans
 
 
-def heaps(rng, centres, members=40):
-    return np.concatenate([c + rng.normal(size=(members, len(c))) for c in np.asarray(centres, float)])
+def blobs(rng, centers, members=40):
+    return np.concatenate([c + rng.normal(size=(members, len(c))) for c in np.asarray(centers, float)])
 
 
-def test_heaps_are_found(rng):
-    centres = 20 * np.eye(5, 7)
-    values = heaps(rng, centres)
+def test_separated_clusters_are_found(rng):
+    centers = 20 * np.eye(5, 7)
+    values = blobs(rng, centers)
     found = kmeans(values, 5, seed=3)
     assert all(len(set(found.labels[k : k + 40])) == 1 for k in range(0, 200, 40))
     assert len(set(found.labels)) == 5
     means = [values[found.labels == k].mean(axis=0) for k in range(5)]
-    np.testing.assert_allclose(found.centres, means, rtol=1e-4, atol=1e-4)
-    away = np.square(values - found.centres[found.labels]).sum()
-    assert found.spread == pytest.approx(away, rel=1e-4)
+    np.testing.assert_allclose(found.centers, means, rtol=1e-4, atol=1e-4)
+    distances = np.square(values - found.centers[found.labels]).sum()
+    assert found.spread == pytest.approx(distances, rel=1e-4)
 
 
-def test_a_seed_repeats_and_more_starts_are_never_worse(rng):
+def test_a_seed_repeats_and_more_starts_do_not_increase_the_spread(rng):
     values = rng.normal(size=(300, 6))
     one, two = kmeans(values, 9, seed=1), kmeans(values, 9, seed=1)
     assert (one.labels == two.labels).all()
     few = kmeans(values, 9, seed=1, restarts=1)
     assert one.spread <= few.spread
-    assert not (kmeans(values, 9, seed=2, restarts=1).centres == few.centres).all()
+    assert not (kmeans(values, 9, seed=2, restarts=1).centers == few.centers).all()
 
 
 @given(st.integers(1, 5), st.lists(st.integers(0, 3), min_size=5, max_size=12))
-def test_every_value_is_with_its_nearest_centre_and_clusters_are_empty_only_for_want_of_values(k, numbers):
+def test_every_value_has_its_nearest_center_and_clusters_are_not_empty_needlessly(k, numbers):
     values = np.float32(numbers)[:, None]
     found = kmeans(values, k)
-    away = abs(values - found.centres[:, 0])
-    np.testing.assert_allclose(away[np.arange(len(values)), found.labels], away.min(axis=1))
+    distances = abs(values - found.centers[:, 0])
+    np.testing.assert_allclose(distances[np.arange(len(values)), found.labels], distances.min(axis=1))
     assert len(set(found.labels.tolist())) == min(k, len(set(numbers)))
 
 
-def test_blocks_of_rows_change_nothing(rng, monkeypatch):
-    values = heaps(rng, [[0, 0], [9, 0], [0, 9]])
+def test_blocks_of_rows_give_the_same_result(rng, monkeypatch):
+    values = blobs(rng, [[0, 0], [9, 0], [0, 9]])
     whole = kmeans(values, 3)
     monkeypatch.setattr(clusters, "_ROWS", 7)
     assert (kmeans(values, 3).labels == whole.labels).all()
 
 
-def test_refusals():
-    with pytest.raises(ValueError, match=r"not as many clusters; expected 1 to 2.*received 3; ask for fewer"):
+def test_invalid_arguments_raise_input_errors(raises_code):
+    with raises_code("too-few-patches"):
         kmeans(np.eye(2), 3)
-    with pytest.raises(ValueError, match=r"must be finite.*received 1 bad vectors"):
+    with raises_code("features-not-finite"):
         kmeans([[0.0], [np.nan], [1.0]], 2)

@@ -1,4 +1,4 @@
-"""Texture: each number means what its name says, and turning a patch changes none."""
+"""Texture: each feature measures what its name states, and does not change with rotation."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ def stained(haematoxylin, eosin=0.1):
     return (255 * 10 ** -np.maximum(amounts @ rgb_from_hed, 0)).round().astype(np.uint8)
 
 
-def told(patch):
+def features_of(patch):
     return dict(zip(NAMES, describe(patch[None])[0], strict=True))
 
 
@@ -29,8 +29,8 @@ def test_names_are_distinct_and_as_many_as_numbers():
     assert len(set(NAMES)) == len(NAMES) == 43
 
 
-def test_stain_is_told_by_density():
-    pale, dark = told(stained(np.full((64, 64), 0.1))), told(stained(np.full((64, 64), 0.4)))
+def test_stain_features_measure_density():
+    pale, dark = features_of(stained(np.full((64, 64), 0.1))), features_of(stained(np.full((64, 64), 0.4)))
     assert dark["haematoxylin at 50%"] == pytest.approx(0.4, abs=0.02)
     assert pale["eosin at 50%"] == pytest.approx(dark["eosin at 50%"], abs=0.02)
     assert dark["mean density of red"] > pale["mean density of red"]
@@ -38,41 +38,43 @@ def test_stain_is_told_by_density():
 
 
 def test_spots_are_counted_per_area():
-    few, many = told(stained(dots(256, 64, 5, 0.5))), told(stained(dots(256, 32, 5, 0.5)))
+    few, many = features_of(stained(dots(256, 64, 5, 0.5))), features_of(stained(dots(256, 32, 5, 0.5)))
     assert many["spots"] == pytest.approx(64 * 10_000 / 256**2)
     assert few["spots"] == pytest.approx(16 * 10_000 / 256**2)
-    quarter = told(stained(dots(128, 32, 5, 0.5)))
+    quarter = features_of(stained(dots(128, 32, 5, 0.5)))
     assert quarter["spots"] == pytest.approx(many["spots"])
 
 
-def test_bands_tell_the_size_of_what_varies(rng):
+def test_bands_measure_the_scale_of_variation(rng):
     noise = rng.normal(size=(128, 128))
-    fine, coarse = (told(stained(0.5 + x / x.std() / 10)) for x in (noise, gaussian_filter(noise, 6)))
+    fine, coarse = (features_of(stained(0.5 + x / x.std() / 10)) for x in (noise, gaussian_filter(noise, 6)))
     ratio = [patch["haematoxylin, band 8 px"] / patch["haematoxylin, band 1 px"] for patch in (fine, coarse)]
     assert ratio[1] > 10 * ratio[0]
 
 
-def test_direction_tells_stripes_from_noise(rng):
+def test_direction_separates_stripes_from_noise(rng):
     stripes = np.tile(0.3 + 0.2 * np.sin(np.arange(128) / 3), (128, 1))
     noise = 0.3 + gaussian_filter(rng.normal(size=(128, 128)), 2)
-    assert told(stained(stripes))["direction over 8 px"] > 0.95
-    assert told(stained(noise))["direction over 8 px"] < 0.5
+    assert features_of(stained(stripes))["direction over 8 px"] > 0.95
+    assert features_of(stained(noise))["direction over 8 px"] < 0.5
 
 
-def test_patterns_are_shares():
+def test_patterns_are_fractions():
     patch = stained(dots(64, 16, 3, 0.5))
-    of_one = [value for name, value in told(patch).items() if name.startswith("pattern") and "1 px" in name]
+    of_one = [
+        value for name, value in features_of(patch).items() if name.startswith("pattern") and "1 px" in name
+    ]
     assert sum(of_one) == pytest.approx(1, abs=1e-5)
 
 
-def test_turning_and_mirroring_changes_nothing(ihc):
+def test_rotating_and_mirroring_do_not_change_features(ihc):
     patch = ihc[100:228, 200:328]
     plain = describe(patch[None])
-    for turned in (np.rot90(patch), patch[::-1], patch[:, ::-1]):
-        np.testing.assert_allclose(describe(np.ascontiguousarray(turned)[None]), plain, rtol=0.02, atol=0.02)
+    for moved in (np.rot90(patch), patch[::-1], patch[:, ::-1]):
+        np.testing.assert_allclose(describe(np.ascontiguousarray(moved)[None]), plain, rtol=0.02, atol=0.02)
 
 
-def test_no_patch_gives_no_rows_and_black_is_finite():
+def test_no_patches_give_no_rows_and_black_is_finite():
     assert describe(np.empty((0, 32, 32, 3), np.uint8)).shape == (0, len(NAMES))
     assert np.isfinite(describe(np.zeros((1, 32, 32, 3), np.uint8))).all()
 
@@ -80,6 +82,6 @@ def test_no_patch_gives_no_rows_and_black_is_finite():
 @pytest.mark.parametrize(
     "patches", [np.zeros((1, 31, 32, 3), np.uint8), np.zeros((1, 32, 32, 3)), np.zeros((32, 32, 3), np.uint8)]
 )
-def test_refusals(patches):
-    with pytest.raises(ValueError, match=r"patches must be 8-bit RGB; expected uint8 \(n, 32 or more"):
+def test_other_arrays_raise(patches, raises_code):
+    with raises_code("patches-dtype"):
         describe(patches)

@@ -1,12 +1,14 @@
-"""Mask R-CNN: boxes are proposed, judged, and each is given a mask; objects come apart by construction.
+"""Mask R-CNN: propose boxes, classify them, and predict a mask for each.
 
-After He et al., Mask R-CNN, ICCV 2017, in the form of Matterport's code, as Lou et al. ("Which pixel to annotate",
-IEEE TMI 2022) trained it on nuclei. One idea a file: `presets` (every number), `anchors`, `boxes`, `nms`, `proposals`,
-`align`, `net`, `targets`, `losses`, `detect`, and `whole` (images of any size). `system` joins them.
+The system follows He et al., Mask R-CNN, ICCV 2017, in the form of Matterport's code, as trained on nuclei by Lou et
+al. ("Which pixel to annotate", IEEE TMI 2022). `system` combines the other files: `presets` (all numbers), `anchors`,
+`boxes`, `proposals`, `align`, `net`, `targets`, `losses`, `detect` and `whole` (images of any size).
 
-What is convolved runs on the backend; what is sorted, compared and drawn (proposals, NMS, targets) runs between two
-passes in NumPy. That is one implementation for all backends, no shape depends on how many objects there are, and it is
-no slower: a dense tile's boxes are some 10^6 numbers, its convolutions some 10^9 products.
+Notes
+-----
+Convolutions run on the backend. Sorting, comparing and sampling (proposals, NMS, targets) run in NumPy between two
+passes of the net. One implementation serves all backends, and no tensor shape depends on the number of objects. It is
+not slower: the boxes of a dense tile are about 10^6 numbers, its convolutions about 10^9 products.
 """
 
 from .net import build

@@ -1,27 +1,27 @@
-"""Alignment: what the pyramid shows inside a box, sampled to one size whatever the size of the box.
+"""RoI align: sample the feature pyramid inside of boxes to a fixed size.
 
-One bilinear sample a bin, gathered from a flat table of all levels, so that it needs no operation that one backend has
-and another lacks. On one level it is TensorFlow's `crop_and_resize`.
+Each bin has one bilinear sample, gathered from a flat table of all levels. The operations exist in all backends. On one
+level the result equals TensorFlow's `crop_and_resize`.
 """
 
 from keras import layers, ops
 
 
 def crop_and_resize(features, boxes, size):
-    """Sample boxes of a map.
+    """Sample the features inside of boxes.
 
     Parameters
     ----------
     features : float tensor, shape (N, h, w, C)
     boxes : float tensor, shape (N, R, 4)
-        (top, left, bottom, right) by centres of cells, 0 being the first and 1 the last one.
+        (top, left, bottom, right), relative to the centers of the first cell (0) and the last cell (1).
     size : int
-        Samples along each side, at least 2; the first and the last lie on the box's ends.
+        Samples along each side, 2 or more. The first and the last lie on the ends of the box.
 
     Returns
     -------
     float tensor, shape (N, R, size, size, C)
-        0 where a sample lies outside the map.
+        0 where a sample lies outside of the map.
 
     Examples
     --------
@@ -34,13 +34,13 @@ def crop_and_resize(features, boxes, size):
 
 
 def sample(pyramid, boxes, places, size):
-    """Sample each box on its own level of a pyramid.
+    """Sample each box from its level of a pyramid.
 
     Parameters
     ----------
     pyramid : list of float tensors, shapes (N, h_k, w_k, C)
     boxes : float tensor, shape (N, R, 4)
-        As in `crop_and_resize`. No gradient goes to them.
+        As in `crop_and_resize`. They get no gradient.
     places : int tensor, shape (N, R)
         Index into `pyramid`.
     size : int
@@ -74,7 +74,7 @@ def sample(pyramid, boxes, places, size):
 
 
 def _layout(pyramid):
-    """Height, width and first row in the flat table of each level, int32 (levels,) each."""
+    """Return height, width and first row in the flat table of each level, int32 (levels,) each."""
     sides = [[ops.cast(ops.shape(level)[axis], "int32") for level in pyramid] for axis in (1, 2)]
     heights, widths = (ops.stack(side) for side in sides)
     ends = ops.cumsum(heights * widths)
@@ -82,24 +82,24 @@ def _layout(pyramid):
 
 
 def _taps(start, end, steps, cells):
-    """The cells before and after each sample of one axis, how near it is to the second, and whether it is inside."""
+    """Return the cells before and after each sample along an axis, the weight of the second, and an inside mask."""
     last = ops.cast(cells - 1, "float32")  # (N, R, 1)
-    place = (start + (end - start) * steps) * last  # (N, R, S)
-    inside = (place >= 0) & (place <= last)
-    place = ops.minimum(ops.maximum(place, 0.0), last)
-    low = ops.floor(place)
+    position = (start + (end - start) * steps) * last  # (N, R, S)
+    inside = (position >= 0) & (position <= last)
+    position = ops.minimum(ops.maximum(position, 0.0), last)
+    low = ops.floor(position)
     return (
         ops.cast(low, "int32"),
         ops.minimum(ops.cast(low, "int32") + 1, cells - 1),
-        place - low,
+        position - low,
         inside,
     )
 
 
 class Align(layers.Layer):
-    """`sample` as a layer: [boxes, places, *pyramid] -> (N R, size, size, C), what a head takes.
+    """`sample` as a layer: [boxes, places, *pyramid] -> (N R, size, size, C), the input of a head.
 
-    It has no weights and is part of no saved net.
+    It has no weights and is not part of saved nets.
     """
 
     def __init__(self, size, **options):

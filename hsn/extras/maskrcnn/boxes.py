@@ -1,16 +1,14 @@
-"""Boxes: (top, left, bottom, right) in pixels, ends excluded; how they differ, overlap and change.
-
-In NumPy, because all of it happens between two passes of the net (see the package).
-"""
+"""Operations on boxes, (top, left, bottom, right) in pixels, ends excluded, in NumPy."""
 
 import numpy as np
 from scipy.ndimage import find_objects
 
-LARGEST_LOG = np.log(1000 / 16)  # a delta may enlarge a box 62.5 times; an untrained net would overflow
+MAX_LOG_SCALE = np.log(1000 / 16)  # limits the growth to 62.5 times; untrained nets would overflow
+NMS_BLOCK = 256  # boxes that are compared at once, sized for the cache
 
 
-def around(instances):
-    """Boxes around objects: float32 (n, 4), in the order of their numbers.
+def bounding_boxes(instances):
+    """Return the bounding boxes of objects: float32 (n, 4), in the order of their numbers.
 
     Parameters
     ----------
@@ -19,7 +17,7 @@ def around(instances):
 
     Examples
     --------
-    >>> around(np.array([[0, 2, 2], [1, 0, 2]])).tolist()
+    >>> bounding_boxes(np.array([[0, 2, 2], [1, 0, 2]])).tolist()
     [[1.0, 0.0, 2.0, 1.0], [0.0, 1.0, 2.0, 3.0]]
     """
     ends = [(rows.start, columns.start, rows.stop, columns.stop) for rows, columns in find_objects(instances)]
@@ -27,7 +25,7 @@ def around(instances):
 
 
 def areas(boxes):
-    """Pixels of each box, (n,); 0 where it has none.
+    """Return the area of each box in pixels, (n,); 0 for empty boxes.
 
     Examples
     --------
@@ -38,14 +36,14 @@ def areas(boxes):
 
 
 def iou(boxes, others):
-    """Intersection over union of each box with each other one: (n, m) in [0, 1]; an empty box overlaps nothing.
+    """Return the intersection over union of all pairs of boxes: (n, m) in [0, 1]; 0 for empty boxes.
 
     Examples
     --------
     >>> iou(np.float32([[0, 0, 2, 2]]), np.float32([[0, 1, 2, 3], [5, 5, 6, 6]])).round(3).tolist()
     [[0.3330000042915344, 0.0]]
     """
-    # Rows and columns apart: a last axis of two would be slow.
+    # Rows and columns are separate: a last axis of two is slow.
     (top, left, bottom, right), other = boxes[:, :, None].swapaxes(0, 1), others.T[:, None]
     shared = np.maximum(np.minimum(bottom, other[2]) - np.maximum(top, other[0]), 0)  # (n, m)
     shared = shared * np.maximum(np.minimum(right, other[3]) - np.maximum(left, other[1]), 0)
@@ -53,64 +51,65 @@ def iou(boxes, others):
     return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
 
 
-def shares(mask, boxes):
-    """The share of each box, its ends rounded, that lies in a mask: float64 (n,); 0 where it has no pixel.
+def covered_fractions(mask, boxes):
+    """Return the fraction of each rounded box that a mask covers: float64 (n,); 0 for empty boxes.
 
     Parameters
     ----------
     mask : bool array, shape (H, W)
-        False is meant beyond it.
+        Pixels outside of the image count as False.
     boxes : float array, shape (n, 4)
 
     Examples
     --------
-    >>> shares(np.array([[1, 1, 0, 0]], bool), np.array([[0, 1, 1, 3], [0, 0, 1, 2], [-1, 0, 1, 2]])).tolist()
+    >>> boxes = np.array([[0, 1, 1, 3], [0, 0, 1, 2], [-1, 0, 1, 2]])
+    >>> covered_fractions(np.array([[1, 1, 0, 0]], bool), boxes).tolist()
     [0.5, 1.0, 0.5]
     """
-    sums = np.pad(
-        np.cumsum(np.cumsum(mask, axis=0, dtype=np.int64), axis=1), ((1, 0), (1, 0))
-    )  # of all before
+    sums = np.pad(np.cumsum(np.cumsum(mask, axis=0, dtype=np.int64), axis=1), ((1, 0), (1, 0)))
     ends = np.rint(boxes).astype(int)
     top, left, bottom, right = clip(ends, mask.shape).T
     inside = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
     return inside / np.maximum(areas(ends), 1)
 
 
-def encode(boxes, wanted, spread):
-    """How boxes must change to be the wanted ones: shifts over their size and logs of growth, over `spread`; (n, 4).
+def encode_deltas(boxes, targets, spread):
+    """Return the deltas from boxes to target boxes, (n, 4).
+
+    They are shifts relative to the size and logarithms of the scale, divided by `spread`.
 
     Examples
     --------
-    >>> encode(np.array([[0.0, 0, 4, 4]]), np.array([[1.0, 0, 5, 4]]), (0.1, 0.1, 0.2, 0.2)).tolist()
+    >>> encode_deltas(np.array([[0.0, 0, 4, 4]]), np.array([[1.0, 0, 5, 4]]), (0.1, 0.1, 0.2, 0.2)).tolist()
     [[2.5, 0.0, 0.0, 0.0]]
     """
-    (centre, size), (wanted_centre, wanted_size) = _centred(boxes), _centred(wanted)
-    shift, growth = (wanted_centre - centre) / size, np.log(wanted_size / size)
-    return np.concatenate([shift, growth], axis=1) / np.asarray(spread, shift.dtype)
+    (center, size), (target_center, target_size) = _center_and_size(boxes), _center_and_size(targets)
+    shift, scale = (target_center - center) / size, np.log(target_size / size)
+    return np.concatenate([shift, scale], axis=1) / np.asarray(spread, shift.dtype)
 
 
-def decode(boxes, deltas, spread):
-    """Change boxes by deltas of `encode`: (n, 4).
+def decode_deltas(boxes, deltas, spread):
+    """Apply deltas of `encode_deltas` to boxes: (n, 4).
 
     Examples
     --------
-    >>> decode(np.array([[0.0, 0, 4, 4]]), np.array([[2.5, 0, 0, 0]]), (0.1, 0.1, 0.2, 0.2)).tolist()
+    >>> decode_deltas(np.array([[0.0, 0, 4, 4]]), np.array([[2.5, 0, 0, 0]]), (0.1, 0.1, 0.2, 0.2)).tolist()
     [[1.0, 0.0, 5.0, 4.0]]
     """
-    centre, size = _centred(boxes)
+    center, size = _center_and_size(boxes)
     deltas = deltas * np.asarray(spread, deltas.dtype)
-    centre = centre + deltas[:, :2] * size
-    half = size * np.exp(np.minimum(deltas[:, 2:], LARGEST_LOG)) / 2
-    return np.concatenate([centre - half, centre + half], axis=1)
+    center = center + deltas[:, :2] * size
+    half = size * np.exp(np.minimum(deltas[:, 2:], MAX_LOG_SCALE)) / 2
+    return np.concatenate([center - half, center + half], axis=1)
 
 
-def _centred(boxes):
+def _center_and_size(boxes):
     size = boxes[:, 2:] - boxes[:, :2]
     return boxes[:, :2] + size / 2, size
 
 
 def clip(boxes, shape):
-    """The parts of boxes that lie in an image; a box outside becomes empty.
+    """Clip boxes to an image; boxes outside become empty.
 
     Examples
     --------
@@ -121,7 +120,7 @@ def clip(boxes, shape):
 
 
 def normalize(boxes, shape):
-    """Boxes by the centres of their first and last pixels, 0 and 1 being those of the image: float32 (n, 4).
+    """Return boxes by the centers of their end pixels, scaled to 0 to 1 in the image: float32 (n, 4).
 
     Examples
     --------
@@ -132,11 +131,11 @@ def normalize(boxes, shape):
     return ((boxes - np.array([0, 0, 1, 1])) / scale).astype(np.float32)
 
 
-def places(boxes, head_levels):
-    """Which of the heads' levels shows a box best: int32 (n,), indices into `head_levels`.
+def pyramid_levels(boxes, head_levels):
+    """Return the pyramid level of each box: int32 (n,), indices into `head_levels`.
 
-    A box of 224 px belongs to level 4, and half the side to a level less; there are only levels from the first to the
-    last of `head_levels`.
+    A box with a side of 224 px belongs to level 4; half the side means one level less. Levels are limited to the range
+    of `head_levels`.
 
     References
     ----------
@@ -145,8 +144,61 @@ def places(boxes, head_levels):
     Examples
     --------
     >>> boxes = np.array([[0, 0, 79, 79], [0, 0, 80, 80], [0, 0, 224, 224], [0, 0, 3000, 3000]])
-    >>> places(boxes, (2, 3, 4, 5)).tolist()
+    >>> pyramid_levels(boxes, (2, 3, 4, 5)).tolist()
     [0, 1, 2, 3]
     """
     level = 4 + np.rint(np.log2(np.maximum(np.sqrt(areas(boxes)), 1) / 224))
     return (np.clip(level, head_levels[0], head_levels[-1]) - head_levels[0]).astype(np.int32)
+
+
+def nms(boxes, scores, *, overlap, limit):
+    """Select boxes by non-maximum suppression: greedily by score, without boxes that overlap a selected one.
+
+    Parameters
+    ----------
+    boxes : float array, shape (n, 4)
+    scores : float array, shape (n,)
+    overlap : float
+        IoU above which the box with the lower score is dropped.
+    limit : int
+        Largest number of selected boxes.
+
+    Returns
+    -------
+    int array, shape (m,)
+        Indices of the selected boxes, by falling score; equal scores keep their order.
+
+    Notes
+    -----
+    Blocks of falling score are processed in turn. A box is compared only with selected boxes and with its block.
+
+    Examples
+    --------
+    >>> boxes = np.float32([[0, 0, 4, 4], [0, 1, 4, 5], [9, 9, 12, 12]])
+    >>> nms(boxes, np.array([0.5, 0.9, 0.7]), overlap=0.5, limit=9).tolist()
+    [1, 2]
+    """
+    order = np.argsort(-scores, kind="stable")
+    selected = np.zeros(0, order.dtype)
+    for start in range(0, len(order), NMS_BLOCK):
+        block = order[start : start + NMS_BLOCK]
+        block = block[~(iou(boxes[block], boxes[selected]) > overlap).any(axis=1)]
+        selected = np.concatenate([selected, block[_greedy_mask(boxes[block], overlap)]])
+        if len(selected) >= limit:
+            break
+    return selected[:limit]
+
+
+def _greedy_mask(boxes, overlap):
+    """Return a mask of the boxes that a greedy selection keeps, bool (k,); earlier boxes take precedence.
+
+    The selection is the fixed point of "keep a box unless an earlier kept box overlaps it". After k rounds the first k
+    boxes are final; about three rounds suffice in practice.
+    """
+    overlaps = np.triu(iou(boxes, boxes) > overlap, k=1)  # (k, k): the row precedes the column
+    kept = np.ones(len(boxes), bool)
+    while True:
+        again = ~(overlaps & kept[:, None]).any(axis=0)
+        if (again == kept).all():
+            return kept
+        kept = again

@@ -1,17 +1,16 @@
-"""Losses: five terms of equal weight - objectness and shift of anchors; class, shift and mask of regions."""
+"""Loss: five terms of equal weight - class and box of anchors; class, box and mask of regions."""
 
 from keras import ops
 
 
 def loss(target, prediction):
-    """The sum of the five terms; each is a mean over what is known, and 0 where nothing is.
+    """Return the sum of the five terms. Each is a weighted mean, or 0 if all weights are 0.
 
     Parameters
     ----------
     target : dict of tensors
-        ``objects``, ``known`` (N, A), ``deltas`` (N, A, 4) of anchors; ``classes``, ``roi_known`` (N, R),
-        ``roi_deltas`` (N, R, 4) and ``masks`` (N, P, S, S) of regions, the first P of each image being those with a
-        mask.
+        Anchors: ``objects``, ``known`` (N, A), ``deltas`` (N, A, 4). Regions: ``classes``, ``roi_known`` (N, R),
+        ``roi_deltas`` (N, R, 4) and ``masks`` (N, P, S, S). The first P regions of each image have a mask.
     prediction : dict of tensors
         ``anchor_logits`` (N, A, 2), ``anchor_deltas`` (N, A, 4); ``class_logits`` (N R, classes), ``box_deltas``
         (N R, classes, 4); ``mask_logits`` (N P, S, S, classes).
@@ -24,7 +23,7 @@ def loss(target, prediction):
 
 
 def terms(target, prediction):
-    """The five terms by name; see `loss`."""
+    """Return the five terms by name; see `loss`."""
     objects, known = target["objects"], target["known"]
     classes = ops.reshape(target["classes"], (-1,))  # (N R,)
     roi_known = ops.reshape(target["roi_known"], (-1,))
@@ -37,7 +36,7 @@ def terms(target, prediction):
         "roi_class": cross_entropy(classes, prediction["class_logits"], roi_known),
         "roi_box": smooth_l1(
             ops.reshape(target["roi_deltas"], (-1, 4)),
-            own(prediction["box_deltas"], classes, axis=1),
+            select_class(prediction["box_deltas"], classes, axis=1),
             ops.cast(classes > 0, "float32") * roi_known,
         ),
         "roi_mask": mask_entropy(masks, prediction["mask_logits"], ops.reshape(masked, (-1,))),
@@ -45,7 +44,7 @@ def terms(target, prediction):
 
 
 def cross_entropy(classes, logits, weight):
-    """Weighted mean of minus the log of the softmax at the class: classes, weight (...,), logits (..., C).
+    """Return the weighted mean of the softmax cross-entropy: classes, weight (...,), logits (..., C).
 
     Examples
     --------
@@ -54,27 +53,27 @@ def cross_entropy(classes, logits, weight):
     >>> round(float(value), 4)
     0.2877
     """
-    hot = ops.one_hot(classes, logits.shape[-1], dtype="float32")
-    surprise = ops.logsumexp(logits, axis=-1) - ops.sum(hot * logits, axis=-1)
-    return _mean(surprise, weight)
+    one_hot = ops.one_hot(classes, logits.shape[-1], dtype="float32")
+    entropy = ops.logsumexp(logits, axis=-1) - ops.sum(one_hot * logits, axis=-1)
+    return _mean(entropy, weight)
 
 
 def smooth_l1(target, prediction, weight):
-    """Weighted mean over rows and their four numbers: half the square below 1, the distance less a half above.
+    """Return the weighted mean of the smooth L1 distance: half the square below 1, the distance minus 0.5 above.
 
     Examples
     --------
-    >>> away = ops.convert_to_tensor([[0.5, 3.0, 0.0, 0.0]])
-    >>> float(smooth_l1(ops.zeros((1, 4)), away, ops.ones((1,))))
+    >>> distance = ops.convert_to_tensor([[0.5, 3.0, 0.0, 0.0]])
+    >>> float(smooth_l1(ops.zeros((1, 4)), distance, ops.ones((1,))))
     0.65625
     """
-    away = ops.abs(target - prediction)
-    value = ops.where(away < 1, 0.5 * ops.square(away), away - 0.5)
+    distance = ops.abs(target - prediction)
+    value = ops.where(distance < 1, 0.5 * ops.square(distance), distance - 0.5)
     return _mean(ops.mean(value, axis=-1), weight)
 
 
 def mask_entropy(masks, logits, classes):
-    """Mean binary cross-entropy of the masks (n, S, S) of objects, each by the channel of its own class.
+    """Return the mean binary cross-entropy of object masks (n, S, S), in the channel of their class.
 
     Examples
     --------
@@ -83,18 +82,18 @@ def mask_entropy(masks, logits, classes):
     >>> round(float(value), 4)
     0.6931
     """
-    logits = own(logits, classes, axis=3)  # (n, S, S)
-    # log(1 + e^x) - x t, written so that nothing overflows
+    logits = select_class(logits, classes, axis=3)  # (n, S, S)
+    # log(1 + e^x) - x t, without overflow
     entropy = ops.relu(logits) - logits * masks + ops.log1p(ops.exp(-ops.abs(logits)))
     return _mean(ops.mean(entropy, axis=(1, 2)), ops.cast(classes > 0, "float32"))
 
 
-def own(values, classes, *, axis):
-    """What each row (n, ...) says for its own class, whose axis goes."""
-    hot = ops.one_hot(classes, values.shape[axis], dtype="float32")  # (n, C)
+def select_class(values, classes, *, axis):
+    """Select the values of the class of each row (n, ...) and drop the class axis."""
+    one_hot = ops.one_hot(classes, values.shape[axis], dtype="float32")  # (n, C)
     shape = [1] * len(values.shape)
     shape[0], shape[axis] = -1, values.shape[axis]
-    return ops.sum(values * ops.reshape(hot, shape), axis=axis)
+    return ops.sum(values * ops.reshape(one_hot, shape), axis=axis)
 
 
 def _mean(values, weight):

@@ -1,21 +1,20 @@
-"""The net: a residual net with a feature pyramid, a proposal net on its levels, a box head and a mask head.
+"""The net: a ResNet with a feature pyramid, a proposal net, a box head and a mask head.
 
-One Functional model of stock layers holds all, so that it is saved and checked like any other: its inputs are the
-image and, apart from it, what the heads see of a region; its outputs are the pyramid, what is proposed, and what the
-heads say. `trunk_of`, `box_judge_of` and `mask_judge_of` give the three parts that share its layers, the heads with
-the alignment of what they look at; `joined` ties them together, to learn.
+One functional model of stock layers holds all parts and is saved as one file. Its inputs are the image and, separately,
+the aligned crops of the heads. Its outputs are the pyramid, the proposals, and the outputs of the heads.
+`make_backbone`, `make_box_head` and `make_mask_head` return models of the parts; `make_training_model` joins them.
 """
 
 import keras
 from keras import layers
 
-from ...errors import refuse
-from ...nets.parts import seeds_from
+from ...errors import InputError
+from ...nets.parts import seed_stream
 from .align import Align
 from .presets import LEAN
 
-MOMENTUM = 0.9  # of batch normalization: running means must follow within hundreds of steps
-FINAL_SPREAD = 0.01  # of the last weights: at first all boxes stay where they are
+MOMENTUM = 0.9  # of batch normalization: running means adapt within hundreds of steps
+FINAL_STDDEV = 0.01  # initial weights of the last layers; boxes hardly move at first
 
 
 def build(numbers=LEAN, *, seed=None, name="maskrcnn"):
@@ -30,10 +29,10 @@ def build(numbers=LEAN, *, seed=None, name="maskrcnn"):
     Returns
     -------
     keras.Model
-        Inputs: ``image`` (N, H, W, 3), normalize, sides multiples of `numbers.step_px`; ``box_crops`` (M, 7, 7, C)
-        and ``mask_crops`` (K, 14, 14, C), regions of the pyramid. Outputs, by name: ``p2`` ... (N, H / 4, W / 4, C),
-        the heads' levels; ``anchor_logits`` (N, A, 2), ``anchor_deltas`` (N, A, 4); ``class_logits`` (M, classes),
-        ``box_deltas`` (M, classes, 4); ``mask_logits`` (K, 28, 28, classes).
+        Inputs: ``image`` (N, H, W, 3), normalized, with sides that are multiples of `numbers.step_px`; ``box_crops``
+        (M, 7, 7, C) and ``mask_crops`` (K, 14, 14, C), regions of the pyramid. Outputs by name: ``p2`` ...
+        (N, H / 4, W / 4, C), the levels of the heads; ``anchor_logits`` (N, A, 2), ``anchor_deltas`` (N, A, 4);
+        ``class_logits`` (M, classes), ``box_deltas`` (M, classes, 4); ``mask_logits`` (K, 28, 28, classes).
 
     Examples
     --------
@@ -42,7 +41,7 @@ def build(numbers=LEAN, *, seed=None, name="maskrcnn"):
     >>> net.output["mask_logits"].shape
     (None, 28, 28, 2)
     """
-    make = _Maker(seed)
+    make = _LayerFactory(seed)
     image = layers.Input((None, None, 3), name="image")
     maps = _pyramid(make, _resnet(make, image, numbers), numbers)
     outputs = {f"p{k}": maps[k] for k in numbers.head_levels}
@@ -54,40 +53,40 @@ def build(numbers=LEAN, *, seed=None, name="maskrcnn"):
     return keras.Model(inputs, outputs, name=name)
 
 
-class _Maker:
-    """Makes layers whose initial weights follow from one seed."""
+class _LayerFactory:
+    """Creates layers with initial weights from one seed."""
 
     def __init__(self, seed):
-        self._seeds = seeds_from(seed)
+        self._seeds = seed_stream(seed)
 
-    def _initial(self, spread=None, relu=True):
+    def _initializer(self, stddev=None, relu=True):
         seed = next(self._seeds)
-        if spread is not None:
-            return keras.initializers.RandomNormal(stddev=spread, seed=seed)
-        # What no ReLU halves keeps its variance as it is.
+        if stddev is not None:
+            return keras.initializers.RandomNormal(stddev=stddev, seed=seed)
+        # A ReLU halves the variance; layers without one need no compensation.
         return keras.initializers.HeNormal(seed=seed) if relu else keras.initializers.LecunNormal(seed=seed)
 
-    def convolution(self, channels, side, *, spread=None, relu=False, padding="same", **options):
-        initial = self._initial(spread, relu or options.get("activation") == "relu")
-        return layers.Conv2D(channels, side, padding=padding, kernel_initializer=initial, **options)
+    def convolution(self, channels, side, *, stddev=None, relu=False, padding="same", **options):
+        initializer = self._initializer(stddev, relu or options.get("activation") == "relu")
+        return layers.Conv2D(channels, side, padding=padding, kernel_initializer=initializer, **options)
 
     def dense(self, units, **options):
-        return layers.Dense(units, kernel_initializer=self._initial(FINAL_SPREAD), **options)
+        return layers.Dense(units, kernel_initializer=self._initializer(FINAL_STDDEV), **options)
 
-    def doubling(self, channels):
+    def upsampling(self, channels):
         return layers.Conv2DTranspose(
-            channels, 2, strides=2, activation="relu", kernel_initializer=self._initial()
+            channels, 2, strides=2, activation="relu", kernel_initializer=self._initializer()
         )
 
     def unit(self, x, channels, side, *, norm=True, relu=True, **options):
-        """Convolution, batch normalization, ReLU."""
+        """Apply a convolution, batch normalization and ReLU."""
         x = self.convolution(channels, side, relu=relu, **options)(x)
         x = layers.BatchNormalization(momentum=MOMENTUM)(x) if norm else x
         return layers.ReLU()(x) if relu else x
 
 
 def _resnet(make, image, numbers):
-    """Level -> map of a residual net with bottlenecks: levels 2 to 5, (N, H / 2^k, W / 2^k, 2^k width)."""
+    """Return the maps of a ResNet with bottlenecks by level, 2 to 5: (N, H / 2^k, W / 2^k, 2^k width)."""
     x = layers.ZeroPadding2D(3)(image)
     x = make.unit(x, numbers.width, 7, strides=2, padding="valid")  # (N, H / 2, W / 2, width)
     x = layers.MaxPooling2D(3, strides=2, padding="same")(x)
@@ -106,7 +105,7 @@ def _resnet(make, image, numbers):
 
 
 def _pyramid(make, stages, numbers):
-    """Level -> map with what is coarser added from above, levels 2 to 6, (N, H / 2^k, W / 2^k, pyramid)."""
+    """Return the maps of the feature pyramid by level, 2 to 6: (N, H / 2^k, W / 2^k, pyramid)."""
     merged = {5: make.convolution(numbers.pyramid, 1)(stages[5])}
     for level in (4, 3, 2):
         side = make.convolution(numbers.pyramid, 1)(stages[level])
@@ -119,15 +118,15 @@ def _pyramid(make, stages, numbers):
 
 
 def _proposals(make, maps, numbers):
-    """Two logits and four deltas an anchor, by one net on all levels."""
+    """Return two logits and four deltas for each anchor, by one net on all levels."""
     shared = make.convolution(numbers.rpn, 3, activation="relu", name="rpn")
     count = numbers.anchors_a_cell
-    logits = make.convolution(2 * count, 1, spread=FINAL_SPREAD, name="rpn_class")
-    deltas = make.convolution(4 * count, 1, spread=FINAL_SPREAD, name="rpn_box")
-    seen = [shared(x) for x in maps]
+    logits = make.convolution(2 * count, 1, stddev=FINAL_STDDEV, name="rpn_class")
+    deltas = make.convolution(4 * count, 1, stddev=FINAL_STDDEV, name="rpn_box")
+    features = [shared(x) for x in maps]
     outputs = {}
     for name, layer, width in (("anchor_logits", logits, 2), ("anchor_deltas", deltas, 4)):
-        levels = [layers.Reshape((-1, width))(layer(x)) for x in seen]  # (N, cells x count, width) each
+        levels = [layers.Reshape((-1, width))(layer(x)) for x in features]  # (N, cells x count, width) each
         outputs[name] = layers.Concatenate(axis=1, name=name)(levels) if len(levels) > 1 else levels[0]
     return outputs
 
@@ -147,54 +146,63 @@ def _mask_head(make, crops, numbers):
     x = crops
     for _ in range(numbers.mask_layers):
         x = make.unit(x, numbers.mask, 3, norm=numbers.head_norm)
-    x = make.doubling(numbers.mask)(x)  # (K, 28, 28, mask)
-    return {"mask_logits": make.convolution(numbers.classes, 1, spread=FINAL_SPREAD, name="mask_logits")(x)}
+    x = make.upsampling(numbers.mask)(x)  # (K, 28, 28, mask)
+    return {"mask_logits": make.convolution(numbers.classes, 1, stddev=FINAL_STDDEV, name="mask_logits")(x)}
 
 
-def _part(net, entrance, wanted):
-    return keras.Model(net.input[entrance], {name: net.output[name] for name in wanted})
+def _part(net, input_name, output_names):
+    return keras.Model(net.input[input_name], {name: net.output[name] for name in output_names})
 
 
-def check(net, numbers):
-    """Return `net` if it is one that `build` makes by these numbers; refuse it otherwise."""
-    wanted = {f"p{k}": (None, None, numbers.pyramid) for k in numbers.head_levels}
-    wanted |= {"anchor_logits": (None, 2), "anchor_deltas": (None, 4)}
-    wanted |= {"class_logits": (numbers.classes,), "box_deltas": (numbers.classes, 4)}
-    wanted |= {"mask_logits": (2 * numbers.mask_px, 2 * numbers.mask_px, numbers.classes)}
+def check_net(net, numbers):
+    """Return `net` if its outputs are those of `build` with these numbers.
+
+    Raises
+    ------
+    InputError
+        "maskrcnn-mismatch" otherwise.
+    """
+    expected = {f"p{k}": (None, None, numbers.pyramid) for k in numbers.head_levels}
+    expected |= {"anchor_logits": (None, 2), "anchor_deltas": (None, 4)}
+    expected |= {"class_logits": (numbers.classes,), "box_deltas": (numbers.classes, 4)}
+    expected |= {"mask_logits": (2 * numbers.mask_px, 2 * numbers.mask_px, numbers.classes)}
     found = {k: tuple(v.shape[1:]) for k, v in net.output.items()} if isinstance(net.output, dict) else {}
-    if found == wanted:
+    if found == expected:
         found |= {"rpn_class": net.get_layer("rpn_class").filters}
-    wanted |= {"rpn_class": 2 * numbers.anchors_a_cell}
-    if found != wanted:
-        first = next(name for name in (*wanted, *found) if wanted.get(name) != found.get(name))
-        refuse("the net is no Mask R-CNN of these numbers", expected=f"{first} of {wanted.get(first, 'no net')}",
-               received=found.get(first, f"a net {net.name} without"),
-               remedy="build it by the same numbers with hsn.extras.maskrcnn.build")  # fmt: skip
+    expected |= {"rpn_class": 2 * numbers.anchors_a_cell}
+    if found != expected:
+        first = next(name for name in (*expected, *found) if expected.get(name) != found.get(name))
+        raise InputError(
+            "maskrcnn-mismatch",
+            f"the net must be a Mask R-CNN of these numbers, with output {first} {expected.get(first, 'absent')}",
+            got=found.get(first, f"a net {net.name} without it"),
+            hint="build it with the same numbers by hsn.extras.maskrcnn.build",
+        )
     return net
 
 
-def trunk_of(net):
-    """Image -> the heads' levels of the pyramid, and what is proposed."""
+def make_backbone(net):
+    """Return the model from the image to the levels of the heads and the proposals."""
     levels = [name for name in ("p2", "p3", "p4", "p5") if name in net.output]
     return _part(net, "image", (*levels, "anchor_logits", "anchor_deltas"))
 
 
-def box_judge_of(net, numbers):
-    """The heads' levels of the pyramid and regions of them -> class of each region, and its own deltas.
+def make_box_head(net, numbers):
+    """Return the model from pyramid levels and regions to the class logits and deltas of each region.
 
-    Inputs: ``p2`` ... (N, h, w, C); ``boxes`` (N, R, 4) by `boxes.normalize` and ``places`` (N, R), as of
-    `align.sample`. Outputs: N R rows.
+    Inputs: ``p2`` ... (N, h, w, C); ``boxes`` (N, R, 4) from `boxes.normalize`; ``places`` (N, R), indices of levels,
+    as in `align.sample`. Outputs have N R rows.
     """
     head = _part(net, "box_crops", ("class_logits", "box_deltas"))
-    return _judge(head, numbers, numbers.box_px, "align_boxes")
+    return _aligned_head(head, numbers, numbers.box_px, "align_boxes")
 
 
-def mask_judge_of(net, numbers):
-    """As `box_judge_of`, but regions -> their masks."""
-    return _judge(_part(net, "mask_crops", ("mask_logits",)), numbers, numbers.mask_px, "align_masks")
+def make_mask_head(net, numbers):
+    """Return the model from pyramid levels and regions to mask logits; inputs as in `make_box_head`."""
+    return _aligned_head(_part(net, "mask_crops", ("mask_logits",)), numbers, numbers.mask_px, "align_masks")
 
 
-def _judge(head, numbers, size, name):
+def _aligned_head(head, numbers, size, name):
     inputs = {f"p{k}": layers.Input((None, None, numbers.pyramid), name=f"p{k}") for k in numbers.head_levels}
     pyramid = list(inputs.values())
     inputs |= {"boxes": layers.Input((None, 4), name="boxes")}
@@ -203,20 +211,20 @@ def _judge(head, numbers, size, name):
     return keras.Model(inputs, head(crops))
 
 
-def joined(net, numbers):
-    """The whole as it learns: the heads look at regions of the pyramid of the same image.
+def make_training_model(net, numbers):
+    """Return the model for training: the heads use regions of the pyramid of the same image.
 
     Parameters
     ----------
     net : keras.Model
-        Of `build`; its layers are shared, so what is learned is learned by `net`.
+        From `build`. The layers are shared: training changes `net`.
     numbers : Numbers
 
     Returns
     -------
     keras.Model
-        Inputs: ``image`` (N, H, W, 3); ``boxes`` (N, R, 4) by `boxes.normalize` and ``places`` (N, R);
-        ``mask_boxes`` (N, P, 4) and ``mask_places`` (N, P). Outputs as of `net`, without the pyramid, M = N R and
+        Inputs: ``image`` (N, H, W, 3); ``boxes`` (N, R, 4) from `boxes.normalize` and ``places`` (N, R);
+        ``mask_boxes`` (N, P, 4) and ``mask_places`` (N, P). Outputs as in `net`, without the pyramid, with M = N R and
         K = N P.
     """
     regions = {
@@ -224,9 +232,9 @@ def joined(net, numbers):
         for kind in ("", "mask_")
         for what, shape, dtype in (("boxes", (None, 4), "float32"), ("places", (None,), "int32"))
     }
-    seen = net.output
-    pyramid = {f"p{k}": seen[f"p{k}"] for k in numbers.head_levels}
-    outputs = {name: seen[name] for name in ("anchor_logits", "anchor_deltas")}
-    for kind, judge in (("", box_judge_of(net, numbers)), ("mask_", mask_judge_of(net, numbers))):
-        outputs |= judge({**pyramid, "boxes": regions[f"{kind}boxes"], "places": regions[f"{kind}places"]})
+    net_outputs = net.output
+    pyramid = {f"p{k}": net_outputs[f"p{k}"] for k in numbers.head_levels}
+    outputs = {name: net_outputs[name] for name in ("anchor_logits", "anchor_deltas")}
+    for kind, head in (("", make_box_head(net, numbers)), ("mask_", make_mask_head(net, numbers))):
+        outputs |= head({**pyramid, "boxes": regions[f"{kind}boxes"], "places": regions[f"{kind}places"]})
     return keras.Model({"image": net.input["image"], **regions}, outputs, name=f"{net.name}_joined")

@@ -1,62 +1,64 @@
-"""Presets: every number of the net, of what it learns from and of what it reports, with its unit and source."""
+"""Presets: all numbers of the net, its training and its detections, with units and sources."""
 
 from dataclasses import dataclass
 
-from ...errors import refuse
+from ...errors import InputError
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """The numbers of a Mask R-CNN; the defaults are those that Lou et al. used for nuclei (see `PAPER`).
+    """Numbers of a Mask R-CNN. The defaults are those of Lou et al. for nuclei (`PAPER`).
 
     Attributes
     ----------
     classes : int
-        Background and kinds of objects.
+        Number of classes, including background.
     blocks, width : tuple of 4 int, int
-        Bottleneck blocks of each ResNet stage, and channels of the stem; a stage ends with 4, 8, 16, 32 times as many.
+        Bottleneck blocks of each ResNet stage, and channels of the stem. The stages end with 4, 8, 16 and 32 times as
+        many.
     pyramid, rpn, box, mask, mask_layers : int
-        Channels of the feature pyramid, of the proposal net, the box head, the mask head; convolutions of the last.
+        Channels of the feature pyramid, the proposal net, the box head and the mask head; convolutions of the mask
+        head.
     head_norm : bool
-        Whether the heads normalize batches; of use where they see hundreds of regions a step.
+        Use batch normalization in the heads; useful with hundreds of regions in a step.
     levels : tuple of int
-        Levels of the pyramid that propose, 2 to 6; a cell of level k is 2^k px wide.
+        Pyramid levels of the proposal net, 2 to 6. A cell of level k is 2^k px wide.
     sides_px : tuple of tuple of float
-        Per level the sides of its square anchors.
+        Sides of the square anchors on each level.
     ratios : tuple of float
-        Width over height of anchors, their area being kept.
+        Ratios of width to height of anchors, at constant area.
     head_levels : tuple of int
-        Levels that the heads look at.
+        Pyramid levels of the heads.
     mean, std : tuple of 3 float
-        Normalization of red, green and blue, for pixels 0..255.
+        Mean and standard deviation of red, green and blue, 0..255.
     spread : tuple of 4 float
-        What deltas are divided by: shift down, right, log of height, of width.
+        Divisors of the deltas: shift down, shift right, log height, log width.
     rpn_negative, rpn_positive : float
-        IoU with an object below which an anchor is background, and from which it is an object.
+        IoU with an object below which an anchor is negative, and from which it is positive.
     rpn_drawn : int
-        Anchors an image that the proposal net learns from, at most half of them positive.
+        Anchors of an image that the proposal net is trained on; at most half are positive.
     candidates : int
-        Best anchors that are looked at.
+        Number of anchors with the highest scores that become candidates.
     rpn_overlap_learning, rpn_overlap : float
-        IoU above which the lower of two proposals goes, in learning and in use.
+        IoU above which the proposal with the lower score is dropped, in training and in inference.
     proposals_learning, proposals : int
-        Proposals an image or tile, at most, in learning and in use.
+        Largest number of proposals of an image or tile, in training and in inference.
     rois : int
-        Regions an image that the heads learn from.
+        Regions of an image that the heads are trained on.
     roi_positive : float
         IoU with an object from which a region is positive.
     roi_share : float
-        Share of the regions that is positive, at most; as many negatives are drawn as keep it.
+        Largest fraction of positive regions. Negative regions are drawn to match it.
     least_score : float
-        Score from which a detection counts; see `detect.choose`.
+        Smallest score of a detection; see `detect.select_detections`.
     overlap : float
-        IoU above which the lower of two detections goes.
+        IoU above which the detection with the lower score is dropped.
     detections : int
-        Detections a tile, at most.
+        Largest number of detections of a tile.
     box_px, mask_px : int
-        Samples along a side of what the box and the mask head see; masks have twice as many.
+        Samples along a side of the inputs of the box head and the mask head. Masks have twice as many.
     tile_px, margin_px : int
-        Side of the tiles of a large image, and how far from its tile's core an object may reach.
+        Side of the tiles of a large image, and margin around the core of a tile.
     """
 
     classes: int = 2
@@ -72,7 +74,7 @@ class Numbers:
     sides_px: tuple[tuple[float, ...], ...] = ((8,), (16,), (32,), (64,), (128,))
     ratios: tuple[float, ...] = (0.5, 1, 2)
     head_levels: tuple[int, ...] = (2, 3, 4, 5)
-    # Means of fluorescence images, which the original kept for H&E; they are not divided by anything.
+    # Means of fluorescence images, which the original code also uses for H&E, without a standard deviation.
     mean: tuple[float, float, float] = (47.49, 41.63, 51.28)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     spread: tuple[float, float, float, float] = (0.1, 0.1, 0.2, 0.2)
@@ -97,18 +99,23 @@ class Numbers:
 
     def __post_init__(self):
         if len(self.levels) != len(self.sides_px) or not set(self.head_levels) <= {2, 3, 4, 5}:
-            refuse("the levels of the pyramid do not fit", expected="`sides_px` per level, heads on 2 to 5",
-                   received=f"levels {self.levels}, {len(self.sides_px)} groups of sides, heads {self.head_levels}",
-                   remedy="start from LEAN or PAPER and change both together")  # fmt: skip
+            raise InputError(
+                "maskrcnn-levels",
+                "`sides_px` must have an entry for each level, and `head_levels` must be 2 to 5",
+                got=f"levels {self.levels}, {len(self.sides_px)} groups of sides, heads {self.head_levels}",
+                hint="start from LEAN or PAPER and change both together",
+            )
         if self.tile_px % self.step_px or not 0 <= 2 * self.margin_px < self.tile_px:
-            refuse("tiles must fit the pyramid",
-                   expected=f"a multiple of {self.step_px} px, more than twice the margin",
-                   received=f"tiles of {self.tile_px} px, a margin of {self.margin_px}",
-                   remedy="change `tile_px`")  # fmt: skip
+            raise InputError(
+                "maskrcnn-tile-size",
+                f"`tile_px` must be a multiple of {self.step_px} and above twice `margin_px`",
+                got=f"tiles of {self.tile_px} px, a margin of {self.margin_px}",
+                hint="change `tile_px`",
+            )
 
     @property
     def step_px(self):
-        """What sides of images must divide by, in pixels: the cell of the coarsest level, at least ResNet's 32.
+        """Size divisor: the cell of the coarsest level in pixels, 32 or more.
 
         Examples
         --------
@@ -119,7 +126,7 @@ class Numbers:
 
     @property
     def anchors_a_cell(self):
-        """How many anchors each cell has: one number, because the levels share the proposal net.
+        """Number of anchors in each cell; equal on all levels, which share the proposal net.
 
         Examples
         --------
@@ -128,13 +135,17 @@ class Numbers:
         """
         counts = {len(sides) * len(self.ratios) for sides in self.sides_px}
         if len(counts) > 1:
-            refuse("all levels share one proposal net", expected="as many sides on each level",
-                   received=self.sides_px, remedy="give each level the same number of sides")  # fmt: skip
+            raise InputError(
+                "maskrcnn-anchor-sides",
+                "`sides_px` must have the same number of sides on each level",
+                got=self.sides_px,
+                hint="all levels share one proposal net",
+            )
         return counts.pop()
 
     @property
     def positive_rois(self):
-        """Positive regions an image, at most.
+        """Largest number of positive regions of an image.
 
         Examples
         --------
@@ -146,10 +157,10 @@ class Numbers:
 
 PAPER = Numbers()
 
-# For nuclei at 0.25 um/px on two CPU cores. Sides are such that of Kumar's training nuclei (half are 13 to 27 px wide)
-# nine in ten have an anchor of IoU 0.5. Below 80 px all objects belong to level 2, so the heads look at it alone; what
-# is far reaches it through the pyramid. Means and spreads are those of Kumar's 12 training images. A head that sees two
-# thirds background is rarely sure: on Kumar's validation images AJI is best below a score of a half.
+# For nuclei at 0.25 um/px on two CPU cores. With these sides, 90 % of Kumar's training nuclei (half are 13 to 27 px
+# wide) have an anchor of IoU 0.5. Objects below 80 px belong to level 2: the heads use only this level. Mean and
+# standard deviation are those of Kumar's 12 training images. Two thirds of the training regions are background, which
+# lowers the scores: on Kumar's validation images, AJI is best at a minimum score below 0.5.
 LEAN = Numbers(
     blocks=(2, 2, 2, 2), width=16, pyramid=64, rpn=64, box=128, mask=32, mask_layers=2, head_norm=False,
     levels=(2, 3), sides_px=((11, 17), (26, 40)), head_levels=(2,),

@@ -1,18 +1,17 @@
-"""Proposals: what the proposal net says of anchors becomes boxes that may hold an object."""
+"""Convert the outputs of the proposal net to proposals, boxes that may contain an object."""
 
 import numpy as np
 
 from . import boxes as b
-from .nms import nms
 
-# A box that is left out is worth a word if it is more likely an object than not, and no proposal shows the same object.
-LIKELY = 0.5
-SAME = 0.5  # IoU from which two boxes show one object: heads learn to move one to the other
-CHUNK = 1024  # boxes compared at once
+# A dropped box causes a warning if its object probability is above 0.5 and no proposal covers the same object.
+MIN_PROBABILITY = 0.5
+SAME_OBJECT_IOU = 0.5  # IoU from which two boxes cover the same object
+CHUNK = 1024  # boxes that are compared at once
 
 
 def propose(logits, deltas, anchors, shape, *, spread, candidates, overlap, limit):
-    """Boxes that may hold an object, the likeliest first.
+    """Return boxes that may contain an object, in the order of falling probability.
 
     Parameters
     ----------
@@ -21,19 +20,19 @@ def propose(logits, deltas, anchors, shape, *, spread, candidates, overlap, limi
     deltas : float array, shape (A, 4)
     anchors : float array, shape (A, 4)
     shape : (int, int)
-        Height and width of the image; boxes end there.
+        Height and width of the image; boxes are clipped to it.
     spread : sequence of 4 float
-        What deltas were divided by.
+        Standard deviations of the deltas.
     candidates, limit : int
-        How many anchors are looked at, and how many boxes are given, at most.
+        Largest numbers of anchors and of returned boxes.
     overlap : float
-        IoU above which the lower of two boxes goes.
+        IoU above which the box with the lower score is dropped.
 
     Returns
     -------
     boxes : float32 array, shape (n, 4)
-    said : tuple of str
-        Which limit left out boxes that are more likely objects than not, and that no proposal stands for.
+    warnings : tuple of str
+        A sentence for each limit that dropped a probable object without a proposal.
 
     Examples
     --------
@@ -43,33 +42,33 @@ def propose(logits, deltas, anchors, shape, *, spread, candidates, overlap, limi
     ...         overlap=0.5, limit=9)[0].tolist()
     [[0.0, 4.0, 4.0, 12.0], [0.0, 0.0, 8.0, 8.0]]
     """
-    lead = logits[:, 1] - logits[:, 0]  # the softmax rises with it
-    best = np.argsort(-lead, kind="stable")
+    margin = logits[:, 1] - logits[:, 0]  # the softmax increases with it
+    order = np.argsort(-margin, kind="stable")
 
-    def shown(chosen):
-        return b.clip(b.decode(anchors[chosen], deltas[chosen], spread), shape)
+    def boxes_of(chosen):
+        return b.clip(b.decode_deltas(anchors[chosen], deltas[chosen], spread), shape)
 
-    looked = best[:candidates]
-    boxes = shown(looked)
-    whole = b.areas(boxes) >= 1  # what lies outside is no proposal
-    boxes, looked = boxes[whole], looked[whole]
-    kept = nms(boxes, lead[looked], overlap=overlap, limit=limit)
+    chosen = order[:candidates]
+    boxes = boxes_of(chosen)
+    inside = b.areas(boxes) >= 1
+    boxes, chosen = boxes[inside], chosen[inside]
+    kept = b.nms(boxes, margin[chosen], overlap=overlap, limit=limit)
     proposals = boxes[kept].astype(np.float32)
-    likely = np.log(LIKELY / (1 - LIKELY))
-    rest = best[candidates:]
-    said = _left_out("candidates", candidates, shown(rest[lead[rest] > likely]), proposals)
+    min_margin = np.log(MIN_PROBABILITY / (1 - MIN_PROBABILITY))
+    rest = order[candidates:]
+    warnings = _limit_warning("candidates", candidates, boxes_of(rest[margin[rest] > min_margin]), proposals)
     if len(kept) == limit:
-        rest = boxes[kept[-1] + 1 :][lead[looked][kept[-1] + 1 :] > likely]
-        said += _left_out("proposals", limit, rest, proposals)
-    return proposals, said
+        rest = boxes[kept[-1] + 1 :][margin[chosen][kept[-1] + 1 :] > min_margin]
+        warnings += _limit_warning("proposals", limit, rest, proposals)
+    return proposals, warnings
 
 
-def _left_out(name, limit, boxes, proposals):
-    """A sentence if any of these boxes shows an object that no proposal shows."""
+def _limit_warning(name, limit, boxes, proposals):
+    """Return a warning if any of the dropped boxes covers an object without a proposal."""
     boxes = boxes[b.areas(boxes) >= 1]
     chunks = (boxes[start : start + CHUNK] for start in range(0, len(boxes), CHUNK))
-    if all((b.iou(chunk, proposals) >= SAME).any(axis=1).all() for chunk in chunks):
+    if all((b.iou(chunk, proposals) >= SAME_OBJECT_IOU).any(axis=1).all() for chunk in chunks):
         return ()
     return (
-        f"the limit of {limit} {name} left out boxes that are likely objects; raise `{name}` or use smaller tiles",
+        f"the limit of {limit} {name} dropped boxes that probably contain objects; raise `{name}` or use smaller tiles",
     )

@@ -1,4 +1,4 @@
-"""The system: a net and its numbers, what it learns from, and what it finds."""
+"""Mask R-CNN as a system: training examples and detections."""
 
 import keras
 import numpy as np
@@ -7,52 +7,49 @@ from ...checks import as_image
 from ...objects.overlaps import PlacedMask
 from . import boxes as b
 from . import losses, whole
-from .anchors import anchors
-from .detect import choose, paste
-from .net import box_judge_of, check, joined, mask_judge_of, trunk_of
+from .anchors import make_anchors
+from .detect import paste, select_detections
+from .net import check_net, make_backbone, make_box_head, make_mask_head, make_training_model
 from .proposals import propose
 from .targets import anchor_targets, roi_targets
 
-CHUNK = 128  # regions that a head judges at once: bounds memory, and a compiled backend sees one shape
+CHUNK = 128  # regions per pass of a head; bounds the memory and gives compiled backends one shape
 
 
 class MaskRCNN:
-    """A Mask R-CNN that can learn and find.
+    """A Mask R-CNN for training and detection.
 
     Parameters
     ----------
     net : keras.Model
-        Of `build`, or loaded from a file of it.
+        From `build`, or loaded from a file.
     numbers : Numbers
-        Those that it was built by; what is not the net's own (limits, thresholds) may differ.
+        Numbers of `build`. Limits and thresholds can differ.
 
     Attributes
     ----------
     net : keras.Model
-        The plain net, which is saved.
+        The net that is saved.
     teaching : keras.Model
-        The net as `hsn.training.loop.learn` takes it; shares its weights.
+        The model for training; it shares the weights.
     """
 
     def __init__(self, net, numbers):
-        self.net, self.numbers = check(net, numbers), numbers
-        self.teaching = joined(net, numbers)
-        self._trunk, self._box_judge, self._mask_judge = (
-            _compiled(part)
-            for part in (trunk_of(net), box_judge_of(net, numbers), mask_judge_of(net, numbers))
-        )
-        self._laid = {}
+        self.net, self.numbers = check_net(net, numbers), numbers
+        self.teaching = make_training_model(net, numbers)
+        parts = make_backbone(net), make_box_head(net, numbers), make_mask_head(net, numbers)
+        self._backbone, self._box_head, self._mask_head = map(_compiled, parts)
+        self._anchors_of = {}
 
     def loss(self, target, prediction, weight, image):
-        """The five terms; what is unknown is said by the targets themselves."""
+        """Return the sum of the five terms; the targets hold the weights."""
         return losses.loss(target, prediction)
 
     def examples(self, images, instances, known, rng):
-        """What a step learns from.
+        """Make the inputs and targets of a training step.
 
-        The proposals are those of the net as it is now, so its trunk runs once more than a loop inside the graph would
-        need; the objects' own boxes are regions as well, because a net that learns from nothing proposes none of
-        them at first.
+        The proposals are those of the current net, which needs an additional pass of the backbone. The true boxes are
+        added to the regions: an untrained net proposes none of them.
 
         Parameters
         ----------
@@ -61,7 +58,7 @@ class MaskRCNN:
         instances : int array, shape (N, px, px)
             0 background, 1..n without gaps.
         known : bool array, shape (N, px, px)
-            False where there may be objects that are not told: there is no background to learn.
+            False where objects may lack annotation; there are no negative targets.
         rng : numpy.random.Generator
 
         Returns
@@ -70,24 +67,24 @@ class MaskRCNN:
             Inputs of `teaching`, and the target of `loss`.
         """
         numbers, shape = self.numbers, images.shape[1:3]
-        pixels = self._normalised(images)
-        seen = self._trunk.predict_on_batch(pixels)
-        laid = self._anchors(shape)
+        pixels = self._normalize(images)
+        outputs = self._backbone.predict_on_batch(pixels)
+        anchors = self._anchors(shape)
         rows = []
         for logits, deltas, objects, unknown in zip(
-            seen["anchor_logits"], seen["anchor_deltas"], instances, ~known, strict=True
+            outputs["anchor_logits"], outputs["anchor_deltas"], instances, ~known, strict=True
         ):
-            truth = b.around(objects)
+            truth = b.bounding_boxes(objects)
             proposals, _ = propose(
-                logits, deltas, laid, shape, spread=numbers.spread, candidates=numbers.candidates,
+                logits, deltas, anchors, shape, spread=numbers.spread, candidates=numbers.candidates,
                 overlap=numbers.rpn_overlap_learning, limit=numbers.proposals_learning,
             )  # fmt: skip
             proposals = np.concatenate([truth, proposals])
             regions, of_regions = roi_targets(proposals, objects, numbers, rng, unknown=unknown)
-            of_anchors = anchor_targets(laid, truth, numbers, rng, unknown=unknown)
+            of_anchors = anchor_targets(anchors, truth, numbers, rng, unknown=unknown)
             rows.append((regions, of_anchors, of_regions))
         regions = np.stack([row[0] for row in rows])
-        of_anchors, of_regions = (_stacked([row[k] for row in rows]) for k in (1, 2))
+        of_anchors, of_regions = (_stack([row[k] for row in rows]) for k in (1, 2))
         inputs = {"image": pixels, **self._inputs(regions, shape)}
         inputs |= {f"mask_{k}": v[:, : numbers.positive_rois] for k, v in inputs.items() if k != "image"}
         target = of_anchors | {
@@ -99,82 +96,90 @@ class MaskRCNN:
         return inputs, target, None
 
     def segment(self, image, *, least_px=1):
-        """Find the objects of an image of any size, at the net's scale.
+        """Detect the objects of an image of any size, at the scale of the net.
 
         Parameters
         ----------
         image : uint8 array, shape (H, W, 3)
         least_px : int
-            Fewer pixels are no object.
+            Smallest area of an object, in pixels. Default: 1.
 
         Returns
         -------
         whole.Report
-            `scored.instances` and `scored.scores`; `said` names each limit that was reached.
+            `scored.instances` and `scored.scores`; `said` holds a sentence for each limit that was reached.
         """
         numbers = self.numbers
-        pixels = self._normalised(as_image(image))
+        pixels = self._normalize(as_image(image))
         return whole.segment(
             self.find, pixels, tile_px=numbers.tile_px, margin_px=numbers.margin_px, least_px=least_px
         )
 
     def find(self, pixels):
-        """Objects of one window of normalize pixels (px, px, 3): boxes, scores, pieces, and limits reached."""
+        """Return boxes, scores, masks and warnings for one tile of normalized pixels (px, px, 3)."""
         numbers, shape = self.numbers, pixels.shape[:2]
-        seen = self._trunk.predict_on_batch(pixels[None])
-        regions, said = propose(
-            seen["anchor_logits"][0], seen["anchor_deltas"][0], self._anchors(shape), shape, spread=numbers.spread,
-            candidates=numbers.candidates, overlap=numbers.rpn_overlap, limit=numbers.proposals,
+        outputs = self._backbone.predict_on_batch(pixels[None])
+        regions, warnings = propose(
+            outputs["anchor_logits"][0],
+            outputs["anchor_deltas"][0],
+            self._anchors(shape),
+            shape,
+            spread=numbers.spread,
+            candidates=numbers.candidates,
+            overlap=numbers.rpn_overlap,
+            limit=numbers.proposals,
+        )
+        pyramid = {f"p{k}": outputs[f"p{k}"] for k in numbers.head_levels}
+        heads = self._run_head(self._box_head, pyramid, regions, shape)
+        found = select_detections(
+            regions, heads["class_logits"], heads["box_deltas"], shape, spread=numbers.spread,
+            min_score=numbers.least_score, overlap=numbers.overlap, limit=numbers.detections,
         )  # fmt: skip
-        pyramid = {f"p{k}": seen[f"p{k}"] for k in numbers.head_levels}
-        judged = self._judged(self._box_judge, pyramid, regions, shape)
-        found = choose(
-            regions, judged["class_logits"], judged["box_deltas"], shape, spread=numbers.spread,
-            least_score=numbers.least_score, overlap=numbers.overlap, limit=numbers.detections,
-        )  # fmt: skip
-        logits = self._judged(self._mask_judge, pyramid, found.boxes, shape)["mask_logits"]
+        logits = self._run_head(self._mask_head, pyramid, found.boxes, shape)["mask_logits"]
         logits = logits[np.arange(len(logits)), :, :, found.classes]  # (n, 28, 28)
-        masks = 1 / (1 + np.exp(-logits))
-        pieces = [PlacedMask(*paste(mask, box, shape)) for mask, box in zip(masks, found.boxes, strict=True)]
-        return found.boxes, found.scores, pieces, said + found.said
+        probabilities = 1 / (1 + np.exp(-logits))
+        masks = [
+            PlacedMask(*paste(mask, box, shape)) for mask, box in zip(probabilities, found.boxes, strict=True)
+        ]
+        return found.boxes, found.scores, masks, warnings + found.warnings
 
-    def _normalised(self, pixels):
+    def _normalize(self, pixels):
         numbers = self.numbers
         return (np.asarray(pixels, np.float32) - np.float32(numbers.mean)) / np.float32(numbers.std)
 
     def _inputs(self, regions, shape):
-        """Regions (N, R, 4) in pixels as inputs of alignment."""
+        """Return the inputs of the alignment for regions (N, R, 4) in pixels."""
         flat = regions.reshape(-1, 4)
         return {
             "boxes": b.normalize(flat, shape).reshape(regions.shape),
-            "places": b.places(flat, self.numbers.head_levels).reshape(regions.shape[:2]),
+            "places": b.pyramid_levels(flat, self.numbers.head_levels).reshape(regions.shape[:2]),
         }
 
-    def _judged(self, judge, pyramid, regions, shape):
-        """What a head says of regions (n, 4) of one image, chunk by chunk: dict of arrays of n rows."""
+    def _run_head(self, head, pyramid, regions, shape):
+        """Return the outputs of a head for regions (n, 4) of one image, in chunks: dict of arrays with n rows."""
         count = len(regions)
         regions = np.pad(regions, ((0, -count % CHUNK or (0 if count else CHUNK)), (0, 0)))
-        said = [
-            judge.predict_on_batch(pyramid | self._inputs(regions[None, start : start + CHUNK], shape))
+        outputs = [
+            head.predict_on_batch(pyramid | self._inputs(regions[None, start : start + CHUNK], shape))
             for start in range(0, len(regions), CHUNK)
         ]
-        return {name: np.concatenate([s[name] for s in said])[:count] for name in said[0]}
+        return {name: np.concatenate([o[name] for o in outputs])[:count] for name in outputs[0]}
 
     def _anchors(self, shape):
-        if shape not in self._laid:
+        if shape not in self._anchors_of:
             numbers = self.numbers
-            self._laid[shape] = anchors(
+            self._anchors_of[shape] = make_anchors(
                 shape, levels=numbers.levels, sides_px=numbers.sides_px, ratios=numbers.ratios
             )
-        return self._laid[shape]
+        return self._anchors_of[shape]
 
 
 def _compiled(part):
-    """A part of the net whose passes are compiled: run layer by layer, a small net takes nine times as long."""
-    # XLA takes a minute to compile a net of this size, and its convolutions on CPUs are slower.
+    """Compile a part of the net: a small net is nine times slower without."""
+    # XLA needs a minute to compile a net of this size, and its convolutions are slower on CPUs.
     part.compile(jit_compile=False if keras.backend.backend() == "tensorflow" else "auto")
     return part
 
 
-def _stacked(rows):
+def _stack(rows):
     return {name: np.stack([row[name] for row in rows]) for name in rows[0]}

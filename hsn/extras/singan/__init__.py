@@ -1,1 +1,1 @@
-"""Conditional SinGAN: learn one annotated patch and paint new images with known nuclei (Lou et al., IEEE TMI 2022)."""
+"""Conditional SinGAN: train on an annotated patch, generate images with known nuclei (Lou et al., TMI 2022)."""

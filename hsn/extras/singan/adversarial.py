@@ -1,18 +1,20 @@
-"""What a painter of nuclei and its three critics want: the losses of the conditional SinGAN.
+"""Losses of the conditional SinGAN: one generator and three critics.
 
-One critic looks at whole images, one at nuclei, one at what lies between them; the rest is hidden from it under one
-colour:
+The critics get the whole image, the nuclei, and the background between nuclei [1]_, [2]_. The other pixels have a
+constant color. The losses of critic k and of the generator are::
 
-    L_k = -mean(w_k D_k(real_k)) + mean(v_k D_k(made_k)) + p GP(D_k)                 of critic k
-    L_G = -sum_k mean(v_k D_k(made_k)) + a MSE(G(reconstruction), image)             of the generator
+    L_k = -mean(w_k D_k(real_k)) + mean(v_k D_k(fake_k)) + p GP(D_k)
+    L_G = -sum_k mean(v_k D_k(fake_k)) + a MSE(G(reconstruction), image)
 
-with w_k and v_k the parts of the score maps that belong to what critic k looks at.
+The weights w_k and v_k select the scores that belong to the part of critic k.
 
-The released code masked made images in eight bits, outside of the gradient: the critics of nuclei and of background
-learned, and the generator never heard of it. Here the mask is part of the computation.
+Notes
+-----
+The released code masks generated images in 8 bits, outside of the gradient: the critics of nuclei and background are
+trained, but the generator gets no gradient from them. Here the mask is part of the computation.
 
-It hides under black. A generator that hears its critics then learns to go on with black between nuclei that lie close,
-as if more of them were hidden there. Under the mean colour of what a critic judges, going on with it does no harm.
+The released code masks with black. A generator with a gradient then fills gaps between close nuclei with black. Here
+the mask color is the mean color of the part of the critic, which avoids this.
 
 References
 ----------
@@ -22,61 +24,63 @@ References
 
 from keras import ops
 
-PENALTY, RECONSTRUCTION = 0.1, 10.0  # weights of both papers
-BLACK = -1.0  # of pixels in -1..1
+PENALTY, RECONSTRUCTION = 0.1, 10.0  # weights in both papers
+BLACK = -1.0  # pixels are in -1..1
 
 
-def views(image, mask, *, hidden=((BLACK,), (BLACK,)), released=False):
-    """What each critic sees of an image.
+def critic_images(image, mask, *, mask_colors=((BLACK,), (BLACK,)), released=False):
+    """Return the images that the three critics get.
 
     Parameters
     ----------
     image : float tensor, shape (N, H, W, 3), in -1..1
     mask : float tensor, shape (N, H, W, 1)
         1 inside nuclei, -1 around them.
-    hidden : array, shape (2, 3) or (2, 1), in -1..1
-        The colour of what the critic of nuclei does not see, then of what that of the rest does not see.
+    mask_colors : array, shape (2, 3) or (2, 1), in -1..1
+        Color of the masked pixels for the critic of nuclei, and for the critic of the background.
     released : bool
-        Masks as the released code did, through eight bits: no gradient passes.
+        Mask in 8 bits as the released code, without gradient.
 
     Returns
     -------
     list of three float tensors
-        The image; with its nuclei alone; without its nuclei.
+        The image; only its nuclei; only its background.
 
     Examples
     --------
-    >>> whole, nuclei, between = views(ops.zeros((1, 1, 2, 3)), ops.reshape(ops.array([1.0, -1.0]), (1, 1, 2, 1)))
+    >>> mask = ops.reshape(ops.array([1.0, -1.0]), (1, 1, 2, 1))
+    >>> whole, nuclei, between = critic_images(ops.zeros((1, 1, 2, 3)), mask)
     >>> ops.convert_to_numpy(nuclei)[0, 0, :, 0].tolist(), ops.convert_to_numpy(between)[0, 0, :, 0].tolist()
     ([0.0, -1.0], [-1.0, 0.0])
     """
     inside = (mask + 1) / 2
     parts = [image]
-    for part, color in zip((inside, 1 - inside), hidden, strict=True):
+    for part, color in zip((inside, 1 - inside), mask_colors, strict=True):
         parts.append(image * part + ops.convert_to_tensor(color, image.dtype) * (1 - part))
     if released:
-        parts[1:] = [ops.stop_gradient(_in_eight_bits(part)) for part in parts[1:]]
+        parts[1:] = [ops.stop_gradient(_quantize(part)) for part in parts[1:]]
     return parts
 
 
-def _in_eight_bits(image):
+def _quantize(image):
     return ops.floor(255 * ops.clip((image + 1) / 2, 0, 1)) / 255 * 2 - 1
 
 
-def critic_terms(critics, real, made, real_parts, made_parts, penalties, *, penalty=PENALTY):
-    """The loss of each critic.
+def critic_terms(critics, real, fake, real_weights, fake_weights, penalties, *, penalty=PENALTY):
+    """Return the loss of each critic.
 
     Parameters
     ----------
     critics : three callables
         Images -> score maps (N, h, w, 1).
-    real, made : lists of three float tensors
-        As `views` gives them; `made` without a way back to the generator.
-    real_parts, made_parts : float tensors, shape (3, N, h, w, 1)
-        How much each score counts.
+    real, fake : lists of three float tensors
+        From `critic_images`; `fake` without a gradient to the generator.
+    real_weights, fake_weights : float tensors, shape (3, N, h, w, 1)
+        Weights of the scores.
     penalties : list of three scalar tensors
         `gradient_penalty` of each critic.
     penalty : float
+        Weight of the penalties. Default: 0.1.
 
     Returns
     -------
@@ -91,21 +95,22 @@ def critic_terms(critics, real, made, real_parts, made_parts, penalties, *, pena
     """
     terms = []
     for k, critic in enumerate(critics):
-        apart = ops.mean(made_parts[k] * critic(made[k])) - ops.mean(real_parts[k] * critic(real[k]))
-        terms.append(apart + penalty * penalties[k])
+        distance = ops.mean(fake_weights[k] * critic(fake[k])) - ops.mean(real_weights[k] * critic(real[k]))
+        terms.append(distance + penalty * penalties[k])
     return ops.stack(terms)
 
 
-def generator_terms(critics, made, made_parts, painted, image, *, reconstruction=RECONSTRUCTION):
-    """The loss of the generator: what each critic says, and how well the image itself is painted.
+def generator_terms(critics, fake, fake_weights, reconstructed, image, *, reconstruction=RECONSTRUCTION):
+    """Return the terms of the generator: one for each critic, and the reconstruction error.
 
     Parameters
     ----------
-    critics, made, made_parts
-        As for `critic_terms`.
-    painted, image : float tensors, shape (N, H, W, 3)
-        What the generator makes of the reconstruction noise and the true layout; the true image.
+    critics, fake, fake_weights
+        As in `critic_terms`.
+    reconstructed, image : float tensors, shape (N, H, W, 3)
+        Output of the generator for the reconstruction noise and the true layout, and the true image.
     reconstruction : float
+        Weight of the reconstruction error. Default: 10.
 
     Returns
     -------
@@ -118,5 +123,5 @@ def generator_terms(critics, made, made_parts, painted, image, *, reconstruction
     >>> ops.convert_to_numpy(terms).tolist()
     [-1.0, -1.0, -1.0, 40.0]
     """
-    heard = [-ops.mean(made_parts[k] * critic(made[k])) for k, critic in enumerate(critics)]
-    return ops.stack([*heard, reconstruction * ops.mean(ops.square(painted - image))])
+    terms = [-ops.mean(fake_weights[k] * critic(fake[k])) for k, critic in enumerate(critics)]
+    return ops.stack([*terms, reconstruction * ops.mean(ops.square(reconstructed - image))])

@@ -1,6 +1,6 @@
-"""What a synthesis keeps: pairs, the nets that painted them, and the state of a run that is not done.
+"""Folder of a synthesis: pairs, generators, and the state of an unfinished run.
 
-The folder explains itself: `about.json` says what lies in it, of which patch it was made, and by which numbers.
+`about.json` describes the contents, the patch and the settings.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ...annotations.label_files import write_labels
-from ...errors import refuse
+from ...errors import InputError
 from ...files import atomic_write
 from ...images.read import write
 from ...instances import renumber
@@ -25,8 +25,8 @@ WHAT = (
 )
 
 
-class Folder:
-    """Where a synthesis keeps what it has: pairs, generators, `about.json`, and the state of an unfinished run.
+class SynthesisFolder:
+    """Folder with pairs, generators, `about.json`, and the state of an unfinished run.
 
     Parameters
     ----------
@@ -34,7 +34,13 @@ class Folder:
     image, instances : arrays
         The patch.
     settings : dict
-        All that decides what is painted. A folder of other settings or of another patch is refused.
+        All settings of the synthesis.
+
+    Raises
+    ------
+    InputError
+        "singan-other-run" if the folder is of another patch or of other settings; "singan-folder-not-empty" if it holds
+        other files.
     """
 
     def __init__(self, path, image, instances, settings):
@@ -45,8 +51,12 @@ class Folder:
         found = self._read()
         if found and {key: found.get(key) for key in self.about} != self.about:
             other = [key for key in self.about if found.get(key) != self.about[key]]
-            refuse(f"{self.path} holds another synthesis", expected="the same patch and numbers",
-                   received=f"other {', '.join(other)}", remedy="choose an empty folder")  # fmt: skip
+            raise InputError(
+                "singan-other-run",
+                f"{self.path} must hold a synthesis of the same patch and settings",
+                got=f"other {', '.join(other)}",
+                hint="choose an empty folder",
+            )
         self.about = found or self.about
         if not found:
             write(self.path / "patch" / "image.png", image)
@@ -54,50 +64,58 @@ class Folder:
             self._write()
 
     def _read(self):
-        """What `about.json` says; None in an empty folder."""
+        """Return the contents of `about.json`, or None in an empty folder."""
         if not self.path.exists() or not any(self.path.iterdir()):
             return None
         try:
             about = json.loads((self.path / ABOUT).read_text(encoding="utf-8"))
             return dict(about, what=about["what"])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            refuse(f"{self.path} holds something else", expected="an empty folder, or a synthesis to go on with",
-                   received=str(error) or type(error).__name__, remedy="choose an empty folder")  # fmt: skip
+            raise InputError(
+                "singan-folder-not-empty",
+                f"{self.path} must be empty, or hold a synthesis to continue",
+                got=str(error) or type(error).__name__,
+                hint="choose an empty folder",
+            ) from None
 
     def _write(self):
         with atomic_write(self.path / ABOUT) as temporary:
             temporary.write_text(json.dumps(self.about, indent=1) + "\n", encoding="utf-8")
 
-    def state(self, level):
-        """The file of a scale's state."""
+    def state_path(self, level):
+        """Return the path of the state of a scale."""
         path = self.path / STATE / f"{level}.npz"
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
-    def recall(self, painter):
-        """Give a painter the generators of a finished run; whether there is one."""
+    def load_generators(self, pyramid):
+        """Load the generators of a finished run into a pyramid; return False for an unfinished run."""
         amplitudes = self.about.get("amplitudes")
         if amplitudes is None:
             return False
-        if not isinstance(amplitudes, list) or len(amplitudes) != len(painter.scales):
-            refuse(f"{self.path / ABOUT} is damaged", expected=f"{len(painter.scales)} amplitudes", received=amplitudes,
-                   remedy="choose an empty folder")  # fmt: skip
-        for level, (scale, amplitude) in enumerate(zip(painter.scales, amplitudes, strict=True)):
+        if not isinstance(amplitudes, list) or len(amplitudes) != len(pyramid.scales):
+            raise InputError(
+                "singan-about-damaged",
+                f"{self.path / ABOUT} must have {len(pyramid.scales)} amplitudes",
+                got=amplitudes,
+                hint="choose an empty folder",
+            )
+        for level, (scale, amplitude) in enumerate(zip(pyramid.scales, amplitudes, strict=True)):
             path = self.path / GENERATORS / f"{level}.keras"
             keras_file.check(path)
             scale.generator, scale.amplitude = keras_file.read(path), float(amplitude)
         return True
 
-    def finish(self, painter, learned):
-        """Write the generators and what was measured, and drop the states."""
-        for level, scale in enumerate(painter.scales):
+    def finish(self, pyramid, history):
+        """Write the generators and the history, and remove the states."""
+        for level, scale in enumerate(pyramid.scales):
             with atomic_write(self.path / GENERATORS / f"{level}.keras") as temporary:
                 keras_file.write(temporary, scale.generator)
-        self.about |= {"amplitudes": [scale.amplitude for scale in painter.scales], "learned": learned}
+        self.about |= {"amplitudes": [scale.amplitude for scale in pyramid.scales], "learned": history}
         self._write()
         shutil.rmtree(self.path / STATE)
 
-    def add(self, number, image, layout):
+    def add_pair(self, number, image, layout):
         """Write one pair."""
         write(self.path / PAIRS / "images" / f"{number:03d}.png", image)
         write_labels(self.path / PAIRS / "labels" / f"{number:03d}.png", layout)

@@ -1,37 +1,37 @@
-"""Gradient penalty: a critic whose slope is one everywhere between real and made images.
+"""Gradient penalty: keep the gradient norm of a critic near 1 between real and generated images.
 
-    P = mean over pixels of (|d sum(D(x)) / dx|_channels - 1)^2   at   x = share real + (1 - share) made
+    P = mean over pixels of (|d sum(D(x)) / dx|_channels - 1)^2   at   x = mix real + (1 - mix) fake
 
-It is part of a loss, so its own gradient, which goes twice through the critic, must reach the critic's weights. Keras
-has no name for that: here are its three versions.
+The penalty is part of a loss: it needs a second derivative. Keras has no common interface for it, so each backend has
+its own version.
 
 References
 ----------
-.. [1] Gulrajani et al., "Improved training of Wasserstein GANs", NeurIPS 2017; there the norm is over all pixels of an
-   image. SinGAN (Shaham et al., ICCV 2019) and what follows it take it over the channels of each pixel, as here.
+.. [1] Gulrajani et al., "Improved training of Wasserstein GANs", NeurIPS 2017, with the norm over all pixels
+   of an image. SinGAN (Shaham et al., ICCV 2019) uses the norm over the channels of each pixel, as here.
 """
 
 import keras
 from keras import ops
 
-SMALLEST = 1e-12  # squared; a root has no slope at 0, where a saturated critic is
+MIN_SQUARE = 1e-12  # the square root has no gradient at 0, the value for a saturated critic
 
 
-def gradient_penalty(critic, real, made, share):
-    """How far the slope of a critic is from one.
+def gradient_penalty(critic, real, fake, mix):
+    """Return the gradient penalty of a critic.
 
     Parameters
     ----------
     critic : keras.Model
-        (N, H, W, C) -> scores. It is asked as in training: its batch normalization uses the batch's statistics.
-    real, made : float tensors, shape (N, H, W, C)
-    share : float tensor, scalar or shape (N, 1, 1, 1)
-        Part of `real` in the point between, 0..1.
+        (N, H, W, C) -> scores, called in training mode.
+    real, fake : float tensors, shape (N, H, W, C)
+    mix : float tensor, scalar or shape (N, 1, 1, 1)
+        Fraction of `real` in the interpolated image, 0..1.
 
     Returns
     -------
     scalar tensor
-        At least 0. Inside a loss, its gradient reaches the weights of `critic`.
+        0 or more. It has a gradient with respect to the weights of `critic`.
 
     Examples
     --------
@@ -40,16 +40,16 @@ def gradient_penalty(critic, real, made, share):
     >>> round(float(gradient_penalty(flat, pixel, pixel, 0.5)), 6)  # (sqrt(3) - 1)^2
     0.535898
     """
-    point = ops.stop_gradient(share * real + (1 - share) * made)
+    point = ops.stop_gradient(mix * real + (1 - mix) * fake)
     slope = _BACKENDS[keras.backend.backend()](critic, point)  # (N, H, W, C)
-    norm = ops.sqrt(ops.maximum(ops.sum(ops.square(slope), axis=-1), SMALLEST))  # (N, H, W)
+    norm = ops.sqrt(ops.maximum(ops.sum(ops.square(slope), axis=-1), MIN_SQUARE))  # (N, H, W)
     return ops.mean(ops.square(norm - 1))
 
 
 def _on_tensorflow(critic, point):
     import tensorflow as tf
 
-    with tf.GradientTape() as tape:  # the tape of the step, around this one, records what this one does
+    with tf.GradientTape() as tape:  # nested in the tape of the training step
         tape.watch(point)
         score = ops.sum(critic(point, training=True))
     return tape.gradient(score, point)
@@ -58,7 +58,7 @@ def _on_tensorflow(critic, point):
 def _on_jax(critic, point):
     import jax
 
-    # Statistics that batch normalization would keep must not leave the inner derivative.
+    # Updates of batch statistics must not leave the inner derivative.
     weights = [v.value for v in critic.trainable_variables]
     others = [v.value for v in critic.non_trainable_variables]
 

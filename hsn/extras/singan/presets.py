@@ -1,39 +1,39 @@
-"""How large a synthesis is: the published sizes, and those that two processor cores can do.
+"""Presets of the synthesis: the published one, and one for two CPU cores.
 
 Source: Lou et al., IEEE TMI 2022, "Which pixel to annotate", and its released code.
 """
 
 from dataclasses import asdict, dataclass
 
-from ...errors import refuse
+from ...errors import InputError
 from ...images import pyramid
 from . import nets as singan
 
 
 @dataclass(frozen=True)
 class Preset:
-    """How large a synthesis is. What is not said otherwise is as published.
+    """Settings of a synthesis. The defaults are the published values.
 
     Attributes
     ----------
     smallest_px : int
         Shorter side of the coarsest scale.
     filters : tuple of int
-        Channels of the nets, coarsest scale first; as many as there are scales.
+        Channels of the nets at each scale, coarsest first. Its length is the number of scales.
     critic_norm : bool
-        Whether critics normalize batches. Then they cannot see how bright or strong what they judge is.
+        Use batch normalization in the critics; see `nets.build_critic`.
     steps, critic_steps : int
-        Steps of a generator at each scale, and of its critics before each of them.
+        Generator steps at each scale, and critic steps before each of them.
     layouts : int
-        How many layouts are learned from.
+        Number of training layouts.
     crop_px, batch : int
-        Side of the squares that a step sees, and how many; 0 for whole images.
+        Side of the crops of a step (0: whole images), and their number.
     rate, betas, epsilon : floats
-        Of Adam; epsilon is torch's default.
+        Settings of Adam: learning rate, betas, epsilon (torch's default).
     penalty, reconstruction : float
-        Weights of the gradient penalty and of the error of the patch itself.
+        Weights of the gradient penalty and of the reconstruction error.
     noise : float
-        Noise of the finer scales for a unit of their reconstruction's error.
+        Noise amplitude at finer scales, relative to their reconstruction error.
     """
 
     smallest_px: int = pyramid.SMALLEST_PX
@@ -52,22 +52,24 @@ class Preset:
     noise: float = 0.1
 
     def __post_init__(self):
-        seen_px = 2 * singan.MARGIN_PX + 1  # one score looks at so much
-        if (
-            min(self.smallest_px, self.crop_px or seen_px) < seen_px
-            or min(self.steps, self.batch, *self.filters) < 1
-        ):
-            refuse("a synthesis cannot be so small", expected=f"sides from {seen_px} px, and 1 or more of all else",
-                   received=asdict(self), remedy="change a preset's numbers one by one")  # fmt: skip
+        field_px = 2 * singan.MARGIN_PX + 1  # receptive field of a score
+        too_small = min(self.smallest_px, self.crop_px or field_px) < field_px
+        if too_small or min(self.steps, self.batch, *self.filters) < 1:
+            raise InputError(
+                "singan-preset-invalid",
+                f"sides must be {field_px} px or more, and all other numbers 1 or more",
+                got=asdict(self),
+                hint="start from a preset and change single numbers",
+            )
 
 
 def paper():
-    """The published sizes: some 290 hours on two processor cores, for each patch."""
+    """Return the published preset: about 290 hours per patch on two CPU cores."""
     return Preset()
 
 
 def quick():
-    """Three scales of half the channels, on crops: minutes on two idle processor cores."""
+    """Return the preset for CPUs: three scales with half the channels, on crops; minutes on two cores."""
     return Preset(smallest_px=64, filters=(16, 16, 16), critic_norm=False, steps=400, critic_steps=1, layouts=20,
                   crop_px=64, batch=2, rate=1e-3)  # fmt: skip
 

@@ -1,56 +1,55 @@
-"""One step of an optimiser on part of what a loss looks at: what nets that learn against each other need.
+"""Optimizer steps that update some of the nets of a loss, for adversarial training.
 
-Keras trains one net by one loss. Where two take turns, a step says which weights it moves. Keras has no neutral name
-for that gradient, so here are its three versions; the loss itself is written once, in `keras.ops`.
+Keras has no common interface for gradients: each backend has its own version. The loss is written once, in `keras.ops`.
 """
 
 import keras
 from keras import ops
 
 
-def stepper(loss, *, moved, seen, optimizer):
-    """A function that takes one step.
+def make_step(loss, *, trained, nets, optimizer):
+    """Return a function that runs one optimizer step.
 
     Parameters
     ----------
     loss : callable
-        Tensors -> a vector of terms, float32 (K,), whose sum is to become small. It may call any net of `seen`.
-    moved : list of keras.Model
-        Nets whose trainable weights the step moves.
-    seen : list of keras.Model
-        All nets that the loss calls, `moved` among them.
+        Tensors -> a vector of terms, float32 (K,); their sum is minimized. It can call all `nets`.
+    trained : list of keras.Model
+        Nets that the step updates.
+    nets : list of keras.Model
+        All nets that the loss calls, including `trained`.
     optimizer : keras.optimizers.Optimizer
-        Its state belongs to the weights of `moved`.
+        Optimizer of the weights of `trained`.
 
     Returns
     -------
     callable
-        Arrays -> terms of the loss before the step, a NumPy vector. Arrays of the same shapes must follow.
+        Arrays -> terms of the loss before the step, a NumPy vector. All calls must have the same shapes.
 
     Examples
     --------
     >>> net = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1, kernel_initializer="ones")])
     >>> def squares(x):
     ...     return ops.reshape(ops.mean(net(x) ** 2), (1,))
-    >>> step = stepper(squares, moved=[net], seen=[net], optimizer=keras.optimizers.SGD(0.25))
+    >>> step = make_step(squares, trained=[net], nets=[net], optimizer=keras.optimizers.SGD(0.25))
     >>> [step(ops.ones((1, 1))).tolist() for _ in range(2)]
     [[1.0], [0.0]]
     """
-    weights = [w for net in moved for w in net.trainable_variables]
+    weights = [w for net in trained for w in net.trainable_variables]
     optimizer.build(weights)
     make = {"tensorflow": _on_tensorflow, "jax": _on_jax, "torch": _on_torch}[keras.backend.backend()]
-    step = make(loss, weights, _others(weights, seen), optimizer)
+    step = make(loss, weights, _others(weights, nets), optimizer)
 
-    def take(*arrays):
+    def run(*arrays):
         return ops.convert_to_numpy(step(*(ops.convert_to_tensor(a, "float32") for a in arrays)))
 
-    return take
+    return run
 
 
-def _others(weights, seen):
-    """All variables that the loss may read and that the step does not move."""
-    moved = {id(w) for w in weights}
-    return list({id(v): v for net in seen for v in net.variables if id(v) not in moved}.values())
+def _others(weights, nets):
+    """Return the variables of the nets that the step does not update."""
+    updated = {id(w) for w in weights}
+    return list({id(v): v for net in nets for v in net.variables if id(v) not in updated}.values())
 
 
 def _on_tensorflow(loss, weights, others, optimizer):

@@ -1,16 +1,20 @@
-"""Synthesis: one annotated patch becomes many pairs of an image and its nuclei.
+"""Generate pairs of images and nuclei from one annotated patch.
 
-The second stage of Lou et al. (IEEE TMI 2022, "Which pixel to annotate"): the patch's nuclei are laid out anew
-(`hsn.objects.layouts`), and a conditional SinGAN that is trained on this one patch paints each layout. Its generators
-learn one after another, from coarse to fine, each against three critics.
+This is the second stage of Lou et al. (IEEE TMI 2022, "Which pixel to annotate"). `hsn.objects.layouts` places the
+nuclei of the patch at new positions. A conditional SinGAN, trained on this patch, generates an image for each layout.
+Its generators are trained one after another, from coarse to fine, each against three critics.
 
-The released code differs from what its paper means; `mode="released"` repeats it: critics that end in a ReLU6; images
-masked by black, through which the generator hears nothing of the critics of nuclei and of background; layouts that each
-scale resizes from the coarser one, blocky at full size; scores averaged over pixels that a critic does not judge; the
-same noise for all layouts of an epoch, and none at finer scales but the last.
+Notes
+-----
+``mode="released"`` repeats the released code, which differs from the paper in these points:
+
+- Critics end in a ReLU6.
+- Images are masked with black; the generator gets no gradient from the critics of nuclei and background.
+- Each scale resizes the layout from the coarser scale, which makes it blocky at full size.
+- Scores are also averaged over pixels outside of the part of a critic.
+- All layouts of an epoch have the same noise, and only the last of the finer scales has noise.
 """
 
-from collections.abc import Callable
 from dataclasses import asdict
 from functools import lru_cache
 from typing import NamedTuple
@@ -19,46 +23,28 @@ import keras
 import numpy as np
 from keras import ops
 
-from ...checks import as_image
-from ...errors import refuse
+from ...checks import as_image, one_of, same_shape
+from ...errors import InputError
 from ...images import pyramid
 from ...objects.layouts import extract_nuclei, sample_layouts
-from . import nets as singan
-from .adversarial import critic_terms, generator_terms, views
-from .alternate import alternate
-from .folder import Folder
+from ...progress import report
+from . import nets
+from .adversarial import critic_images, critic_terms, generator_terms
+from .alternate import train_alternating
+from .folder import SynthesisFolder
 from .penalty import gradient_penalty
 from .presets import PRESETS, Preset
-from .scales import Painter, watch
-from .steps import stepper
+from .scales import PatchPyramid, make_sampler
+from .steps import make_step
 
-LARGEST_PX = 512  # of a side: one net learns one patch by heart
-PREVIEWED = 4  # layouts
-KEEP_EVERY = 100  # steps between two states of a run
+MAX_SIDE_PX = 512  # of a patch
+PREVIEW_COUNT = 4  # layouts in a preview
+SAVE_EVERY = 100  # steps between two state files
 MODES = ("repaired", "released")
 
 
-class Progress(NamedTuple):
-    """How far a synthesis is.
-
-    Attributes
-    ----------
-    what : str
-        "scale 1 of 3" and so on, then "painting".
-    done, total : int
-        Steps or pairs.
-    preview : callable
-        ``() -> Pairs``: a few layouts as they are painted now, small while the coarse scales learn.
-    """
-
-    what: str
-    done: int
-    total: int
-    preview: Callable
-
-
 class Pairs(NamedTuple):
-    """Painted layouts.
+    """Generated images and their nuclei.
 
     Attributes
     ----------
@@ -71,31 +57,41 @@ class Pairs(NamedTuple):
 
 
 def synthesize(
-    image, instances, *, out, preset="quick", count=50, seed=0, mode="repaired", max_overlap=0.1, after=None
+    image,
+    instances,
+    *,
+    out,
+    preset="quick",
+    count=50,
+    seed=0,
+    mode="repaired",
+    max_overlap=0.1,
+    progress=None,
 ):
-    """Paint new images with known nuclei in the manner of one annotated patch.
+    """Generate images with known nuclei in the style of one annotated patch.
 
     Parameters
     ----------
     image : uint8 array, shape (H, W, 3)
-        The patch, with sides of up to `LARGEST_PX`; published: 256 x 256 at 40x.
+        The patch, with sides of up to `MAX_SIDE_PX` pixels. Published: 256 x 256 at 40x.
     instances : int array, shape (H, W)
-        Its nuclei, each with a number of its own; 0 background.
+        Its nuclei, numbered; 0 background.
     out : path
-        A folder: `pairs/images` and `pairs/labels` (a folder for `hsn fit --masks`), `generators`, and `about.json`,
-        which says what this is and how it was made. A run that was killed goes on; one that is done paints more pairs
-        if more are wanted.
+        Folder for `pairs/images` and `pairs/labels` (usable by `hsn fit --masks`), `generators`, and `about.json`. A
+        stopped run continues. A finished run generates more pairs if `count` is larger.
     preset : {"quick", "paper"} or Preset
+        Default: "quick".
     count : int
-        Pairs wanted.
+        Number of pairs. Default: 50.
     seed : int
-        Of layouts, initial weights and noise.
+        Seed of layouts, initial weights and noise.
     mode : {"repaired", "released"}
-        "released" does as the authors' code does, for layouts too.
+        "released" repeats the authors' code, including its layouts. Default: "repaired".
     max_overlap : float
-        Part of a nucleus that may lie under others.
-    after : callable, optional
-        Called with a `Progress` now and then while it learns, and with each pair painted.
+        Largest fraction of a nucleus that others may cover. Default: 0.1.
+    progress : callable, optional
+        See `hsn.progress`. The stages are "scale 1 of 3" ..., then "painting". The value `preview` of an event is a
+        function that returns some pairs of the current generators.
 
     Returns
     -------
@@ -104,7 +100,7 @@ def synthesize(
     Raises
     ------
     InputError
-        If the patch cannot be used, a number is out of range, or `out` holds something else.
+        If the patch cannot be used, a number is out of range, or `out` holds other files.
 
     References
     ----------
@@ -119,165 +115,187 @@ def synthesize(
     hsn.errors.InputError: the patch must hold a nucleus that is 6 px or more from its border; got none; annotate a \
 larger patch, or give its instance image.
     """
-    if count < 1 or seed < 0 or mode not in MODES:
-        refuse("these pairs cannot be made", received=f"count={count}, seed={seed}, mode={mode!r}",
-               expected=f"`count` of 1 or more, `seed` of 0 or more, `mode` {' or '.join(MODES)}",
-               remedy="mend the numbers")  # fmt: skip
+    one_of("mode", mode, MODES)
+    if count < 1 or seed < 0:
+        raise InputError(
+            "synthesis-numbers",
+            "`count` must be 1 or more, and `seed` 0 or more",
+            got=f"count={count}, seed={seed}",
+            hint="change the number that is out of range",
+        )
     image, instances, preset = check(image, instances, preset)
-    how = "released" if mode == "released" else "rotated"
-    wanted = sample_layouts(
+    layouts = sample_layouts(
         extract_nuclei(instances),
         instances.shape,
         count=max(count, preset.layouts),
         seed=seed,
-        mode=how,
+        mode="released" if mode == "released" else "rotated",
         max_overlap=max_overlap,
     )
-    painter = Painter(image, instances, smallest_px=preset.smallest_px, count=len(preset.filters),
-                      margin_px=singan.MARGIN_PX, seed=seed, released=mode == "released")  # fmt: skip
+    patch = PatchPyramid(
+        image,
+        instances,
+        smallest_px=preset.smallest_px,
+        count=len(preset.filters),
+        margin_px=nets.MARGIN_PX,
+        seed=seed,
+        released=mode == "released",
+    )
     settings = {"preset": asdict(preset), "mode": mode, "seed": seed, "max_overlap": max_overlap}
-    folder = Folder(out, image, instances, settings)
-    say = after or (lambda progress: None)
-    if not folder.recall(painter):
-        learned, critics = [], None
-        for level in range(len(painter.scales)):
-            told, critics = learn(
-                painter, level, wanted[: preset.layouts], preset, critics, folder=folder, after=say
+    folder = SynthesisFolder(out, image, instances, settings)
+    if not folder.load_generators(patch):
+        history, critics = [], None
+        for level in range(len(patch.scales)):
+            rows, critics = train_scale(
+                patch, level, layouts[: preset.layouts], preset, critics, folder=folder, progress=progress
             )
-            learned.append(told)
-        folder.finish(painter, learned)
-    made = []
-    for number, layout in enumerate(wanted[:count]):
-        made.append(painter.paint(layout, number))
-        folder.add(number, made[-1], layout)
-        say(Progress("painting", number + 1, count, lambda: Pairs(np.stack(made), wanted[: len(made)])))
-    return Pairs(np.stack(made), wanted[:count])
+            history.append(rows)
+        folder.finish(patch, history)
+    images = []
+
+    def preview():
+        return Pairs(np.stack(images), layouts[: len(images)])
+
+    for number, layout in enumerate(layouts[:count]):
+        images.append(patch.generate(layout, number))
+        folder.add_pair(number, images[-1], layout)
+        report(progress, "painting", number + 1, count, preview=preview)
+    return Pairs(np.stack(images), layouts[:count])
 
 
-def learn(painter, level, drawn, preset, critics, *, folder, after):
-    """Train one scale of a painter, whose scales before it have learned.
+def train_scale(patch, level, layouts, preset, critics, *, folder, progress=None):
+    """Train one scale of a pyramid; the coarser scales are trained.
 
     Parameters
     ----------
-    painter : Painter
-        Its generator of this scale is set.
+    patch : PatchPyramid
+        The generator of this scale is set.
     level : int
-    drawn : int array, shape (L, H, W)
-        Layouts to learn from.
+    layouts : int array, shape (L, H, W)
+        Training layouts.
     preset : Preset
     critics : list of keras.Model or None
-        Those of the scale before. Nets of equal size start where those ended.
-    folder : Folder
-    after : callable
+        Critics of the coarser scale. Nets of equal size start from its weights.
+    folder : SynthesisFolder
+    progress : callable, optional
 
     Returns
     -------
     rows : list of dict
-        What was measured; see `hsn.extras.singan.alternate.alternate`.
+        History; see `hsn.extras.singan.alternate.train_alternating`.
     critics : list of keras.Model
     """
-    generator, judges = _nets(painter, level, preset, critics)
-    scale, epochs = painter.scales[level], -(-preset.steps // len(drawn))
+    generator, critics = _make_nets(patch, level, preset, critics)
+    scale, epochs = patch.scales[level], -(-preset.steps // len(layouts))
     scale.generator = generator
     if level:
-        scale.amplitude = preset.noise * painter.error(level, painter.star(epochs - 1))
-    # What the generator's turn sees is what the critics saw last: it is kept, not painted again.
-    see = lru_cache(1)(
-        watch(painter, level, drawn, batch=preset.batch, crop_px=preset.crop_px, epochs=epochs)
+        noise = patch.reconstruction_noise(epochs - 1)
+        scale.amplitude = preset.noise * patch.reconstruction_error(level, noise)
+    # The generator uses the last inputs of the critics: they are cached.
+    sample = lru_cache(1)(
+        make_sampler(patch, level, layouts, batch=preset.batch, crop_px=preset.crop_px, epochs=epochs)
     )
     optimizers = [keras.optimizers.Adam(preset.rate, *preset.betas, epsilon=preset.epsilon) for _ in range(2)]
-    turns = _turns(generator, judges, see, preset, optimizers, painter)
-    variables = [v for net in (generator, *judges) for v in net.variables]
+    turns = _make_turns(generator, critics, sample, preset, optimizers, patch)
+    variables = [v for net in (generator, *critics) for v in net.variables]
     variables += [v for optimizer in optimizers for v in optimizer.variables]
 
-    def say(done):
-        after(Progress(f"scale {level + 1} of {len(painter.scales)}", done, preset.steps, preview))
+    def after(done):
+        report(progress, f"scale {level + 1} of {len(patch.scales)}", done, preset.steps, preview=preview)
 
     def preview():
-        shown = range(min(PREVIEWED, len(drawn)))
-        return Pairs(np.stack([painter.paint(drawn[k], k, level=level) for k in shown]),
-                     np.stack([pyramid.nearest(drawn[k], scale.shape) for k in shown]))  # fmt: skip
+        shown = layouts[:PREVIEW_COUNT]
+        images = [patch.generate(layout, number, level=level) for number, layout in enumerate(shown)]
+        return Pairs(np.stack(images), np.stack([pyramid.nearest(layout, scale.shape) for layout in shown]))
 
-    rows = alternate(
-        turns, variables, steps=preset.steps, state=folder.state(level), keep_every=KEEP_EVERY, after=say
+    rows = train_alternating(
+        turns,
+        variables,
+        steps=preset.steps,
+        state=folder.state_path(level),
+        keep_every=SAVE_EVERY,
+        after=after,
     )
-    return rows, judges
+    return rows, critics
 
 
-def _nets(painter, level, preset, critics):
-    """Generator and critics of a scale: where those of the scale before ended if they are as large, else fresh."""
+def _make_nets(patch, level, preset, critics):
+    """Return generator and critics of a scale, with the weights of the coarser scale if the sizes are equal."""
     filters = preset.filters[level]
-    seeds = np.random.default_rng([painter.seed, level]).integers(2**31, size=4).tolist()
-    activation = "relu6" if painter.released else "leaky"
-    generator = singan.generator(filters, seed=seeds.pop())
-    judges = [
-        singan.critic(filters, activation=activation, batch_norm=preset.critic_norm, seed=seed)
+    seeds = np.random.default_rng([patch.seed, level]).integers(2**31, size=4).tolist()
+    activation = "relu6" if patch.released else "leaky"
+    generator = nets.build_generator(filters, seed=seeds.pop())
+    own_critics = [
+        nets.build_critic(filters, activation=activation, batch_norm=preset.critic_norm, seed=seed)
         for seed in seeds
     ]
     if level and preset.filters[level - 1] == filters:
-        before = [painter.scales[level - 1].generator, *critics]
-        for net, coarser in zip([generator, *judges], before, strict=True):
+        coarser_nets = [patch.scales[level - 1].generator, *critics]
+        for net, coarser in zip([generator, *own_critics], coarser_nets, strict=True):
             net.set_weights(coarser.get_weights())
-    return generator, judges
+    return generator, own_critics
 
 
-def _turns(generator, judges, see, preset, optimizers, painter):
-    """The two parties' turns: step -> terms of their losses."""
+def _make_turns(generator, critics, sample, preset, optimizers, patch):
+    """Return the turns of critics and generator: functions from the step to the terms of their losses."""
 
-    def ask(judge):
-        return lambda images: judge(images, training=True)
+    def in_training(critic):
+        return lambda images: critic(images, training=True)
 
-    critics = [ask(judge) for judge in judges]
-    how = {"hidden": painter.hidden, "released": painter.released}
+    calls = [in_training(critic) for critic in critics]
+    options = {"mask_colors": patch.mask_colors, "released": patch.released}
 
-    def of_critics(condition, coarser, mask, made_parts, real, real_parts, share):
-        made = generator([condition, coarser], training=True)
-        made = [ops.stop_gradient(view) for view in views(made, mask, **how)]
-        penalties = [gradient_penalty(judge, real[k], made[k], share) for k, judge in enumerate(judges)]
-        return critic_terms(critics, real, made, real_parts, made_parts, penalties, penalty=preset.penalty)
+    def critic_loss(condition, coarser, mask, fake_weights, real, real_weights, mix):
+        image = generator([condition, coarser], training=True)
+        fake = [ops.stop_gradient(part) for part in critic_images(image, mask, **options)]
+        penalties = [gradient_penalty(critic, real[k], fake[k], mix) for k, critic in enumerate(critics)]
+        return critic_terms(calls, real, fake, real_weights, fake_weights, penalties, penalty=preset.penalty)
 
-    def of_generator(condition, coarser, mask, made_parts, known, known_coarser, image):
-        made = views(generator([condition, coarser], training=True), mask, **how)
-        painted = generator([known, known_coarser], training=True)
+    def generator_loss(condition, coarser, mask, fake_weights, real_condition, real_coarser, image):
+        fake = critic_images(generator([condition, coarser], training=True), mask, **options)
+        reconstructed = generator([real_condition, real_coarser], training=True)
         return generator_terms(
-            critics, made, made_parts, painted, image, reconstruction=preset.reconstruction
+            calls, fake, fake_weights, reconstructed, image, reconstruction=preset.reconstruction
         )
 
-    all_nets = [generator, *judges]
-    critics_step = stepper(of_critics, moved=judges, seen=all_nets, optimizer=optimizers[0])
-    generator_step = stepper(of_generator, moved=[generator], seen=all_nets, optimizer=optimizers[1])
+    all_nets = [generator, *critics]
+    critic_step = make_step(critic_loss, trained=critics, nets=all_nets, optimizer=optimizers[0])
+    generator_step = make_step(generator_loss, trained=[generator], nets=all_nets, optimizer=optimizers[1])
 
-    def critics_turn(step):
+    def critic_turn(step):
         for turn in range(preset.critic_steps):
-            s = see(step, turn)
-            terms = critics_step(s.condition, s.coarser, s.mask, s.made_parts, s.real, s.real_parts, s.share)
+            s = sample(step, turn)
+            terms = critic_step(s.condition, s.coarser, s.mask, s.fake_weights, s.real, s.real_weights, s.mix)
         return terms
 
     def generator_turn(step):
-        s = see(step, preset.critic_steps - 1)
+        s = sample(step, preset.critic_steps - 1)
         return generator_step(
-            s.condition, s.coarser, s.mask, s.made_parts, s.known, s.known_coarser, s.real[0]
+            s.condition, s.coarser, s.mask, s.fake_weights, s.real_condition, s.real_coarser, s.real[0]
         )
 
-    return {"critic": critics_turn, "generator": generator_turn}
-
-
-def _preset(preset):
-    if isinstance(preset, Preset):
-        return preset
-    if preset not in PRESETS:
-        refuse("there is no such preset", expected=f"one of {', '.join(PRESETS)}", received=repr(preset),
-               remedy="mend the name, or give a hsn.supervision.selected.Preset")  # fmt: skip
-    return PRESETS[preset]()
+    return {"critic": critic_turn, "generator": generator_turn}
 
 
 def check(image, instances, preset):
-    """A patch as arrays, and a preset as numbers, if the one can be painted by the other; refuse them otherwise."""
-    preset, image, instances = _preset(preset), as_image(image), np.asarray(instances)
-    if instances.shape != image.shape[:2]:
-        refuse("the nuclei must cover the patch", expected=f"instances {image.shape[:2]}", received=instances.shape,
-               remedy="give the mask of this image")  # fmt: skip
-    if min(image.shape[:2]) < preset.smallest_px or max(image.shape[:2]) > LARGEST_PX:
-        refuse("the patch has not the right size", expected=f"sides from {preset.smallest_px} to {LARGEST_PX} px",
-               received=f"{image.shape[0]} x {image.shape[1]}", remedy="cut a patch of 256 x 256")  # fmt: skip
+    """Return a patch as arrays and a preset; raise if the patch cannot be used with it.
+
+    Raises
+    ------
+    InputError
+        "preset-unknown", "image-dtype", "shape-mismatch" or "patch-size-unsupported".
+    """
+    if not isinstance(preset, Preset):
+        preset = PRESETS[
+            one_of("preset", preset, PRESETS, hint="or give a hsn.supervision.selected.Preset")
+        ]()
+    image, instances = as_image(image), np.asarray(instances)
+    same_shape("image", image.shape, "instances", instances.shape, hint="give the mask of this image")
+    if min(image.shape[:2]) < preset.smallest_px or max(image.shape[:2]) > MAX_SIDE_PX:
+        raise InputError(
+            "patch-size-unsupported",
+            f"the sides of the patch must be {preset.smallest_px} to {MAX_SIDE_PX} px",
+            got=f"{image.shape[0]} x {image.shape[1]}",
+            hint="crop a patch of 256 x 256",
+        )
     return image, instances, preset

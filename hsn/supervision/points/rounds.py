@@ -44,10 +44,10 @@ def detect(net, fields, config, folder):
         The last detector.
     """
     numbers = config.learning
-    detector = resunet.rebuilt(net, 1, seed=numbers.seed)
+    detector = resunet.rebuild(net, 1, seed=numbers.seed)
     for k in range(numbers.rounds + 1):
         if numbers.start == "anew" and k:
-            detector = resunet.rebuilt(net, 1, seed=numbers.seed + k)
+            detector = resunet.rebuild(net, 1, seed=numbers.seed + k)
         one = folder / f"round-{k}"
         if (one / SCORES).exists():
             detector.load_weights(one / BEST)

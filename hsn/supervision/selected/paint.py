@@ -69,7 +69,7 @@ def _painted(patch, config, folder):
                 count=config.synthetic,
                 seed=config.learning.seed,
                 max_overlap=config.max_overlap,
-                after=_Show(progress, patch.name),
+                progress=_Show(progress, patch.name),
             )
     return [(read(image), read_labels(labels)) for image, labels in places]
 
@@ -81,6 +81,6 @@ class _Show:
         self._progress, self._name, self._tasks = progress, name, {}
 
     def __call__(self, now):
-        if now.what not in self._tasks:
-            self._tasks[now.what] = self._progress.add_task(f"{self._name}: {now.what}", total=now.total)
-        self._progress.update(self._tasks[now.what], completed=now.done)
+        if now.stage not in self._tasks:
+            self._tasks[now.stage] = self._progress.add_task(f"{self._name}: {now.stage}", total=now.total)
+        self._progress.update(self._tasks[now.stage], completed=now.done)

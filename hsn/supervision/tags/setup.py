@@ -80,7 +80,7 @@ def _config(net, classes, summary, request, side_px):
         window_px=side_px,
         mean=summary.gray_mean,
         std=summary.gray_std,
-        features=histonet.features_of(net).name,
-        logits=histonet.logits_of(net).name,
+        features=histonet.feature_layer(net).name,
+        logits=histonet.logits_layer(net).name,
         learning=learning,
     )

@@ -105,7 +105,7 @@ def _over_what_is_tagged(net, target, config):
     if numbers.shift_px:
         refuse("a grid of tags cannot be shifted", expected="`shift_px` of 0", received=numbers.shift_px,
                remedy="leave it out of the config")  # fmt: skip
-    return histonet.over_cells(net, cell_px=numbers.cell_px, stride_px=numbers.cell_stride_px)
+    return histonet.build_cell_classifier(net, cell_px=numbers.cell_px, stride_px=numbers.cell_stride_px)
 
 
 def card(config, history, *, name):

@@ -1,0 +1,494 @@
+"""Discovery: which images and annotations a user has, found by name, folder and content."""
+
+import csv
+import os
+from collections import Counter, defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..annotations import mask_files, point_files, tag_files
+from ..annotations.label_files import RASTERS
+from ..annotations.pairing import Pairs
+from ..checks import same_length
+from ..errors import InputError
+from ..images.read import SUFFIXES, list_images
+
+KINDS = ("masks", "points", "tags", "selected")
+CHOICE_TABLE = "choice.csv"  # the table that `hsn.select_patches` writes
+EMBEDDING, CONTACT_SHEET, PLACES = "embedding", "contact_sheet.png", "places"
+NOT_PATCHES = (EMBEDDING, CONTACT_SHEET, PLACES)  # files of `hsn.select_patches` beside the patches
+_TABLES = (".csv", ".tsv", ".txt")
+_MAX_TABLE_BYTES = 2**24
+_GENERIC_FOLDERS = ("image", "images", "img", "imgs", "patches", "tiles", "train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Found:
+    """Images and their annotations, of one kind.
+
+    Attributes
+    ----------
+    kind : {"masks", "points", "tags", "selected"}
+    images : sequence of paths, or of uint8 arrays (H, W, 3)
+    annotations : sequence
+        One per image: a path, an array, a row of tags, or None (selected: nobody annotated the image).
+    left_out : tuple of (str, str)
+        Files that are not used, and why.
+    classes : tuple of str
+        Names of the tags' columns.
+    spare : tuple of path
+        Outlines whose image has a label image too.
+    """
+
+    kind: str
+    images: Sequence
+    annotations: Sequence
+    left_out: tuple[tuple[str, str], ...] = ()
+    classes: tuple[str, ...] = ()
+    spare: tuple[Path, ...] = ()
+
+    def __str__(self):
+        annotated = sum(annotation is not None for annotation in self.annotations)
+        unlabeled = len(self.annotations) - annotated
+        also = f" and {unlabeled} images without" if unlabeled else ""
+        skipped = f"; left out {len(self.left_out)}" if self.left_out else ""
+        return f"found {annotated} images with {self.kind}{also}{skipped}"
+
+
+def discover(places, *, kind=None, classes=None, tags=None):
+    """Find images and their annotations in folders, of whatever kind they are.
+
+    These habits are known: label images, Aperio XML and ImageJ zips (masks); CSV, GeoJSON and point images (points);
+    a table of tags, tags in file names, a folder per class (tags); the folder of `hsn.select_patches` (selected).
+
+    Parameters
+    ----------
+    places : path or sequence of path
+        A folder, or several folders and files; several can only hold tags.
+    kind : {"masks", "points", "tags", "selected"}, optional
+        Which annotation to use. Default: the only one found.
+    classes : sequence of str, optional
+        For tags in file names: the classes of the digits.
+    tags : path or {"names", "folders"}, optional
+        Where the tags are. Default: find out.
+
+    Returns
+    -------
+    Found
+
+    Raises
+    ------
+    InputError
+        "kind-ambiguous" if the folder holds several kinds, "annotations-missing" if it holds none.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> for name in ("a.png", "a.csv", "b.png"):
+    ...     (folder / name).touch()
+    >>> print(discover(folder))
+    found 1 images with points; left out 1
+    """
+    places = _as_list(places)
+    if tags is not None:
+        return find_tags(places, tags, classes=classes)
+    kind = kind or _only_kind(places)
+    if kind == "tags":
+        return find_tags(places, _habit_of_tags(places) or "names", classes=classes)
+    if len(places) > 1:
+        raise InputError(
+            "folder-expected",
+            f"{kind} must lie in one folder with their images",
+            got=f"{len(places)} paths",
+            hint="give their common folder",
+        )
+    return find_pairs(places[0], kind)
+
+
+def find_pairs(folder, kind):
+    """Pair the images of a folder with their masks, points, or masks of selected patches.
+
+    Parameters
+    ----------
+    folder : path
+    kind : {"masks", "points", "selected"}
+
+    Returns
+    -------
+    Found
+    """
+    if kind == "points":
+        pairs = point_files.pair(folder)
+    elif kind == "masks":
+        pairs = mask_files.pair(folder)
+    else:
+        pairs = mask_files.pair(folder, besides=NOT_PATCHES, least=0)
+    left_out = tuple((str(path), why) for path, why in pairs.alone)
+    return Found(kind, pairs.images, pairs.annotations, left_out, spare=pairs.spare)
+
+
+def find_tags(places, tags, *, classes=None):
+    """Find images in folders and below, and their tags.
+
+    Parameters
+    ----------
+    places : sequence of path
+    tags : path or {"names", "folders"}
+        A table, or where else the tags are.
+    classes : sequence of str, optional
+        For "names": the classes of the digits, in order.
+
+    Returns
+    -------
+    Found
+
+    Raises
+    ------
+    InputError
+        "classes-missing" if tags are in names and `classes` is None.
+    """
+    images, left_out = find_images(places, deep=True)
+    if tags == "folders":
+        tagged = tag_files.from_folders(images)
+    elif tags == "names":
+        if classes is None:
+            raise InputError(
+                "classes-missing",
+                "`classes` must name the classes of the digits in the file names",
+                got="neither classes nor a taxonomy",
+                hint="give classes in the order of the digits, as TE,NEC,LYM,TAS",
+            )
+        tagged = tag_files.from_names(images, classes)
+    else:
+        tagged = tag_files.from_table(images, tags)
+    return Found("tags", tagged.paths, tagged.tags, tuple(left_out), classes=tagged.classes)
+
+
+def from_lists(kind, images, annotations, *, classes=None):
+    """Check images and annotations that are given as lists.
+
+    Parameters
+    ----------
+    kind : {"masks", "points", "tags", "selected"}
+    images : sequence of paths, or of uint8 arrays (H, W, 3)
+    annotations : sequence
+        One per image. Tags: numbers 1, 0, NaN per class, or names of the classes that are present.
+    classes : sequence of str, optional
+        For tags as numbers: the names of the columns.
+
+    Returns
+    -------
+    Found
+
+    Raises
+    ------
+    InputError
+        "length-mismatch" if the lists differ in length.
+
+    Examples
+    --------
+    >>> found = from_lists("tags", ["a.png", "b.png"], [["gland"], ["gland", "fat"]])
+    >>> found.classes, found.annotations.tolist()
+    (('fat', 'gland'), [[0.0, 1.0], [1.0, 1.0]])
+    """
+    images = [image if isinstance(image, np.ndarray) else Path(image) for image in images]
+    same_length("images", images, kind, annotations)
+    if kind != "tags":
+        return Found(kind, images, list(annotations), classes=())
+    names, values = _tags_of(annotations, classes)
+    return Found(kind, images, values, classes=names)
+
+
+def find_images(places, *, deep=False):
+    """Find the images of files and folders, each once.
+
+    Parameters
+    ----------
+    places : path or sequence of path
+    deep : bool
+        Whether to search the folders below. Default: False.
+
+    Returns
+    -------
+    found : list of pathlib.Path
+    failures : list of (str, str)
+        Paths that do not exist or hold no image, and why.
+    """
+    found, failures = {}, []
+    for place in _as_list(places):
+        try:
+            for folder in (_folders_with_images(place) if deep else None) or [place]:
+                found |= dict.fromkeys(list_images(folder))
+        except InputError as error:
+            failures.append((str(place), str(error)))
+    return list(found), failures
+
+
+def distinct_names(images):
+    """Return a distinct name for the results of each image: its stem, with its folder where needed.
+
+    Examples
+    --------
+    >>> distinct_names([Path("a/x.png"), Path("b/x.png"), Path("b/y.png")])
+    ['a_x', 'b_x', 'y']
+    """
+    options = [
+        (path.stem, f"{path.parent.name}_{path.stem}", f"{path.parent.name}_{path.stem}_{path.suffix[1:]}")
+        for path in images
+    ]
+    counts = [Counter(level) for level in zip(*options, strict=True)]
+    names = {}
+    for number, levels in enumerate(options, start=1):
+        unique = (name for name, count in zip(levels, counts, strict=True) if count[name] == 1)
+        name = next((name for name in unique if name not in names), f"{levels[0]}_{number}")
+        while name in names:
+            name += "_"
+        names[name] = number
+    return list(names)
+
+
+def pair_folders(first, second, *, suffix="", outlines=False):
+    """Pair the files of two folders by name, whatever their format.
+
+    Parameters
+    ----------
+    first, second : path
+    suffix : str
+        What names in `second` add. Default: nothing. With "_anno", `a.png` and `a_anno.bmp` are a pair.
+    outlines : bool
+        Whether XML and ImageJ zips count too; a label image of the same name takes precedence. Default: False.
+
+    Returns
+    -------
+    pairs : list of (pathlib.Path, pathlib.Path)
+    alone : list of pathlib.Path
+        Files without a partner, and files that share their name within a folder.
+    """
+    sides = [_with_outlines(folder) if outlines else list_images(folder) for folder in (first, second)]
+    if Path(first) == Path(second) and suffix:  # one folder holds both: the suffix separates them
+        sides = [
+            [p for p in sides[0] if not p.stem.endswith(suffix)],
+            [p for p in sides[1] if p.stem.endswith(suffix)],
+        ]
+    keys = [[path.stem for path in sides[0]], [path.stem.removesuffix(suffix) for path in sides[1]]]
+    counts = [Counter(side) for side in keys]
+    partner = dict(zip(keys[1], sides[1], strict=True))
+    both = {key for key in counts[0] if counts[0][key] == counts[1][key] == 1}
+    pairs = [(path, partner[key]) for key, path in zip(keys[0], sides[0], strict=True) if key in both]
+    alone = [
+        path
+        for names, side in zip(keys, sides, strict=True)
+        for name, path in zip(names, side, strict=True)
+        if name not in both
+    ]
+    return pairs, alone
+
+
+def images_of_table(path):
+    """Read the paths of images from the table of `hsn.select_patches`, each once.
+
+    Parameters
+    ----------
+    path : path
+        The table; a user may have edited it.
+
+    Returns
+    -------
+    found : list of pathlib.Path
+        Images that still exist.
+    gone : int
+        Number of images that do not.
+    failures : list of (str, str)
+        The table itself, if it cannot be read.
+    """
+    try:
+        if path.stat().st_size > _MAX_TABLE_BYTES:
+            raise ValueError(f"more than {_MAX_TABLE_BYTES} bytes")
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = csv.DictReader(file)
+            named = list(dict.fromkeys(Path(row["image"]) for row in rows if row.get("image")))
+    except (OSError, ValueError, csv.Error) as error:
+        return [], 0, [(str(path), f"cannot be read as a table of patches: {error}")]
+    found = [image for image in named if _is_image(image)]
+    return found, len(named) - len(found), []
+
+
+def _as_list(places):
+    return [Path(places)] if isinstance(places, str | os.PathLike) else [Path(place) for place in places]
+
+
+def _is_image(path):
+    try:
+        return path.suffix.lower() in SUFFIXES and path.is_file()
+    except OSError:  # a name that no file can have
+        return False
+
+
+def _folders_with_images(place):
+    """Return the folders in and below `place` that hold images."""
+    files = (path for path in Path(place).rglob("*") if path.suffix.lower() in SUFFIXES)
+    return sorted(
+        {path.parent for path in files if not any(part[0] == "." for part in path.parts if part != "..")}
+    )
+
+
+def _with_outlines(folder):
+    """Return label images and outlines; of a name that has both, the label image."""
+    by_name = defaultdict(list)
+    for path in list_images(folder, suffixes=(*SUFFIXES, *mask_files.OUTLINES)):
+        by_name[path.stem].append(path)
+    return [path for files in by_name.values() for path in mask_files.preferred(files)[0]]
+
+
+def _tags_of(annotations, classes):
+    """Return class names and tags as numbers, float32 (N, C)."""
+    rows = list(annotations)
+    by_name = rows and not isinstance(annotations, np.ndarray) and _names_only(rows)
+    if by_name:
+        present = [{row} if isinstance(row, str) else set(row) for row in rows]
+        names = tuple(classes) if classes is not None else tuple(sorted(set().union(*present)))
+        return names, np.array([[float(name in row) for name in names] for row in present], np.float32)
+    if classes is None:
+        raise InputError(
+            "classes-missing",
+            "`classes` must name the columns of the tags",
+            got="None",
+            hint="give classes=(...), or tags as names of classes",
+        )
+    return tuple(classes), np.asarray(rows, np.float32)
+
+
+def _names_only(rows):
+    """Whether every row is the name of a class, or a collection of names."""
+    return all(
+        isinstance(row, str) or (isinstance(row, Collection) and all(isinstance(name, str) for name in row))
+        for row in rows
+    )
+
+
+# --- Which kind of annotation a folder holds ---------------------------------------------------------------------
+
+
+def _only_kind(places):
+    """Return the one kind of annotation of these folders; raise if there are several or none."""
+    for place in places:
+        if not place.exists():
+            raise InputError(
+                "data-missing",
+                f"{place} must be a folder of images",
+                got="nothing there",
+                hint="fix the path",
+            )
+    counts = {kind: count for kind, count in count_kinds(places).items() if count}
+    if len(counts) == 1:
+        return next(iter(counts))
+    where = ", ".join(map(str, places[:3]))
+    if counts:
+        raise InputError(
+            "kind-ambiguous",
+            f"{where} must hold one kind of annotation",
+            got=" and ".join(f"{count} images with {kind}" for kind, count in counts.items()),
+            hint=f"choose one with kind: --kind {' or --kind '.join(counts)}",
+        )
+    raise InputError(
+        "annotations-missing",
+        f"{where} must hold images and their annotations",
+        got=f"{len(find_images(places, deep=True)[0])} images without",
+        hint="name annotations like their images (a.png: a_mask.png, a.xml, a.geojson or a.csv), or sort the images "
+        "into a folder per class",
+    )
+
+
+def count_kinds(places):
+    """Count the images that have annotations of each kind.
+
+    Parameters
+    ----------
+    places : sequence of path
+
+    Returns
+    -------
+    dict of str to int
+        Keys as in `KINDS`.
+    """
+    places = _as_list(places)
+    counts = dict.fromkeys(KINDS, 0)
+    if len(places) == 1 and places[0].is_dir():
+        (folder,) = places
+        chosen = (folder / CHOICE_TABLE).is_file()
+        points = _pairs_or_none(point_files.pair, folder)
+        masks = _pairs_or_none(mask_files.pair, folder, besides=NOT_PATCHES if chosen else ())
+        claimed = set(points.annotations)
+        counts["points"] = sum(path.name != CHOICE_TABLE for path in points.annotations)
+        outlined = sum(path not in claimed for path in masks.annotations)
+        counts["selected" if chosen else "masks"] = outlined
+    habit = _habit_of_tags(places)
+    if habit == "folders" and any(counts.values()):
+        habit = None  # folders of images and of masks, not of classes
+    counts["tags"] = 0 if habit is None else _count_tags(places, habit)
+    return counts
+
+
+def _pairs_or_none(pair, folder, **options):
+    try:
+        return pair(folder, **options)
+    except InputError:
+        return Pairs((), (), ())
+
+
+def _habit_of_tags(places):
+    """Return the table of tags, "names" or "folders"; None if there are no tags."""
+    images, _ = find_images(places, deep=True)
+    stems = {path.stem for path in images}
+    for place in places:
+        tables = sorted(place.glob("*")) if place.is_dir() else []
+        for table in tables:
+            if (
+                table.suffix.lower() in _TABLES
+                and table.stem not in stems
+                and _rows_with_images(table, images)
+            ):
+                return table
+    if images and any(tag_files.has_tags(path) for path in images):
+        return "names"
+    folders = {path.parent for path in images}
+    classes = [folder for folder in folders if _may_be_class(folder.name) and folder not in places]
+    return "folders" if len(classes) == len(folders) > 1 else None
+
+
+def _may_be_class(name):
+    return name.lower() not in _GENERIC_FOLDERS and not mask_files.is_annotation_folder(name)
+
+
+def _rows_with_images(table, images):
+    """Count the images that a table of tags names in its first column; 0 if it holds no tags."""
+    if table.name == CHOICE_TABLE or table.stat().st_size > _MAX_TABLE_BYTES:
+        return 0
+    try:
+        _, rows = tag_files.read_table(table)
+    except InputError:
+        return 0
+    return sum(tag_files.row_of(path, rows) is not None for path in images)
+
+
+def _count_tags(places, habit):
+    images, _ = find_images(places, deep=True)
+    if habit == "names":
+        return sum(tag_files.has_tags(path) for path in images)
+    return len(images) if habit == "folders" else _rows_with_images(Path(habit), images)
+
+
+def same_stem(folder, image):
+    """Return the label image in `folder` that has the name of `image`; None if there is none.
+
+    Examples
+    --------
+    >>> same_stem(None, Path("a.png")) is None
+    True
+    """
+    options = [] if folder is None else [Path(folder) / f"{Path(image).stem}{suffix}" for suffix in RASTERS]
+    return next((option for option in options if option.is_file()), None)

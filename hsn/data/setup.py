@@ -1,0 +1,269 @@
+"""What all methods need before they train: common options, a summary of the images, and the result of a set-up."""
+
+import colorsys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..annotations.mask_files import read as read_masks
+from ..checks import as_image, same_shape
+from ..errors import InputError
+from ..images.read import read
+from ..progress import track
+from ..taxonomies import Taxonomy, TissueClass
+
+_MIN_STD = 1.0  # gray levels; avoids a division by zero for flat images
+
+
+@dataclass(frozen=True)
+class FitRequest:
+    """Options of `hsn.fit` that all methods have.
+
+    Attributes
+    ----------
+    mpp : float
+        Micrometers per pixel of the images.
+    name : str
+        Name of the net.
+    preset, net : str or None
+        Name of the config and of the architecture. None: the method's default.
+    width : float or None
+        Number of channels, or a factor on it.
+    epochs, batch_size : int or None
+    validation : float or tuple of int
+        Share of the images, or indices of images.
+    seed : int
+    taxonomies : tuple of Taxonomy
+        Empty: the method's default.
+    """
+
+    mpp: float
+    name: str = "net"
+    preset: str | None = None
+    net: str | None = None
+    width: float | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    validation: float | tuple[int, ...] = 0.2
+    seed: int = 0
+    taxonomies: tuple[Taxonomy, ...] = ()
+
+
+@dataclass(frozen=True)
+class FitSetup:
+    """Everything that a method's `fit` takes, and what to report about it.
+
+    Attributes
+    ----------
+    net : keras.Model
+    images, annotations : sequence
+    config : Config
+    left_out : list of (str, str)
+        Files that are not used, and why.
+    notes : list of str
+        Sentences for the user.
+    counts : dict of str to int
+    """
+
+    net: Any
+    images: Any
+    annotations: Any
+    config: Any
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+class DataSummary:
+    """Summarize images: which ones can be used, their sizes, and their mean and standard deviation.
+
+    Parameters
+    ----------
+    square : bool
+        Whether all images must be squares of one size. Default: False.
+
+    Attributes
+    ----------
+    images, annotations : list
+        Images that can be used, and their annotations.
+    kept : list of int
+        Indices of these images in the input.
+    left_out : list of (str, str)
+        Images that cannot be used, and why.
+    pixels : int
+        Number of pixels of all images.
+    min_side_px : int or None
+        Smallest height or width.
+
+    Examples
+    --------
+    >>> summary = DataSummary()
+    >>> summary.add(0, "a.png", None, np.full((4, 6, 3), 9, np.uint8))
+    >>> summary.mean, summary.std, summary.min_side_px
+    ((9.0, 9.0, 9.0), (1.0, 1.0, 1.0), 4)
+    """
+
+    def __init__(self, *, square=False):
+        self.images, self.annotations, self.kept, self.left_out = [], [], [], []
+        self.pixels, self.min_side_px = 0, None
+        self._square = square
+        self._sums = np.zeros((3, 2))  # per channel: sum of the levels, sum of their squares
+
+    def add(self, number, image, annotation, pixels):
+        """Add one image.
+
+        Parameters
+        ----------
+        number : int
+            Index of the image in the input.
+        image : path or array
+            What is kept.
+        annotation : object
+        pixels : uint8 array, shape (H, W, 3)
+            The decoded image.
+
+        Raises
+        ------
+        InputError
+            "patch-size" if images must be squares of one size and this one is not.
+        """
+        height, width = pixels.shape[:2]
+        side = self.min_side_px or height
+        if self._square and (height, width) != (side, side):
+            raise InputError(
+                "patch-size",
+                f"{name_of(image, number)} must be a square of {side} px, as the first patch",
+                got=f"{height} x {width}",
+                hint="cut patches of one size and scale",
+            )
+        self.images.append(image)
+        self.annotations.append(annotation)
+        self.kept.append(number)
+        self.pixels += height * width
+        self.min_side_px = min(height, width, self.min_side_px or max(height, width))
+        levels = np.stack([np.bincount(pixels[..., c].ravel(), minlength=256) for c in range(3)])  # (3, 256)
+        self._sums += levels @ np.stack([np.arange(256.0), np.arange(256.0) ** 2], axis=1)
+
+    @property
+    def mean(self):
+        """Mean of each channel, in gray levels."""
+        return tuple((self._sums[:, 0] / self.pixels).tolist())
+
+    @property
+    def std(self):
+        """Standard deviation of each channel, in gray levels; at least 1."""
+        variance = self._sums[:, 1] / self.pixels - np.square(self.mean)
+        return tuple(np.sqrt(np.maximum(variance, _MIN_STD**2)).tolist())
+
+    @property
+    def gray_mean(self):
+        """Mean of all channels together, in gray levels."""
+        return float(self._sums[:, 0].sum() / (3 * self.pixels))
+
+    @property
+    def gray_std(self):
+        """Standard deviation of all channels together, in gray levels; at least 1."""
+        variance = self._sums[:, 1].sum() / (3 * self.pixels) - self.gray_mean**2
+        return float(max(_MIN_STD, np.sqrt(variance)))
+
+
+def summarize(found, check, *, square=False, progress=None):
+    """Read every image once, before training: bad files are left out now, not hours later.
+
+    Parameters
+    ----------
+    found : hsn.data.discovery.Found
+    check : callable
+        ``(image, annotation, pixels) -> annotation``: checks one annotation and returns what training gets.
+    square : bool
+        Whether images must be squares of one size. Default: False.
+    progress : callable, optional
+        See `hsn.progress`.
+
+    Returns
+    -------
+    DataSummary
+
+    Raises
+    ------
+    InputError
+        "no-images-left" if no image can be used.
+    """
+    summary = DataSummary(square=square)
+    pairs = list(zip(found.images, found.annotations, strict=True))
+    for number, (image, annotation) in enumerate(track(pairs, progress, "reading images")):
+        try:
+            pixels = as_image(image) if isinstance(image, np.ndarray) else read(image)
+            summary.add(number, image, check(image, annotation, pixels), pixels)
+        except InputError as error:
+            summary.left_out.append((name_of(image, number), str(error)))
+    if not summary.images:
+        raise InputError(
+            "no-images-left",
+            f"{found.kind} must come with at least one image that can be used",
+            got="none",
+            hint="fix " + "; ".join(why for _, why in summary.left_out[:3]),
+        )
+    summary.left_out[:0] = found.left_out
+    return summary
+
+
+def check_masks(image, annotation, pixels):
+    """Check the masks of one image, a file or an array, and return them unread; training reads them again.
+
+    Parameters
+    ----------
+    image : path or array
+    annotation : path, or int array (H, W)
+    pixels : uint8 array, shape (H, W, 3)
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or the size is not that of the image.
+    """
+    if isinstance(annotation, np.ndarray):
+        same_shape("image", pixels.shape, "masks", annotation.shape)
+    else:
+        read_masks(annotation, pixels.shape[:2])
+    return annotation
+
+
+def crop_px(side_px, largest_px, step_px):
+    """Return the side of training crops: a multiple of `step_px`, as large as images and limit allow.
+
+    Examples
+    --------
+    >>> crop_px(100, 192, 32), crop_px(10, 192, 32)
+    (96, 32)
+    """
+    return min(largest_px, max(1, side_px // step_px) * step_px)
+
+
+def name_of(image, number):
+    """Return the name of an image in messages: its path, or its number in the list.
+
+    Examples
+    --------
+    >>> name_of("a.png", 3), name_of(np.zeros((2, 2, 3)), 3)
+    ('a.png', 'image 3')
+    """
+    return str(image) if isinstance(image, str | Path) else f"image {number}"
+
+
+def taxonomy_of(classes, name):
+    """Make a taxonomy of classes that have no colors yet; hues are spread evenly.
+
+    Examples
+    --------
+    >>> taxonomy_of(["tumor", "stroma"], "mine").colors
+    ((217, 65, 65), (44, 145, 145))
+    """
+    hues = [(k / len(classes), (0.85, 0.57)[k % 2]) for k in range(len(classes))]
+    colors = [colorsys.hsv_to_rgb(hue, 0.7, value) for hue, value in hues]
+    tissue = (
+        TissueClass(c, tuple(round(255 * v) for v in color)) for c, color in zip(classes, colors, strict=True)
+    )
+    return Taxonomy(name, tuple(tissue))
