@@ -50,12 +50,21 @@ def data(tissue):
 
 
 def options(kind):
-    own = {"tags": {"net": "m4", "width": 0.05}, "selected": {"synthetic": 0, "rounds": 0}}
+    own = {
+        "points": {"complete": True},
+        "tags": {"net": "m4", "width": 0.05},
+        "selected": {"synthetic": 0, "rounds": 0},
+    }
     return TINY | own.get(kind, {})
 
 
 def flags(values):
-    return [str(part) for name, value in values.items() for part in (f"--{name.replace('_', '-')}", value)]
+    names = {name: f"--{name.replace('_', '-')}" for name in values}
+    return [
+        part
+        for name, value in values.items()
+        for part in ([names[name]] if value is True else [names[name], value])
+    ]
 
 
 def contents(folder):
@@ -77,16 +86,25 @@ def test_both_doors_write_the_same_config_and_weights(run, data, kind):
     assert (result.exit_code, result.stderr) == (0, "")
     hsn.fit(folder, mpp=MPP, out="python/mine", **values)
     assert_same(Path("shell/mine"), Path("python/mine"))
-    explicit = {kind: "folders" if kind == "tags" else folder}
-    hsn.fit("tags" if kind == "tags" else None, mpp=MPP, out="explicit/mine", **explicit, **values)
-    assert_same(Path("shell/mine"), Path("explicit/mine"))
 
 
-@pytest.mark.parametrize("kind", ["masks", "points"])
-def test_arrays_train_the_same_net_as_files(data, kind):
-    hsn.fit(kind, mpp=MPP, out="files/mine", **options(kind))
-    hsn.fit(data["images"], **{kind: data[kind]}, mpp=MPP, out="arrays/mine", **options(kind))
+def test_a_folder_with_a_word_on_what_it_holds_and_arrays_train_the_same_net(data):
+    hsn.fit(masks="masks", mpp=MPP, out="files/mine", **options("masks"))
+    hsn.fit(data["images"], masks=data["masks"], mpp=MPP, out="arrays/mine", **options("masks"))
     assert_same(Path("files/mine"), Path("arrays/mine"))
+
+
+def test_points_as_arrays_are_the_points_of_the_files(data, spy_on):
+    from hsn.supervision import points
+
+    seen = spy_on(points)
+    given = []
+    for images, clicks in (("points", None), (data["images"], data["points"])):
+        with pytest.raises(hsn.InputError):
+            hsn.fit(images, points=clicks, mpp=MPP, out="mine", **options("points"))
+        given.append([each.points for each in seen["annotations"]])
+    for one, other in zip(*given, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_segment_gives_the_same_files_as_the_command_line(run, model, images):
