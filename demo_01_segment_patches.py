@@ -38,7 +38,7 @@ RELEASE_PIXELS = {
 
 def main(data, weights, out):
     """Tell the story; returns the paths of all files written."""
-    samples = adp.tuning(data)
+    samples = adp.list_samples(data)
     tags = sum(len(s.tags) for s in samples) / len(samples)
     print(
         f"{len(samples)} patches of {len({s.group for s in samples})} slides from {data}, {tags:.2f} tags each\n"

@@ -22,7 +22,7 @@ SHIPPED = "glas-tags"
 
 def main(data, split, weights, out):
     """Tell the story; returns the paths of all files written."""
-    samples = glas.images(data, split)
+    samples = glas.list_samples(data, split)
     print(f"{len(samples)} images of split '{split}' from {data}\n")
     print(f"all gland (the floor), {score_of_all_gland(samples)}\n")
     made = write_report(weights, samples, out=out)

@@ -44,7 +44,7 @@ def main():
 
 def coverage(n, work):
     """Print a table: how the choice is made, against what it reaches."""
-    samples = multiorgan.images(data_folder("multiorgan"), "train")
+    samples = multiorgan.list_samples(data_folder("multiorgan"), "train")
     encoders = {
         "texture": of_texture(),
         "glas-tags": of_shipped("glas-tags"),

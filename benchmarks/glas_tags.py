@@ -22,11 +22,11 @@ import numpy as np
 
 from hsn import models, tags, taxonomies
 from hsn.annotations.colors import resize_labels
-from hsn.annotations.tags import tags_from_labels
+from hsn.annotations.tag_files import tags_from_labels
 from hsn.data import data_folder, glas
 from hsn.images import tiles
 from hsn.images.read import resample
-from hsn.metrics.classes import class_scores, confusion
+from hsn.metrics.classes import class_scores, confusion_matrix
 from hsn.metrics.intervals import interval
 from hsn.nets import histonet, unet
 from hsn.supervision import method_of, open_model
@@ -41,16 +41,17 @@ SEEDS = (0,)  # of first-stage nets; more of them make better pseudo-masks and c
 STRENGTHS = ((1.0, 1.0), (1.0, 1.2), (1.0, 1.4), (1.0, 1.7))  # tried on validation
 TAXONOMY = replace(taxonomies.GLAS, other=None, forced=())  # the net sees both classes
 
-LICENSE = "trained on GlaS (MICCAI 2015 challenge, Warwick-QU), which is for research only; so is this net"
+LICENSE = "research only, like GlaS (MICCAI 2015 challenge)"
 DATA_NOTE = (
     "tags (gland shown, other tissue shown; from a quarter of the area on) of crops of 48 x 48 px at 1.24 um/px, every"
-    " 32 px, of 67 of the 85 GlaS training images; 18 others (patients 3, 5, 7, 14, 15) chose epochs and strength"
+    " 32 px, of 67 of the 85 GlaS training images; 18 others (patients 3, 5, 7, 14, 15) for the choice of"
+    " epochs and class weight in pseudo-masks"
 )
 
 
 def samples(split):
     """Images and labels of a split."""
-    return [(s.image(), s.truth(TAXONOMY)[0]) for s in glas.images(data_folder("glas"), split)]
+    return [(s.image(), s.truth(TAXONOMY)[0]) for s in glas.list_samples(data_folder("glas"), split)]
 
 
 def tagged_tiles(pairs):
@@ -64,7 +65,7 @@ def tagged_tiles(pairs):
         places = range(0, TILE_PX - CELL_PX + 1, STRIDE_PX)
         for tile in tiles.cut(labels, rows, columns, TILE_PX):
             cells = tiles.cut(tile, places, places, CELL_PX)
-            shown = [tags_from_labels(cell, 2, least_fraction=LEAST_FRACTION) for cell in cells]
+            shown = [tags_from_labels(cell, 2, min_fraction=LEAST_FRACTION) for cell in cells]
             grids.append(np.reshape(shown, (len(places), len(places), 2)))
     return np.stack(images), np.stack(grids)
 
@@ -96,7 +97,7 @@ def strongest(evidence, held_out, config):
     found = {}
     for strength in STRENGTHS:
         counts = sum(
-            confusion(
+            confusion_matrix(
                 labels, refined(np.clip(e * np.float32(strength), 0, 1), image, config, TAXONOMY).argmax(2), 2
             )
             for e, (image, labels) in zip(evidence, held_out, strict=True)
@@ -118,7 +119,7 @@ def train(out):
     print(f"both, eight symmetries, refined: validation mIoU by strength {found}")
     pseudo = _kept(out / "pseudo.npz", lambda: [
         distil.pseudo_labels(teachers, image, strength=strength) for image, _ in learned])  # fmt: skip
-    counts = sum(confusion(labels, p, 2) for (_, labels), p in zip(learned, pseudo, strict=True))
+    counts = sum(confusion_matrix(labels, p, 2) for (_, labels), p in zip(learned, pseudo, strict=True))
     print(f"pseudo-masks of the learning images: mIoU {class_scores(counts, TAXONOMY.names).mean_iou:.4f}")
     config = distil.student_config(teachers[0][1], window_px=256)  # validated in one view, shipped with eight
     student = unet.build(2, depth=4, width=16, batch_norm=True, dropout=0.3, seed=0)
@@ -178,7 +179,7 @@ def _print_stages(what, net, config, pairs):
     for image, labels in pairs:
         made = tags.stages(net, image, config)
         for stage, of in counts.items():
-            of.append(confusion(labels, resize_labels(made.labels(stage), labels.shape), 2))
+            of.append(confusion_matrix(labels, resize_labels(made.labels(stage), labels.shape), 2))
     for stage, of in counts.items():
         print(json.dumps(what | {"images": len(of), "stage": stage} | _row(of)), flush=True)
 

@@ -55,7 +55,7 @@ def fresh_system(config):
 def train(config, out):
     """Train on 12 images; 4 others choose the epoch."""
     learned, held_out = (
-        multiorgan.images(data_folder("multiorgan"), split) for split in ("train", "validation")
+        multiorgan.list_samples(data_folder("multiorgan"), split) for split in ("train", "validation")
     )
     images, objects = zip(*((s.image(), s.instances()) for s in (*learned, *held_out)), strict=True)
     validation = tuple(range(len(learned), len(images)))
@@ -85,7 +85,7 @@ def choose(system):
     """The threshold of the best mean AJI on validation images, and that AJI."""
     seen = [
         (s.instances(), system.segment(s.image()).scored)
-        for s in multiorgan.images(data_folder("multiorgan"), "validation")
+        for s in multiorgan.list_samples(data_folder("multiorgan"), "validation")
     ]
     values = [np.mean([aji(overlaps(truth, sure(of, t))).score for truth, of in seen]) for t in THRESHOLDS]
     best = int(np.argmax(values))
@@ -112,7 +112,7 @@ def ship(config, out):
         name=NAME, method="selected", classes=config.classes, mpp=config.mpp, taxonomies=("nuclei",),
         thresholds=(config.detector.least_score,) * 2, source="benchmarks/maskrcnn.py train",
         normalization=models.Normalization(mean=config.mean, std=config.std), license=bench.TERMS["nuclei"],
-        data=bench.TAUGHT_BY["nuclei"].replace("how objects are told apart", "the score that counts"),
+        data=bench.TAUGHT_BY["nuclei"].replace("post-processing", "score threshold"),
         scores={"validation_pq": kept["validation_pq"], "validation AJI": value},
         notes=f"Mask R-CNN, lean preset; epoch {kept['epoch']} of {len(rows['epochs'])} was kept, by validation aji",
     )  # fmt: skip
@@ -134,7 +134,7 @@ def score(config, out):
     for split in ("validation", "testA", "testB"):
         rows = [
             row_of(system, sample, config.detector.least_score)
-            for sample in multiorgan.images(data_folder("multiorgan"), split)
+            for sample in multiorgan.list_samples(data_folder("multiorgan"), split)
         ]
         everything += rows if split != "validation" else []
         yield NAME, split, rows, summary_of(rows)

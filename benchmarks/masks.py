@@ -32,7 +32,7 @@ from skimage.filters import threshold_otsu
 from skimage.measure import regionprops
 
 from hsn import models, taxonomies
-from hsn.annotations.instances import objects_of
+from hsn.annotations.instances import label_components
 from hsn.data import cryonuseg, data_folder, glas, multiorgan
 from hsn.images.tiles import enlarge
 from hsn.metrics.intervals import interval
@@ -116,11 +116,13 @@ def fresh_net(task, outputs, *, width=16):
 def training_samples(task):
     """Samples to learn from and to validate on."""
     if task == "glas":
-        return glas.images(data_folder("glas"), "learn"), glas.images(data_folder("glas"), "validation")
+        return glas.list_samples(data_folder("glas"), "learn"), glas.list_samples(
+            data_folder("glas"), "validation"
+        )
     name, room = ("cryonuseg", cryonuseg) if task == "cryonuseg" else ("multiorgan", multiorgan)
     learned, held_out = room.images(data_folder(name), "train"), room.images(data_folder(name), "validation")
     if task == "organs":
-        learned = [*learned, *cryonuseg.images(data_folder("cryonuseg"), "train")]
+        learned = [*learned, *cryonuseg.list_samples(data_folder("cryonuseg"), "train")]
     return learned, held_out
 
 
@@ -183,15 +185,15 @@ CHOICES = {
 CHOICES["organs"] = CHOICES["nuclei"]
 SHIPPED = {"glas": "glas-masks", "nuclei": "nuclei-masks", "organs": "nuclei-masks"}
 TERMS = {
-    "glas": "trained on GlaS (MICCAI 2015 challenge, Warwick-QU), which is for research only; so is this net",
-    "nuclei": "CC BY-NC-SA 4.0, as the images it learned from (Kumar 2017): not for commercial use",
-    "organs": "CC BY-NC-SA 4.0, as the images it learned from (Kumar 2017, Mahbod 2021): not for commercial use",
+    "glas": "research only, like GlaS (MICCAI 2015 challenge)",
+    "nuclei": "CC BY-NC-SA 4.0, like its training images (Kumar 2017)",
+    "organs": "CC BY-NC-SA 4.0, like its training images (Kumar 2017, Mahbod 2021)",
 }
 TAUGHT_BY = {
-    "glas": "gland outlines of 67 of the 85 GlaS training images; the 18 others (patients 3, 5, 7, 14, 15) chose the"
-    " epoch and how objects are told apart",
+    "glas": "gland outlines of 67 of the 85 GlaS training images; the 18 others (patients 3, 5, 7, 14, 15) for the"
+    " choice of epoch and post-processing",
     "nuclei": "nuclei of 12 images of MultiOrgan (Kumar 2017: breast, kidney, liver, prostate), FullNet's split; its 4"
-    " validation images chose the epoch and how objects are told apart",
+    " validation images for the choice of epoch and post-processing",
 }
 TAUGHT_BY["organs"] = (
     f"{TAUGHT_BY['nuclei']}; then also nuclei of 22 images of CryoNuSeg (Mahbod 2021, frozen sections of ten organs),"
@@ -263,7 +265,7 @@ def nuclei_scores(truth, prediction):
 def pixel_scores(truth, prediction):
     """Pixels and counts of one image, as the U-Nets' notebooks count: 4-connected parts of either mask."""
     mask, found = truth > 0, prediction > 0
-    numbers = [int(objects_of(m).max()) for m in (mask, found)]
+    numbers = [int(label_components(m).max()) for m in (mask, found)]
     return {"TP": int((mask & found).sum()), "FP": int((~mask & found).sum()), "FN": int((mask & ~found).sum()),
             "true": numbers[0], "counted": numbers[1],
             "deviation": float(count_deviation(numbers[:1], numbers[1:])[0])}  # fmt: skip
@@ -305,15 +307,17 @@ def score(task, out, stain, views):
 
     if task == "glas":
         splits, of, means = (
-            {"test A": glas.images(data_folder("glas"), "testA")},
+            {"test A": glas.list_samples(data_folder("glas"), "testA")},
             gland_scores,
             ("F1", "Dice", "Hausdorff"),
         )
     elif task in ("nuclei", "organs", "fullnet"):
-        splits = {split: multiorgan.images(data_folder("multiorgan"), split) for split in ("testA", "testB")}
+        splits = {
+            split: multiorgan.list_samples(data_folder("multiorgan"), split) for split in ("testA", "testB")
+        }
         of, means = nuclei_scores, ("AJI", "Dice", "F1", "SQ", "PQ")
     else:
-        splits = {"validation": cryonuseg.images(data_folder("cryonuseg"), "validation")}
+        splits = {"validation": cryonuseg.list_samples(data_folder("cryonuseg"), "validation")}
         of, means = pixel_scores, ("deviation",)
     everything = []
     for split, samples in splits.items():

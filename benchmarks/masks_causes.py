@@ -56,7 +56,7 @@ def judged(model):
 
     ajis = [bench.quality("nuclei", s.instances(), found(s)) for s in bench.training_samples("nuclei")[1]]
     dices = []
-    for sample in cryonuseg.images(data_folder("cryonuseg"), "train"):
+    for sample in cryonuseg.list_samples(data_folder("cryonuseg"), "train"):
         truth, nuclei = sample.instances() > 0, found(sample) > 0
         dices.append(2 * (truth & nuclei).sum() / max(truth.sum() + nuclei.sum(), 1))
     return {"AJI": interval(ajis), "Dice elsewhere": interval(dices)}

@@ -26,7 +26,7 @@ import numpy as np
 
 from hsn import models
 from hsn.annotations.colors import resize_labels
-from hsn.annotations.sampling import from_instances, sample
+from hsn.annotations.sampling import points_from_instances, sample_points
 from hsn.data import data_folder, multiorgan
 from hsn.metrics.intervals import interval
 from hsn.metrics.objects import aji, match
@@ -46,17 +46,19 @@ SPLITS = {"same organs": ("testA",), "other organs": ("testB",), "all": ("testA"
 
 def samples(*splits):
     """Samples of some splits, in their order."""
-    return [each for split in splits for each in multiorgan.images(data_folder("multiorgan"), split)]
+    return [each for split in splits for each in multiorgan.list_samples(data_folder("multiorgan"), split)]
 
 
 def clicks(ratio, seed):
     """Images and clicks to learn from, then those to validate on."""
     learned, held_out = samples("train"), samples("validation")
     rng = np.random.default_rng(seed)
-    some = [sample(from_instances(each.instances()), ratio, rng_or_seed=rng) for each in learned]
+    some = [
+        sample_points(points_from_instances(each.instances()), ratio, rng_or_seed=rng) for each in learned
+    ]
     return (
         [*learned, *held_out],
-        [*some, *(from_instances(each.instances()) for each in held_out)],
+        [*some, *(points_from_instances(each.instances()) for each in held_out)],
         len(learned),
     )
 
@@ -148,7 +150,7 @@ def detection_rows(detector, config, tests, likely):
         found = (find_points(maps, config, likely=likely) + 0.5) * np.divide(
             image.shape[:2], maps.shape
         ) - 0.5
-        truth = from_instances(each.instances())
+        truth = points_from_instances(each.instances())
         row = {"image": each.name, "truth": len(truth), "found": len(found)}
         for rule in ("optimal", "greedy"):
             told = match_points(truth, found, radius_px=config.radius_um / each.mpp, rule=rule)
@@ -230,7 +232,7 @@ def labels(args):
     for each in samples("train"):
         image, truth = rescale(each.image(), each.mpp, config.mpp), each.instances()
         small = resize_labels(truth, image.shape[:2])
-        told = sample(from_instances(truth), args.ratio, rng_or_seed=args.seed)
+        told = sample_points(points_from_instances(truth), args.ratio, rng_or_seed=args.seed)
         target, weight = points.targets(
             image, (told + 0.5) * np.divide(image.shape[:2], truth.shape) - 0.5, config
         )
@@ -262,7 +264,7 @@ def choose(net, config):
     seen = []
     for each in samples("validation"):
         found = points.segment(net, each.image(), config, mpp=each.mpp)
-        seen.append((found.evidence, from_instances(each.instances()), each.mpp))
+        seen.append((found.evidence, points_from_instances(each.instances()), each.mpp))
 
     def quality(waist):
         tried = config.changed(waist_um=waist)
@@ -274,7 +276,7 @@ def choose(net, config):
     return config.changed(waist_um=best), values[best]
 
 
-TERMS = "CC BY-NC-SA 4.0, as the images it learned from (Kumar 2017): not for commercial use"
+TERMS = "CC BY-NC-SA 4.0, like its training images (Kumar 2017)"
 
 
 def ship(args):
@@ -285,7 +287,7 @@ def ship(args):
         "name": "nuclei-points", "license": TERMS, "source": "benchmarks/points.py train",
         "data": f"clicks on {args.ratio:.0%} of the nuclei (seed {args.seed}, without replacement) of 12 images of"
         " MultiOrgan (Kumar 2017: breast, kidney, liver, prostate), FullNet's split; clicks on all nuclei of its 4"
-        " validation images chose the epochs of detection and the depth of waists",
+        " validation images for the choice of detection epoch and h-maxima height",
         "scores": {**model.card.scores, "validation F1 of objects that hold one click": value},
     })  # fmt: skip
     models.save(PRETRAINED / "nuclei-points", model.net, card, config.as_dict(), half=True)

@@ -36,7 +36,7 @@ def main():
     net = models.load(told.net).net if told.net else learned(told.steps, told.width)
     widest = reach.halo_px(net)
     images = [
-        read(sample.image_path) for sample in multiorgan.images(data_folder("multiorgan"), "validation")
+        read(sample.image_path) for sample in multiorgan.list_samples(data_folder("multiorgan"), "validation")
     ]
     whole = [tiled(net, image, max(image.shape), widest) for image in images]
     print(f"half the receptive field: {widest} px")
@@ -56,7 +56,7 @@ def tiled(net, image, tile_px, halo_px):
 
 def learned(steps, width):
     """A ResUNet that has seen `steps` batches of random crops and their nuclei."""
-    samples = multiorgan.images(data_folder("multiorgan"), "train")
+    samples = multiorgan.list_samples(data_folder("multiorgan"), "train")
     pixels = [normalize(read(s.image_path), MEAN, STD) for s in samples]
     truth = [read_instances(s.instances_path, x.shape[:2]) > 0 for s, x in zip(samples, pixels, strict=True)]
     rng = np.random.default_rng(0)

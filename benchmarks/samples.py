@@ -2,7 +2,7 @@
 
     python benchmarks/samples.py [FOLDER]
 
-They are drawn by program (`hsn.data.made`), with truth, so that demos and drivers have input on a bare clone;
+They are drawn by program (`hsn.data.synthetic`), with truth, so that demos and drivers have input on a bare clone;
 FOLDER is the repository's root by default. Real data goes into the same folders beside them.
 """
 
@@ -16,9 +16,9 @@ import numpy as np
 from hsn import taxonomies
 from hsn.annotations.colors import resize_labels, to_colors
 from hsn.annotations.label_files import write_labels
-from hsn.annotations.tags import tags_from_labels
+from hsn.annotations.tag_files import tags_from_labels
 from hsn.data import adp, glas
-from hsn.data.made import tissue
+from hsn.data.synthetic import draw_tissue
 from hsn.files import atomic_write
 from hsn.images.read import write
 
@@ -47,14 +47,14 @@ def patches(root):
     rows = [["Patch Names", *columns]]
     for number, seed in enumerate(PATCH_SEEDS, start=1):
         name = f"made_{number}.png"
-        made = tissue(seed, (TRUTH_PX, TRUTH_PX), mpp=adp.MPP * PATCH_PX / TRUTH_PX)
+        made = draw_tissue(seed, (TRUTH_PX, TRUTH_PX), mpp=adp.MPP * PATCH_PX / TRUTH_PX)
         image = cv2.resize(made.image, (PATCH_PX, PATCH_PX), interpolation=cv2.INTER_AREA)
         write(root / "img" / "01_tuning_patch" / name, image)
         present = set()
         for folder, key in (("morph", "adp-morph"), ("func", "adp-func")):
             taxonomy, labels = taxonomies.get(key), made.labels[key]
             write(truth / folder / name, to_colors(labels, taxonomy))
-            tags = tags_from_labels(labels, len(taxonomy), least_fraction=0.002)
+            tags = tags_from_labels(labels, len(taxonomy), min_fraction=0.002)
             present |= {n for n, tag in zip(taxonomy.names, tags, strict=True) if tag}
         rows.append([name, *(int(column in present) for column in columns)])
     with atomic_write(truth / "gt_labels.csv") as temporary, temporary.open("w", newline="") as file:
@@ -66,7 +66,7 @@ def fields(root):
     truth = root / "gt" / "02_glas_full"
     for number, (seed, shape) in enumerate(FIELDS, start=1):
         name = f"made_{number}"
-        made = tissue(seed, shape, mpp=glas.MPP)
+        made = draw_tissue(seed, shape, mpp=glas.MPP)
         write(root / "img" / "02_glas_full" / f"{name}.png", made.image)
         coarse = resize_labels(made.labels["glas"], COARSE)
         write(truth / "glas" / f"{name}.png", to_colors(coarse, taxonomies.GLAS))

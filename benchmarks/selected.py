@@ -72,7 +72,9 @@ class Pool:
 
     def __init__(self, out, start):
         folder, self.out, self.start = data_folder("multiorgan"), out, start
-        self.samples, self.judges = (multiorgan.images(folder, part) for part in ("train", "validation"))
+        self.samples, self.judges = (
+            multiorgan.list_samples(folder, part) for part in ("train", "validation")
+        )
         self.images = [sample.image() for sample in self.samples]
         self.instances = [sample.instances() for sample in self.samples]
         self.encoder = of_texture()
@@ -203,7 +205,7 @@ def scored(pool, arm, seed, steps):
         net.load_weights(pool.out / f"{run}-{seed}" / "rounds" / str(number) / BEST)
         config, validation = best_way(pool, net, config)
         rows = []
-        for sample in multiorgan.images(data_folder("multiorgan"), "test"):
+        for sample in multiorgan.list_samples(data_folder("multiorgan"), "test"):
             found = selected.segment(net, sample.image(), config, mpp=sample.mpp).instances
             row = bench.nuclei_scores(sample.instances(), found)
             rows.append({"image": sample.name, **{name: float(row[name]) for name in SCORES}})

@@ -1,1 +1,1 @@
-"""Labels: the truth in its many forms (colours, objects, tags), read, written and turned into one another."""
+"""Annotations: read, write and convert color masks, label images, outlines, points and tags."""

@@ -1,69 +1,74 @@
-"""Colours <-> labels: truth images paint each class in the colour that its taxonomy lists.
+"""Convert between color masks and labels, and resize labels.
 
-Colours are matched exactly. A pixel of any other colour is not a class of its own: it is unknown.
+A color mask shows each class in the color of its taxonomy. Colors are matched exactly; pixels of any other color are
+unknown.
 """
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
-from ..errors import refuse
+from ..errors import InputError
 from ..taxonomies import Taxonomy
 
 
-def from_colors(rgb, taxonomy: Taxonomy):
-    """Read a colour mask: which class each pixel is, and where that is known.
+def from_colors(rgb: npt.ArrayLike, taxonomy: Taxonomy) -> tuple[np.ndarray, np.ndarray]:
+    """Convert a color mask to labels.
 
     Parameters
     ----------
     rgb : uint8 array, shape (H, W, 3) or (H, W, 4)
-        A colour mask. With a fourth channel, fully transparent pixels are unknown.
+        Color mask. With an alpha channel, fully transparent pixels are unknown.
     taxonomy : Taxonomy
-        Lists the colours.
+        Classes and their colors.
 
     Returns
     -------
     labels : int32 array, shape (H, W)
         Class index; 0 where unknown.
-    known : bool array, shape (H, W)
-        False where the colour is none of the taxonomy's classes.
+    valid_mask : bool array, shape (H, W)
+        False where the color does not belong to a class.
 
     Raises
     ------
     InputError
-        If the mask is not 8-bit RGB or RGBA.
+        "color-mask-dtype" if the mask is not 8-bit RGB or RGBA.
 
     Examples
     --------
     >>> from hsn.taxonomies import GLAS
-    >>> labels, known = from_colors(np.array([[[0, 0, 128], [3, 155, 229], [9, 9, 9]]], np.uint8), GLAS)
-    >>> labels.tolist(), known.tolist()
+    >>> labels, valid_mask = from_colors(np.array([[[0, 0, 128], [3, 155, 229], [9, 9, 9]]], np.uint8), GLAS)
+    >>> labels.tolist(), valid_mask.tolist()
     ([[1, 0, 0]], [[True, True, False]])
     """
     rgb = np.asarray(rgb)
     if rgb.ndim != 3 or rgb.shape[2] not in (3, 4) or rgb.dtype != np.uint8:
-        refuse("a colour mask must be 8-bit RGB or RGBA", expected="uint8 (height, width, 3 or 4)",
-               received=f"{rgb.dtype} {rgb.shape}",
-               remedy="read it with hsn.annotations.label_files.read_color_mask")  # fmt: skip
-    palette = _packed(np.array(taxonomy.colors, np.uint8))  # (C,)
+        raise InputError(
+            "color-mask-dtype",
+            "a color mask must be 8-bit RGB or RGBA, uint8 (height, width, 3 or 4)",
+            got=f"{rgb.dtype} {rgb.shape}",
+            hint="read it with hsn.annotations.label_files.read_color_mask",
+        )
+    palette = _pack_rgb(np.array(taxonomy.colors, np.uint8))  # (C,)
     order = np.argsort(palette)
-    pixels = _packed(rgb)  # (H, W)
-    place = np.minimum(np.searchsorted(palette[order], pixels), len(palette) - 1)  # (H, W)
-    labels = order[place]  # (H, W)
-    known = palette[labels] == pixels  # (H, W)
+    pixels = _pack_rgb(rgb)  # (H, W)
+    rank = np.minimum(np.searchsorted(palette[order], pixels), len(palette) - 1)  # (H, W)
+    labels = order[rank]  # (H, W)
+    valid_mask = palette[labels] == pixels  # (H, W)
     if rgb.shape[2] == 4:
-        known &= rgb[..., 3] > 0
-    return np.where(known, labels, 0).astype(np.int32), known
+        valid_mask &= rgb[..., 3] > 0
+    return np.where(valid_mask, labels, 0).astype(np.int32), valid_mask
 
 
-def to_colors(labels, taxonomy: Taxonomy):
-    """Paint labels in the colours of their taxonomy.
+def to_colors(labels: npt.ArrayLike, taxonomy: Taxonomy) -> np.ndarray:
+    """Convert labels to a color mask.
 
     Parameters
     ----------
     labels : int array, shape (H, W)
         Class indices into `taxonomy`.
     taxonomy : Taxonomy
-        Lists the colours.
+        Classes and their colors.
 
     Returns
     -------
@@ -72,7 +77,7 @@ def to_colors(labels, taxonomy: Taxonomy):
     Raises
     ------
     InputError
-        If a label is no class of the taxonomy.
+        "labels-dtype" or "labels-range".
 
     Examples
     --------
@@ -84,17 +89,17 @@ def to_colors(labels, taxonomy: Taxonomy):
     return np.array(taxonomy.colors, np.uint8)[labels]  # (H, W, 3)
 
 
-def resize_labels(labels, shape):
-    """Resize a label image (or a boolean mask) by nearest neighbour, as OpenCV does.
+def resize_labels(labels: npt.ArrayLike, shape: tuple[int, int]) -> np.ndarray:
+    """Resize a label image or boolean mask by nearest-neighbor interpolation, as OpenCV does.
 
-    OpenCV takes for output pixel k the input pixel floor(k * size_in / size_out), which is what HistoSegNet
-    scored with; other libraries round at pixel centres and give slightly other counts.
+    Output pixel k takes input pixel floor(k * size_in / size_out), as in HistoSegNet's evaluation. Other libraries
+    round at pixel centers and give slightly different counts.
 
     Parameters
     ----------
     labels : int or bool array, shape (H, W)
     shape : (int, int)
-        Wanted height and width, in pixels.
+        New height and width in pixels.
 
     Returns
     -------
@@ -103,7 +108,7 @@ def resize_labels(labels, shape):
     Raises
     ------
     InputError
-        If `labels` is not two-dimensional or `shape` has no pixel.
+        "labels-dtype" or "shape-positive".
 
     Examples
     --------
@@ -113,19 +118,32 @@ def resize_labels(labels, shape):
     labels = np.asarray(labels)
     height, width = shape
     if labels.ndim != 2 or labels.size == 0 or labels.dtype.kind not in "biu":
-        refuse("only a label image can be resized as labels", expected="whole numbers (height, width)",
-               received=f"{labels.dtype} {labels.shape}", remedy="resize images as images")  # fmt: skip
+        raise InputError(
+            "labels-dtype",
+            "`labels` must be integers or bool (height, width), not empty",
+            got=f"{labels.dtype} {labels.shape}",
+            hint="resize images with hsn.images.read.resample",
+        )
     if height < 1 or width < 1:
-        refuse("a label image cannot be resized to nothing", expected="a height and width of at least 1",
-               received=tuple(shape), remedy="mend the size")  # fmt: skip
+        raise InputError(
+            "shape-positive",
+            "`shape` must be a height and width of at least 1",
+            got=tuple(shape),
+            hint="ask for a larger image",
+        )
     if labels.dtype == bool:
         return resize_labels(labels.astype(np.uint8), shape).astype(bool)
     resized = cv2.resize(labels.astype(np.int32), (int(width), int(height)), interpolation=cv2.INTER_NEAREST)
     return resized.astype(labels.dtype)
 
 
-def as_labels(labels, classes: int, name="labels"):
-    """Return `labels` as int32 (H, W) if each is one of `classes` classes; refuse it otherwise.
+def as_labels(labels: npt.ArrayLike, classes: int, name: str = "labels") -> np.ndarray:
+    """Return `labels` as int32 (H, W) if all values are in 0..classes - 1; raise otherwise.
+
+    Raises
+    ------
+    InputError
+        "labels-dtype" or "labels-range".
 
     Examples
     --------
@@ -134,16 +152,23 @@ def as_labels(labels, classes: int, name="labels"):
     """
     labels = np.asarray(labels)
     if labels.ndim != 2 or labels.dtype.kind not in "iu":
-        refuse(f"`{name}` must be a label image", expected="whole numbers (height, width)",
-               received=f"{labels.dtype} {labels.shape}", remedy="give one class index a pixel")  # fmt: skip
+        raise InputError(
+            "labels-dtype",
+            f"`{name}` must be integers (height, width)",
+            got=f"{labels.dtype} {labels.shape}",
+            hint="give one class index per pixel",
+        )
     if labels.size and (labels.min() < 0 or labels.max() >= classes):
-        refuse(f"`{name}` names a class that the taxonomy lacks", expected=f"0 to {classes - 1}",
-               received=f"{labels.min()} to {labels.max()}",
-               remedy="use the taxonomy that they were made with")  # fmt: skip
+        raise InputError(
+            "labels-range",
+            f"`{name}` must be class indices from 0 to {classes - 1}",
+            got=f"{labels.min()} to {labels.max()}",
+            hint="use the taxonomy of these labels",
+        )
     return labels.astype(np.int32)
 
 
-def _packed(rgb):
-    """One number a colour: red, green, blue as the three bytes of an int32."""
+def _pack_rgb(rgb: np.ndarray) -> np.ndarray:
+    """Pack red, green and blue into the bytes of an int32."""
     red, green, blue = (rgb[..., k].astype(np.int32) for k in range(3))
     return red << 16 | green << 8 | blue

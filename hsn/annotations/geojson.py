@@ -1,39 +1,42 @@
-"""GeoJSON of QuPath: clicks among its objects, as (row, col) and class names.
+"""Read and write points as QuPath GeoJSON.
 
-Point and MultiPoint geometries are read, bare, in a Feature, or in a FeatureCollection. QuPath counts from the
-corner of the first pixel, so the middle of that pixel is (0.5, 0.5) there and (0, 0) here.
+Point and MultiPoint geometries are read, alone, in a Feature or in a FeatureCollection. The center of the first pixel
+is (0.5, 0.5) in QuPath and (0, 0) in hsn.
 """
 
 import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn
 
-from ..errors import refuse
+from ..errors import InputError
 from ..geojson import annotation, collection
 
 _HALF_PX = 0.5
-_DEEPEST = 20  # collections within collections; QuPath writes two
-_DRAWN = ("Polygon", "MultiPolygon", "LineString", "MultiLineString")
+_MAX_DEPTH = 20  # nested collections; QuPath writes two
+_OUTLINES = ("Polygon", "MultiPolygon", "LineString", "MultiLineString")
 
 
-def parse(text, where):
-    """Read the clicks of a GeoJSON text.
+def parse(text: str, where: Path | str) -> tuple[list[tuple[float, float]], list[str | None]]:
+    """Parse the points of a GeoJSON text.
 
     Parameters
     ----------
     text : str
     where : path or str
-        Its name, for messages.
+        Name of the file, for messages.
 
     Returns
     -------
     points : list of (float, float)
-        Row and column; the middle of the first pixel is (0, 0).
+        Row and column; the center of the first pixel is (0, 0).
     labels : list of (str or None)
-        Class name of each click, None without one.
+        Class name of each point, None without a class.
 
     Raises
     ------
     InputError
-        If it is no GeoJSON, holds outlines instead of clicks, or a click without two numbers.
+        "geojson-malformed", "geojson-depth", "geojson-geometry" or "point-coordinates".
 
     Examples
     --------
@@ -43,68 +46,71 @@ def parse(text, where):
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
-        refuse(f"{where} is no GeoJSON", expected="the text that QuPath exports", received=error,
-               remedy="export the points again")  # fmt: skip
-    clicks = list(_clicks(data, None, where, 0))
-    return [place for place, _ in clicks], [label for _, label in clicks]
+        _fail("geojson-malformed", f"{where} must be GeoJSON", error)
+    points = list(_find_points(data, None, where, 0))
+    return [point for point, _ in points], [label for _, label in points]
 
 
-def _clicks(data, label, where, depth):
-    """Yield ((row, col), class name) of an object and of what it holds."""
+def _find_points(
+    data: Any, label: str | None, where: Path | str, depth: int
+) -> Iterator[tuple[tuple[float, float], str | None]]:
+    """Yield ((row, col), class name) of an object and of its members."""
     kind = data.get("type") if isinstance(data, dict) else None
-    if depth > _DEEPEST:
-        refuse(f"{where} holds collections within collections", expected=f"at most {_DEEPEST}", received="more",
-               remedy="export the points again")  # fmt: skip
+    if depth > _MAX_DEPTH:
+        _fail("geojson-depth", f"{where} must nest at most {_MAX_DEPTH} collections", "more")
     if isinstance(data, list):  # QuPath's older export: a list of features
         members = data
     elif kind in ("FeatureCollection", "GeometryCollection"):
-        members = _list(data.get("features" if kind == "FeatureCollection" else "geometries"), where)
+        members = _as_list(data.get("features" if kind == "FeatureCollection" else "geometries"), where)
     elif kind == "Feature":
-        members, label = [data.get("geometry")], _class_of(data)
+        members, label = [data.get("geometry")], _class_name(data)
     elif kind in ("Point", "MultiPoint"):
-        places = [data.get("coordinates")] if kind == "Point" else _list(data.get("coordinates"), where)
-        yield from ((_place(place, where), label) for place in places)
+        pairs = [data.get("coordinates")] if kind == "Point" else _as_list(data.get("coordinates"), where)
+        yield from ((_to_row_col(pair, where), label) for pair in pairs)
         return
     else:
-        refuse(f"{where} holds something that is no point", expected="Point or MultiPoint",
-               received=repr(kind) if kind else "no type",
-               remedy="read outlines as masks" if kind in _DRAWN else "export only the points")  # fmt: skip
+        hint = "read outlines as masks" if kind in _OUTLINES else "export only the points"
+        must = f"geometries in {where} must be Point or MultiPoint"
+        _fail("geojson-geometry", must, repr(kind) if kind else "no type", hint)
     for member in members:
-        yield from _clicks(member, label, where, depth + 1)
+        yield from _find_points(member, label, where, depth + 1)
 
 
-def _list(found, where):
-    if not isinstance(found, list):
-        refuse(f"{where} is not complete", expected="a list of geometries or coordinates", received=repr(found),
-               remedy="export the points again")  # fmt: skip
-    return found
+def _as_list(value: Any, where: Path | str) -> list:
+    if not isinstance(value, list):
+        _fail("geojson-malformed", f"{where} must have a list of geometries or coordinates", repr(value))
+    return value
 
 
-def _class_of(feature):
-    """The class name of a feature, as QuPath writes it."""
+def _class_name(feature: dict) -> str | None:
+    """Return the class name of a QuPath feature."""
     properties = feature.get("properties")
     classification = properties.get("classification") if isinstance(properties, dict) else None
     name = classification.get("name") if isinstance(classification, dict) else classification
     return name if isinstance(name, str) else None
 
 
-def _place(pair, where):
+def _to_row_col(pair: Any, where: Path | str) -> tuple[float, float]:
     try:
         x, y = (float(value) for value in pair[:2])
     except (TypeError, ValueError, KeyError, OverflowError):
-        refuse(f"{where} holds a point without a place", expected="numbers x and y", received=repr(pair),
-               remedy="export the points again")  # fmt: skip
+        _fail("point-coordinates", f"points in {where} must have numbers x and y", repr(pair))
     return y - _HALF_PX, x - _HALF_PX
 
 
-def compose(points, labels):
-    """Write clicks as the text of a FeatureCollection, one MultiPoint per class.
+def _fail(code: str, must: str, got: object, hint: str = "export the points again") -> NoReturn:
+    raise InputError(code, must, got=got, hint=hint) from None
+
+
+def compose(points: Iterable[tuple[float, float]], labels: Iterable[str | None]) -> str:
+    """Return the text of a FeatureCollection with one MultiPoint per class.
 
     Parameters
     ----------
     points : iterable of (float, float)
         Row and column.
     labels : iterable of (str or None)
+        Class names.
 
     Returns
     -------
@@ -112,10 +118,10 @@ def compose(points, labels):
 
     Examples
     --------
-    >>> parse(compose([(1.0, 3.0)], ["tumour"]), "here")
-    ([(1.0, 3.0)], ['tumour'])
+    >>> parse(compose([(1.0, 3.0)], ["tumor"]), "here")
+    ([(1.0, 3.0)], ['tumor'])
     """
-    of_class = {}
+    by_class: dict[str | None, list[list[float]]] = {}
     for (row, col), label in zip(points, labels, strict=True):
-        of_class.setdefault(label, []).append([float(col) + _HALF_PX, float(row) + _HALF_PX])
-    return collection([annotation("MultiPoint", places, label=label) for label, places in of_class.items()])
+        by_class.setdefault(label, []).append([float(col) + _HALF_PX, float(row) + _HALF_PX])
+    return collection([annotation("MultiPoint", pairs, label=label) for label, pairs in by_class.items()])

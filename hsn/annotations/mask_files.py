@@ -1,44 +1,39 @@
-"""Files of masks: a folder as people have it, images and whatever holds their objects, paired by name.
+"""Find and read mask files: label images, Aperio XML (MoNuSeg), or zips of ImageJ regions (CryoNuSeg).
 
-Known habits: label images beside the pictures or in a folder of their own, with an ending of their own
-(`train_1_anno.bmp` of GlaS); Aperio XML (MoNuSeg); zips of ImageJ's regions (CryoNuSeg).
+Label images have a name ending such as `_anno` (`train_1_anno.bmp` of GlaS), or are in a folder such as `labels`.
 """
 
-import re
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from ..errors import refuse
-from . import aperio_xml as xml
-from . import imagej
-from .instances import objects_of
-from .label_files import RASTERS, read_labels
-from .pairing import Words, pair_by_name
+from ..errors import InputError
+from . import aperio_xml, imagej
+from .instances import label_components
+from .label_files import read_labels
+from .pairing import NamePattern, Pairs, Words, pair_by_name
 
-OUTLINES = {".xml": xml.instances, ".zip": imagej.instances, ".roi": imagej.instances}
-# What names of label images end in, and what their folders are called.
-_WORDS = "anno|annotations?|labels?|masks?|instances?|gt|truth|rois?|binary|xml"
-_ENDING = re.compile(rf"[ _-]({_WORDS})$", re.IGNORECASE)
-_FOLDER = re.compile(rf"(^|[ _-])({_WORDS})([ _-]|$)", re.IGNORECASE)
-_MASK = 255  # the one value of a binary mask
-_SAID = Words("mask", "masks", "masks", "label images, XML or ROI zips", "a_mask.png")
+OUTLINES = {".xml": aperio_xml.read_instances, ".zip": imagej.read_instances, ".roi": imagej.read_instances}
+_PATTERN = NamePattern("anno|annotations?|labels?|masks?|instances?|gt|truth|rois?|binary|xml")
+_BINARY_FOREGROUND = 255  # the only value of a binary mask besides 0
+_WORDS = Words("mask", "masks", "masks", "label images, XML or ROI zips", "a_mask.png")
 
 
-def pair(folder, *, besides=(), least=1):
-    """Find the images and their annotations in a folder, and in those below it.
+def pair(folder: Path | str, *, besides: Collection[str] = (), least: int = 1) -> Pairs:
+    """Find images and their masks in a folder and its subfolders.
 
-    An annotation is an `.xml`, a `.zip` or `.roi`, or an image whose name ends like `_anno`, `_label` or `_mask`, or
-    which lies in a folder called so. It belongs to the image of its name without that ending. Where an image has a
-    label image and outlines, the label image counts: it says of every pixel what outlines leave to a rule.
+    A mask is an `.xml`, `.zip` or `.roi` file, or an image with an ending such as `_anno`, `_label` or `_mask`, or in a
+    folder of such a name. It belongs to the image with the same name without the ending. If an image has a label image
+    and outlines, the label image is used.
 
     Parameters
     ----------
     folder : path
     besides : collection of str
-        Files and folders within the folder that count for nothing.
+        Files and folders directly in the folder to ignore.
     least : int
-        With fewer pairs the folder is refused.
+        Minimum number of pairs. Default: 1.
 
     Returns
     -------
@@ -48,7 +43,7 @@ def pair(folder, *, besides=(), least=1):
     Raises
     ------
     InputError
-        If there is no such folder, or too few pairs in it; files that are alone are named.
+        "folder-missing" or "pairs-missing".
 
     Examples
     --------
@@ -60,11 +55,11 @@ def pair(folder, *, besides=(), least=1):
     >>> pairs.images[0].name, pairs.annotations[0].name, pairs.alone[0][0].name
     ('a.png', 'a_anno.png', 'b.png')
     """
-    return pair_by_name(folder, _annotated, _SAID, preferred=preferred, besides=besides, least=least)
+    return pair_by_name(folder, _image_name, _WORDS, preferred=preferred, besides=besides, least=least)
 
 
-def preferred(annotations):
-    """Of the annotations of one image those that count, label images before outlines, and the rest.
+def preferred(annotations: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Split the annotations of one image into used and spare: label images before outlines.
 
     Examples
     --------
@@ -72,28 +67,29 @@ def preferred(annotations):
     ((['a_mask.png'], ['a.xml']), (['a.xml'], []))
     """
     rasters = [path for path in annotations if is_raster(path)]
-    return (rasters or annotations, [path for path in annotations if rasters and path not in rasters])
+    return rasters or list(annotations), [path for path in annotations if rasters and path not in rasters]
 
 
-def read(path, shape):
-    """Read the objects of one image, whatever file holds them.
+def read(path: Path | str, shape: tuple[int, int] | None) -> np.ndarray:
+    """Read the instances of one image from a mask file.
 
     Parameters
     ----------
     path : path
-        A label image, an Aperio XML, or regions of ImageJ.
+        A label image, Aperio XML, or ImageJ regions.
     shape : (int, int) or None
-        Height and width of the image; None takes a label image as large as it is.
+        Height and width of the image. None: use the size of the label image.
 
     Returns
     -------
     int32 array, shape (H, W)
-        0 background. Ids as they are stored; a binary mask, whose one value is 255, is cut into its parts.
+        0 background; ids as stored. A binary mask, with 255 as the only other value, is split into connected
+        components.
 
     Raises
     ------
     InputError
-        If the file cannot be read, or is not of that size.
+        "shape-mismatch", or an error of the file's reader.
 
     Examples
     --------
@@ -109,14 +105,19 @@ def read(path, shape):
         return OUTLINES[path.suffix.lower()](path, shape)
     stored = read_labels(path)
     if shape is not None and stored.shape != tuple(shape):
-        refuse(f"{path} is not of the size of its image", expected=tuple(shape), received=stored.shape,
-               remedy="export it again at full size")  # fmt: skip
+        raise InputError(
+            "shape-mismatch",
+            f"{path} must have the size of its image, {tuple(shape)}",
+            got=stored.shape,
+            hint="export it again at full size",
+        )
     values = np.unique(stored)
-    return objects_of(stored > 0) if values[-1] == _MASK and len(values[values > 0]) == 1 else stored
+    binary = values[-1] == _BINARY_FOREGROUND and len(values[values > 0]) == 1
+    return label_components(stored > 0) if binary else stored
 
 
-def is_raster(path):
-    """Whether a file is a label image, and not a list of outlines.
+def is_raster(path: Path | str) -> bool:
+    """Return whether a mask file is a label image, and not a list of outlines.
 
     Examples
     --------
@@ -126,19 +127,16 @@ def is_raster(path):
     return Path(path).suffix.lower() not in OUTLINES
 
 
-def is_annotation_folder(name):
-    """Return whether a folder of this name holds label images.
+def is_annotation_folder(name: str) -> bool:
+    """Return whether a folder of this name contains label images.
 
     Examples
     --------
     >>> is_annotation_folder("labels"), is_annotation_folder("tumor")
     (True, False)
     """
-    return _FOLDER.search(name) is not None
+    return _PATTERN.is_folder(name)
 
 
-def _annotated(inner):
-    """The name of the image that a file annotates by its ending, its own name or its folder's; None if none."""
-    suffix = inner.suffix.lower()
-    marked = _ENDING.search(inner.stem) or any(_FOLDER.search(part) for part in inner.parts[:-1])
-    return _ENDING.sub("", inner.stem) if suffix in OUTLINES or (suffix in RASTERS and marked) else None
+def _image_name(path: Path) -> str | None:
+    return _PATTERN.image_name(path, OUTLINES)

@@ -1,11 +1,12 @@
-"""Pairing: images and their annotations, found by name in a folder and in those below it."""
+"""Pair images and their annotation files by name."""
 
 import re
 from collections import defaultdict
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import refuse
+from ..errors import InputError
 from .label_files import RASTERS
 
 PICTURES = (*RASTERS, ".jpg", ".jpeg")
@@ -17,11 +18,11 @@ class Pairs(NamedTuple):
     Attributes
     ----------
     images, annotations : tuple of pathlib.Path
-        In the same order.
+        Same length and order.
     alone : tuple of (pathlib.Path, str)
-        Files without a partner, and why.
+        Files without a partner, and the reason.
     spare : tuple of pathlib.Path
-        Annotations that are not used, because their image has a better one too.
+        Annotations that are not used, because their image has a preferred one.
     """
 
     images: tuple[Path, ...]
@@ -31,54 +32,93 @@ class Pairs(NamedTuple):
 
 
 class Words(NamedTuple):
-    """What a kind of annotation is called where a folder of it is refused.
+    """Words for a kind of annotation in messages.
 
     Attributes
     ----------
-    its, their : str
-        What one image has, and what several have: "mask", "masks".
+    singular, plural : str
+        "mask", "masks".
     files : str
-        What holds them: "files of points".
+        Name of its files: "files of points".
     formats, example : str
-        What such files are, and how the one of `a.png` might be named.
+        File formats, and the file name for an image `a.png`.
     """
 
-    its: str
-    their: str
+    singular: str
+    plural: str
     files: str
     formats: str
     example: str
 
 
+class NamePattern:
+    """Rule for annotation file names: suffix, ending of the name, or name of the folder.
+
+    Parameters
+    ----------
+    words : str
+        Alternatives of a regular expression, for endings of file names and for folder names.
+    separators : str
+        Characters between the name of the image and the ending. Default: space, hyphen, underscore.
+    """
+
+    def __init__(self, words: str, separators: str = " _-") -> None:
+        self._ending = re.compile(rf"[{separators}]({words})$", re.IGNORECASE)
+        self._folder = re.compile(rf"(^|[ _-])({words})([ _-]|$)", re.IGNORECASE)
+
+    def is_folder(self, name: str) -> bool:
+        """Return whether a folder of this name contains annotations."""
+        return self._folder.search(name) is not None
+
+    def image_name(self, path: Path, suffixes: Collection[str]) -> str | None:
+        """Return the name of the image that a file annotates, None if it is not an annotation.
+
+        Files with one of `suffixes` always are annotations; label images need the ending or the folder name.
+        """
+        suffix = path.suffix.lower()
+        marked = self._ending.search(path.stem) or any(map(self.is_folder, path.parts[:-1]))
+        return self.strip(path.stem) if suffix in suffixes or (suffix in RASTERS and marked) else None
+
+    def strip(self, stem: str) -> str:
+        """Remove the ending from a file name without suffix."""
+        return self._ending.sub("", stem)
+
+
 def pair_by_name(
-    folder, annotated, words, *, preferred=lambda annotations: (annotations, []), besides=(), least=1
-):
-    """Find the images and their annotations in a folder, and in those below it.
+    folder: Path | str,
+    annotated: Callable[[Path], str | None],
+    words: Words,
+    *,
+    preferred: Callable[[list[Path]], tuple[list[Path], list[Path]]] = lambda annotations: (annotations, []),
+    besides: Collection[str] = (),
+    least: int = 1,
+) -> Pairs:
+    """Find images and their annotations in a folder and its subfolders.
 
     Parameters
     ----------
     folder : path
     annotated : callable
-        ``path -> name or None``: the name of the image that a file annotates, None if it is no annotation. It is
-        given the path within the folder.
+        ``path -> str or None``: returns the name of the image that a file annotates, None if it is not an annotation.
+        The path is relative to the folder.
     words : Words
-        For refusals.
+        Words for messages.
     preferred : callable, optional
-        ``annotations -> used, spare``: of all annotations of one image those that count, and the rest.
+        ``annotations -> (used, spare)``: chooses among several annotations of one image. Default: use all.
     besides : collection of str
-        Files and folders within the folder that count for nothing.
+        Files and folders directly in the folder to ignore.
     least : int
-        With fewer pairs the folder is refused.
+        Minimum number of pairs. Default: 1.
 
     Returns
     -------
     Pairs
-        In natural order of names: 2 comes before 10. Hidden files count for nothing.
+        In natural order of names: 2 comes before 10. Hidden files are ignored.
 
     Raises
     ------
     InputError
-        If there is no such folder, or too few pairs in it; files that are alone are named.
+        "folder-missing", or "pairs-missing" if there are too few pairs.
 
     Examples
     --------
@@ -93,30 +133,43 @@ def pair_by_name(
     """
     folder = Path(folder)
     if not folder.is_dir():
-        refuse(f"{folder} is no folder", expected=f"a folder of images and their {words.their}", received="none",
-               remedy="mend the path")  # fmt: skip
-    images, annotations = _sorted_out(folder, annotated, besides)
-    together, alone, spare = [], [], []
-    for key in sorted(images.keys() | annotations.keys(), key=_natural):
-        of, (its, unused) = images.get(key, []), preferred(annotations.get(key, []))
+        raise InputError(
+            "folder-missing",
+            f"{folder} must be a folder of images and their {words.plural}",
+            got="no folder",
+            hint="check the path",
+        )
+    images, annotations = _group_by_name(folder, annotated, besides)
+    pairs, alone, spare = [], [], []
+    for name in sorted(images.keys() | annotations.keys(), key=natural_key):
+        pictures, (used, unused) = images.get(name, []), preferred(annotations.get(name, []))
         spare += unused
-        if len(of) == len(its) == 1:
-            together.append((of[0], its[0]))
+        if len(pictures) == len(used) == 1:
+            pairs.append((pictures[0], used[0]))
             continue
-        why = f"has no {words.its} of its name" if not its else "has no image of its name"
-        why = f"{len(of)} images and {len(its)} {words.files} have this name" if of and its else why
-        alone += [(path, why) for path in (*of, *its)]
-    if len(together) < least:
-        named = "; ".join(f"{path.name} {why}" for path, why in alone[:5]) or "no images"
-        refuse(f"{folder} holds no image with its {words.its}", received=named,
-               expected=f"images, and {words.formats} of the same names",
-               remedy=f"name {words.their} like their images, as a.png and {words.example}")  # fmt: skip
-    images, annotations = zip(*together, strict=True) if together else ((), ())
-    return Pairs(images, annotations, tuple(alone), tuple(spare))
+        reason = "has no image of its name" if used else f"has no {words.singular} of its name"
+        if pictures and used:
+            reason = f"{len(pictures)} images and {len(used)} {words.files} have this name"
+        alone += [(path, reason) for path in (*pictures, *used)]
+    if len(pairs) < least:
+        raise InputError(
+            "pairs-missing",
+            f"{folder} must contain images, and {words.formats} with the same names",
+            got="; ".join(f"{path.name} {reason}" for path, reason in alone[:5]) or "no images",
+            hint=f"name {words.plural} like their images, as a.png and {words.example}",
+        )
+    return Pairs(
+        tuple(image for image, _ in pairs),
+        tuple(annotation for _, annotation in pairs),
+        tuple(alone),
+        tuple(spare),
+    )
 
 
-def _sorted_out(folder, annotated, besides):
-    """Images and annotations by the name that they share."""
+def _group_by_name(
+    folder: Path, annotated: Callable[[Path], str | None], besides: Collection[str]
+) -> tuple[dict[str, list[Path]], dict[str, list[Path]]]:
+    """Return the images and the annotations, grouped by the name that they share."""
     images, annotations = defaultdict(list), defaultdict(list)
     for path in sorted(folder.rglob("*")):
         inner = path.relative_to(folder)
@@ -130,5 +183,12 @@ def _sorted_out(folder, annotated, besides):
     return images, annotations
 
 
-def _natural(name):
+def natural_key(name: str) -> list[tuple[int, str]]:
+    """Return a sort key for natural order.
+
+    Examples
+    --------
+    >>> sorted(["train_10.png", "train_2.png"], key=natural_key)
+    ['train_2.png', 'train_10.png']
+    """
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]

@@ -1,29 +1,26 @@
-"""Files of points: a folder as people have it, images and whatever holds their clicks, paired by name.
+"""Find the point files of images: a CSV or GeoJSON per image, or point images.
 
-Known habits: a CSV or GeoJSON beside each image; point images in a folder of their own, with an ending of their own
-(`_label_point.png` of Qu et al., IEEE TMI 2020).
+Point images have a name ending such as `_label_point.png` (Qu et al., IEEE TMI 2020), or are in a folder such as
+`points`.
 """
 
 import re
+from pathlib import Path
 
-from .label_files import RASTERS
-from .pairing import Words, pair_by_name
+from .pairing import NamePattern, Pairs, Words, pair_by_name
 from .points import TEXTS
 
-# What names of files of points end in, and what their folders are called.
-_WORDS = "label[ _-]points?|points?|clicks?|centres|centers|centroids"
-_ENDING = re.compile(rf"[ ._-]({_WORDS})$", re.IGNORECASE)
-_FOLDER = re.compile(rf"(^|[ _-])({_WORDS}|labels[ _-]points?)([ _-]|$)", re.IGNORECASE)
-_IMAGE_ENDING = re.compile(r"\.(ome\.)?(png|bmp|tiff?|jpe?g)$", re.IGNORECASE)
-_SAID = Words("points", "points", "files of points", "CSV, GeoJSON or point images", "a.csv")
+_PATTERN = NamePattern("label[ _-]points?|points?|clicks?|centres|centers|centroids", separators=" ._-")
+_IMAGE_SUFFIX = re.compile(r"\.(ome\.)?(png|bmp|tiff?|jpe?g)$", re.IGNORECASE)
+_WORDS = Words("points", "points", "files of points", "CSV, GeoJSON or point images", "a.csv")
 
 
-def pair(folder):
-    """Find the images and their points in a folder, and in those below it.
+def pair(folder: Path | str) -> Pairs:
+    """Find images and their point files in a folder and its subfolders.
 
-    A file of points is a `.csv`, `.tsv`, `.txt`, `.geojson` or `.json`, or an image whose name ends like
-    `_label_point`, `_points` or `_clicks`, or which lies in a folder called so. It belongs to the image of its name
-    without that ending (`a.png.geojson` to `a.png`, as QuPath names them).
+    A point file is a `.csv`, `.tsv`, `.txt`, `.geojson` or `.json`, or an image with an ending such as `_label_point`,
+    `_points` or `_clicks`, or in a folder of such a name. It belongs to the image with the same name without the
+    ending. QuPath's names are supported: `a.png.geojson` belongs to `a.png`.
 
     Parameters
     ----------
@@ -32,17 +29,16 @@ def pair(folder):
     Returns
     -------
     Pairs
-        In natural order of names; `annotations` are the files of points.
+        In natural order of names; `annotations` are the point files.
 
     Raises
     ------
     InputError
-        If there is no such folder, or no pair in it; files that are alone are named.
+        "folder-missing" or "pairs-missing".
 
     Examples
     --------
     >>> import tempfile
-    >>> from pathlib import Path
     >>> folder = Path(tempfile.mkdtemp())
     >>> for name in ("a.png", "a.csv", "b.png"):
     ...     (folder / name).touch()
@@ -50,15 +46,10 @@ def pair(folder):
     >>> pairs.images[0].name, pairs.annotations[0].name, pairs.alone[0][0].name
     ('a.png', 'a.csv', 'b.png')
     """
-    return pair_by_name(folder, _annotated, _SAID)
+    return pair_by_name(folder, _image_name, _WORDS)
 
 
-def _annotated(inner):
-    """The name of the image whose points a file holds, by its ending, its own name or its folder's; None if none."""
-    suffix = inner.suffix.lower()
-    marked = _ENDING.search(inner.stem) or any(_FOLDER.search(part) for part in inner.parts[:-1])
-    return (
-        _ENDING.sub("", _IMAGE_ENDING.sub("", inner.stem))
-        if suffix in TEXTS or (suffix in RASTERS and marked)
-        else None
-    )
+def _image_name(path: Path) -> str | None:
+    if _PATTERN.image_name(path, TEXTS) is None:
+        return None
+    return _PATTERN.strip(_IMAGE_SUFFIX.sub("", path.stem))

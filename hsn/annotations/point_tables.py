@@ -1,40 +1,44 @@
-"""Tables of points: CSV and TSV with a column for x, one for y and perhaps one for the class.
+"""Read and write tables of points: CSV or TSV with columns x, y and optionally the class.
 
-Columns are found by their heading, in any order; without a heading the first is x and the second y. Coordinates
-count pixels: the middle of the first pixel is (0, 0). Micrometres are refused, because the scale is not in the file.
+Columns are found by their heading, in any order. Without a heading the first column is x and the second y. Coordinates
+are in pixels; the center of the first pixel is (0, 0). Micrometers are rejected, because the file does not store the
+scale.
 """
 
 import csv
 import io
+from collections.abc import Iterable
+from pathlib import Path
 
-from ..errors import refuse
+from ..errors import InputError
 
 _X = ("x", "col", "column", "x px", "x_px", "centroid x px", "axis-1")
 _Y = ("y", "row", "y px", "y_px", "centroid y px", "axis-0")
 _LABEL = ("label", "class", "classification")
-_MICROMETRES = ("µm", "μm", "um", "micron")
-_MOST_CELL = 200  # characters of a number or a class name
+_MICROMETERS = ("µm", "μm", "um", "micron")
+_MAX_SHOWN = 200  # characters of a cell in a message
 
 
-def parse(text, where):
-    """Read the points of a table.
+def parse(text: str, where: Path | str) -> tuple[list[tuple[float, float]], list[str | None]]:
+    """Parse the points of a table.
 
     Parameters
     ----------
     text : str
     where : path or str
-        Its name, for messages.
+        Name of the file, for messages.
 
     Returns
     -------
     points : list of (float, float)
         Row and column.
     labels : list of (str or None)
+        Class names.
 
     Raises
     ------
     InputError
-        If columns are missing, in micrometres, or a row holds no two numbers; the message names the line.
+        "table-malformed", "table-columns" or "point-coordinates".
 
     Examples
     --------
@@ -44,65 +48,74 @@ def parse(text, where):
     ([(1.5, 30.0)], [None])
     """
     first = text.split("\n", 1)[0]
-    delimiter = max(";\t,", key=first.count)  # a semicolon before a comma: "1,5;2,5" has decimal commas
-    if ";" in first:
-        delimiter = ";"
+    # A semicolon takes precedence, because "1,5;2,5" has decimal commas.
+    delimiter = ";" if ";" in first else max(";\t,", key=first.count)
     try:
         lines = list(csv.reader(io.StringIO(text), delimiter=delimiter))
     except csv.Error as error:
-        refuse(f"{where} cannot be read as a table", expected="a CSV or TSV file", received=error,
-               remedy="export it again")  # fmt: skip
+        raise InputError(
+            "table-malformed", f"{where} must be a CSV or TSV table", got=error, hint="export it again"
+        ) from None
     rows = [(number, [cell.strip() for cell in row]) for number, row in enumerate(lines, 1)]
     rows = [(number, row) for number, row in rows if any(row)]
     if not rows:
         return [], []
-    x, y, label = _columns(rows[0][1], where, decimal_comma=delimiter == ";")
-    if x is None:
-        x, y = 0, 1
-    else:
-        rows = rows[1:]
-    points, labels = [], []
-    for number, row in rows:
-        place = [_number(row[k], delimiter == ";") if k < len(row) else None for k in (y, x)]
-        if None in place:
-            refuse(f"{where}, line {number}, holds no point", expected="numbers x and y",
-                   received=repr(delimiter.join(row)[:_MOST_CELL]), remedy="mend or delete the line")  # fmt: skip
-        points.append(tuple(place))
+    decimal_comma = delimiter == ";"
+    columns = _find_columns(rows[0][1], where, decimal_comma=decimal_comma)
+    x, y, label = columns or (0, 1, 2)
+    points: list[tuple[float, float]] = []
+    labels: list[str | None] = []
+    for number, row in rows[1:] if columns else rows:
+        place = [_parse_number(row[k], decimal_comma) if k < len(row) else None for k in (y, x)]
+        if place[0] is None or place[1] is None:
+            raise InputError(
+                "point-coordinates",
+                f"{where}, line {number}, must have numbers x and y",
+                got=repr(delimiter.join(row)[:_MAX_SHOWN]),
+                hint="correct or delete the line",
+            )
+        points.append((place[0], place[1]))
         labels.append((row[label] or None) if label is not None and label < len(row) else None)
     return points, labels
 
 
-def _columns(heading, where, *, decimal_comma):
-    """Positions of x, y and the label in a heading; None, None and the third column where there is no heading."""
-    if len(heading) >= 2 and all(_number(cell, decimal_comma) is not None for cell in heading[:2]):
-        return None, None, 2
+def _find_columns(
+    heading: list[str], where: Path | str, *, decimal_comma: bool
+) -> tuple[int, int, int | None] | None:
+    """Return the columns of x, y and the label; None if the first row is not a heading."""
+    if len(heading) >= 2 and all(_parse_number(cell, decimal_comma) is not None for cell in heading[:2]):
+        return None
     names = [name.lower() for name in heading]
     x, y, label = (
         next((names.index(name) for name in known if name in names), None) for known in (_X, _Y, _LABEL)
     )
     if x is None or y is None:
-        metric = any(unit in name for name in names for unit in _MICROMETRES)
-        refuse(f"{where} needs a column for x and one for y", expected="a heading 'x,y', 'row,col', or no heading",
-               received=", ".join(heading)[:_MOST_CELL],
-               remedy="export in pixels, or divide by the scale" if metric else "name the columns")  # fmt: skip
+        metric = any(unit in name for name in names for unit in _MICROMETERS)
+        raise InputError(
+            "table-columns",
+            f"{where} must have a heading with 'x,y' or 'row,col', or no heading",
+            got=", ".join(heading)[:_MAX_SHOWN],
+            hint="export in pixels, or divide by the scale" if metric else "name the columns",
+        )
     return x, y, label
 
 
-def _number(cell, decimal_comma):
+def _parse_number(cell: str, decimal_comma: bool) -> float | None:
     try:
         return float(cell.replace(",", ".") if decimal_comma else cell)
     except ValueError:
         return None
 
 
-def compose(points, labels):
-    """Write points as the text of a table `x,y`, or `x,y,label` if any has a class.
+def compose(points: Iterable[tuple[float, float]], labels: Iterable[str | None]) -> str:
+    """Return the text of a table with columns `x,y`, and `label` if any point has a class.
 
     Parameters
     ----------
     points : iterable of (float, float)
         Row and column.
     labels : iterable of (str or None)
+        Class names.
 
     Returns
     -------
@@ -114,10 +127,10 @@ def compose(points, labels):
     'x,y\\n30.5,1.0\\n'
     """
     labels = list(labels)
-    named = any(labels)
+    labeled = any(labels)
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(("x", "y", "label") if named else ("x", "y"))
+    table.writerow(("x", "y", "label") if labeled else ("x", "y"))
     for (row, col), label in zip(points, labels, strict=True):
-        table.writerow((float(col), float(row), label or "") if named else (float(col), float(row)))
+        table.writerow((float(col), float(row), label or "") if labeled else (float(col), float(row)))
     return text.getvalue()

@@ -1,16 +1,19 @@
-"""Points: clicks on nuclei, read from whatever a lab has.
+"""Points on nuclei: read them from tables, GeoJSON or point images, validate and write them.
 
-A point is (row, col) in pixels, and the middle of the first pixel is (0, 0). It may lie anywhere on the image, half a
-pixel beyond the outermost middles included.
+A point is (row, col) in pixels; the center of the first pixel is (0, 0). A point may be anywhere on the image, up to
+half a pixel outside of the outermost pixel centers.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from scipy.ndimage import center_of_mass, generate_binary_structure
 from scipy.ndimage import label as components
 
-from ..errors import refuse
+from ..checks import same_length
+from ..errors import InputError
 from ..files import atomic_write
 from . import geojson, point_tables
 from .label_files import RASTERS, read_labels
@@ -22,34 +25,33 @@ TEXTS = {
     ".geojson": geojson,
     ".json": geojson,
 }
-_EIGHT = generate_binary_structure(2, 2)
-# A million clicks are some 30 MB; this is far beyond any clicking by hand.
-_MOST_BYTES = 2**28
+_EIGHT_CONNECTED = generate_binary_structure(2, 2)
+_MAX_BYTES = 2**28  # a million points need about 30 MB
 
 
-def read(path, shape=None, *, label=None):
-    """Read points from a table, from QuPath's GeoJSON, or from an image with a mark on each nucleus.
+def read(path: Path | str, shape: tuple[int, int] | None = None, *, label: str | None = None) -> np.ndarray:
+    """Read points from a table, QuPath GeoJSON, or an image with one mark per nucleus.
 
     Parameters
     ----------
     path : path
-        `.csv`, `.tsv` or `.txt` with columns `x,y` or `row,col` and perhaps `label`; `.geojson` or `.json`; or an
-        image that is 0 but for one 8-connected mark per nucleus, whose centroid is the point.
+        `.csv`, `.tsv` or `.txt` with columns `x,y` or `row,col`, and optionally `label`; `.geojson` or `.json`; or an
+        image with 0 as background and one 8-connected mark per nucleus, whose centroid is the point.
     shape : (int, int), optional
-        Height and width of the image; then points outside of it, and two in one pixel, are refused.
+        Height and width of the image. If given, points outside and duplicates in one pixel raise an error.
     label : str, optional
-        Keep only points of this class; by default all.
+        Class to read. Default: all.
 
     Returns
     -------
     float32 array, shape (N, 2)
-        Row and column in pixels, in the order of the file (marks row by row).
+        Row and column in pixels, in file order (marks row by row).
 
     Raises
     ------
     InputError
-        If the file cannot be read, has another size than the image, names no such class, holds points outside of
-        the image (exchanged x and y are told apart where the numbers allow it) or the same twice.
+        "file-suffix", "file-unreadable", "file-too-large", "class-unknown", "shape-mismatch", "points-not-marks",
+        "points-outside", "points-duplicate", or an error of the file's parser.
 
     Examples
     --------
@@ -61,63 +63,81 @@ def read(path, shape=None, *, label=None):
     """
     path = Path(path)
     if path.suffix.lower() in TEXTS:
-        places, labels = TEXTS[path.suffix.lower()].parse(_text(path), path)
+        points, labels = TEXTS[path.suffix.lower()].parse(_read_text(path), path)
     elif path.suffix.lower() in RASTERS:
-        places = _marks(path, shape)
-        labels = [None] * len(places)
+        points = _read_marks(path, shape)
+        labels = [None] * len(points)
     else:
-        refuse(f"{path} is no file of points that can be read", expected=", ".join((*TEXTS, *RASTERS)),
-               received=repr(path.suffix), remedy="save points as CSV with the columns x and y")  # fmt: skip
+        raise InputError(
+            "file-suffix",
+            f"{path} must end in {', '.join((*TEXTS, *RASTERS))}",
+            got=repr(path.suffix),
+            hint="save points as CSV with the columns x and y",
+        )
     if label is not None:
         if label not in labels:
-            told = ", ".join(sorted({repr(name) for name in labels if name})) or "no classes"
-            refuse(f"{path} holds no point of that class", expected=f"one of {told}", received=repr(label),
-                   remedy="mend the name")  # fmt: skip
-        places = [place for place, name in zip(places, labels, strict=True) if name == label]
-    points = as_points(places, shape, name=str(path))
+            names = ", ".join(sorted({repr(name) for name in labels if name})) or "no classes"
+            raise InputError(
+                "class-unknown",
+                f"`label` must be a class of {path}: {names}",
+                got=repr(label),
+                hint="correct the name",
+            )
+        points = [point for point, name in zip(points, labels, strict=True) if name == label]
+    array = as_points(points, shape, name=str(path))
     if shape is not None:
-        _refuse_twice(points, shape, path)
-    return points
+        _check_distinct(array, shape, path)
+    return array
 
 
-def write(path, points, *, labels=None):
-    """Write points as a table (`.csv`) or as GeoJSON that QuPath opens (`.geojson`).
+def write(path: Path | str, points: npt.ArrayLike, *, labels: Iterable[str | None] | None = None) -> None:
+    """Write points as a table (`.csv`) or as QuPath GeoJSON (`.geojson`).
 
     Parameters
     ----------
     path : path
     points : float array, shape (N, 2)
+        Row and column in pixels.
     labels : sequence of str, optional
-        Class of each point.
+        Class of each point. Default: none.
 
     Raises
     ------
     InputError
-        If the ending is another, or there is not one label a point.
+        "file-suffix" or "length-mismatch".
 
     Examples
     --------
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "clicks.geojson"
-    >>> write(path, [[1, 5]], labels=["tumour"])
-    >>> read(path, label="tumour").tolist()
+    >>> write(path, [[1, 5]], labels=["tumor"])
+    >>> read(path, label="tumor").tolist()
     [[1.0, 5.0]]
     """
     path, points = Path(path), as_points(points)
     labels = [None] * len(points) if labels is None else list(labels)
     if path.suffix.lower() not in (".csv", ".geojson"):
-        refuse(f"{path} names no format for points", expected=".csv or .geojson", received=repr(path.suffix),
-               remedy="write a .csv")  # fmt: skip
-    if len(labels) != len(points):
-        refuse("each point needs its label", expected=f"{len(points)} labels", received=len(labels),
-               remedy="leave `labels` out, or give one a point")  # fmt: skip
+        raise InputError(
+            "file-suffix",
+            f"{path} must end in .csv or .geojson",
+            got=repr(path.suffix),
+            hint="write a .csv file",
+        )
+    same_length("points", points, "labels", labels)
     with atomic_write(path) as temporary:
         text = TEXTS[path.suffix.lower()].compose(points.astype(float).tolist(), labels)
         temporary.write_text(text, encoding="utf-8")
 
 
-def as_points(points, shape=None, *, name="points"):
-    """Return `points` as float32 (N, 2) if they are points, on the image if its `shape` is given; refuse otherwise.
+def as_points(
+    points: npt.ArrayLike, shape: tuple[int, int] | None = None, *, name: str = "points"
+) -> np.ndarray:
+    """Return `points` as float32 (N, 2); raise if they are invalid, or outside of an image of size `shape`.
+
+    Raises
+    ------
+    InputError
+        "points-shape", "points-finite" or "points-outside".
 
     Examples
     --------
@@ -126,96 +146,127 @@ def as_points(points, shape=None, *, name="points"):
     >>> as_points([[5, 1], [7, 3]], (4, 8))
     Traceback (most recent call last):
         ...
-    hsn.errors.InputError: points lie outside of the image; expected (row, col) within 4 x 8 pixels, received \
-(5, 1) and 1 more; x and y are exchanged, so turn the columns round.
+    hsn.errors.InputError: points must be (row, col) within the image of 4 x 8 pixels; got (5, 1) and 1 more; \
+x and y are exchanged, so swap the columns.
     """
     points = np.asarray(points)
     points = points.reshape(-1, 2) if points.size == 0 else points
     if points.dtype.kind not in "iuf" or points.ndim != 2 or points.shape[1] != 2:
-        refuse(f"{name} must be pairs of numbers", expected="(N, 2), row and column",
-               received=f"{points.dtype} {points.shape}", remedy="give one (row, col) a point")  # fmt: skip
+        raise InputError(
+            "points-shape",
+            f"{name} must be numbers (N, 2), row and column",
+            got=f"{points.dtype} {points.shape}",
+            hint="give one (row, col) per point",
+        )
     points = points.astype(np.float32)
-    if not np.isfinite(points).all():
-        refuse(f"{name} must be numbers", expected="finite rows and columns",
-               received=points[~np.isfinite(points).all(axis=1)][0].tolist(),
-               remedy="take that point out")  # fmt: skip
+    finite = np.isfinite(points).all(axis=1)
+    if not finite.all():
+        raise InputError(
+            "points-finite",
+            f"{name} must be finite rows and columns",
+            got=points[~finite][0].tolist(),
+            hint="remove this point",
+        )
     if shape is not None:
-        outside = ~_inside(points, shape)
+        outside = ~_is_inside(points, shape)
         if outside.any():
             row, col = points[outside][0].tolist()
             more = f" and {outside.sum() - 1} more" if outside.sum() > 1 else ""
-            turned = _inside(points[:, ::-1], shape).all()
-            refuse(f"{name} lie outside of the image", expected=f"(row, col) within {shape[0]} x {shape[1]} pixels",
-                   received=f"({row:g}, {col:g}){more}",
-                   remedy="x and y are exchanged, so turn the columns round" if turned
-                   else "check that points and image belong together and are of one scale")  # fmt: skip
+            swapped = _is_inside(points[:, ::-1], shape).all()
+            raise InputError(
+                "points-outside",
+                f"{name} must be (row, col) within the image of {shape[0]} x {shape[1]} pixels",
+                got=f"({row:g}, {col:g}){more}",
+                hint="x and y are exchanged, so swap the columns"
+                if swapped
+                else "check that points and image match and have the same scale",
+            )
     return points
 
 
-def pixels(points, shape):
-    """The pixel that each point lies in.
+def to_pixels(points: npt.ArrayLike, shape: tuple[int, int]) -> np.ndarray:
+    """Return the pixel of each point.
 
     Parameters
     ----------
     points : float array, shape (N, 2)
     shape : (int, int)
+        Height and width of the image.
 
     Returns
     -------
     int64 array, shape (N, 2)
-        A point between two pixels belongs to the later one, at the end of the image to the last.
+        A point between two pixels belongs to the later one; at the end of the image, to the last.
 
     Raises
     ------
     InputError
-        If a point lies outside of the image.
+        "points-outside".
 
     Examples
     --------
-    >>> pixels([[0.4, 0.5], [3.5, -0.5]], (4, 8)).tolist()
+    >>> to_pixels([[0.4, 0.5], [3.5, -0.5]], (4, 8)).tolist()
     [[0, 1], [3, 0]]
     """
     nearest = np.floor(as_points(points, shape) + np.float32(0.5)).astype(np.int64)
     return np.clip(nearest, 0, np.array(shape[:2]) - 1)
 
 
-def _text(path):
+def _read_text(path: Path) -> str:
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            refuse(f"{path} is too large for points", expected=f"at most {_MOST_BYTES} bytes",
-                   received=path.stat().st_size, remedy="split it by image")  # fmt: skip
+        size = path.stat().st_size
+        if size > _MAX_BYTES:
+            raise InputError(
+                "file-too-large",
+                f"{path} must have at most {_MAX_BYTES} bytes",
+                got=size,
+                hint="split it by image",
+            )
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        refuse(f"{path} cannot be read", expected="a text file in UTF-8",
-               received=getattr(error, "strerror", None) or error,
-               remedy="check its name, or export it again")  # fmt: skip
+        raise InputError(
+            "file-unreadable",
+            f"{path} must be a text file in UTF-8",
+            got=getattr(error, "strerror", None) or error,
+            hint="check the path, or export it again",
+        ) from None
 
 
-def _marks(path, shape):
-    """Centroids of the marks in a point image, row by row."""
+def _read_marks(path: Path, shape: tuple[int, int] | None) -> np.ndarray:
+    """Return the centroids of the marks in a point image, row by row."""
     stored = read_labels(path)
     if shape is not None and stored.shape != tuple(shape[:2]):
-        refuse(f"{path} is not of the size of its image", expected=tuple(shape[:2]), received=stored.shape,
-               remedy="export it again at full size")  # fmt: skip
+        raise InputError(
+            "shape-mismatch",
+            f"{path} must have the size of its image, {tuple(shape[:2])}",
+            got=stored.shape,
+            hint="export it again at full size",
+        )
     marked = stored > 0
     if 2 * marked.sum() > marked.size:
-        refuse(f"{path} is no image of points", expected="black with a mark on each nucleus",
-               received=f"{marked.mean():.0%} of it marked",
-               remedy="exchange black and white, or read it as a mask")  # fmt: skip
-    parts, count = components(marked, _EIGHT)
+        raise InputError(
+            "points-not-marks",
+            f"{path} must be black with a small mark on each nucleus",
+            got=f"{marked.mean():.0%} of it marked",
+            hint="exchange black and white, or read it as a mask",
+        )
+    parts, count = components(marked, _EIGHT_CONNECTED)
     return center_of_mass(marked, parts, np.arange(1, count + 1))
 
 
-def _inside(points, shape):
-    """Whether each point lies on the image, the outer halves of its outermost pixels included."""
+def _is_inside(points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Return whether each point is on the image, including the outer halves of its outermost pixels."""
     return ((points >= -0.5) & (points <= np.array(shape[:2]) - 0.5)).all(axis=1)
 
 
-def _refuse_twice(points, shape, path):
-    places = pixels(points, shape)
-    _, first, count = np.unique(places, axis=0, return_index=True, return_counts=True)
+def _check_distinct(points: np.ndarray, shape: tuple[int, int], path: Path) -> None:
+    pixels = to_pixels(points, shape)
+    _, first, count = np.unique(pixels, axis=0, return_index=True, return_counts=True)
     if (count > 1).any():
-        row, col = places[first[count > 1].min()].tolist()
-        refuse(f"{path} has two points in one pixel", expected="one click a nucleus",
-               received=f"row {row}, column {col} {count.max()} times at most, {(count > 1).sum()} such pixels in all",
-               remedy="delete the copies")  # fmt: skip
+        row, col = pixels[first[count > 1].min()].tolist()
+        raise InputError(
+            "points-duplicate",
+            f"{path} must have at most one point per pixel",
+            got=f"row {row}, column {col} {count.max()} times at most, {(count > 1).sum()} such pixels in total",
+            hint="delete the copies",
+        )

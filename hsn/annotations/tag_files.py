@@ -1,36 +1,40 @@
-"""Files of tags: what a lab wrote down about its patches, as a table, in their names, or in their folders.
+"""Read image-level tags from tables, file names or folders, and compute them from labels.
 
-A tag is 1 (present), 0 (absent) or NaN (not said). Three habits of the field are read: a table with a column per
-class, as the Atlas of Digital Pathology and HistoSegNet's `gt_labels.csv`; names that end in the tags, as
-LUAD-HistoSeg ("x-[1 0 1 0].png") and BCSS-WSSS ("x[1010].png"); a folder per class.
+A tag is 1 (present), 0 (absent) or NaN (unknown). Three layouts are supported: a table with one column per class, such
+as `gt_labels.csv` of HistoSegNet; file names that end in the tags, as in LUAD-HistoSeg ("x-[1 0 1 0].png") and
+BCSS-WSSS ("x[1010].png"); one folder per class.
 """
 
 import csv
 import hashlib
 import re
 from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from ..errors import refuse
+from ..errors import InputError
+from .colors import as_labels
 
-_SAID = {"0": 0, "0.0": 0, "false": 0, "1": 1, "1.0": 1, "true": 1, "": np.nan, "nan": np.nan}
+_VALUES = {"0": 0, "0.0": 0, "false": 0, "1": 1, "1.0": 1, "true": 1, "": np.nan, "nan": np.nan}
 _IN_NAME = re.compile(r"\[([01](?:[ ,_]?[01])*)\]$")
-_MOST_NAMED = 5  # how many culprits a error names before it only counts
+_MAX_NAMED = 5  # files that an error message names before it counts the rest
 
 
 class Tagged(NamedTuple):
-    """Patches with their tags.
+    """Images with their tags.
 
     Attributes
     ----------
     paths : tuple of pathlib.Path
         Image files.
     tags : float32 (N, C)
-        1 present, 0 absent, NaN not said.
+        1 present, 0 absent, NaN unknown.
     classes : tuple of str
+        Class of each column.
     """
 
     paths: tuple[Path, ...]
@@ -38,15 +42,15 @@ class Tagged(NamedTuple):
     classes: tuple[str, ...]
 
 
-def from_table(paths, table):
-    """Read tags from a CSV table: a column of file names, then a column of 0 and 1 per class.
+def from_table(paths: Iterable[Path | str], table: Path | str) -> Tagged:
+    """Read tags from a CSV table: a column of file names, then one column of 0 and 1 per class.
 
     Parameters
     ----------
     paths : sequence of path
-        The images. A row belongs to the image whose file name it gives, with or without suffix or folders.
+        Images. A row belongs to the image with its file name; suffix and folders are optional in the table.
     table : path
-        Commas, semicolons or tabs; UTF-8. The heading names the classes. An empty cell says nothing.
+        UTF-8, with commas, semicolons or tabs. The heading names the classes. An empty cell means unknown.
 
     Returns
     -------
@@ -56,8 +60,8 @@ def from_table(paths, table):
     Raises
     ------
     InputError
-        If the table cannot be read, a cell is no tag, or images and rows do not belong together one to one; the
-        first few of each are named.
+        "file-unreadable", "table-columns", "table-duplicate-row", "tag-value", or "tags-missing", "tags-ambiguous" and
+        "images-missing" if rows and images do not match one to one.
 
     Examples
     --------
@@ -68,34 +72,45 @@ def from_table(paths, table):
     >>> tagged.classes, tagged.tags.tolist()
     (('gland', 'fat'), [[0.0, nan], [1.0, 0.0]])
     """
-    paths, (classes, rows) = tuple(map(Path, paths)), read_table(Path(table))
-    of = {path: row_of(path, rows) for path in paths}
-    without = [path for path in paths if of[path] is None]
-    if without:
-        refuse("each image needs a row of tags", expected=f"its file name in {table}",
-               received=f"none for {_some(without)}", remedy="add rows, or leave these images out")  # fmt: skip
-    uses = Counter(of.values())
+    paths, (classes, rows) = tuple(map(Path, paths)), read_table(table)
+    keys = {path: row_of(path, rows) for path in paths}
+    untagged = [path for path, key in keys.items() if key is None]
+    if untagged:
+        raise InputError(
+            "tags-missing",
+            f"each image must have a row with its file name in {table}",
+            got=f"none for {_name_some(untagged)}",
+            hint="add rows, or leave these images out",
+        )
+    matched = {path: key for path, key in keys.items() if key is not None}
+    uses = Counter(matched.values())
     shared = [key for key, count in uses.items() if count > 1]
     if shared:
-        refuse("each row of tags speaks of one image", expected=f"one image a row of {table}",
-               received=f"several for {_some(shared)}",
-               remedy="write the folder into the table: folder/name.png")  # fmt: skip
+        raise InputError(
+            "tags-ambiguous",
+            f"each row of {table} must match one image",
+            got=f"several for {_name_some(shared)}",
+            hint="write the folder into the table: folder/name.png",
+        )
     unused = [key for key in rows if key not in uses]
     if unused:
-        refuse("each row of tags needs an image", expected="a file for every row",
-               received=f"none for {_some(unused)}",
-               remedy=f"give the folder that holds them, or take the rows out of {table}")  # fmt: skip
-    return Tagged(paths, np.array([rows[of[path]] for path in paths], np.float32), classes)
+        raise InputError(
+            "images-missing",
+            f"each row of {table} must have an image",
+            got=f"none for {_name_some(unused)}",
+            hint="give the folder that contains the images, or remove the rows",
+        )
+    return Tagged(paths, np.array([rows[matched[path]] for path in paths], np.float32), classes)
 
 
-def from_names(paths, classes):
+def from_names(paths: Iterable[Path | str], classes: Iterable[str]) -> Tagged:
     """Read tags from the ends of file names: "x-[1 0 1 0].png" or "x[1010].png".
 
     Parameters
     ----------
     paths : sequence of path
     classes : sequence of str
-        What the digits stand for, in order.
+        Classes of the digits, in order.
 
     Returns
     -------
@@ -104,32 +119,38 @@ def from_names(paths, classes):
     Raises
     ------
     InputError
-        If names have no such end, or another number of digits than there are classes.
+        "tags-not-in-name", or "tags-count" if the number of digits is not the number of classes.
 
     Examples
     --------
-    >>> from_names(["x-[1 0].png", "y[11].png"], ("tumour", "stroma")).tags.tolist()
+    >>> from_names(["x-[1 0].png", "y[11].png"], ("tumor", "stroma")).tags.tolist()
     [[1.0, 0.0], [1.0, 1.0]]
     """
     paths, classes = tuple(map(Path, paths)), tuple(classes)
-    found = {path: _IN_NAME.search(path.stem) for path in paths}
-    without = [path for path, match in found.items() if match is None]
-    if without:
-        refuse("each file name must end in its tags", expected="names like 'x-[1 0 1 0].png' or 'x[1010].png'",
-               received=_some(without), remedy="rename these, or give the tags as a table")  # fmt: skip
-    digits = {path: [int(digit) for digit in match[1] if digit in "01"] for path, match in found.items()}
-    odd = [path for path, tags in digits.items() if len(tags) != len(classes)]
-    if odd:
-        refuse("each file name must tell a tag per class",
-               expected=f"{len(classes)} digits, for {', '.join(classes)}",
-               received=_some(odd), remedy="name the classes that the digits stand for, in their order")  # fmt: skip
+    untagged = [path for path in paths if not has_tags(path)]
+    if untagged:
+        raise InputError(
+            "tags-not-in-name",
+            "each file name must end in its tags, as 'x-[1 0 1 0].png' or 'x[1010].png'",
+            got=_name_some(untagged),
+            hint="rename these files, or give the tags as a table",
+        )
+    digits = {path: re.findall("[01]", _IN_NAME.search(path.stem)[1]) for path in paths}
+    wrong = [path for path, tags in digits.items() if len(tags) != len(classes)]
+    if wrong:
+        raise InputError(
+            "tags-count",
+            f"each file name must have {len(classes)} digits, for {', '.join(classes)}",
+            got=_name_some(wrong),
+            hint="name the classes of the digits, in their order",
+        )
     return Tagged(paths, np.array([digits[path] for path in paths], np.float32), classes)
 
 
-def from_folders(paths):
-    """Read tags from folders: an image shows the class whose folder it lies in, and no other.
+def from_folders(paths: Iterable[Path | str]) -> Tagged:
+    """Read tags from folder names: an image has the class of its folder.
 
-    A copy of an image (same name, same bytes) in a second folder tags it with both classes.
+    A copy of an image (same name, same bytes) in a second folder has both classes.
 
     Parameters
     ----------
@@ -139,46 +160,101 @@ def from_folders(paths):
     Returns
     -------
     Tagged
-        Classes in alphabetical order; a copied image once, by its first path.
+        Classes in alphabetical order; a copied image once, with its first path.
 
     Raises
     ------
     InputError
-        If there are fewer than two folders.
+        "folders-too-few" if there are fewer than two folders.
 
     Examples
     --------
-    >>> from_folders(["data/stroma/1.png", "data/tumour/2.png"]).tags.tolist()
+    >>> from_folders(["data/stroma/1.png", "data/tumor/2.png"]).tags.tolist()
     [[1.0, 0.0], [0.0, 1.0]]
     """
     paths = tuple(map(Path, paths))
     classes = tuple(sorted({path.parent.name for path in paths}))
     if len(classes) < 2:
-        refuse("tags from folders need a folder per class", expected="two folders or more",
-               received=f"images in {', '.join(map(repr, classes)) or 'none'}",
-               remedy="sort the images into folders named like their classes")  # fmt: skip
-    named = Counter(path.name for path in paths)
+        raise InputError(
+            "folders-too-few",
+            "images must be in two or more folders, one per class",
+            got=f"images in {', '.join(map(repr, classes)) or 'none'}",
+            hint="sort the images into folders with the names of their classes",
+        )
+    counts = Counter(path.name for path in paths)
     copies = defaultdict(list)
     for path in paths:
-        # Only files of one name can be copies; reading all to see would cost minutes for nothing.
-        copies[path.name, _digest(path) if named[path.name] > 1 else ""].append(path)
+        # Only files of the same name can be copies; hashing all files would take minutes.
+        copies[path.name, _digest(path) if counts[path.name] > 1 else ""].append(path)
     tags = [[float(c in {path.parent.name for path in same}) for c in classes] for same in copies.values()]
     return Tagged(tuple(same[0] for same in copies.values()), np.array(tags, np.float32), classes)
 
 
-def read_table(table):
-    """Read the classes of a table of tags, and its rows.
+def tags_from_labels(
+    labels: npt.ArrayLike,
+    classes: int,
+    *,
+    min_fraction: float | Sequence[float],
+    valid_mask: np.ndarray | None = None,
+) -> np.ndarray:
+    """Compute the tags of a label image, as from an annotator who ignores small areas.
 
     Parameters
     ----------
-    table : pathlib.Path
+    labels : int array, shape (H, W)
+        Class indices below `classes`.
+    classes : int
+        Number of classes, C.
+    min_fraction : float, or C floats
+        Minimum fraction of the valid area, 0 to 1, of a present class. With 0 a single pixel is enough.
+    valid_mask : bool array, shape (H, W), optional
+        Where `labels` are known. Default: everywhere.
+
+    Returns
+    -------
+    bool array, shape (C,)
+        All False if no pixel is valid.
+
+    Raises
+    ------
+    InputError
+        "fraction-range", "labels-dtype" or "labels-range".
+
+    Examples
+    --------
+    >>> tags_from_labels(np.array([[0, 0, 0, 1]]), 3, min_fraction=0.25).tolist()
+    [True, True, False]
+    """
+    labels = as_labels(labels, classes)
+    fraction = np.broadcast_to(np.asarray(min_fraction, float), (classes,))
+    if not ((fraction >= 0) & (fraction <= 1)).all():
+        raise InputError(
+            "fraction-range", "`min_fraction` must be 0 to 1", got=min_fraction, hint="write 5 % as 0.05"
+        )
+    valid = labels.ravel() if valid_mask is None else labels[valid_mask]
+    pixels = np.bincount(valid, minlength=classes)  # (C,)
+    return (pixels > 0) & (pixels >= fraction * valid.size)
+
+
+def read_table(table: Path | str) -> tuple[tuple[str, ...], dict[str, list[float]]]:
+    """Read the classes and rows of a table of tags.
+
+    Parameters
+    ----------
+    table : path
 
     Returns
     -------
     classes : tuple of str
-    rows : dict of str to list
+    rows : dict of str to list of float
         Tags by the name in the first column.
+
+    Raises
+    ------
+    InputError
+        "file-unreadable", "table-columns", "table-duplicate-row" or "tag-value".
     """
+    table = Path(table)
     try:
         with table.open(newline="", encoding="utf-8-sig") as lines:
             first = lines.readline()
@@ -186,35 +262,50 @@ def read_table(table):
             delimiter = max(",;\t", key=first.count)
             cells = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=delimiter)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        refuse(f"{table} cannot be read as a table of tags", expected="a CSV file in UTF-8",
-               received=getattr(error, "strerror", None) or str(error), remedy="export it again")  # fmt: skip
+        raise InputError(
+            "file-unreadable",
+            f"{table} must be a CSV table in UTF-8",
+            got=getattr(error, "strerror", None) or error,
+            hint="export it again",
+        ) from None
     heading, *cells = [row for row in cells if any(row)] or [[]]
     classes = tuple(heading[1:])
     if not classes or not all(classes) or len(set(classes)) < len(classes):
-        refuse(f"{table} needs a heading that names each class once",
-               expected="a column of file names, then one per class", received=heading,
-               remedy="write the class names into the first line")  # fmt: skip
-    rows = {}
-    for number, (name, *said) in enumerate(cells, start=1):
+        raise InputError(
+            "table-columns",
+            f"{table} must have a heading: a column of file names, then each class once",
+            got=heading,
+            hint="write the class names into the first line",
+        )
+    rows: dict[str, list[float]] = {}
+    for number, (name, *values) in enumerate(cells, start=1):
         if name in rows:
-            refuse(f"{table} must speak of each image once", expected="one row an image",
-                   received=f"{name!r} twice", remedy="keep one of the rows")  # fmt: skip
-        rows[name] = _tags(said, classes, f"row {number} ({name!r}) of {table}")
+            raise InputError(
+                "table-duplicate-row",
+                f"{table} must have one row per image",
+                got=f"{name!r} twice",
+                hint="keep one of the rows",
+            )
+        rows[name] = _parse_tags(values, classes, f"row {number} ({name!r}) of {table}")
     return classes, rows
 
 
-def _tags(said, classes, where):
-    """Tags of one row; an empty cell is NaN."""
-    values = [_SAID.get(cell.lower()) for cell in said]
-    if len(values) != len(classes) or None in values:
-        odd = f"{len(values)} cells" if len(values) != len(classes) else repr(said[values.index(None)])
-        refuse(f"{where} must say yes or no of each class", expected=f"{len(classes)} cells of 0, 1 or nothing",
-               received=odd, remedy="mend the row")  # fmt: skip
-    return values
+def _parse_tags(cells: list[str], classes: tuple[str, ...], where: str) -> list[float]:
+    values = [_VALUES.get(cell.lower()) for cell in cells]
+    tags = [value for value in values if value is not None]
+    if len(values) != len(classes) or len(tags) < len(values):
+        wrong = f"{len(values)} cells" if len(values) != len(classes) else repr(cells[values.index(None)])
+        raise InputError(
+            "tag-value",
+            f"{where} must have {len(classes)} cells with 0, 1 or nothing",
+            got=wrong,
+            hint="correct the row",
+        )
+    return tags
 
 
-def has_tags(path):
-    """Return whether the name of a file ends in tags.
+def has_tags(path: Path | str) -> bool:
+    """Return whether a file name ends in tags.
 
     Examples
     --------
@@ -224,7 +315,7 @@ def has_tags(path):
     return _IN_NAME.search(Path(path).stem) is not None
 
 
-def row_of(path, rows):
+def row_of(path: Path, rows: Iterable[str]) -> str | None:
     """Return the name of the row for `path`, or None; rows may name folders, and leave out the suffix."""
     parts = PurePosixPath(path.as_posix()).parts
     for length in range(len(parts), 0, -1):
@@ -235,17 +326,21 @@ def row_of(path, rows):
     return None
 
 
-def _digest(path):
+def _digest(path: Path) -> str:
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        refuse(f"{path} cannot be read", expected="an image file", received=error.strerror,
-               remedy="check the path and its permissions")  # fmt: skip
+        raise InputError(
+            "file-unreadable",
+            f"{path} must be an image file",
+            got=error.strerror,
+            hint="check the path and its permissions",
+        ) from None
 
 
-def _some(culprits):
-    """The first few by name, the rest by number."""
-    named = ", ".join(str(getattr(c, "name", c)) for c in culprits[:_MOST_NAMED])
-    rest = len(culprits) - _MOST_NAMED
+def _name_some(items: Sequence[Path | str]) -> str:
+    """Name the first few items and count the rest."""
+    named = ", ".join(str(getattr(item, "name", item)) for item in items[:_MAX_NAMED])
+    rest = len(items) - _MAX_NAMED
     return f"{named} and {rest} more" if rest > 0 else named

@@ -54,10 +54,10 @@ def _sets(out):
     if not (root / "img").is_dir():
         refuse("the demo needs the samples of a checkout", expected=f"the folder {root / 'img'}", received="none",
                remedy="run it where hsn was cloned, or segment images of your own with `hsn segment`")  # fmt: skip
-    drawn = [sample for sample in glas.images(root, "all") if sample.name.startswith("made_")]
+    drawn = [sample for sample in glas.list_samples(root, "all") if sample.name.startswith("made_")]
     sets = {"drawn": drawn, "immunohistochemistry": [_real(out)]}
     if os.environ.get("HSN_DATA") and (Path(os.environ["HSN_DATA"]) / "glas").is_dir():
-        tested = glas.images(data_folder("glas"), "testA")
+        tested = glas.list_samples(data_folder("glas"), "testA")
         each = [
             [s for s in tested if s.grade == grade][: REAL_IMAGES // 2] for grade in ("benign", "malignant")
         ]

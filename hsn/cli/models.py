@@ -30,10 +30,10 @@ def list_(as_json: AsJson = False):
     found = models.available()
     data = [{"name": name, "folder": folder, **card.model_dump()} for name, folder, card in found]
     rows = [
-        (name, card.method, ", ".join(card.taxonomies), f"{card.mpp:.3g}", f"{card.parameters:,}", folder)
+        (name, card.method, ", ".join(card.taxonomies), f"{card.mpp:.3g}", card.license, folder)
         for name, folder, card in found
     ]
-    text = table(("name", "method", "taxonomies", "um/px", "parameters", "folder"), rows)
+    text = table(("name", "method", "taxonomies", "um/px", "license", "folder"), rows)
     print_result(
         data, text if rows else "no trained net is installed; try `hsn models fetch`", as_json=as_json
     )

@@ -1,4 +1,4 @@
-"""Data sets: published ones as users have them on disk, and tissue drawn by program."""
+"""Data sets: public ones in their usual folder layouts, and synthetic tissue."""
 
 import os
 from pathlib import Path

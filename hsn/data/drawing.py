@@ -1,20 +1,21 @@
-"""Tools for drawing tissue: smooth noise, scattered points, streaks along a direction, ellipses, stain.
+"""Drawing functions for synthetic tissue: smooth noise, random points, fibers, ellipses, stain.
 
-All lengths are in pixels. The stain follows Beer and Lambert: light falls exponentially with the amount of each
-dye. How haematoxylin and eosin absorb red, green and blue lies between the two measurements most used, those of
-Ruifrok & Johnston (2001) and of Macenko et al. (2009).
+All lengths are in pixels. Staining follows the Beer-Lambert law. The stain directions are between those of Ruifrok &
+Johnston (2001) and Macenko et al. (2009).
 """
+
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
-# Optical density of red, green, blue for one unit of dye.
-HAEMATOXYLIN = (0.61, 0.71, 0.35)
+# Optical density of red, green, blue for one unit of stain.
+HEMATOXYLIN = (0.61, 0.71, 0.35)
 EOSIN = (0.14, 0.93, 0.30)
 
 
-def noise(rng, shape, scale_px):
-    """Smooth random hills of about `scale_px` across: float32 (H, W), mean near 0, spread near 1.
+def noise(rng: np.random.Generator, shape: Sequence[int], scale_px: float) -> np.ndarray:
+    """Draw smooth noise with structures of about `scale_px`: float32 (H, W), mean near 0, standard deviation near 1.
 
     Examples
     --------
@@ -29,8 +30,8 @@ def noise(rng, shape, scale_px):
     return hills / np.float32(151 / 315)  # mean sum of squared weights of a cubic B-spline, in two directions
 
 
-def _spline_taps(side, scale_px):
-    """For each pixel along a side the first of its four knots, int (n,), and their weights, float32 (n, 4)."""
+def _spline_taps(side: int, scale_px: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return each pixel's first of four knots, int (n,), and the weights of the knots, float32 (n, 4)."""
     place = np.arange(side) / scale_px
     first = place.astype(int)
     t = place - first
@@ -38,8 +39,10 @@ def _spline_taps(side, scale_px):
     return first, (np.stack(weights, axis=1) / 6).astype(np.float32)
 
 
-def scatter(rng, shape, spacing_px, *, margin_px=0.0):
-    """Points about `spacing_px` apart, none closer than a third of it: a shaken grid. Float64 (N, 2), row, col.
+def scatter(
+    rng: np.random.Generator, shape: Sequence[int], spacing_px: float, *, margin_px: float = 0.0
+) -> np.ndarray:
+    """Draw points on a jittered grid, at least a third of `spacing_px` apart: float64 (N, 2), row, col.
 
     Examples
     --------
@@ -51,22 +54,22 @@ def scatter(rng, shape, spacing_px, *, margin_px=0.0):
     return grid + rng.uniform(-1 / 3, 1 / 3, grid.shape) * spacing_px
 
 
-def at(field, points):
-    """Values of a map (H, W, ...) at points (N, 2); points outside take the nearest edge's value.
+def values_at(field: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Return the values of a map (H, W, ...) at points (N, 2); points outside are clipped to the map.
 
     Examples
     --------
-    >>> at(np.array([[1, 2], [3, 4]]), np.array([[0.2, 1.7], [9.0, -3.0]])).tolist()
+    >>> values_at(np.array([[1, 2], [3, 4]]), np.array([[0.2, 1.7], [9.0, -3.0]])).tolist()
     [2, 3]
     """
     place = np.clip(points.astype(int), 0, np.array(field.shape[:2]) - 1)  # (N, 2)
     return field[place[:, 0], place[:, 1]]
 
 
-def streaks(rng, angle, length_px):
-    """Random streaks along a field of directions: float32 (H, W), mean 0, spread 1.
+def streaks(rng: np.random.Generator, angle: np.ndarray, length_px: float) -> np.ndarray:
+    """Draw streaks along a direction field: float32 (H, W), mean 0, standard deviation 1.
 
-    White noise, averaged along the line through each pixel (line integral convolution, Cabral & Leedom 1993).
+    Uses line integral convolution of white noise (Cabral & Leedom 1993).
 
     Parameters
     ----------
@@ -74,7 +77,7 @@ def streaks(rng, angle, length_px):
     angle : float32 (H, W)
         Direction in radians, from the column axis towards the row axis.
     length_px : float
-        How far to average on either side.
+        Length of averaging in each direction.
 
     Examples
     --------
@@ -85,7 +88,7 @@ def streaks(rng, angle, length_px):
     height, width = angle.shape
     grain = rng.standard_normal(angle.shape).astype(np.float32)
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
-    steps = int(np.clip(round(length_px), 2, 12))  # long streaks take longer steps, not more of them
+    steps = int(np.clip(round(length_px), 2, 12))  # long streaks use longer steps, not more steps
     step = length_px / steps * np.dstack([np.sin(angle), np.cos(angle)])  # (H, W, 2)
     total = grain.copy()
     for sign in (-1, 1):
@@ -98,23 +101,23 @@ def streaks(rng, angle, length_px):
     return (total - total.mean()) / max(float(total.std()), 1e-6)
 
 
-def ellipses(shape, points, semi_px, angle):
-    """Draw one filled ellipse a point, later ones over earlier ones.
+def ellipses(shape: Sequence[int], points: np.ndarray, semi_px: np.ndarray, angle: np.ndarray) -> np.ndarray:
+    """Draw one filled ellipse per point; later ellipses overwrite earlier ones.
 
     Parameters
     ----------
     shape : (int, int)
     points : float (N, 2)
-        Centres.
+        Centers.
     semi_px : float (N, 2)
-        Long and short half axis.
+        Long and short semi-axis.
     angle : float (N,)
-        Of the long axis, in radians, from the column axis towards the row axis.
+        Direction of the long axis in radians, from the column axis towards the row axis.
 
     Returns
     -------
     int32 (H, W)
-        0 where none is, otherwise 1 + the index of the point.
+        0 background, otherwise 1 + the index of the point.
 
     Examples
     --------
@@ -122,29 +125,31 @@ def ellipses(shape, points, semi_px, angle):
     [[0, 0, 0, 0, 0], [1, 1, 1, 1, 1], [0, 0, 0, 0, 0]]
     """
     canvas = np.zeros(shape, np.int32)
-    fine = 16  # OpenCV takes sixteenths of a pixel
-    centres = np.rint(points[:, ::-1] * fine).astype(int)
-    # It fills the outline's pixels too, which makes every axis half a pixel longer.
+    fine = 16  # OpenCV's fixed-point unit is 1/16 pixel
+    centers = np.rint(points[:, ::-1] * fine).astype(int)
+    # OpenCV also fills the pixels of the outline, which makes every axis half a pixel longer.
     axes = np.maximum(np.rint((semi_px - 0.5) * fine).astype(int), 0)
-    for number, (centre, axis, turn) in enumerate(
-        zip(centres, axes, np.degrees(angle), strict=True), start=1
+    for number, (center, axis, turn) in enumerate(
+        zip(centers, axes, np.degrees(angle), strict=True), start=1
     ):
-        cv2.ellipse(canvas, centre.tolist(), axis.tolist(), float(turn), 0, 360, number, -1, cv2.LINE_8, 4)
+        cv2.ellipse(canvas, center.tolist(), axis.tolist(), float(turn), 0, 360, number, -1, cv2.LINE_8, 4)
     return canvas
 
 
-def stained(rng, haematoxylin, eosin, *, blur_px):
-    """Turn amounts of dye into a picture: 8-bit RGB as a scanner would give it.
+def stained(
+    rng: np.random.Generator, hematoxylin: np.ndarray, eosin: np.ndarray, *, blur_px: float
+) -> np.ndarray:
+    """Render stain amounts as an RGB image, as from a slide scanner.
 
-    Every call draws its own dyes, section thickness, lamp and sensor noise, as laboratories differ in them.
+    Each call draws stain directions, section thickness, lamp brightness and sensor noise, because laboratories differ.
 
     Parameters
     ----------
     rng : numpy.random.Generator
-    haematoxylin, eosin : float32 (H, W)
-        Amounts; 1 is a dark nucleus, or a red cell.
+    hematoxylin, eosin : float32 (H, W)
+        Stain amounts; 1 is a dark nucleus, or a red blood cell.
     blur_px : float
-        Sigma of the optics.
+        Sigma of the optical blur.
 
     Returns
     -------
@@ -156,12 +161,12 @@ def stained(rng, haematoxylin, eosin, *, blur_px):
     >>> int(stained(np.random.default_rng(0), nothing, nothing, blur_px=0.5).min()) > 220
     True
     """
-    dyes = np.array([HAEMATOXYLIN, EOSIN]) + rng.normal(0, 0.035, (2, 3))
-    dyes = np.clip(dyes, 0.02, None)
-    dyes *= rng.uniform((0.95, 0.65), (1.35, 1.05))[:, None] / np.linalg.norm(dyes, axis=1, keepdims=True)
-    amounts = cv2.GaussianBlur(np.dstack([haematoxylin, eosin]), (0, 0), max(blur_px, 0.3))  # (H, W, 2)
-    thickness = 1 + 0.06 * noise(rng, haematoxylin.shape, max(haematoxylin.shape) / 3)
-    density = amounts @ dyes.astype(np.float32) * thickness[..., None]  # (H, W, 3)
+    stains = np.array([HEMATOXYLIN, EOSIN]) + rng.normal(0, 0.035, (2, 3))
+    stains = np.clip(stains, 0.02, None)
+    stains *= rng.uniform((0.95, 0.65), (1.35, 1.05))[:, None] / np.linalg.norm(stains, axis=1, keepdims=True)
+    amounts = cv2.GaussianBlur(np.dstack([hematoxylin, eosin]), (0, 0), max(blur_px, 0.3))  # (H, W, 2)
+    thickness = 1 + 0.06 * noise(rng, hematoxylin.shape, max(hematoxylin.shape) / 3)
+    density = amounts @ stains.astype(np.float32) * thickness[..., None]  # (H, W, 3)
     lamp = 244 + rng.uniform(-5, 5, 3)
     light = lamp.astype(np.float32) * np.exp(-density)
     grain = rng.standard_normal(light.shape, dtype=np.float32) * rng.uniform(1.5, 3.5)

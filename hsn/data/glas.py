@@ -1,18 +1,19 @@
 """GlaS: colon H&E with every gland outlined (Sirinukunwattana et al., Medical Image Analysis 2017).
 
-MICCAI 2015 challenge, Warwick-QU, 165 images at 0.620 um per pixel, most 775 x 522: train 85, testA 60, testB
-20. For research only.
+MICCAI 2015 challenge (Warwick-QU): 165 images at 0.620 um per pixel, most 775 x 522; train 85, testA 60, testB 20. For
+research only.
 """
 
 from pathlib import Path
 
-from ..errors import refuse
+from ..checks import one_of
+from ..errors import InputError
 from .sample import Sample, image_paths, table_rows
 
 MPP = 0.620  # um per pixel
 
-# Part of the 85 training images to choose nets and thresholds by: all 18 images of patients 3, 5, 7, 14 and
-# 15, nine benign and nine malignant. The other 67 (28 benign, 39 malignant) are of other patients.
+# Validation part of the 85 training images: the 18 images of patients 3, 5, 7, 14 and 15, nine benign and nine
+# malignant. The other 67 (28 benign, 39 malignant) are from other patients.
 VALIDATION = (
     "train_2", "train_4", "train_6", "train_7", "train_17", "train_19",
     "train_21", "train_34", "train_35", "train_47", "train_48", "train_49",
@@ -21,8 +22,8 @@ VALIDATION = (
 
 SPLITS = ("train", "learn", "validation", "testA", "testB", "all")
 
-# Where the files lie, below the folder that the user names: images, instances with the ending of their file
-# names, colour masks. The challenge's own archive keeps images and truth in one folder.
+# Folder layouts: images, instances and their file names, color masks. The challenge's archive has images and truth in
+# one folder.
 _LAYOUTS = (
     ("img/02_glas_full", "gt/02_glas_full/glas_multi_gland", "{}.bmp", "gt/02_glas_full/glas"),
     ("images", "labels_instance", "{}_anno.png", None),
@@ -30,70 +31,69 @@ _LAYOUTS = (
 )
 
 
-def images(folder, split="train", *, truth="objects"):
+def list_samples(folder: Path | str, split: str = "train", *, truth: str = "objects") -> list[Sample]:
     """List the images of one split.
 
     Parameters
     ----------
     folder : path
-        The release's working directory of HistoSegNet (`img/02_glas_full`, `gt/02_glas_full`), or a folder
-        with `images` and `labels_instance`, or the challenge's own with `train_1.bmp` beside
-        `train_1_anno.bmp`.
+        The working directory of HistoSegNet's release (`img/02_glas_full`, `gt/02_glas_full`), a folder with `images`
+        and `labels_instance`, or the challenge's folder with `train_1.bmp` and `train_1_anno.bmp`.
     split : {"train", "learn", "validation", "testA", "testB", "all"}
-        "learn" and "validation" divide "train" by patient; see `VALIDATION`. "all" takes every image,
-        whatever its name.
+        "learn" and "validation" divide "train" by patient (see `VALIDATION`). "all" takes every image. Default:
+        "train".
     truth : {"objects", "colors"}
-        Where "G.O" and "Other" come from. "objects" is the full-size gland map. "colors" is the 396 x 267
-        picture of HistoSegNet's release, which stretches 14 images and disagrees on 1.45 % of pixels; it
-        reproduces its scores.
+        Source of "G.O" and "Other". "objects" (default): the full-size gland map. "colors": the 396 x 267 color masks
+        of HistoSegNet's release, which reproduce its scores; they stretch 14 images and differ on 1.45 % of pixels.
 
     Returns
     -------
     list of Sample
-        In natural order. `group` is the patient and `grade` is "benign" or "malignant" where `Grade.csv` is
-        there.
+        In natural order. `group` is the patient and `grade` is "benign" or "malignant" if `Grade.csv` exists.
 
     Raises
     ------
     InputError
-        If there is no such split, or no image of it in any layout.
+        "split-unknown", "truth-unknown", "samples-missing", or "table-malformed" if `Grade.csv` is damaged.
 
     Examples
     --------
-    >>> images("nowhere")
+    >>> list_samples("nowhere")
     Traceback (most recent call last):
         ...
-    hsn.errors.InputError: nowhere holds no GlaS images of split 'train'; expected names like train_1 or \
-testA_1, received none; name the folder that holds img/02_glas_full, images or the pictures.
+    hsn.errors.InputError: nowhere must contain GlaS images of split 'train', with names like train_1 or testA_1; \
+got none; give the folder that contains img/02_glas_full, images or the images themselves.
     """
     folder = Path(folder)
-    for name, value, values in (("split", split, SPLITS), ("kind of truth", truth, ("objects", "colors"))):
-        if value not in values:
-            refuse(f"GlaS has no such {name}", expected=f"one of {', '.join(values)}", received=repr(value),
-                   remedy="mend the name")  # fmt: skip
-    about = _patients(folder)
+    one_of("split", split, SPLITS)
+    one_of("truth", truth, ("objects", "colors"))
+    patients = _read_patients(folder)
     for pictures, *layout in _LAYOUTS:
-        paths = [path for path in image_paths(folder / pictures) if _in_split(path.stem, split)]
+        paths = [path for path in image_paths(folder / pictures) if _is_in_split(path.stem, split)]
         if paths:
-            return [_sample(path, folder, layout, truth, about) for path in paths]
-    refuse(f"{folder} holds no GlaS images of split '{split}'",
-           expected="names like train_1 or testA_1", received="none",
-           remedy="name the folder that holds img/02_glas_full, images or the pictures")  # fmt: skip
+            return [_sample(path, folder, layout, truth, patients) for path in paths]
+    raise InputError(
+        "samples-missing",
+        f"{folder} must contain GlaS images of split '{split}', with names like train_1 or testA_1",
+        got="none",
+        hint="give the folder that contains img/02_glas_full, images or the images themselves",
+    )
 
 
-def _sample(path, folder, layout, truth, about):
-    objects, ending, masks = layout
-    glands = folder / objects / ending.format(path.stem)
+def _sample(
+    path: Path, folder: Path, layout: list, truth: str, patients: dict[str, tuple[str, str]]
+) -> Sample:
+    instances, file_name, masks = layout
+    glands = folder / instances / file_name.format(path.stem)
     colors = folder / masks / f"{path.stem}.png" if masks else None
-    patient, grade = about.get(path.stem, (None, None))
-    colored = colors is not None and colors.is_file()
+    patient, grade = patients.get(path.stem, (None, None))
     outlined = glands.is_file()
-    # Either truth stands in where the wanted one is missing, as in a copy of which half was kept.
-    use_colors = colored and (truth == "colors" or not outlined)
+    # Each kind of truth replaces the other if its file is missing.
+    use_colors = colors is not None and colors.is_file() and (truth == "colors" or not outlined)
     return Sample(
         name=path.stem,
         image_path=path,
-        mask_paths={"glas": colors} if use_colors else {},
+        mask_paths={"glas": colors} if colors is not None and use_colors else {},
         instances_path=glands if outlined else None,
         instances_of="G.O" if outlined else None,
         group=patient,
@@ -102,8 +102,8 @@ def _sample(path, folder, layout, truth, about):
     )
 
 
-def _in_split(stem, split):
-    """Whether an image belongs to a split, by its name."""
+def _is_in_split(stem: str, split: str) -> bool:
+    """Return whether an image belongs to a split, by its name."""
     part, _, number = stem.partition("_")
     if split == "all":
         return not stem.endswith("_anno")
@@ -112,11 +112,15 @@ def _in_split(stem, split):
     return part == split and number.isdigit()
 
 
-def _patients(folder):
-    """Patient and grade by image name, from `Grade.csv` (columns: name, patient, grade, finer grade)."""
+def _read_patients(folder: Path) -> dict[str, tuple[str, str]]:
+    """Read patient and grade by image name from `Grade.csv` (columns: name, patient, grade, detailed grade)."""
     rows = table_rows(folder / "Grade.csv")[1:]
     for number, row in enumerate(rows, start=2):
         if len(row) < 3:
-            refuse(f"{folder / 'Grade.csv'} is damaged", expected=f"at least 3 cells in row {number}",
-                   received=len(row), remedy="copy it again from the challenge's archive")  # fmt: skip
+            raise InputError(
+                "table-malformed",
+                f"row {number} of {folder / 'Grade.csv'} must have at least 3 cells",
+                got=len(row),
+                hint="copy it again from the challenge's archive",
+            )
     return {row[0]: (row[1], row[2]) for row in rows}

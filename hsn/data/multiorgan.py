@@ -1,14 +1,16 @@
 """MultiOrgan: nuclei of seven organs (Kumar et al., IEEE TMI 2017), the 30 training images of MoNuSeg.
 
-H&E at 40x, 1000 x 1000 pixels, every nucleus outlined; CC BY-NC-SA 4.0. The split is FullNet's: 12 images to learn
-from, 4 to choose by, 8 of the same organs and 6 of other organs to test on.
+H&E at 40x, 1000 x 1000 pixels, every nucleus outlined; CC BY-NC-SA 4.0. The split is that of FullNet: 12 images for
+training, 4 for validation, 8 of the same organs and 6 of other organs for testing.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 
 from ..annotations.mask_files import OUTLINES
-from ..errors import refuse
-from .sample import Sample, image_paths
+from ..checks import one_of
+from ..errors import InputError
+from .sample import Sample, image_paths, nuclei_sample
 
 MPP = 0.25  # um per pixel, nominal for 40x
 
@@ -35,20 +37,21 @@ _ORGANS = {
 }  # fmt: skip
 PARTS = {split: (split,) for split in _ORGANS} | {"test": ("testA", "testB"), "all": tuple(_ORGANS)}
 
-# Pictures and truth, below the folder that the user names; the second is Kumar's own archive.
+# Folders of images and truth; the second layout is Kumar's archive.
 _LAYOUTS = (("images", "labels_instance"), ("Tissue Images", "Annotations"))
 
 
-def images(folder, split="train"):
+def list_samples(folder: Path | str, split: str = "train") -> list[Sample]:
     """List the images of one split.
 
     Parameters
     ----------
     folder : path
-        With `images` and `labels_instance`, or `Tissue Images` and `Annotations`. Truth is a label image or an XML of
-        the image's name.
+        With `images` and `labels_instance`, or `Tissue Images` and `Annotations`. Truth is a label image or XML file
+        with the name of the image.
     split : {"train", "validation", "testA", "testB", "test", "all"}
-        FullNet's; "test" is both. A patient is told by the first twelve letters of the name.
+        Split of FullNet; "test" is both test sets. Default: "train". The first twelve letters of a file name are the
+        patient.
 
     Returns
     -------
@@ -58,32 +61,37 @@ def images(folder, split="train"):
     Raises
     ------
     InputError
-        If there is no such split, or images of it are missing; these are named.
+        "split-unknown", or "samples-missing" if any image of the split is missing.
 
     Examples
     --------
-    >>> images("nowhere", "validation")  # doctest: +ELLIPSIS
+    >>> list_samples("nowhere", "validation")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
-    hsn.errors.InputError: nowhere lacks images of MultiOrgan's split 'validation'; expected 4, received none of \
+    hsn.errors.InputError: nowhere must contain the 4 images of MultiOrgan's split 'validation'; got none of \
 TCGA-AR-A1AS, ...
     """
     folder = Path(folder)
-    if split not in PARTS:
-        refuse("MultiOrgan has no such split", expected=f"one of {', '.join(PARTS)}", received=repr(split),
-               remedy="mend the name")  # fmt: skip
+    one_of("split", split, PARTS)
     organ_of = {p: organ for part in PARTS[split] for organ, ps in _ORGANS[part].items() for p in ps}
-    found, truth = _find(folder, organ_of)
-    missing = [patient for patient in organ_of if patient not in found]
+    paths, truth = _find(folder, organ_of)
+    missing = [patient for patient in organ_of if patient not in paths]
     if missing:
-        refuse(f"{folder} lacks images of MultiOrgan's split '{split}'", expected=len(organ_of),
-               received=f"none of {', '.join(missing)}",
-               remedy="name the folder that holds images, and copy the rest")  # fmt: skip
-    return [_sample(found[patient], truth, organ) for patient, organ in organ_of.items()]
+        raise InputError(
+            "samples-missing",
+            f"{folder} must contain the {len(organ_of)} images of MultiOrgan's split '{split}'",
+            got=f"none of {', '.join(missing)}",
+            hint="give the folder that contains images, and copy the missing ones",
+        )
+    suffixes = (".png", ".tif", *OUTLINES)
+    return [
+        nuclei_sample(path, [truth / f"{path.stem}{suffix}" for suffix in suffixes], organ=organ, mpp=MPP)
+        for path, organ in ((paths[patient], organ) for patient, organ in organ_of.items())
+    ]
 
 
-def _find(folder, patients):
-    """Images by patient in the first layout that has any, and the folder of their truth."""
+def _find(folder: Path, patients: Collection[str]) -> tuple[dict[str, Path], Path]:
+    """Return the images by patient in the first layout with any image, and the folder of their truth."""
     for pictures, truth in _LAYOUTS:
         found = {
             path.name[:12]: path for path in image_paths(folder / pictures) if path.name[:12] in patients
@@ -91,12 +99,3 @@ def _find(folder, patients):
         if found:
             return found, folder / truth
     return {}, folder
-
-
-def _sample(path, truth, organ):
-    options = [truth / f"{path.stem}{suffix}" for suffix in (".png", ".tif", *OUTLINES)]
-    objects = next((option for option in options if option.is_file() and option != path), None)
-    told = None if objects is None else "Nucleus"
-    return Sample(
-        name=path.stem, image_path=path, instances_path=objects, instances_of=told, group=organ, mpp=MPP
-    )

@@ -1,7 +1,7 @@
-"""A sample: one image of a data set with whatever truth comes with it. Paths first, arrays on demand."""
+"""A sample of a data set: paths of an image and its truth, decoded on demand."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,33 +11,35 @@ from .. import taxonomies
 from ..annotations import mask_files
 from ..annotations.colors import from_colors
 from ..annotations.label_files import read_color_mask
-from ..errors import refuse
+from ..annotations.pairing import natural_key
+from ..errors import InputError
 from ..images.read import SUFFIXES, read
+from ..taxonomies import Taxonomy
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One image and where its truth lies.
+    """One image and the files of its truth.
 
     Attributes
     ----------
     name : str
-        File name without folder, as the data set's own tables call it.
+        File name without folder, as in the tables of the data set.
     image_path : Path
     mask_paths : mapping of str to Path
-        Colour masks, by name of the taxonomy they are painted in.
+        Color masks by name of their taxonomy.
     instances_path : Path or None
-        A file with one number an object.
+        File with instances: a label image or outlines.
     instances_of : str or None
-        The class whose objects those are, as in "G.O".
+        Class of the instances: "G.O".
     tags : tuple of str
-        Classes that the data set says are present.
+        Classes that are present according to the data set.
     group : str or None
-        Slide or patient. Samples of one group belong on the same side of a split.
+        Slide or patient. Keep samples of one group on the same side of a split.
     grade : str or None
-        Diagnosis, where the data set tells it.
+        Diagnosis, if the data set has it.
     mpp : float or None
-        Micrometres per pixel of the image.
+        Micrometers per pixel of the image.
     """
 
     name: str
@@ -50,29 +52,33 @@ class Sample:
     grade: str | None = None
     mpp: float | None = None
 
-    def image(self):
-        """The image, uint8 (H, W, 3)."""
+    def image(self) -> np.ndarray:
+        """Read the image, uint8 (H, W, 3)."""
         return read(self.image_path)
 
-    def instances(self):
-        """Objects, int32 (H, W), 0 background; refused where the data set tells none apart."""
+    def instances(self) -> np.ndarray:
+        """Read the instances, int32 (H, W), 0 background; raise InputError "truth-missing" without a file."""
         if self.instances_path is None:
-            refuse(f"{self.name} tells no objects apart", expected="an instance image", received="none",
-                   remedy="check the folder, or use truth()")  # fmt: skip
+            raise InputError(
+                "truth-missing",
+                f"{self.name} must have a file of instances",
+                got="none",
+                hint="check the folder, or use truth()",
+            )
         outlines = not mask_files.is_raster(self.instances_path)
         return mask_files.read(self.instances_path, self.image().shape[:2] if outlines else None)
 
-    def has_truth(self, taxonomy):
-        """Whether there is truth in a taxonomy (by name or as it is); its files are not looked at."""
+    def has_truth(self, taxonomy: Taxonomy | str) -> bool:
+        """Return whether the sample has truth in a taxonomy; files are not read."""
         taxonomy = taxonomies.get(taxonomy)
-        # Objects of one class are a whole truth only where there is but one other class: everything else.
-        by_objects = (
+        # Instances of one class are a complete truth only if the other class is everything else.
+        by_instances = (
             self.instances_path is not None and len(taxonomy) == 2 and self.instances_of in taxonomy.names
         )
-        return taxonomy.name in self.mask_paths or by_objects
+        return taxonomy.name in self.mask_paths or by_instances
 
-    def truth(self, taxonomy):
-        """Labels in a taxonomy, and where they are known.
+    def truth(self, taxonomy: Taxonomy | str) -> tuple[np.ndarray, np.ndarray]:
+        """Read the labels in a taxonomy.
 
         Parameters
         ----------
@@ -81,51 +87,59 @@ class Sample:
         Returns
         -------
         labels : int32 array, shape (h, w)
-            At the truth's own resolution, which may differ from the image's.
-        known : bool array, shape (h, w)
+            At the resolution of the truth, which may differ from that of the image.
+        valid_mask : bool array, shape (h, w)
+            Where the truth is known.
 
         Raises
         ------
         InputError
-            If the data set has no truth in this taxonomy.
+            "truth-missing" if the sample has no truth in this taxonomy.
         """
         taxonomy = taxonomies.get(taxonomy)
         if taxonomy.name in self.mask_paths:
             return from_colors(read_color_mask(self.mask_paths[taxonomy.name]), taxonomy)
         if self.has_truth(taxonomy):
-            object_label = taxonomy.index(self.instances_of)
-            labels = np.where(self.instances() > 0, object_label, 1 - object_label).astype(np.int32)
+            label = taxonomy.index(str(self.instances_of))
+            labels = np.where(self.instances() > 0, label, 1 - label).astype(np.int32)
             return labels, np.ones(labels.shape, bool)
-        refuse(f"{self.name} has no truth in taxonomy '{taxonomy.name}'",
-               expected=", ".join(self.mask_paths) or "a mask", received="none",
-               remedy="check that the truth's folder is complete")  # fmt: skip
+        raise InputError(
+            "truth-missing",
+            f"{self.name} must have truth in taxonomy '{taxonomy.name}'",
+            got=", ".join(self.mask_paths) or "none",
+            hint="check that the folder of the truth is complete",
+        )
 
 
-def image_paths(folder):
-    """Image files directly in `folder`, in natural order (2 before 10); none if the folder is absent."""
+def nuclei_sample(image_path: Path, masks: Iterable[Path], *, organ: str, mpp: float) -> Sample:
+    """Return a sample of nuclei with the first existing file of `masks` as instances, grouped by organ."""
+    mask = next((path for path in masks if path.is_file() and path != image_path), None)
+    return Sample(
+        name=image_path.stem,
+        image_path=image_path,
+        instances_path=mask,
+        instances_of=None if mask is None else "Nucleus",
+        group=organ,
+        mpp=mpp,
+    )
+
+
+def image_paths(folder: Path | str) -> list[Path]:
+    """List the image files directly in a folder, in natural order (2 before 10); empty if there is no folder."""
     folder = Path(folder)
-    found = folder.iterdir() if folder.is_dir() else ()
-    return sorted((p for p in found if p.suffix.lower() in SUFFIXES and p.name[0] != "."), key=natural)
+    paths = folder.iterdir() if folder.is_dir() else ()
+    images = (path for path in paths if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
+    return sorted(images, key=lambda path: natural_key(path.name))
 
 
-def natural(path):
-    """Sort key that puts `train_2` before `train_10`.
+def table_rows(path: Path | str) -> list[list[str]]:
+    """Read the rows of a CSV file as lists of stripped cells, heading first; empty if there is no file.
 
-    Examples
-    --------
-    >>> sorted([Path("train_10.png"), Path("train_2.png")], key=natural)[0].name
-    'train_2.png'
+    Raises
+    ------
+    InputError
+        "file-unreadable".
     """
-    digits = "".join(c if c.isdigit() else " " for c in path.name).split()
-    letters = "".join("#" if c.isdigit() else c for c in path.name)
-    while "##" in letters:
-        letters = letters.replace("##", "#")
-    return letters, [int(d) for d in digits], path.name
-
-
-def table_rows(path):
-    """Rows of a CSV file as lists of stripped cells, its heading first; none if the file is absent."""
-
     path = Path(path)
     if not path.is_file():
         return []
@@ -133,5 +147,6 @@ def table_rows(path):
         with path.open(newline="", encoding="utf-8-sig") as lines:
             return [[cell.strip() for cell in row] for row in csv.reader(lines) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        refuse(f"{path} cannot be read as a table", expected="a CSV file in UTF-8", received=str(error),
-               remedy="export it again")  # fmt: skip
+        raise InputError(
+            "file-unreadable", f"{path} must be a CSV file in UTF-8", got=error, hint="export it again"
+        ) from None

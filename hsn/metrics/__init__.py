@@ -1,1 +1,1 @@
-"""Metrics: counts first, scores after."""
+"""Evaluation metrics for labels, instances, points and tags."""

@@ -1,31 +1,37 @@
-"""Scores of labels: each a short function of one table of counts.
+"""Metrics of semantic segmentation, computed from a confusion matrix.
 
-Make the table with `confusion`, add those of all images, and score once. Sources: Long et al. (CVPR 2015) for
-frequency-weighted IoU; release hsn_v1 of HistoSegNet (Chan et al., ICCV 2019) for its own averages, which
-differ from the usual ones and are kept under names of their own.
+Add the confusion matrices of all images, then compute the scores once.
+
+References
+----------
+.. [1] Long et al., CVPR 2015 (frequency-weighted IoU).
+.. [2] Chan et al., HistoSegNet, ICCV 2019, release hsn_v1 (`absent="zero"`, inverse-log-frequency weights).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from ..errors import refuse
+from ..checks import one_of
+from ..errors import InputError
 from .counts import as_counts, truth_pixels
-from .counts import confusion as confusion
+from .counts import confusion_matrix as confusion_matrix
 
 
-def iou(counts):
-    """Intersection over union of each class: ``hits / (truth + predicted - hits)``.
+def iou(counts: npt.ArrayLike) -> np.ndarray:
+    """Compute the intersection over union of each class: ``hits / (truth + predicted - hits)``.
 
     Parameters
     ----------
     counts : int array, shape (C, C) or (C + 1, C)
-        From `confusion`.
+        From `confusion_matrix`.
 
     Returns
     -------
     float64 array, shape (C,)
-        In [0, 1]; NaN for a class that is neither in the truth nor in the prediction.
+        In [0, 1]; NaN for a class in neither truth nor prediction.
 
     Examples
     --------
@@ -36,8 +42,8 @@ def iou(counts):
     return _ratio(hits, truth + predicted - hits)
 
 
-def dice(counts):
-    """Dice coefficient of each class, ``2 hits / (truth + predicted)``; NaN where the class is in neither.
+def dice(counts: npt.ArrayLike) -> np.ndarray:
+    """Compute the Dice coefficient of each class, ``2 hits / (truth + predicted)``; NaN for a class in neither.
 
     Examples
     --------
@@ -48,8 +54,8 @@ def dice(counts):
     return _ratio(2 * hits, truth + predicted)
 
 
-def recall(counts):
-    """Share of each class's true pixels that were found; NaN for a class not in the truth.
+def recall(counts: npt.ArrayLike) -> np.ndarray:
+    """Compute the recall of each class; NaN for a class that is not in the truth.
 
     Examples
     --------
@@ -60,8 +66,8 @@ def recall(counts):
     return _ratio(hits, truth)
 
 
-def precision(counts):
-    """Share of each class's predicted pixels that are right; NaN for a class never predicted.
+def precision(counts: npt.ArrayLike) -> np.ndarray:
+    """Compute the precision of each class; NaN for a class that is never predicted.
 
     Examples
     --------
@@ -72,21 +78,21 @@ def precision(counts):
     return _ratio(hits, predicted)
 
 
-def mean_iou(counts, *, absent="skip"):
-    """Mean of the classes' IoU.
+def mean_iou(counts: npt.ArrayLike, *, absent: str = "skip") -> float:
+    """Compute the mean IoU over classes.
 
     Parameters
     ----------
     counts : int array, shape (C, C) or (C + 1, C)
-        From `confusion`.
+        From `confusion_matrix`.
     absent : {"skip", "zero"}
-        What a class counts that is neither in the truth nor in the prediction: nothing, or 0 as in
+        Classes in neither truth nor prediction: "skip" (default) leaves them out, "zero" counts them as 0, as in
         HistoSegNet's release.
 
     Returns
     -------
     float
-        In [0, 1]; NaN if no pixel was counted and absent classes are skipped.
+        In [0, 1]; NaN if all classes are skipped.
 
     Examples
     --------
@@ -94,18 +100,16 @@ def mean_iou(counts, *, absent="skip"):
     >>> mean_iou(counts), round(mean_iou(counts, absent="zero"), 3)
     (1.0, 0.667)
     """
-    if absent not in ("skip", "zero"):
-        refuse("there is no such rule for absent classes", expected="'skip' or 'zero'", received=repr(absent),
-               remedy="use 'skip' unless you reproduce HistoSegNet's release")  # fmt: skip
-    each = iou(counts)
+    one_of("absent", absent, ("skip", "zero"), hint="use 'skip' unless you reproduce HistoSegNet's release")
+    scores = iou(counts)
     if absent == "zero":
-        return float(np.nan_to_num(each).mean())
-    present = each[~np.isnan(each)]
+        return float(np.nan_to_num(scores).mean())
+    present = scores[~np.isnan(scores)]
     return float(present.mean()) if present.size else float("nan")
 
 
-def pixel_accuracy(counts):
-    """Share of the counted pixels that are right; NaN if none was counted.
+def pixel_accuracy(counts: npt.ArrayLike) -> float:
+    """Compute the fraction of correct pixels; NaN without pixels.
 
     Examples
     --------
@@ -116,8 +120,8 @@ def pixel_accuracy(counts):
     return float(_ratio(hits.sum(), predicted.sum()))
 
 
-def frequency_weighted_iou(counts):
-    """Mean of the classes' IoU, weighted by their share of the true pixels; NaN if none was counted.
+def frequency_weighted_iou(counts: npt.ArrayLike) -> float:
+    """Compute the mean IoU weighted by the frequency of the classes in the truth; NaN without pixels.
 
     Examples
     --------
@@ -128,15 +132,15 @@ def frequency_weighted_iou(counts):
     return float(_ratio(np.nansum(truth * np.nan_to_num(iou(counts))), truth.sum()))
 
 
-def inverse_log_frequency_weights(pixels):
-    """Weights of HistoSegNet's "fIoU": ``1 / ln(pixels of the class)``, scaled to sum to 1.
+def inverse_log_frequency_weights(pixels: npt.ArrayLike) -> np.ndarray:
+    """Compute the weights of HistoSegNet's "fIoU": ``1 / ln(pixels of the class)``, scaled to sum to 1.
 
-    They are nearly equal for all classes that occur, and by no means frequencies; an absent class weighs 0.
+    The weights of all present classes are nearly equal; absent classes have weight 0.
 
     Parameters
     ----------
     pixels : int array, shape (C,)
-        True pixels of each class over the whole set, at the truth's own resolution.
+        True pixels of each class over the whole data set, at the resolution of the truth.
 
     Returns
     -------
@@ -145,7 +149,7 @@ def inverse_log_frequency_weights(pixels):
     Raises
     ------
     InputError
-        If a class has exactly one pixel (its logarithm is 0), or none has any.
+        "pixels-too-few" if a class has exactly one pixel (logarithm 0), or no class has pixels.
 
     Examples
     --------
@@ -155,25 +159,27 @@ def inverse_log_frequency_weights(pixels):
     pixels = np.asarray(pixels, float)
     present = pixels > 0
     if not present.any() or (pixels[present] < 2).any():
-        refuse("these counts have no inverse-log-frequency weights",
-               expected="0, or at least 2 pixels a class",
-               received=pixels.tolist(),
-               remedy="count the truth of the whole set")  # fmt: skip
+        raise InputError(
+            "pixels-too-few",
+            "`pixels` must be 0 or at least 2 for each class, and not all 0",
+            got=pixels.tolist(),
+            hint="count the truth of the whole data set",
+        )
     weights = np.zeros(len(pixels))
     weights[present] = 1 / np.log(pixels[present])
     return weights / weights.sum()
 
 
-def inverse_log_frequency_iou(counts, pixels=None):
-    """What HistoSegNet's release calls "frequency-weighted IoU" (fIoU), under a name that says what it is.
+def inverse_log_frequency_iou(counts: npt.ArrayLike, pixels: npt.ArrayLike | None = None) -> float:
+    """Compute the IoU with inverse-log-frequency weights, "frequency-weighted IoU" (fIoU) in HistoSegNet's release.
 
     Parameters
     ----------
     counts : int array, shape (C, C) or (C + 1, C)
-        From `confusion`.
+        From `confusion_matrix`.
     pixels : int array, shape (C,), optional
-        True pixels of each class, for the weights; those of `counts` by default. The release counts them at
-        the truth's own resolution, before it is shrunk to the image.
+        True pixels of each class, for the weights. Default: those of `counts`. The release counts them at the
+        resolution of the truth, before it is resized to the image.
 
     Examples
     --------
@@ -186,7 +192,7 @@ def inverse_log_frequency_iou(counts, pixels=None):
 
 @dataclass(frozen=True)
 class ClassScores:
-    """Scores of one evaluation; prints as a table.
+    """Scores of an evaluation; ``str()`` gives a table.
 
     Attributes
     ----------
@@ -195,12 +201,13 @@ class ClassScores:
     pixels : int64 (C,)
         True pixels of each class.
     iou, dice, precision, recall : float64 (C,)
-        In [0, 1]; NaN where a class gives no score.
+        In [0, 1]; NaN for classes without a score.
     mean_iou : float
-        Over the classes in truth or prediction.
+        Mean over the classes in truth or prediction.
     mean_iou_absent_zero : float
-        Over all classes, absent ones counting 0: HistoSegNet's mIoU.
-    frequency_weighted_iou, inverse_log_frequency_iou, pixel_accuracy : float, NaN without counts
+        Mean over all classes, absent classes as 0: HistoSegNet's mIoU.
+    frequency_weighted_iou, inverse_log_frequency_iou, pixel_accuracy : float
+        NaN without pixels.
     """
 
     names: tuple[str, ...]
@@ -215,7 +222,7 @@ class ClassScores:
     inverse_log_frequency_iou: float
     pixel_accuracy: float
 
-    def __str__(self):
+    def __str__(self) -> str:
         width = max(len("class"), *map(len, self.names))
         lines = [f"{'class':<{width}}      IoU     Dice  precision   recall        pixels"]
         columns = zip(self.names, self.iou, self.dice, self.precision, self.recall, self.pixels, strict=True)
@@ -233,17 +240,19 @@ class ClassScores:
         return "\n".join(lines)
 
 
-def class_scores(counts, names, *, pixels=None):
-    """Score a table of counts in every way that this file knows.
+def class_scores(
+    counts: npt.ArrayLike, names: Sequence[str], *, pixels: npt.ArrayLike | None = None
+) -> ClassScores:
+    """Compute all scores of a confusion matrix.
 
     Parameters
     ----------
     counts : int array, shape (C, C) or (C + 1, C)
-        From `confusion`, summed over the images.
+        From `confusion_matrix`, summed over all images.
     names : sequence of str
-        The C classes in order.
+        Names of the C classes, in order.
     pixels : int array, shape (C,), optional
-        Passed to `inverse_log_frequency_iou`.
+        True pixels for `inverse_log_frequency_iou`. Default: those of `counts`.
 
     Returns
     -------
@@ -252,7 +261,7 @@ def class_scores(counts, names, *, pixels=None):
     Raises
     ------
     InputError
-        If there are more or fewer names than classes.
+        "names-count" unless there is one name per class.
 
     Examples
     --------
@@ -265,11 +274,15 @@ def class_scores(counts, names, *, pixels=None):
     """
     counts, names = as_counts(counts), tuple(names)
     if len(names) != counts.shape[1]:
-        refuse("each class needs one name", expected=f"{counts.shape[1]} names", received=f"{len(names)}",
-               remedy="give the names of the taxonomy that was counted")  # fmt: skip
+        raise InputError(
+            "names-count",
+            f"`names` must have one name for each of the {counts.shape[1]} classes",
+            got=len(names),
+            hint="give the names of the taxonomy of the labels",
+        )
     truth = truth_pixels(counts)
-    weighed = truth if pixels is None else np.asarray(pixels)
-    weighable = weighed.any() and not (weighed == 1).any()  # the logarithm of one pixel is 0
+    weighted = truth if pixels is None else np.asarray(pixels)
+    has_weights = weighted.any() and not (weighted == 1).any()  # the logarithm of one pixel is 0
     return ClassScores(
         names=names,
         pixels=truth,
@@ -280,18 +293,20 @@ def class_scores(counts, names, *, pixels=None):
         mean_iou=mean_iou(counts),
         mean_iou_absent_zero=mean_iou(counts, absent="zero"),
         frequency_weighted_iou=frequency_weighted_iou(counts),
-        inverse_log_frequency_iou=inverse_log_frequency_iou(counts, weighed) if weighable else float("nan"),
+        inverse_log_frequency_iou=inverse_log_frequency_iou(counts, weighted)
+        if has_weights
+        else float("nan"),
         pixel_accuracy=pixel_accuracy(counts),
     )
 
 
-def _margins(counts):
-    """Hits, true pixels and predicted pixels of each class: three arrays (C,)."""
+def _margins(counts: npt.ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the hits, true pixels and predicted pixels of each class: three arrays (C,)."""
     counts = as_counts(counts)
     return np.diagonal(counts), truth_pixels(counts), counts.sum(axis=0)
 
 
-def _ratio(part, whole):
-    """`part / whole`, NaN where the whole is nothing."""
+def _ratio(part: npt.ArrayLike, whole: npt.ArrayLike) -> np.ndarray:
+    """Return `part / whole`, NaN where `whole` is 0."""
     part, whole = np.asarray(part, float), np.asarray(whole, float)
     return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)

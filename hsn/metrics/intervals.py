@@ -1,15 +1,16 @@
-"""Intervals: how far a score could have come out otherwise, had other images of the same kind been drawn.
+"""Confidence intervals of scores, by the bootstrap over images.
 
-The bootstrap over images (Efron, Annals of Statistics 1979; percentile intervals): draw as many images as
-there are, with replacement, score them, repeat; the middle share of those scores is the interval. Images are
-the unit, because the objects and pixels of one image are not independent.
+The images are resampled with replacement and scored again; percentiles of these scores are the interval (Efron, Annals
+of Statistics 1979). Images are the unit, because the objects and pixels of one image are not independent.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from ..errors import refuse
+from ..errors import InputError
 
 
 class Interval(NamedTuple):
@@ -18,9 +19,9 @@ class Interval(NamedTuple):
     Attributes
     ----------
     value : float
-        The score of the images as they are.
+        Score of all images.
     low, high : float
-        Ends of the interval.
+        Bounds of the interval.
     """
 
     value: float
@@ -28,31 +29,38 @@ class Interval(NamedTuple):
     high: float
 
 
-def interval(rows, score=None, *, level=0.95, resamples=2000, seed=0):
-    """Bootstrap interval of a score over images.
+def interval(
+    rows: npt.ArrayLike,
+    score: Callable[[np.ndarray], float] | None = None,
+    *,
+    level: float = 0.95,
+    resamples: int = 2000,
+    seed: int | np.random.Generator = 0,
+) -> Interval:
+    """Compute the bootstrap interval of a score over images.
 
     Parameters
     ----------
     rows : array (n,) or (n, k)
-        One row an image: its score, or the k counts that a pooled score is made of.
+        One row per image: its score, or the k counts of a pooled score.
     score : callable, optional
-        From rows (n, ...) to one number; the mean by default. A pooled score sums its rows first.
+        ``rows (n, ...) -> float``. Default: the mean. A pooled score sums its rows first.
     level : float
-        Share of the resampled scores that lie inside, in (0, 1).
+        Confidence level, in (0, 1). Default: 0.95.
     resamples : int
-        How often images are drawn, at least 1.
+        Number of bootstrap samples, at least 1. Default: 2000.
     seed : int or numpy.random.Generator
-        Where the draws come from.
+        Default: 0.
 
     Returns
     -------
     Interval
-        `low` and `high` are equal to `value` where there is one image only: it says nothing about others.
+        With only one image, `low` and `high` equal `value`.
 
     Raises
     ------
     InputError
-        If there is no image, or `level` or `resamples` are out of range.
+        "images-empty" or "interval-range".
 
     Examples
     --------
@@ -69,14 +77,22 @@ def interval(rows, score=None, *, level=0.95, resamples=2000, seed=0):
     """
     rows = np.asarray(rows, float)
     if rows.ndim == 0 or len(rows) == 0:
-        refuse("There is nothing to score", expected="one row an image, at least one",
-               received=f"shape {rows.shape}", remedy="evaluate at least one image")  # fmt: skip
+        raise InputError(
+            "images-empty",
+            "`rows` must have one row per image, at least one",
+            got=f"shape {rows.shape}",
+            hint="evaluate at least one image",
+        )
     if not 0 < level < 1 or resamples < 1:
-        refuse("The interval is not defined", expected="`level` between 0 and 1, `resamples` of 1 or more",
-               received=f"{level} and {resamples}", remedy="leave them out for 0.95 and 2000")  # fmt: skip
+        raise InputError(
+            "interval-range",
+            "`level` must be in (0, 1) and `resamples` at least 1",
+            got=f"{level} and {resamples}",
+            hint="leave them out for 0.95 and 2000",
+        )
     score = np.mean if score is None else score
     draws = np.random.default_rng(seed).integers(len(rows), size=(resamples, len(rows)))
     scores = [score(rows[drawn]) for drawn in draws]
-    # A score that was drawn, not one between two: a distance may be infinite.
+    # No interpolation between scores, because a distance may be infinite.
     low, high = np.quantile(scores, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
     return Interval(float(score(rows)), float(low), float(high))

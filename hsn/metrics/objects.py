@@ -1,10 +1,9 @@
-"""Objects: every score of how well objects were found, as a short function of one overlap table.
+"""Metrics of instance segmentation, computed from one overlap table: F1, panoptic quality, GlaS rule, AJI.
 
-Which object overlaps which is counted once (`table.overlaps`). Matching at an IoU, the GlaS rule, panoptic
-quality and the AJI in its several readings then never look at a pixel again. Counts of several images add up
-(`sum(matches, start=Matching())`), so a score can be had per image and pooled.
+`table.overlaps` counts the shared pixels once; these functions only use the table. Counts of several images add up
+(`sum(matches, start=Matching())`), so that a score can be computed per image and pooled.
 
-Where there is nothing to find and nothing was found, every score is 1; where only one side is empty, it is 0.
+If truth and prediction are both empty, every score is 1; if only one is empty, it is 0.
 
 References
 ----------
@@ -23,81 +22,84 @@ References
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from ..errors import refuse
-from .hits import Hits
+from ..checks import one_of
+from ..errors import InputError
+from .counts import Hits
 from .pairing import assigned_pairs, best_pairs, greedy_pairs
+from .table import Overlaps
 
 
 @dataclass(frozen=True)
 class Matching(Hits):
-    """Counts of a comparison; they add up over images.
+    """Counts of matched instances; they add up over images.
 
     Attributes
     ----------
     true_positives, false_positives, false_negatives : int
-        Matched predictions, unmatched predictions, unmatched truth objects.
+        Matched predictions, unmatched predictions, unmatched true instances.
     iou_sum, dice_sum : float
-        IoU and Dice, summed over the matched pairs.
+        Sums of IoU and Dice over the matched pairs.
     """
 
     iou_sum: float = 0.0
     dice_sum: float = 0.0
 
     @property
-    def mean_iou(self):
-        """Mean IoU of the matched pairs; of panoptic quality the segmentation part, SQ."""
-        return self._share(self.iou_sum, self.true_positives)
+    def mean_iou(self) -> float:
+        """Mean IoU of the matched pairs; the segmentation quality (SQ) of panoptic quality."""
+        return self._ratio(self.iou_sum, self.true_positives)
 
     @property
-    def mean_dice(self):
+    def mean_dice(self) -> float:
         """Mean Dice of the matched pairs."""
-        return self._share(self.dice_sum, self.true_positives)
+        return self._ratio(self.dice_sum, self.true_positives)
 
     @property
-    def pq(self):
+    def pq(self) -> float:
         """Panoptic quality, DQ x SQ."""
         return self.f1 * self.mean_iou
 
 
 @dataclass(frozen=True)
 class Jaccard:
-    """An aggregated Jaccard index as its two pixel counts; they add up over images.
+    """Pixel counts of an aggregated Jaccard index; they add up over images.
 
     Attributes
     ----------
     shared, union : int
-        Pixels of all intersections, and of all unions with what stayed unmatched.
+        Pixels of all intersections, and of all unions including unmatched instances.
     """
 
     shared: int = 0
     union: int = 0
 
-    def __add__(self, other):
+    def __add__(self, other: "Jaccard") -> "Jaccard":
         return Jaccard(self.shared + other.shared, self.union + other.union)
 
     @property
-    def score(self):
-        """The index, in [0, 1]; 1 where there is nothing on either side."""
+    def score(self) -> float:
+        """Aggregated Jaccard index, in [0, 1]; 1 if both sides are empty."""
         return self.shared / self.union if self.union else 1.0
 
 
-def _matching(table, pairs):
+def _matching(table: Overlaps, pairs: np.ndarray) -> Matching:
     return Matching(len(pairs), len(table.prediction_areas) - len(pairs), len(table.truth_areas) - len(pairs),
                     float(table.iou[pairs].sum()), float(table.dice[pairs].sum()))  # fmt: skip
 
 
-def match(table, *, iou=0.5):
-    """Match objects one to one where their IoU is above a threshold.
+def match(table: Overlaps, *, iou: float = 0.5) -> Matching:
+    """Match instances one to one if their IoU is above a threshold.
 
-    Its `f1` is the detection F1 (DQ), its `mean_iou` SQ, its `pq` the panoptic quality. Above 0.5 no object
-    has two candidates; below, as many pairs as possible are made, and among those the ones of highest IoU.
+    The result has the detection F1 (`f1`, DQ), SQ (`mean_iou`) and panoptic quality (`pq`). From 0.5 on, the matching
+    is unique. Below, it has the maximum number of pairs, and among these the highest sum of IoU.
 
     Parameters
     ----------
     table : Overlaps
     iou : float
-        Pairs must lie strictly above it, in [0, 1).
+        Threshold in [0, 1); pairs must be strictly above. Default: 0.5.
 
     Returns
     -------
@@ -106,7 +108,7 @@ def match(table, *, iou=0.5):
     Raises
     ------
     InputError
-        If `iou` is not in [0, 1).
+        "iou-range".
 
     Examples
     --------
@@ -116,36 +118,36 @@ def match(table, *, iou=0.5):
     (1, 0.5, 0.333)
     """
     if not 0 <= iou < 1:
-        refuse("`iou` must be a share that two objects can exceed", expected="a number from 0 to below 1",
-               received=iou, remedy="use 0.5, as panoptic quality does")  # fmt: skip
+        raise InputError(
+            "iou-range", "`iou` must be in [0, 1)", got=iou, hint="use 0.5, as panoptic quality does"
+        )
     pairs = np.flatnonzero(table.iou > iou)
     count = max(min(len(table.truth_areas), len(table.prediction_areas)), 1)
-    # Half of the gain is for the pair itself, so one pair more outweighs any sum of IoU.
+    # Half of the gain is for the pair itself, so that one more pair outweighs any sum of IoU.
     return _matching(table, assigned_pairs(table, pairs, 0.5 + table.iou[pairs] / (2 * count + 1)))
 
 
-def match_glas(table, *, cover=0.5):
-    """Match objects by the rule of the GlaS challenge.
+def match_glas(table: Overlaps, *, cover: float = 0.5) -> Matching:
+    """Match instances by the rule of the GlaS challenge.
 
-    A prediction belongs to the truth object with which it shares most pixels, and is right if it covers at
-    least half of that object; a truth object is missed if no prediction is right about it.
+    A prediction is assigned to the true instance with the largest overlap. It is a true positive if it covers at least
+    half of that instance. A true instance without a true positive is a false negative.
 
     Parameters
     ----------
     table : Overlaps
     cover : float
-        Share of the truth object's area that the prediction must cover.
+        Minimum covered fraction of the true instance. Default: 0.5.
 
     Returns
     -------
     Matching
-        IoU and Dice are summed over the right predictions.
+        IoU and Dice are summed over the true positives.
 
     Notes
     -----
-    The challenge's page says "at least 50 %"; one of its released scripts asks for more than that. The two
-    differ only where exactly half is covered. Two predictions may then be right about one truth object, which
-    is still found only once: the recall never passes 1.
+    The page of the challenge says "at least 50 %"; one of its scripts requires more than 50 %. They differ only if
+    exactly half is covered. Two predictions can then match one true instance, which counts once in the recall.
 
     Examples
     --------
@@ -162,10 +164,10 @@ def match_glas(table, *, cover=0.5):
                     counts.iou_sum, counts.dice_sum)  # fmt: skip
 
 
-def match_paper(table):
-    """Match objects as FullNet's released evaluation of nuclei does: any overlap, first come first served.
+def match_paper(table: Overlaps) -> Matching:
+    """Match instances as the released evaluation of FullNet: any overlap, in the order of the true ids.
 
-    Not comparable with an F1 at IoU 0.5; here to repeat that paper's table.
+    Only for comparison with that paper; not comparable with an F1 at IoU 0.5.
 
     Examples
     --------
@@ -176,17 +178,17 @@ def match_paper(table):
     return _matching(table, greedy_pairs(table))
 
 
-def aji(table, *, rule="standard"):
-    """Aggregated Jaccard index.
+def aji(table: Overlaps, *, rule: str = "standard") -> Jaccard:
+    """Compute the aggregated Jaccard index (AJI).
 
     Parameters
     ----------
     table : Overlaps
     rule : {"standard", "paper-fullnet", "paper-points"}
-        "standard": each truth object takes its prediction of highest IoU, which others may take too [2]_.
-        "paper-fullnet": a prediction is taken once, in the order of the truth ids (`greedy_pairs`) [5]_.
-        "paper-points": as standard, but a truth object that nothing overlaps is charged with the first
-        prediction as well, and that one counts as used [6]_.
+        "standard" (default): each true instance is paired with the prediction of highest IoU; a prediction can be used
+        several times [2]_. "paper-fullnet": a prediction is used once, in the order of the true ids (`greedy_pairs`)
+        [5]_. "paper-points": as standard, but a true instance without overlap is also paired with the first prediction
+        [6]_.
 
     Returns
     -------
@@ -196,7 +198,7 @@ def aji(table, *, rule="standard"):
     Raises
     ------
     InputError
-        If `rule` is none of these.
+        "rule-unknown".
 
     Examples
     --------
@@ -205,18 +207,17 @@ def aji(table, *, rule="standard"):
     >>> aji(two_in_one).score, aji(two_in_one, rule="paper-fullnet").score
     (0.4166666666666667, 0.2222222222222222)
     """
-    if rule not in ("standard", "paper-fullnet", "paper-points"):
-        refuse("`rule` must name a reading of the AJI",
-               expected="'standard', 'paper-fullnet' or 'paper-points'",
-               received=repr(rule), remedy="leave it out for the standard one")  # fmt: skip
+    one_of(
+        "rule", rule, ("standard", "paper-fullnet", "paper-points"), hint="leave it out for the standard AJI"
+    )
     if rule == "paper-fullnet":
         return _jaccard(table, greedy_pairs(table))
     best = best_pairs(table.truth, table.prediction, table.iou)
     return _jaccard(table, best, charged=0 if rule == "paper-points" else None)
 
 
-def aji_plus(table):
-    """Aggregated Jaccard index over the one-to-one pairs whose IoU sums highest (AJI+).
+def aji_plus(table: Overlaps) -> Jaccard:
+    """Compute AJI+: the aggregated Jaccard index of the one-to-one matching with the highest sum of IoU.
 
     Examples
     --------
@@ -227,8 +228,8 @@ def aji_plus(table):
     return _jaccard(table, assigned_pairs(table, np.arange(len(table.shared)), table.iou))
 
 
-def _jaccard(table, pairs, *, charged=None):
-    """Sum the pairs and what stayed alone; each truth object alone also costs the prediction `charged`."""
+def _jaccard(table: Overlaps, pairs: np.ndarray, *, charged: int | None = None) -> Jaccard:
+    """Sum pairs and unmatched instances; each unmatched true instance also adds the prediction `charged`."""
     alone = np.ones(len(table.truth_areas), bool)
     alone[table.truth[pairs]] = False
     unused = np.ones(len(table.prediction_areas), bool)
@@ -240,23 +241,23 @@ def _jaccard(table, pairs, *, charged=None):
     return Jaccard(int(table.shared[pairs].sum()), int(union + table.prediction_areas[unused].sum()))
 
 
-def count_deviation(truth_counts, prediction_counts):
-    """How far the number of predicted objects is from the true number, per image, as a share of the true one.
+def count_deviation(truth_counts: npt.ArrayLike, prediction_counts: npt.ArrayLike) -> np.ndarray:
+    """Compute the relative error of the number of instances, per image.
 
     Parameters
     ----------
     truth_counts, prediction_counts : int array (n,)
-        Objects of every image.
+        Number of instances of each image.
 
     Returns
     -------
     float64 (n,)
-        |prediction - truth| / truth; 0 where both are 0, infinite where only the truth is 0.
+        |prediction - truth| / truth; 0 if both are 0, infinite if only the truth is 0.
 
     Raises
     ------
     InputError
-        If the two differ in length.
+        "length-mismatch".
 
     Examples
     --------
@@ -265,9 +266,11 @@ def count_deviation(truth_counts, prediction_counts):
     """
     truth, prediction = np.asarray(truth_counts, float), np.asarray(prediction_counts, float)
     if truth.shape != prediction.shape or truth.ndim != 1:
-        refuse("Counts must come in pairs", expected="two lists of one number an image",
-               received=f"{truth.shape} and {prediction.shape}",
-               remedy="count both over the same images")  # fmt: skip
-    away = np.abs(prediction - truth)
-    share = np.where(away > 0, np.inf, 0.0)
-    return np.divide(away, truth, out=share, where=truth > 0)
+        raise InputError(
+            "length-mismatch",
+            "`truth_counts` and `prediction_counts` must be lists of one number per image",
+            got=f"{truth.shape} and {prediction.shape}",
+            hint="count both over the same images",
+        )
+    error = np.abs(prediction - truth)
+    return np.divide(error, truth, out=np.where(error > 0, np.inf, 0.0), where=truth > 0)

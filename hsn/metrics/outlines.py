@@ -1,21 +1,24 @@
-"""Outlines: how well the shape of each object is met, by object Dice and object Hausdorff distance.
+"""Shape metrics of instances: object Dice, object IoU and object Hausdorff distance.
 
-Both go through the objects of the truth and of the prediction in turn, give each its partner of largest
-overlap, and weight it by its share of all object pixels; the two directions count half each (GlaS challenge:
-Sirinukunwattana et al., Medical Image Analysis 2017). Dice needs the overlap table only. Distances are
-measured inside the smallest box around the two objects, so their cost follows the objects and not the image.
+Each instance of truth and prediction is paired with the instance of largest overlap on the other side. Pairs are
+weighted by area; the two directions count half each (GlaS challenge: Sirinukunwattana et al., Medical Image Analysis
+2017). Distances are computed within the bounding box of the two instances, so that the cost depends on their size and
+not on the size of the image.
 """
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
+import numpy.typing as npt
 from scipy.ndimage import distance_transform_edt, find_objects
 
 from ..instances import renumber
 from .pairing import best_pairs
-from .table import overlaps
+from .table import Overlaps, overlaps
 
 
-def object_dice(table):
-    """Object Dice of the GlaS challenge.
+def object_dice(table: Overlaps) -> float:
+    """Compute the object Dice of the GlaS challenge.
 
     Parameters
     ----------
@@ -24,7 +27,7 @@ def object_dice(table):
     Returns
     -------
     float
-        In [0, 1]. An object without overlap scores 0; 1 where neither side has an object.
+        In [0, 1]. Instances without overlap count 0; 1 if both sides are empty.
 
     Examples
     --------
@@ -34,8 +37,8 @@ def object_dice(table):
     return _two_sided(table, table.dice)
 
 
-def object_iou(table):
-    """Object IoU: as `object_dice`, with the IoU of each object and its partner.
+def object_iou(table: Overlaps) -> float:
+    """Compute the object IoU: as `object_dice`, with the IoU of each pair.
 
     Examples
     --------
@@ -45,8 +48,8 @@ def object_iou(table):
     return _two_sided(table, table.iou)
 
 
-def hausdorff(one, other):
-    """Hausdorff distance of two sets of pixels: how far the farthest pixel of either is from the other set.
+def hausdorff(one: np.ndarray, other: np.ndarray) -> float:
+    """Compute the Hausdorff distance of two masks: the largest distance of a pixel of one mask to the other mask.
 
     Parameters
     ----------
@@ -68,29 +71,35 @@ def hausdorff(one, other):
     return float(max(there, back))
 
 
-def object_hausdorff(truth, prediction, *, table=None, one_empty_px=np.inf):
-    """Object Hausdorff distance of the GlaS challenge.
+def object_hausdorff(
+    truth: npt.ArrayLike,
+    prediction: npt.ArrayLike,
+    *,
+    table: Overlaps | None = None,
+    one_empty_px: float = np.inf,
+) -> float:
+    """Compute the object Hausdorff distance of the GlaS challenge.
 
-    An object that overlaps nothing takes the smallest distance to any object of the other side.
+    An instance without overlap has the smallest distance to any instance of the other side.
 
     Parameters
     ----------
     truth, prediction : integer array (H, W)
         0 background; any positive ids, gaps allowed.
     table : Overlaps, optional
-        Their overlap table, if it is there already.
+        Overlap table of the two. Default: compute it.
     one_empty_px : float
-        The distance where just one side has objects, in pixels. The released code of FullNet says 1e5.
+        Distance in pixels if only one side has instances. Default: infinity. FullNet's released code uses 1e5.
 
     Returns
     -------
     float
-        In pixels; 0 where neither side has an object.
+        In pixels; 0 if both sides are empty.
 
     Raises
     ------
     InputError
-        If an array is no label image, or the two differ in shape.
+        "label-image-invalid" or "shape-mismatch".
 
     Examples
     --------
@@ -101,30 +110,32 @@ def object_hausdorff(truth, prediction, *, table=None, one_empty_px=np.inf):
     n, m = len(table.truth_areas), len(table.prediction_areas)
     if n == 0 or m == 0:
         return 0.0 if n == m else float(one_empty_px)
-    shapes = _Objects(truth), _Objects(prediction)
-    known = {}  # both directions ask for mostly the same pairs
-    there = _one_sided_distance(*shapes, table.truth, table.prediction, table, known, flip=False)
-    back = _one_sided_distance(*shapes[::-1], table.prediction, table.truth, table, known, flip=True)
-    there = np.average(there, weights=table.truth_areas)
-    back = np.average(back, weights=table.prediction_areas)
-    return float(there + back) / 2
+    shapes = (_Instances(truth), _Instances(prediction))
+    cache: dict[tuple[int, int], float] = {}  # both directions need mostly the same pairs
+    there = _one_sided_distances(*shapes, table.truth, table.prediction, table, cache, flip=False)
+    back = _one_sided_distances(*shapes[::-1], table.prediction, table.truth, table, cache, flip=True)
+    mean_there = np.average(there, weights=table.truth_areas)
+    mean_back = np.average(back, weights=table.prediction_areas)
+    return float(mean_there + mean_back) / 2
 
 
-def matched_hausdorff(truth, prediction, table, pairs):
-    """Mean Hausdorff distance of matched objects, as FullNet's released evaluation of nuclei gives it.
+def matched_hausdorff(
+    truth: npt.ArrayLike, prediction: npt.ArrayLike, table: Overlaps, pairs: Sequence[int] | np.ndarray
+) -> float:
+    """Compute the mean Hausdorff distance of matched instances, as the released evaluation of FullNet.
 
     Parameters
     ----------
     truth, prediction : integer array (H, W)
     table : Overlaps
-        Their overlap table.
+        Overlap table of the two.
     pairs : int array
-        Which of its pairs are matched, from `pairing.greedy_pairs`.
+        Indices of the matched pairs of the table, from `pairing.greedy_pairs`.
 
     Returns
     -------
     float
-        In pixels; NaN where nothing is matched, because then nothing is measured.
+        In pixels; NaN without matched pairs.
 
     Examples
     --------
@@ -132,12 +143,12 @@ def matched_hausdorff(truth, prediction, table, pairs):
     >>> matched_hausdorff(truth, prediction, overlaps(truth, prediction), [0, 1])
     0.5
     """
-    one, other = _Objects(truth), _Objects(prediction)
-    each = [_distance(one, table.truth[pair], other, table.prediction[pair]) for pair in pairs]
-    return float(np.mean(each)) if each else float("nan")
+    one, other = _Instances(truth), _Instances(prediction)
+    distances = [_distance(one, table.truth[pair], other, table.prediction[pair]) for pair in pairs]
+    return float(np.mean(distances)) if distances else float("nan")
 
 
-def _two_sided(table, score):
+def _two_sided(table: Overlaps, score: np.ndarray) -> float:
     if len(table.truth_areas) == 0 or len(table.prediction_areas) == 0:
         return float(len(table.truth_areas) == len(table.prediction_areas))
     total = 0.0
@@ -150,48 +161,59 @@ def _two_sided(table, score):
     return float(total / 2)
 
 
-class _Objects:
-    """The objects of a label image, each with its box: rows from, columns from, rows to, columns to."""
+class _Instances:
+    """Instances of a label image and their boxes: first row, first column, end row, end column."""
 
-    def __init__(self, instances):
+    def __init__(self, instances: npt.ArrayLike) -> None:
         self.numbers, ids = renumber(instances)
         boxes = [(r.start, c.start, r.stop, c.stop) for r, c in find_objects(self.numbers)]
         self.boxes = np.array(boxes, np.int64).reshape(len(ids), 4)
 
-    def mask(self, index, box):
+    def mask(self, index: int, box: np.ndarray) -> np.ndarray:
         return self.numbers[box[0] : box[2], box[1] : box[3]] == index + 1
 
 
-def _distance(one, i, other, j):
-    """Hausdorff distance of object i of one image and object j of the other, within the box of both."""
+def _distance(one: _Instances, i: int, other: _Instances, j: int) -> float:
+    """Compute the Hausdorff distance of instance i of one image and instance j of the other."""
     box = np.append(np.minimum(one.boxes[i, :2], other.boxes[j, :2]),
                     np.maximum(one.boxes[i, 2:], other.boxes[j, 2:]))  # fmt: skip
     return hausdorff(one.mask(i, box), other.mask(j, box))
 
 
-def _one_sided_distance(one, other, owner, partner, table, known, *, flip):
-    """Distance of every object of `one` to its partner in `other`, or to the nearest where none overlaps."""
+def _one_sided_distances(
+    one: _Instances,
+    other: _Instances,
+    owner: np.ndarray,
+    partner: np.ndarray,
+    table: Overlaps,
+    cache: dict[tuple[int, int], float],
+    *,
+    flip: bool,
+) -> np.ndarray:
+    """Return the distance of each instance of `one` to its partner in `other`, or to the nearest without overlap."""
 
-    def distance(i, j):
+    def distance(i: int, j: int) -> float:
         key = (j, i) if flip else (i, j)
-        if key not in known:
-            known[key] = _distance(one, i, other, j)
-        return known[key]
+        if key not in cache:
+            cache[key] = _distance(one, i, other, j)
+        return cache[key]
 
     partners = np.full(len(one.boxes), -1)
     pairs = best_pairs(owner, partner, table.shared)
     partners[owner[pairs]] = partner[pairs]
     distances = np.empty(len(one.boxes))
     for i, j in enumerate(partners.tolist()):
-        distances[i] = distance(i, j) if j >= 0 else _nearest(one, i, other, distance)
+        distances[i] = distance(i, j) if j >= 0 else _smallest_distance(one, i, other, distance)
     return distances
 
 
-def _nearest(one, i, other, distance):
-    """The smallest distance of object i to any object of `other`.
+def _smallest_distance(
+    one: _Instances, i: int, other: _Instances, distance: Callable[[int, int], float]
+) -> float:
+    """Return the smallest distance of instance i to any instance of `other`.
 
-    Two sets whose boxes differ by d on a side are at least d apart, because the outermost pixel on that side
-    has no partner nearer. Candidates are tried in the order of this bound, until it rules out the rest.
+    The Hausdorff distance is at least the difference of the boxes on any side. Candidates are tried in the order of
+    this bound, until it excludes the rest.
     """
     bounds = np.abs(other.boxes - one.boxes[i]).max(axis=1)
     best = np.inf

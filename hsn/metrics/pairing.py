@@ -1,7 +1,4 @@
-"""Pairing: which object of the overlap table answers which, in the three ways that the field uses.
-
-Each takes the best partner (others may take it too), first come first served, or the one-to-one choice that
-is best in sum. All return indices into the pairs of an `Overlaps`.
+"""Pairing of instances or points: best overlap, greedy, or optimal one-to-one assignment.
 
 References
 ----------
@@ -13,21 +10,23 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
+from .table import Overlaps
 
-def best_pairs(owner, partner, score):
-    """Of every owner, the pair of highest score; among equals the lowest partner wins.
+
+def best_pairs(owner: np.ndarray, partner: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """Return each owner's pair with the highest score; ties go to the lowest partner.
 
     Parameters
     ----------
     owner, partner : int array (k,)
-        The two objects of every pair: `table.truth, table.prediction`, or the other way round.
+        The two instances of each pair: `table.truth, table.prediction`, or vice versa.
     score : array (k,)
-        What to be best in: `table.shared`, or `table.iou`.
+        `table.shared` or `table.iou`.
 
     Returns
     -------
     int64 (owners,)
-        One index per owner that is in any pair, in the order of the owners.
+        Index of one pair per owner, in the order of the owners; owners without a pair are left out.
 
     Examples
     --------
@@ -39,11 +38,11 @@ def best_pairs(owner, partner, score):
     return order[first]
 
 
-def greedy_pairs(table):
-    """Pair objects as FullNet's released evaluation does, as indices into the pairs of the table.
+def greedy_pairs(table: Overlaps) -> np.ndarray:
+    """Pair instances as the released evaluation of FullNet; return indices into the pairs of the table.
 
-    In the order of the truth ids, each truth object takes the free prediction of highest IoU, however low,
-    and no other truth object can have it. The result depends on the order of the ids.
+    In the order of the true ids, each true instance is paired with the unused prediction of highest IoU, however low.
+    The result depends on the order of the ids.
 
     Examples
     --------
@@ -64,12 +63,8 @@ def greedy_pairs(table):
     return np.array(chosen, np.int64)
 
 
-def assigned_pairs(table, pairs, gain):
-    """Of `pairs`, the one-to-one choice that gains most in sum.
-
-    A minimum weight perfect matching on sparse edges. Each object may also stay alone, for which it has an
-    edge to a stand-in of its own; the stand-ins of a pair are linked, so that they are served when the pair
-    is.
+def assigned_pairs(table: Overlaps, pairs: np.ndarray, gain: np.ndarray) -> np.ndarray:
+    """Return the one-to-one choice of `pairs` with the largest total gain.
 
     Parameters
     ----------
@@ -77,12 +72,12 @@ def assigned_pairs(table, pairs, gain):
     pairs : int array (p,)
         Pairs of the table that may be chosen.
     gain : float array (p,)
-        What each is worth, in (0, 1].
+        Gain of each pair, in (0, 1].
 
     Returns
     -------
     int64 (q,)
-        Those chosen.
+        Chosen pairs.
 
     Examples
     --------
@@ -91,16 +86,55 @@ def assigned_pairs(table, pairs, gain):
     >>> assigned_pairs(table, np.arange(2), table.iou).tolist()
     [1]
     """
-    n, m = len(table.truth_areas), len(table.prediction_areas)
-    if len(pairs) == 0:
-        return pairs
-    truth, prediction = table.truth[pairs], table.prediction[pairs]
-    rows = np.concatenate((truth, n + prediction, np.arange(n), n + np.arange(m)))
-    columns = np.concatenate((prediction, m + truth, m + np.arange(n), np.arange(m)))
-    # The constant 2 an edge changes no comparison and keeps weights off 0, which a sparse array may drop.
-    cost = np.concatenate((2 - gain, np.full(len(pairs) + n + m, 2.0)))
-    edges = coo_array((cost, (rows, columns)), shape=(n + m, n + m)).tocsr()
+    sizes = len(table.truth_areas), len(table.prediction_areas)
+    # The constant 2 per edge changes no comparison. Weights must not be 0, which a sparse array may drop.
+    return pairs[assign(sizes, table.truth[pairs], table.prediction[pairs], 2 - gain, linked=2.0, alone=2.0)]
+
+
+def assign(
+    sizes: tuple[int, int],
+    left: np.ndarray,
+    right: np.ndarray,
+    cost: np.ndarray,
+    *,
+    linked: float,
+    alone: float,
+) -> np.ndarray:
+    """Solve a sparse assignment problem in which nodes may stay unpaired.
+
+    Each node has an edge to a dummy node of its own, for staying unpaired. The dummy nodes of a candidate pair are
+    connected, so that they are matched if the pair is chosen. A minimum weight perfect matching solves the problem.
+
+    Parameters
+    ----------
+    sizes : (int, int)
+        Number of nodes on the left, n, and on the right, m.
+    left, right : int array (k,)
+        Nodes of each candidate pair.
+    cost : float array (k,)
+        Cost of each pair, above 0.
+    linked, alone : float
+        Cost of a connected pair of dummy nodes, and of an unpaired node; above 0.
+
+    Returns
+    -------
+    bool array (k,)
+        Whether each candidate pair is chosen.
+
+    Examples
+    --------
+    >>> left, right = np.array([0, 0]), np.array([0, 1])
+    >>> assign((1, 2), left, right, np.array([2.0, 1.0]), linked=1.0, alone=9.0).tolist()
+    [False, True]
+    """
+    n, m = sizes
+    if len(cost) == 0:
+        return np.zeros(0, bool)
+    rows = np.concatenate((left, n + right, np.arange(n), n + np.arange(m)))
+    columns = np.concatenate((right, m + left, m + np.arange(n), np.arange(m)))
+    weights = np.concatenate((cost, np.full(len(cost), linked), np.full(n + m, alone)))
+    edges = coo_array((weights, (rows, columns)), shape=(n + m, n + m)).tocsr()
     matched_row, matched_column = min_weight_full_bipartite_matching(edges)
     partner = np.empty(n + m, np.int64)
     partner[matched_row] = matched_column
-    return pairs[partner[truth] == prediction]
+    return partner[left] == right

@@ -1,32 +1,34 @@
-"""Points found: which click answers which, within a radius, and how often.
+"""Metrics of point detection: match detected points with true points within a radius.
 
-Counts first, scores after: `PointMatching` adds up over images. The optimal pairing is one to one with as many pairs
-as there can be and, among those, the smallest sum of distances; the greedy one is what the released code of Qu et
-al., Weakly supervised deep nuclei segmentation using partial points annotation, IEEE TMI 2020, counts.
+References
+----------
+.. [1] Qu et al., Weakly supervised deep nuclei segmentation using partial points annotation, IEEE TMI 2020
+   (`rule="greedy"`, from its released code).
 """
 
 from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import min_weight_full_bipartite_matching
+import numpy.typing as npt
 from scipy.spatial import KDTree
 
-from ..errors import refuse
-from .hits import Hits
+from ..checks import one_of, positive
+from ..errors import InputError
+from .counts import Hits
+from .pairing import assign
 
 
 @dataclass(frozen=True)
 class PointMatching(Hits):
-    """Counts of a comparison of points; they add up over images.
+    """Counts of matched points; they add up over images.
 
     Attributes
     ----------
     true_positives, false_positives, false_negatives : int
-        Pairs, points found without a partner, true points without one.
+        Pairs, unmatched detections, unmatched true points.
     distance_sum, square_sum : float
-        Distances in pixels, and their squares, summed over the pairs.
+        Sums of the distances of the pairs in pixels, and of their squares.
 
     Examples
     --------
@@ -39,31 +41,33 @@ class PointMatching(Hits):
     square_sum: float = 0.0
 
     @property
-    def mean_distance(self):
-        """Mean distance of the pairs, in pixels; NaN without any."""
+    def mean_distance(self) -> float:
+        """Mean distance of the pairs in pixels; NaN without pairs."""
         return self.distance_sum / self.true_positives if self.true_positives else float("nan")
 
     @property
-    def std_distance(self):
-        """Standard deviation of the distances, in pixels (of the pairs themselves, not of a population)."""
+    def std_distance(self) -> float:
+        """Standard deviation of the distances in pixels (ddof 0); NaN without pairs."""
         if not self.true_positives:
             return float("nan")
         return sqrt(max(self.square_sum / self.true_positives - self.mean_distance**2, 0.0))
 
 
-def match_points(truth, found, *, radius_px, rule="optimal"):
-    """Pair found points with true ones that are nearer than a radius.
+def match_points(
+    truth: npt.ArrayLike, found: npt.ArrayLike, *, radius_px: float, rule: str = "optimal"
+) -> PointMatching:
+    """Match detected points with true points within a radius.
 
     Parameters
     ----------
     truth, found : float array, shape (N, 2) and (M, 2)
-        Row and column in pixels.
+        True and detected points, row and column in pixels.
     radius_px : float
-        Pairs are nearer than this; the paper takes the mean radius of nuclei, 11 at 0.25 um per pixel.
+        Pairs must be nearer than this. The paper uses the mean radius of nuclei, 11 at 0.25 um per pixel.
     rule : {"optimal", "greedy"}
-        "optimal" makes as many pairs as there can be and, among those choices, takes the smallest sum of distances.
-        "greedy" is the paper's: row by row, each true point takes the nearest point that is still free; the
-        order can cost pairs.
+        "optimal" (default): the maximum number of one-to-one pairs, and among these the smallest sum of distances.
+        "greedy": as in the paper, row by row, each true point is paired with the nearest unused point; this can give
+        fewer pairs.
 
     Returns
     -------
@@ -72,7 +76,7 @@ def match_points(truth, found, *, radius_px, rule="optimal"):
     Raises
     ------
     InputError
-        If points are no finite (N, 2), the radius is not positive, or there is no such rule.
+        "points-shape", "radius-px-positive" or "rule-unknown".
 
     References
     ----------
@@ -86,20 +90,16 @@ def match_points(truth, found, *, radius_px, rule="optimal"):
     >>> match_points(truth, found, radius_px=7, rule="greedy").true_positives
     1
     """
-    truth, found = _checked(truth, "truth"), _checked(found, "found")
-    if not radius_px > 0:
-        refuse("`radius_px` must be positive", expected="pixels", received=radius_px,
-               remedy="take the mean radius of the nuclei")  # fmt: skip
-    if rule not in _RULES:
-        refuse("there is no such rule", expected="'optimal' or 'greedy'", received=repr(rule),
-               remedy="use 'greedy' only to compare with the paper")  # fmt: skip
-    paired = _RULES[rule](truth, found, *_candidates(truth, found, radius_px))
-    pairs = len(paired)
-    distances = float(paired.sum()), float(np.square(paired).sum())
-    return PointMatching(pairs, len(found) - pairs, len(truth) - pairs, *distances)
+    truth, found = _as_points(truth, "truth"), _as_points(found, "found")
+    positive("radius_px", radius_px, hint="give the mean radius of the nuclei")
+    one_of("rule", rule, _RULES, hint="use 'greedy' only to compare with the paper")
+    distances = _RULES[rule](truth, found, *_candidates(truth, found, radius_px))
+    sums = float(distances.sum()), float(np.square(distances).sum())
+    pairs = len(distances)
+    return PointMatching(pairs, len(found) - pairs, len(truth) - pairs, *sums)
 
 
-def _checked(points, name):
+def _as_points(points: npt.ArrayLike, name: str) -> np.ndarray:
     points = np.asarray(points)
     points = points.reshape(-1, 2) if points.size == 0 else points
     if (
@@ -108,52 +108,56 @@ def _checked(points, name):
         or points.shape[1] != 2
         or not np.isfinite(points).all()
     ):
-        refuse(f"`{name}` must be points", expected="finite (N, 2), row and column",
-               received=f"{points.dtype} {points.shape}", remedy="give one (row, col) a point")  # fmt: skip
+        raise InputError(
+            "points-shape",
+            f"`{name}` must be finite numbers (N, 2), row and column",
+            got=f"{points.dtype} {points.shape}",
+            hint="give one (row, col) per point",
+        )
     return points.astype(np.float64)
 
 
-def _candidates(truth, found, radius):
-    """Pairs that are near enough: index of truth, index of found, distance."""
+def _candidates(
+    truth: np.ndarray, found: np.ndarray, radius_px: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the pairs within the radius: index of truth, index of found, distance."""
     if not len(truth) or not len(found):
         return np.empty(0, int), np.empty(0, int), np.empty(0)
-    near = KDTree(truth).sparse_distance_matrix(KDTree(found), radius, output_type="coo_matrix")
-    inside = near.data < radius
+    near = KDTree(truth).sparse_distance_matrix(KDTree(found), radius_px, output_type="coo_matrix")
+    inside = near.data < radius_px
     return near.row[inside].astype(int), near.col[inside].astype(int), near.data[inside]
 
 
-def _optimal(truth, found, of, to, distance):
-    """Distances of the best pairs: a minimum weight perfect matching on sparse edges.
-
-    Each point may also stay alone, for which it has an edge to a stand-in of its own; the stand-ins of two
-    candidates are linked, so that they are served when their points are paired.
-    """
+def _optimal(
+    truth: np.ndarray,
+    found: np.ndarray,
+    true_index: np.ndarray,
+    found_index: np.ndarray,
+    distance: np.ndarray,
+) -> np.ndarray:
+    """Return the distances of the optimal pairs."""
     n, m = len(truth), len(found)
-    if not len(distance):
-        return distance
-    rows = np.concatenate((of, n + to, np.arange(n), n + np.arange(m)))
-    columns = np.concatenate((to, m + of, m + np.arange(n), np.arange(m)))
-    share = distance / distance.max(initial=1.0)
-    # Weights are 1 at least, because a sparse array may drop 0. One pair more is worth any lengthening of the others.
-    alone = np.full(n + m, min(n, m) + 3.0)
-    weights = np.concatenate((1 + share, np.ones(len(share)), alone))
-    edges = coo_array((weights, (rows, columns)), shape=(n + m, n + m)).tocsr()
-    matched_row, matched_column = min_weight_full_bipartite_matching(edges)
-    partner = np.empty(n + m, np.int64)
-    partner[matched_row] = matched_column
-    return distance[partner[of] == to]
+    # Costs of at least 1, because a sparse array may drop 0. One more pair is worth any increase of distances.
+    cost = 1 + distance / distance.max(initial=1.0)
+    return distance[assign((n, m), true_index, found_index, cost, linked=1.0, alone=min(n, m) + 3.0)]
 
 
-def _greedy(truth, found, of, to, distance):
-    """Distances of the pairs that the paper's code makes."""
-    place = np.empty(len(truth), int)
-    place[np.lexsort(truth.T[::-1])] = np.arange(len(truth))  # row by row
-    free, served, taken = np.ones(len(found), bool), np.zeros(len(truth), bool), []
-    for k in np.lexsort((to, distance, place[of])):
-        if free[to[k]] and not served[of[k]]:
-            free[to[k]], served[of[k]] = False, True
-            taken.append(distance[k])
-    return np.array(taken)
+def _greedy(
+    truth: np.ndarray,
+    found: np.ndarray,
+    true_index: np.ndarray,
+    found_index: np.ndarray,
+    distance: np.ndarray,
+) -> np.ndarray:
+    """Return the distances of the pairs of the paper's code."""
+    order = np.empty(len(truth), int)
+    order[np.lexsort(truth.T[::-1])] = np.arange(len(truth))  # row by row
+    true_free, found_free, distances = np.ones(len(truth), bool), np.ones(len(found), bool), []
+    for k in np.lexsort((found_index, distance, order[true_index])):
+        if found_free[found_index[k]] and true_free[true_index[k]]:
+            found_free[found_index[k]] = true_free[true_index[k]] = False
+            distances.append(distance[k])
+    return np.array(distances)
 
 
 _RULES = {"optimal": _optimal, "greedy": _greedy}

@@ -1,21 +1,24 @@
-"""Ranking: how well scores order patches that hold a class before those that do not."""
+"""Metrics of image-level scores: area under the ROC curve."""
 
 import numpy as np
+import numpy.typing as npt
 from scipy.stats import rankdata
 
 
-def roc_auc(tags, scores):
-    """Area under the ROC curve, per class: the chance that a positive patch scores above a negative one.
+def roc_auc(tags: npt.ArrayLike, scores: npt.ArrayLike) -> np.ndarray:
+    """Compute the area under the ROC curve per class; ties count half.
 
     Parameters
     ----------
     tags : bool array, shape (N, C)
+        True tags of N images.
     scores : float array, shape (N, C)
+        Predicted scores.
 
     Returns
     -------
     float array, shape (C,)
-        NaN for a class without both kinds of patch; ties count half.
+        NaN for a class without positive or without negative images.
 
     References
     ----------

@@ -1,33 +1,34 @@
-"""The overlap table: which objects share pixels and how many, counted once for every object score.
+"""The overlap table of two label images: shared pixels of each pair of instances.
 
-All object scores (`objects`, `outlines`) are short functions of this table. It is sparse, so time and memory
-grow with the pixels and the touching pairs, not with truth objects times predicted ones.
+All instance metrics (`objects`, `outlines`) use this table. It is sparse, so time and memory grow with the number of
+overlapping pairs.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy.sparse import coo_array
 
-from ..errors import refuse
+from ..errors import InputError
 from ..instances import renumber
 
 
 @dataclass(frozen=True)
 class Overlaps:
-    """Which truth object overlaps which predicted object, and by how much.
+    """Overlaps of true and predicted instances.
 
-    Objects are numbered from 0 in the order of their ids. Only pairs that share a pixel are listed, sorted by
-    truth, then by prediction.
+    Instances are numbered from 0 in the order of their ids. Pairs with shared pixels are sorted by truth, then by
+    prediction.
 
     Attributes
     ----------
     truth_areas, prediction_areas : int64 (n,), (m,)
-        Pixels of every object.
+        Pixels of each instance.
     truth, prediction : int64 (k,)
-        The two objects of every overlapping pair.
+        The two instances of each overlapping pair.
     shared : int64 (k,)
-        Pixels that the two have in common, at least 1.
+        Shared pixels of each pair, at least 1.
     """
 
     truth_areas: np.ndarray
@@ -37,29 +38,28 @@ class Overlaps:
     shared: np.ndarray
 
     @property
-    def union(self):
-        """Pixels that either object of a pair has, int64 (k,)."""
+    def union(self) -> np.ndarray:
+        """Pixels of the union of each pair, int64 (k,)."""
         return self.truth_areas[self.truth] + self.prediction_areas[self.prediction] - self.shared
 
     @property
-    def iou(self):
-        """Intersection over union of every pair, float64 (k,) in (0, 1]."""
+    def iou(self) -> np.ndarray:
+        """Intersection over union of each pair, float64 (k,) in (0, 1]."""
         return self.shared / self.union
 
     @property
-    def dice(self):
-        """Dice of every pair, float64 (k,) in (0, 1]."""
+    def dice(self) -> np.ndarray:
+        """Dice coefficient of each pair, float64 (k,) in (0, 1]."""
         return 2 * self.shared / (self.union + self.shared)
 
 
-def overlaps(truth, prediction):
-    """Count the pixels that every pair of objects shares, in one pass over the pixels.
+def overlaps(truth: npt.ArrayLike, prediction: npt.ArrayLike) -> Overlaps:
+    """Count the shared pixels of each pair of instances.
 
     Parameters
     ----------
     truth, prediction : integer array (H, W)
-        0 background; any positive ids, gaps allowed, as many as there are. An id is one object, in however
-        many pieces.
+        0 background; any positive ids, gaps allowed. All pixels with the same id are one instance.
 
     Returns
     -------
@@ -68,7 +68,7 @@ def overlaps(truth, prediction):
     Raises
     ------
     InputError
-        If an array is no label image, or the two differ in shape.
+        "label-image-invalid" or "shape-mismatch".
 
     Examples
     --------
@@ -79,10 +79,12 @@ def overlaps(truth, prediction):
     ([2, 1], [3])
     """
     if np.shape(truth) != np.shape(prediction):
-        refuse("Truth and prediction must be of the same image",
-               expected=f"two arrays of shape {np.shape(truth)}",
-               received=f"a prediction of shape {np.shape(prediction)}",
-               remedy="resize the prediction to the truth, or check the file names")  # fmt: skip
+        raise InputError(
+            "shape-mismatch",
+            f"`prediction` must have the shape of the truth, {np.shape(truth)}",
+            got=np.shape(prediction),
+            hint="resize the prediction to the truth, or check the file names",
+        )
     (truth, truth_ids), (prediction, prediction_ids) = renumber(truth), renumber(prediction)
     both = (truth > 0) & (prediction > 0)
     pairs = (truth[both] - 1, prediction[both] - 1)

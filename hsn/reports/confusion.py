@@ -11,7 +11,7 @@ import numpy as np
 from ..annotations.colors import resize_labels
 from ..checks import one_of
 from ..metrics.classes import ClassScores, class_scores
-from ..metrics.counts import confusion
+from ..metrics.counts import confusion_matrix
 from ..taxonomies import Taxonomy
 from . import figures, tables
 
@@ -29,7 +29,7 @@ class ConfusionCounts:
         "image" resizes the truth to the prediction, as the released code of HistoSegNet. "full" resizes the prediction
         to the truth, as its successor study. Both use the nearest neighbor. Default: "image".
     unlisted : {"ignore", "false_alarms"}
-        Treatment of true pixels outside of the taxonomy; see `hsn.metrics.counts.confusion`. Default: "ignore".
+        Treatment of true pixels outside of the taxonomy; see `hsn.metrics.counts.confusion_matrix`. Default: "ignore".
     counts : dict of str to int64 (C, C) or (C + 1, C)
         Counts of each stage.
     pixels : int64 (C,)
@@ -90,7 +90,9 @@ class ConfusionCounts:
             truth, valid_mask = (resize_labels(x, labels.shape) for x in (truth, valid_mask))
         else:
             labels = resize_labels(labels, truth.shape)
-        return confusion(truth, labels, len(self.taxonomy), known=valid_mask, unlisted=self.unlisted)
+        return confusion_matrix(
+            truth, labels, len(self.taxonomy), valid_mask=valid_mask, unlisted=self.unlisted
+        )
 
     def scores(self) -> dict[str, ClassScores]:
         """Return the scores of each stage."""

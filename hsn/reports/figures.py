@@ -74,7 +74,7 @@ def confusion_matrix(counts: ArrayLike, names: Sequence[str], *, title: str = ""
     Parameters
     ----------
     counts : int array, shape (C, C) or (C + 1, C)
-        From `hsn.metrics.counts.confusion`. The optional last row counts unlisted pixels.
+        From `hsn.metrics.counts.confusion_matrix`. The optional last row counts unlisted pixels.
     names : sequence of str
         Names of the C classes.
     title : str

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from ..annotations.colors import to_colors
-from ..annotations.instances import objects_of
-from ..annotations.label_files import MOST_IN_PNG, write_labels
+from ..annotations.instances import label_components
+from ..annotations.label_files import MAX_PNG_LABEL, write_labels
 from ..data.sample import Sample
 from ..errors import InputError
 from ..images.read import write as write_image
@@ -216,10 +216,10 @@ class _SampleWriter:
         tissue = taxonomy.classes[taxonomy.index(name)]
         word = (tissue.meaning or tissue.name).replace(" ", "_")
         mask = final == taxonomy.index(name)
-        numbered = objects_of(mask) if instances is None else instances
+        numbered = label_components(mask) if instances is None else instances
         for kind, labels in (("single", mask), ("multi", numbered)):
             # The release writes 8-bit BMP, which cannot hold numbers above 255.
-            suffix = ".bmp" if labels.max() <= 255 else ".png" if labels.max() <= MOST_IN_PNG else ".tif"
+            suffix = ".bmp" if labels.max() <= 255 else ".png" if labels.max() <= MAX_PNG_LABEL else ".tif"
             path = folder / f"{kind}_{word}" / f"{self._name}{suffix}"
             write_labels(path, labels)
             yield path

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..annotations.label_files import MOST_IN_PNG, write_labels
+from ..annotations.label_files import MAX_PNG_LABEL, write_labels
 from ..data.discovery import distinct_names, find_images
 from ..errors import InputError
 from ..files import atomic_write, write_json
@@ -190,7 +190,7 @@ def save_result(result, image, out, name, *, about):
 
     separate = result.instances is not None
     count = int(result.instances.max(initial=0)) if separate else 0
-    kinds = _KINDS | ({"instances": ".png" if count <= MOST_IN_PNG else ".tif"} if separate else {})
+    kinds = _KINDS | ({"instances": ".png" if count <= MAX_PNG_LABEL else ".tif"} if separate else {})
     files = {kind: out / kind / f"{name}{suffix}" for kind, suffix in kinds.items()}
     about = {
         "image": about["image"],

@@ -5,10 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hsn import InputError
 from hsn.annotations import mask_files
-from hsn.annotations.sampling import from_instances
-from hsn.annotations.voronoi_labels import cells, edges, nearest, voronoi_label
+from hsn.annotations.sampling import points_from_instances
+from hsn.annotations.voronoi_labels import nearest_points, voronoi_cells, voronoi_edges, voronoi_label
 from hsn.data import multiorgan
 
 SHAPE = (13, 17)
@@ -24,9 +23,9 @@ def squared(points, shape=SHAPE):
 @given(clicks)
 def test_every_pixel_belongs_to_a_nearest_point(points):
     away = squared(points)
-    owner = cells(points, SHAPE)
+    owner = voronoi_cells(points, SHAPE)
     assert (np.take_along_axis(away, owner[None] - 1, 0)[0] == away.min(axis=0)).all()
-    assert nearest(points, SHAPE)[0] == pytest.approx(np.sqrt(away.min(axis=0)))
+    assert nearest_points(points, SHAPE)[0] == pytest.approx(np.sqrt(away.min(axis=0)))
 
 
 @given(clicks, st.randoms())
@@ -34,7 +33,7 @@ def test_the_order_of_clicks_changes_only_numbers(points, random):
     order = list(range(len(points)))
     random.shuffle(order)
     shuffled = [points[k] for k in order]
-    numbers, others = cells(points, SHAPE), cells(shuffled, SHAPE)
+    numbers, others = voronoi_cells(points, SHAPE), voronoi_cells(shuffled, SHAPE)
     assert (np.array(order)[others - 1] == numbers - 1).all()
     assert all(
         (a == b).all()
@@ -52,7 +51,7 @@ def test_a_pixel_of_which_a_neighbour_lies_outside_its_cell_is_an_edge(points):
         around = [(p, q) for p, q in around if 0 <= p < SHAPE[0] and 0 <= q < SHAPE[1]]
         own = [k for k in range(len(points)) if of[k, r, c]]
         lines[r, c] = all(any(not of[k, p, q] for p, q in around) for k in own)
-    found = edges(*nearest(points, SHAPE)[1])
+    found = voronoi_edges(*nearest_points(points, SHAPE)[1])
     assert found[lines].all()  # closing adds, and takes nothing away
     if len(points) == 1:
         assert not found.any()
@@ -65,7 +64,7 @@ def test_disks_are_nuclei_and_only_lines_are_background(points):
     assert (target == marked).all()
     assert (weight[marked] == 1).all()
     assert target.dtype == weight.dtype == np.float32
-    assert ((weight > 0) == (marked | edges(*nearest(points, SHAPE)[1]))).all()
+    assert ((weight > 0) == (marked | voronoi_edges(*nearest_points(points, SHAPE)[1]))).all()
 
 
 def test_a_lone_click_marks_thirteen_pixels_and_knows_no_background():
@@ -88,26 +87,24 @@ def test_marks_shrink_with_the_scale():
 
 
 def test_a_second_click_in_a_pixel_owns_nothing():
-    assert set(np.unique(cells([(1, 1), (1.2, 0.9), (5, 5)], SHAPE))) == {1, 3}
+    assert set(np.unique(voronoi_cells([(1, 1), (1.2, 0.9), (5, 5)], SHAPE))) == {1, 3}
 
 
-def test_refusals():
-    with pytest.raises(
-        InputError, match="cells need points; expected one point or more, received none; leave images"
-    ):
-        cells([], SHAPE)
-    with pytest.raises(InputError, match="lie outside of the image"):
-        cells([(13, 2)], SHAPE)
-    with pytest.raises(InputError, match=r"`scale` must be positive; expected 0.25 / mpp, received -1"):
+def test_refusals(raises_code):
+    with raises_code("points-empty"):
+        voronoi_cells([], SHAPE)
+    with raises_code("points-outside"):
+        voronoi_cells([(13, 2)], SHAPE)
+    with raises_code("scale-positive"):
         voronoi_label([(1, 1)], SHAPE, scale=-1)
 
 
 @pytest.mark.slow
 def test_the_published_share_of_lines_on_real_nuclei(data):
     on_nuclei = lines = 0
-    for one in multiorgan.images(data / "multiorgan", "train"):
+    for one in multiorgan.list_samples(data / "multiorgan", "train"):
         truth = mask_files.read(one.instances_path, None)
-        points = from_instances(truth)
-        found = edges(*nearest(points, truth.shape)[1])
+        points = points_from_instances(truth)
+        found = voronoi_edges(*nearest_points(points, truth.shape)[1])
         on_nuclei, lines = on_nuclei + (truth > 0)[found].sum(), lines + found.sum()
     assert on_nuclei / lines == pytest.approx(0.0690, abs=0.0005)

@@ -61,10 +61,10 @@ def images(tmp_path, rng):
 @pytest.fixture
 def tissue():
     """Draw images of tissue into a folder, as `0.png` and on; returns them with their truth."""
-    from hsn.data import made
+    from hsn.data import synthetic
 
     def tissue(folder, count, shape, *, mpp):
-        several = [made.tissue(seed, shape, mpp=mpp) for seed in range(count)]
+        several = [synthetic.draw_tissue(seed, shape, mpp=mpp) for seed in range(count)]
         for k, drawn in enumerate(several):
             write(Path(folder) / f"{k}.png", drawn.image)
         return several

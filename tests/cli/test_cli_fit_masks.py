@@ -91,7 +91,7 @@ def test_files_without_a_partner_and_bad_ones_are_left_out_and_named(run, folder
     assert [path.name for path in spy["annotations"]] == ["0.png", "2.png", "3.xml"]
     assert "lonely.png: has no mask of its name" in result.stderr
     assert "other.png: has no image of its name" in result.stderr
-    assert "1.png is not of the size of its image; expected (48, 64), received (47, 47)" in result.stderr
+    assert "1.png must have the size of its image, (48, 64); got (47, 47)" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -108,8 +108,8 @@ def test_files_without_a_partner_and_bad_ones_are_left_out_and_named(run, folder
         (["--masks", "masks", "--stain", "vahadane"], "stain-unknown"),
         (["masks", "--tags", "names", "--stain", "macenko"], "option-of-other-kind"),
         (["--masks", "masks", "--out", "my net"], "out-name"),
-        (["--masks", "masks/images"], "input"),
-        (["--masks", "nowhere"], "input"),
+        (["--masks", "masks/images"], "pairs-missing"),
+        (["--masks", "nowhere"], "folder-missing"),
         (["--masks", "masks", "--taxonomy", "adp-func"], "input"),
         (["--masks", "masks", "--validation", "1"], "input"),
         (["--masks", "masks", "--mpp", "0"], "mpp-positive"),

@@ -10,7 +10,7 @@ import pytest
 
 from hsn.annotations import points as point_files
 from hsn.annotations.label_files import read_labels, write_labels
-from hsn.annotations.sampling import from_instances
+from hsn.annotations.sampling import points_from_instances
 from hsn.images.read import read, write
 from hsn.nets import resunet
 from hsn.supervision import points
@@ -25,13 +25,13 @@ def folder(monkeypatch, tissue):
     """Four images of drawn tissue with clicks: two as CSV beside the images, GeoJSON, and a point image."""
     monkeypatch.setitem(setup.PRESETS, "cpu", lambda: _short(QUICKEST))
     for k, drawn in enumerate(tissue("clicks/images", 4, (64, 96), mpp=MPP)):
-        clicks = from_instances(drawn.instances, place="inside")[:8]
+        clicks = points_from_instances(drawn.instances, place="inside")[:8]
         if k < 2:
             point_files.write(f"clicks/images/{k}.csv", clicks)
         if k == 2:
             point_files.write("clicks/2.geojson", clicks, labels=["nucleus"] * len(clicks))
     marks = np.zeros((64, 96), int)
-    marks[tuple(point_files.pixels(clicks, marks.shape).T)] = 255
+    marks[tuple(point_files.to_pixels(clicks, marks.shape).T)] = 255
     write_labels(Path("clicks/points/3.png"), marks)
     return Path("clicks")
 
@@ -151,10 +151,7 @@ def test_clicks_can_be_chosen_by_class(run, folder, spy):
     run("fit", "--points", folder, "--label", "nucleus", "--out", "mine", *QUICK)
     assert [path.stem for path in spy["images"]] == ["2"]
     result = run("fit", "--points", folder, "--label", "tumour", "--out", "mine", *QUICK)
-    assert (
-        "2.geojson holds no point of that class; expected one of 'nucleus', received 'tumour'"
-        in result.stderr
-    )
+    assert "2.geojson: 'nucleus'; got 'tumour'" in result.stderr
 
 
 def test_bad_files_are_left_out_and_named(run, folder, spy):
@@ -162,9 +159,9 @@ def test_bad_files_are_left_out_and_named(run, folder, spy):
     (folder / "images/1.csv").write_text("x,y\n10,ten\n")
     result = run("fit", "--points", folder, "--out", "mine", *QUICK)
     assert [path.stem for path in spy["images"]] == ["2", "3"]
-    assert "0.csv lie outside of the image" in result.stderr
-    assert "x and y are exchanged, so turn the columns round" in result.stderr
-    assert "1.csv, line 2, holds no point; expected numbers x and y, received '10,ten'" in result.stderr
+    assert "0.csv must be (row, col) within the image" in result.stderr
+    assert "x and y are exchanged, so swap the columns" in result.stderr
+    assert "1.csv, line 2, must have numbers x and y; got '10,ten'" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -183,8 +180,8 @@ def test_bad_files_are_left_out_and_named(run, folder, spy):
         (["--points", "clicks", "--labels", "clicks/points"], "no-images-left"),
         (["--points", "clicks", "--encoder", "no.npz"], "weights-damaged"),
         (["--points", "clicks", "--out", "my net"], "out-name"),
-        (["--points", "clicks/points"], "input"),
-        (["--points", "nowhere"], "input"),
+        (["--points", "clicks/points"], "pairs-missing"),
+        (["--points", "nowhere"], "folder-missing"),
         (["--points", "clicks", "--taxonomy", "adp-func"], "input"),
     ],
 )  # fmt: skip

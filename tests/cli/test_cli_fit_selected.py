@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hsn.annotations.label_files import read_labels, write_labels
-from hsn.data import made
+from hsn.data import synthetic
 from hsn.images.read import read, write
 from hsn.supervision import selected
 from hsn.supervision.selected import Preset, setup
@@ -36,7 +36,7 @@ def quickest(monkeypatch):
 def folder():
     """Three patches of drawn tissue, outlined: two label images in a folder of their own, one beside its patch."""
     for k, seed in enumerate(PATCHES):
-        drawn = made.tissue(seed, (64, 64), mpp=MPP)
+        drawn = synthetic.draw_tissue(seed, (64, 64), mpp=MPP)
         write(Path(f"chosen/patches/{k}.png"), drawn.image)
         write_labels(Path(f"chosen/labels/{k}.png" if k else "chosen/patches/0_mask.png"), drawn.instances)
     return Path("chosen")
@@ -184,7 +184,7 @@ def test_patches_that_nobody_outlined_and_bad_ones_are_left_out_and_named(run, f
     result = run("fit", "--selected", folder, "--out", "mine", *QUICK)
     assert names(spy["images"]) == ["0.png", "1.png", "2.png"]
     assert "3.png: has no mask of its name" in result.stderr
-    assert "4.png is not of the size of its image" in result.stderr
+    assert "4.png must have the size of its image" in result.stderr
     assert "5.png must be a patch that can be synthesized" in result.stderr
     run("fit", "--selected", folder, "--synthetic", "0", "--out", "mine", *QUICK)
     assert names(spy["images"]) == ["0.png", "1.png", "2.png", "5.png"]
@@ -216,7 +216,7 @@ def test_a_choice_that_was_killed_goes_on(run, tissue, monkeypatch):
         (["--selected", "nowhere"], "patches-missing"),
         (["nowhere", "--selected", "empty"], "images-missing"),
         (["--selected", "empty"], "patches-missing"),
-        (["--selected", "chosen/patches/1.png"], "input"),
+        (["--selected", "chosen/patches/1.png"], "folder-missing"),
         (["--selected", "bare"], "patches-not-outlined"),
         (["--selected", "chosen", "--masks", "chosen"], "kind-ambiguous"),
         (["--selected", "chosen", "--stain", "macenko"], "option-of-other-kind"),

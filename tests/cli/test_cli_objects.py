@@ -56,7 +56,7 @@ def test_people_get_a_table_and_what_is_alone_or_of_another_size_is_named(run, f
     assert "Hausdorff" not in result.stdout
     assert "wrote out/objects.csv" in result.stdout
     assert "lonely.png: has no partner of its name" in result.stderr
-    assert "found/b.png: Truth and prediction must be of the same image" in result.stderr
+    assert "found/b.png: `prediction` must have the shape of the truth" in result.stderr
 
 
 def xml_of(boxes):

@@ -74,9 +74,9 @@ def test_previews_are_drawn_at_the_end_of_a_scale_and_now_and_then(run, patch, s
     ("change", "words"),
     [
         (["none.png", "mask.png"], "none.png must be an image file"),
-        (["patch.png", "none.png"], "none.png cannot be read"),
-        (["patch.png", "patch.png"], "holds colours, not labels"),
-        (["patch.png", "small.png"], "not of the size of its image"),
+        (["patch.png", "none.png"], "none.png must be an image file"),
+        (["patch.png", "patch.png"], "must store one number per pixel"),
+        (["patch.png", "small.png"], "must have the size of its image"),
     ],
 )
 def test_wrong_files_are_refused_in_a_sentence(run, patch, change, words):

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from hsn import InputError
 from hsn.annotations.colors import resize_labels, to_colors
 from hsn.data import adp
 from hsn.images.read import write
@@ -43,7 +42,7 @@ def folder(request, tmp_path):
 
 
 def test_both_layouts_tell_the_same(folder):
-    samples = adp.tuning(folder)
+    samples = adp.list_samples(folder)
     assert tuple(s.name for s in samples) == NAMES
     assert [s.tags for s in samples] == [("E.M.S",), ("C.L", "G.O")]
     assert {s.group for s in samples} == {"070"}
@@ -54,24 +53,24 @@ def test_both_layouts_tell_the_same(folder):
             assert (sample.truth(taxonomy)[0] == label).all()
 
 
-def test_images_without_truth_or_tags_are_still_listed(tmp_path):
+def test_images_without_truth_or_tags_are_still_listed(tmp_path, raises_code):
     write(tmp_path / "images_224" / NAMES[0], np.zeros((8, 8, 3), np.uint8))
-    (sample,) = adp.tuning(tmp_path)
+    (sample,) = adp.list_samples(tmp_path)
     assert sample.tags == ()
-    with pytest.raises(InputError, match=r"has no truth in taxonomy 'adp-morph'.*folder is complete"):
+    with raises_code("truth-missing"):
         sample.truth("adp-morph")
 
 
-def test_a_damaged_table_is_refused(folder):
+def test_a_damaged_table_is_refused(folder, raises_code):
     table = next(folder.rglob("*.csv"))
     table.write_text(table.read_text().splitlines()[0] + "\n070.png_crop_2.png\n")
-    with pytest.raises(InputError, match=r"is damaged; expected \d cells in row 2, received 1"):
-        adp.tuning(folder)
+    with raises_code("table-malformed"):
+        adp.list_samples(folder)
 
 
-def test_a_folder_of_something_else_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"holds no tuning patches.*images_224, received none"):
-        adp.tuning(tmp_path)
+def test_a_folder_of_something_else_is_refused(tmp_path, raises_code):
+    with raises_code("samples-missing"):
+        adp.list_samples(tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +79,7 @@ def counts(data):
     table = {}
     for taxonomy in (ADP_MORPH, ADP_FUNC):
         full, small = np.zeros((2, len(taxonomy) + 1), int)
-        for sample in adp.tuning(data / "adp_tuning"):
+        for sample in adp.list_samples(data / "adp_tuning"):
             labels, known = sample.truth(taxonomy)
             for total, shape in ((full, labels.shape), (small, (224, 224))):
                 seen = resize_labels(np.where(known, labels, len(taxonomy)), shape)
@@ -106,7 +105,7 @@ def test_the_pixel_counts_of_the_real_truth(counts):
 
 
 def test_the_real_tuning_set(data):
-    samples = adp.tuning(data / "adp_tuning")
+    samples = adp.list_samples(data / "adp_tuning")
     assert len(samples) == 50
     assert all(len(s.mask_paths) == 2 and s.tags for s in samples)
     assert samples[0].image().shape == (224, 224, 3)

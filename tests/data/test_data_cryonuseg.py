@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from hsn import InputError
 from hsn.annotations.label_files import write_labels
 from hsn.data import cryonuseg
 from hsn.images.read import write
@@ -21,25 +20,27 @@ def folder(request, tmp_path):
 
 
 def test_the_split_goes_by_name(folder):
-    of = {split: [s.name for s in cryonuseg.images(folder, split)] for split in cryonuseg.SPLITS}
+    of = {split: [s.name for s in cryonuseg.list_samples(folder, split)] for split in cryonuseg.SPLITS}
     assert of == {"train": ["Human_Larynx_01"], "validation": ["Human_Larynx_03"], "all": list(MADE[:3])}
 
 
 def test_binary_masks_come_in_parts(folder):
-    sample = cryonuseg.images(folder)[0]
+    sample = cryonuseg.list_samples(folder)[0]
     assert (sample.group, sample.mpp, sample.instances_of) == ("Larynx", 0.25, "Nucleus")
     assert sample.instances().tolist() == [[0, 1, 0], [2, 0, 3]]
 
 
-def test_a_wrong_folder_or_split_is_refused(tmp_path):
-    with pytest.raises(InputError, match="holds no CryoNuSeg images of split 'all'"):
-        cryonuseg.images(tmp_path, "all")
-    with pytest.raises(InputError, match="CryoNuSeg has no such split"):
-        cryonuseg.images(tmp_path, "test")
+def test_a_wrong_folder_or_split_is_refused(tmp_path, raises_code):
+    with raises_code("samples-missing"):
+        cryonuseg.list_samples(tmp_path, "all")
+    with raises_code("split-unknown"):
+        cryonuseg.list_samples(tmp_path, "test")
 
 
 def test_the_real_one_has_the_published_parts(data):
-    learned, validated = (cryonuseg.images(data / "cryonuseg", split) for split in ("train", "validation"))
+    learned, validated = (
+        cryonuseg.list_samples(data / "cryonuseg", split) for split in ("train", "validation")
+    )
     assert (len(learned), len(validated)) == (22, 6)
     counts = {s.name.removeprefix("Human_"): int(s.instances().max()) for s in validated}
     assert counts == {"AdrenalGland_02": 102, "Testes_01": 150, "Mediastinum_01": 313, "Larynx_03": 142,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hsn.data.drawing import at, ellipses, noise, scatter, stained, streaks
+from hsn.data.drawing import ellipses, noise, scatter, stained, streaks, values_at
 
 
 @pytest.mark.parametrize("shape", [(40, 90), (301, 64)])
@@ -38,7 +38,7 @@ def test_a_margin_adds_points_outside(rng):
 
 def test_values_at_points_outside_are_those_of_the_edge():
     field = np.arange(6).reshape(2, 3)
-    assert at(field, np.array([[-5.0, 0], [1.9, 2.9], [9, 9]])).tolist() == [0, 5, 5]
+    assert values_at(field, np.array([[-5.0, 0], [1.9, 2.9], [9, 9]])).tolist() == [0, 5, 5]
 
 
 @pytest.mark.parametrize("angle", [0.0, np.pi / 4, np.pi / 2])

@@ -10,7 +10,7 @@ import pytest
 
 from hsn import InputError
 from hsn.annotations import mask_files
-from hsn.data import made
+from hsn.data import synthetic
 from hsn.extras.singan import presets as synthesis_presets
 from hsn.extras.singan.folder import SynthesisFolder
 from hsn.extras.singan.presets import Preset
@@ -29,7 +29,7 @@ class Killed(Exception):  # noqa: N818 - what a run is
 
 @pytest.fixture(scope="module")
 def patch():
-    drawn = made.tissue(0, (48, 48), mpp=2.0)
+    drawn = synthetic.draw_tissue(0, (48, 48), mpp=2.0)
     instances = np.zeros((48, 48), int)
     rows, columns = np.mgrid[:48, :48]
     for number, (row, column) in enumerate([(14, 14), (30, 33), (34, 12)], 5):

@@ -7,7 +7,7 @@ import pytest
 
 from hsn import InputError, taxonomies
 from hsn.metrics.classes import class_scores, inverse_log_frequency_weights
-from hsn.metrics.counts import confusion
+from hsn.metrics.counts import confusion_matrix
 from hsn.reports import confusion as room
 from hsn.reports.confusion import ConfusionCounts
 from hsn.taxonomies import ADP_FUNC, GLAS
@@ -19,7 +19,7 @@ def test_counts_of_images_are_summed(rng):
         truths.append(rng.integers(0, 2, (size, size)))
         labels.append(rng.integers(0, 2, (size, size)))
         counts.add(truths[-1], {"CRF": labels[-1]})
-    together = confusion(
+    together = confusion_matrix(
         np.concatenate([t.ravel() for t in truths]), np.concatenate([x.ravel() for x in labels]), 2
     )
     np.testing.assert_array_equal(counts.counts["CRF"], together)
@@ -32,8 +32,10 @@ def test_truth_or_prediction_is_resized_to_the_other(rng):
     shrunk, full = ConfusionCounts(ADP_FUNC), ConfusionCounts(ADP_FUNC, size="full")
     for counts in (shrunk, full):
         counts.add(truth, {"CRF": labels})
-    np.testing.assert_array_equal(shrunk.counts["CRF"], confusion(truth[::2, ::4], labels, 5))
-    np.testing.assert_array_equal(full.counts["CRF"], confusion(truth, labels.repeat(2, 0).repeat(4, 1), 5))
+    np.testing.assert_array_equal(shrunk.counts["CRF"], confusion_matrix(truth[::2, ::4], labels, 5))
+    np.testing.assert_array_equal(
+        full.counts["CRF"], confusion_matrix(truth, labels.repeat(2, 0).repeat(4, 1), 5)
+    )
 
 
 def test_release_weights_use_the_truth_at_its_own_size(rng):

@@ -9,8 +9,8 @@ import hsn
 from hsn import InputError
 from hsn.annotations.colors import from_colors, to_colors
 from hsn.annotations.label_files import read_labels, write_labels
-from hsn.data.made import tissue
 from hsn.data.sample import Sample
+from hsn.data.synthetic import draw_tissue
 from hsn.images.read import read, write
 from hsn.reports import page
 from hsn.reports import report as report_module
@@ -25,7 +25,7 @@ def samples(tmp_path):
     """Two drawn fields with numbered glands."""
     made = []
     for k in range(2):
-        drawn = tissue(k, (64, 80))
+        drawn = draw_tissue(k, (64, 80))
         write(tmp_path / f"{k}.png", drawn.image)
         write_labels(tmp_path / f"{k}_anno.png", drawn.glands)
         made.append(

@@ -64,7 +64,7 @@ def test_a_third_direction_is_at_a_right_angle_to_both():
 
 
 @pytest.mark.parametrize(
-    ("stains", "words"),
+    ("stains", "code"),
     [
         (np.eye(3)[0], "stains-shape"),
         ([[1, 0, np.nan], [0, 1, 0]], "stains-shape"),
@@ -73,8 +73,8 @@ def test_a_third_direction_is_at_a_right_angle_to_both():
         ([[1, 0, 0], [0, 1, 0], [1, 1, 0]], "stains-parallel"),
     ],
 )
-def test_odd_stains_are_refused(stains, words, raises_code):
-    with raises_code(words):
+def test_odd_stains_are_refused(stains, code, raises_code):
+    with raises_code(code):
         complete_basis(stains)
 
 

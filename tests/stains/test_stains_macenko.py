@@ -116,7 +116,7 @@ def test_an_odd_image_does_not_bend_the_reference(rng):
 def test_the_stains_of_thirty_slides_are_found(data):
     from hsn.data import multiorgan
 
-    for sample in multiorgan.images(data / "multiorgan", "testA"):
+    for sample in multiorgan.list_samples(data / "multiorgan", "testA"):
         found = estimate_stains(sample.image())
         assert found is not None
         angle = np.degrees(np.arccos(found.vectors.prod(axis=0).sum()))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hsn.data import made
+from hsn.data import synthetic
 from hsn.nets import unet
 from hsn.supervision import masks, segment
 
@@ -31,7 +31,7 @@ np.savez(folder / "seen.npz", evidence=seen.evidence, instances=seen.instances, 
 
 def learned(out, **learning):
     """Train a tiny net for a few steps; its history, the net, and what it then says of an image."""
-    drawn = [made.tissue(seed, (64, 64), mpp=MPP) for seed in range(3)]
+    drawn = [synthetic.draw_tissue(seed, (64, 64), mpp=MPP) for seed in range(3)]
     small = masks.small()
     numbers = replace(
         small.learning, epochs=2, steps=6, batch=2, crop_px=32, rate=5e-3, validation=(0,), **learning
@@ -69,5 +69,5 @@ def test_jax_learns_from_masks_and_tensorflow_opens_what_it_wrote(tmp_path):
     told = np.load(tmp_path / "seen.npz")
     assert np.isfinite(told["loss"]).all()
     assert told["loss"][1] < told["loss"][0]
-    again = segment(made.tissue(0, (64, 64), mpp=MPP).image, tmp_path / "net")
+    again = segment(synthetic.draw_tissue(0, (64, 64), mpp=MPP).image, tmp_path / "net")
     np.testing.assert_allclose(again.evidence, told["evidence"], atol=1e-4)

@@ -28,8 +28,8 @@ def test_cards_carry_their_terms(name, terms):
 @pytest.mark.parametrize(
     ("name", "samples", "score", "least"),
     [
-        ("glas-masks", lambda data: glas.images(data / "glas", "validation")[:4], object_dice, 0.7),
-        ("nuclei-masks", lambda data: multiorgan.images(data / "multiorgan", "validation")[:1],
+        ("glas-masks", lambda data: glas.list_samples(data / "glas", "validation")[:4], object_dice, 0.7),
+        ("nuclei-masks", lambda data: multiorgan.list_samples(data / "multiorgan", "validation")[:1],
          lambda table: aji(table).score, 0.4),
     ],
 )  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 
 from hsn import InputError, models
 from hsn.annotations.label_files import write_labels
-from hsn.data import made
+from hsn.data import synthetic
 from hsn.images.read import write
 from hsn.metrics.objects import match
 from hsn.metrics.table import overlaps
@@ -39,7 +39,7 @@ def net(outputs=3, seed=0):
 
 @pytest.fixture(scope="module")
 def tissue():
-    drawn = [made.tissue(seed, (96, 96), mpp=MPP) for seed in range(4)]
+    drawn = [synthetic.draw_tissue(seed, (96, 96), mpp=MPP) for seed in range(4)]
     return [d.image for d in drawn], [d.instances for d in drawn]
 
 
@@ -48,7 +48,7 @@ def test_masks_teach_what_an_object_is(tmp_path, tissue):
         net(), *tissue, config(epochs=4, steps=25, batch=4, crop_px=64), out=tmp_path / "taught"
     )
     assert history.epochs[history.best]["validation_pq"] == max(history.column("validation_pq"))
-    other = made.tissue(9, (96, 112), mpp=MPP)
+    other = synthetic.draw_tissue(9, (96, 112), mpp=MPP)
     result = segment(other.image, tmp_path / "taught")
     found = match(overlaps(other.instances, result.instances))
     assert found.f1 > 0.5

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from hsn import InputError
-from hsn.annotations.sampling import from_instances
-from hsn.data import made
+from hsn.annotations.sampling import points_from_instances
+from hsn.data import synthetic
 from hsn.losses.crf import energies
 from hsn.supervision.points import Config, TrainConfig, loss, published, quick, radius_of, targets
 from hsn.supervision.points.crops import BLACK_BACKGROUND
@@ -18,8 +18,8 @@ from hsn.types import Targets
 
 
 def test_clicks_are_nuclei_and_between_them_is_none():
-    drawn = made.tissue(1, (96, 96), mpp=0.5)
-    points = from_instances(drawn.instances, place="inside")
+    drawn = synthetic.draw_tissue(1, (96, 96), mpp=0.5)
+    points = points_from_instances(drawn.instances, place="inside")
     target, weight = targets(drawn.image, points, quick())
     assert target.shape == weight.shape == (96, 96, 2)
     assert {x.dtype for x in (target, weight)} == {np.dtype(np.float32)}
@@ -141,5 +141,5 @@ def test_odd_labels_are_refused():
 
 
 def test_a_click_outside_is_refused():
-    with pytest.raises(InputError, match="lie outside of the image"):
+    with pytest.raises(InputError, match="within the image"):
         targets(np.zeros((20, 30, 3), np.uint8), [[25, 5]], quick())

@@ -11,8 +11,8 @@ import pytest
 from hsn import InputError, models, points, segment
 from hsn.annotations import points as point_files
 from hsn.annotations.label_files import read_labels
-from hsn.annotations.sampling import from_instances, sample
-from hsn.data import made
+from hsn.annotations.sampling import points_from_instances, sample_points
+from hsn.data import synthetic
 from hsn.images.read import write
 from hsn.nets import resunet
 from hsn.supervision.points import rounds
@@ -35,8 +35,8 @@ def net(seed=0):
 
 
 def tissue(count=3, side=64, ratio=0.5):
-    drawn = [made.tissue(seed, (side, side), mpp=MPP) for seed in (0, 1, 4, 5, 6)[:count]]
-    clicks = [sample(from_instances(d.instances), ratio, rng_or_seed=0) for d in drawn]
+    drawn = [synthetic.draw_tissue(seed, (side, side), mpp=MPP) for seed in (0, 1, 4, 5, 6)[:count]]
+    clicks = [sample_points(points_from_instances(d.instances), ratio, rng_or_seed=0) for d in drawn]
     return [d.image for d in drawn], clicks
 
 
@@ -75,7 +75,10 @@ def test_every_stage_learns_from_clicks_on_some_nuclei(tmp_path):
     history = points.fit(net_, images, clicks, numbers, out=tmp_path / "o")
     assert [row["epoch"] for row in history.epochs] == list(range(1, 11))
     assert history.epochs[7]["loss"] < history.epochs[0]["loss"]
-    assert segment(made.tissue(9, (128, 128), mpp=MPP).image, tmp_path / "o").instances.shape == (128, 128)
+    assert segment(synthetic.draw_tissue(9, (128, 128), mpp=MPP).image, tmp_path / "o").instances.shape == (
+        128,
+        128,
+    )
 
 
 def test_the_folder_explains_itself(tmp_path, steps):
@@ -248,7 +251,7 @@ def test_the_rim_is_unknown_or_black_background():
     ("change", "words"),
     [
         (lambda i, c: (i[:1], c), "images and points must belong together; expected points for 1 images, received 3"),
-        (lambda i, c: (i, [*c[:2], [[70, 5]]]), "points of image 0002 lie outside of the image"),
+        (lambda i, c: (i, [*c[:2], [[70, 5]]]), "points of image 0002 must be"),
         (lambda i, c: (i, [c[0], [], []]), "there is no click to learn from"),
         (lambda i, c: (i[:1], c[:1]), "images must remain to learn from"),
         (lambda i, c: (i, [c[0], c[1], points.Given(c[2], background=np.zeros((3, 3), bool))]),

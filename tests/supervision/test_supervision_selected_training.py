@@ -8,7 +8,7 @@ import pytest
 
 from hsn import InputError, models, segment
 from hsn.annotations.label_files import read_labels, write_labels
-from hsn.data import made
+from hsn.data import synthetic
 from hsn.extras import maskrcnn
 from hsn.images.read import read, write
 from hsn.metrics.objects import match
@@ -51,8 +51,8 @@ def net(seed=0):
 @pytest.fixture(scope="module")
 def tissue():
     """Three annotated patches, the second of which validates, and two images that nobody annotated."""
-    drawn = [made.tissue(seed, (64, 64), mpp=MPP) for seed in PATCHES]
-    unseen = [made.tissue(seed, (48, 80), mpp=MPP).image for seed in (7, 8)]
+    drawn = [synthetic.draw_tissue(seed, (64, 64), mpp=MPP) for seed in PATCHES]
+    unseen = [synthetic.draw_tissue(seed, (48, 80), mpp=MPP).image for seed in (7, 8)]
     return [d.image for d in drawn] + unseen, [d.instances for d in drawn] + [None, None]
 
 
@@ -291,13 +291,13 @@ def test_mask_rcnn_takes_the_place_of_a_dense_net(tissue, tmp_path, rounds):
 def test_few_patches_teach_what_a_nucleus_is(tmp_path, monkeypatch):
     """All stages as they are, the synthesis included: on another image most nuclei are found."""
     monkeypatch.setattr(paint, "synthesize", selected.synthesize)
-    drawn = [made.tissue(seed, (96, 96), mpp=MPP) for seed in (0, 10, 1, 4)]  # with whole nuclei
-    unseen = [made.tissue(seed, (96, 96), mpp=MPP).image for seed in (20, 21)]
+    drawn = [synthetic.draw_tissue(seed, (96, 96), mpp=MPP) for seed in (0, 10, 1, 4)]  # with whole nuclei
+    unseen = [synthetic.draw_tissue(seed, (96, 96), mpp=MPP).image for seed in (20, 21)]
     numbers = {"epochs": 4, "steps": 25, "batch": 4, "crop_px": 64}
     mine = config(numbers, least_score=0.6)
     out = tmp_path / "mine"
     images, told = [d.image for d in drawn] + unseen, [d.instances for d in drawn] + [None] * 2
     selected.fit(unet.build(3, depth=2, width=6, batch_norm=True, seed=0), images, told, mine, out=out)
     assert (out / "synthetic" / "0000" / "generators" / "0.keras").exists()
-    other = made.tissue(9, (96, 112), mpp=MPP)
+    other = synthetic.draw_tissue(9, (96, 112), mpp=MPP)
     assert match(overlaps(other.instances, segment(other.image, out).instances)).f1 > 0.5

@@ -133,7 +133,7 @@ def inside(points, where):
     >>> inside(np.array([[0.0, 0.0], [0.2, 1.4]]), np.array([[False, True]])).tolist()
     [[0.2, 1.4]]
     """
-    rows, columns = point_files.pixels(points, where.shape).T
+    rows, columns = point_files.to_pixels(points, where.shape).T
     return points[where[rows, columns]]
 
 

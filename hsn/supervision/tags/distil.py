@@ -21,7 +21,7 @@ from ...errors import refuse
 from ...images.read import resample
 from ...images.tiles import mirror_pad
 from ...losses.cross_entropy import cross_entropy
-from ...metrics.classes import confusion, mean_iou
+from ...metrics.classes import confusion_matrix, mean_iou
 from ...training.augment import draw
 from ...training.loop import Plan, learn
 from ...training.schedules import cosine
@@ -169,7 +169,7 @@ def score(net, config, truths):
     """Mean IoU over (image, labels) pairs, all pixels counted together."""
     classes = len(config.taxonomy())
     return mean_iou(
-        sum(confusion(labels, segment(net, image, config).labels, classes) for image, labels in truths)
+        sum(confusion_matrix(labels, segment(net, image, config).labels, classes) for image, labels in truths)
     )
 
 

@@ -1,7 +1,7 @@
-"""The ground plan of drawn tissue: which region is what, how deep inside a gland, which way the fibres run.
+"""Layout of synthetic tissue: material of each pixel, position within glands, fiber directions.
 
-Lengths in micrometres, of the order found in human colon: crypts 60 to 140 across, epithelium 16 to 28 high,
-fat cells about 60, small vessels 20 to 60.
+Lengths in micrometers are typical of human colon: crypts 60 to 140 across, epithelium 16 to 28 high, fat cells about
+60, small vessels 20 to 60.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from .drawing import at, noise, scatter
+from .drawing import noise, scatter, values_at
 
 MATERIALS = (
     "glass", "dense", "loose", "lymphoid", "fat", "fat wall", "epithelium", "lumen", "vessel wall", "blood",
@@ -18,32 +18,32 @@ CODE = {name: code for code, name in enumerate(MATERIALS)}
 
 
 @dataclass(frozen=True)
-class Ground:
-    """What lies where.
+class TissueLayout:
+    """Maps that describe synthetic tissue.
 
     Attributes
     ----------
     material : uint8 (H, W)
         Index into `MATERIALS`.
     glands : int32 (H, W)
-        0 outside, otherwise a number a gland; gaps are possible.
+        0 outside, otherwise the number of the gland; gaps are possible.
     height : float32 (H, W)
-        In epithelium, the share of the way from its base (0) to the lumen (1); 0 elsewhere.
+        Relative position in the epithelium, from its base (0) to the lumen (1); 0 elsewhere.
     inward : float32 (H, W)
-        Direction to the nearest gland's inside, in radians, from the column axis towards the row axis.
-    fibres : float32 (H, W)
-        Direction of the fibres, in radians; around glands and vessels along their outline.
+        Direction into the nearest gland in radians, from the column axis towards the row axis.
+    fibers : float32 (H, W)
+        Direction of the fibers in radians; parallel to the outlines of glands and vessels near them.
     """
 
     material: np.ndarray
     glands: np.ndarray
     height: np.ndarray
     inward: np.ndarray
-    fibres: np.ndarray
+    fibers: np.ndarray
 
 
-def lay_out(rng, shape, mpp):
-    """Draw a ground plan.
+def draw_layout(rng: np.random.Generator, shape: tuple[int, int], mpp: float) -> TissueLayout:
+    """Draw the layout of a field of tissue.
 
     Parameters
     ----------
@@ -51,16 +51,16 @@ def lay_out(rng, shape, mpp):
     shape : (int, int)
         Height and width in pixels.
     mpp : float
-        Micrometres per pixel.
+        Micrometers per pixel.
 
     Returns
     -------
-    Ground
+    TissueLayout
 
     Examples
     --------
-    >>> ground = lay_out(np.random.default_rng(0), (40, 60), 1.0)
-    >>> ground.material.shape, bool(ground.material.max() < len(MATERIALS))
+    >>> layout = draw_layout(np.random.default_rng(0), (40, 60), 1.0)
+    >>> layout.material.shape, bool(layout.material.max() < len(MATERIALS))
     ((40, 60), True)
     """
     material = np.full(shape, CODE["dense"], np.uint8)
@@ -89,45 +89,54 @@ def lay_out(rng, shape, mpp):
     material[inside > 0] = CODE["vessel wall"]
     material[inside > rng.uniform(4, 8)] = CODE["blood"]
 
-    inward = _uphill(depth, 5 / mpp)
-    return Ground(material, glands, height, inward, _fibres(rng, np.maximum(depth, inside), mpp))
+    inward = _gradient_angle(depth, 5 / mpp)
+    return TissueLayout(material, glands, height, inward, _fibers(rng, np.maximum(depth, inside), mpp))
 
 
-def _top(hills, share):
-    """The highest `share` of a field, as a mask."""
-    return hills > np.quantile(hills, 1 - share) if share > 0 else np.zeros(hills.shape, bool)
+def _top(values: np.ndarray, fraction: float) -> np.ndarray:
+    """Return a mask of the highest `fraction` of the values."""
+    return values > np.quantile(values, 1 - fraction) if fraction > 0 else np.zeros(values.shape, bool)
 
 
-def _blobs(rng, shape, allowed, mpp, *, spacing_um, radius_um, wobble_um):
-    """Numbered round to long shapes with uneven outlines, centred where allowed and never touching."""
-    centres = scatter(rng, shape, spacing_um / mpp, margin_px=spacing_um / mpp / 2)
-    centres = centres[at(allowed, centres)]
+def _blobs(
+    rng: np.random.Generator,
+    shape: tuple[int, int],
+    allowed: np.ndarray,
+    mpp: float,
+    *,
+    spacing_um: float,
+    radius_um: tuple[float, float],
+    wobble_um: float,
+) -> np.ndarray:
+    """Draw separate, numbered, irregular ellipses with centers in `allowed`."""
+    centers = scatter(rng, shape, spacing_um / mpp, margin_px=spacing_um / mpp / 2)
+    centers = centers[values_at(allowed, centers)]
     ids = np.zeros(shape, np.int32)
     best = np.zeros(shape, np.float32)
     wobble = [wobble_um / mpp * noise(rng, shape, scale / mpp) for scale in (40, 40)]
-    for number, centre in enumerate(centres, start=1):
+    for number, center in enumerate(centers, start=1):
         short = rng.uniform(*radius_um) / mpp
         long = short * rng.uniform(1, 2.2)
         turn = rng.uniform(0, np.pi)
         reach = long + 3 * wobble_um / mpp
-        low = np.clip(np.floor(centre - reach).astype(int), 0, shape)
-        high = np.clip(np.ceil(centre + reach).astype(int), 0, shape)
+        low = np.clip(np.floor(center - reach).astype(int), 0, shape)
+        high = np.clip(np.ceil(center + reach).astype(int), 0, shape)
         if (low >= high).any():
             continue
         window = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
         row, column = np.ogrid[window]
-        row, column = row - centre[0] + wobble[0][window], column - centre[1] + wobble[1][window]
+        row, column = row - center[0] + wobble[0][window], column - center[1] + wobble[1][window]
         u = (column * np.cos(turn) + row * np.sin(turn)) / long
         v = (row * np.cos(turn) - column * np.sin(turn)) / short
-        inside = (1 - np.hypot(u, v)).astype(np.float32)  # (h, w), 1 in the centre, 0 on the outline
+        inside = (1 - np.hypot(u, v)).astype(np.float32)  # (h, w), 1 in the center, 0 on the outline
         wins = inside > best[window]
         best[window][wins] = inside[wins]
         ids[window][wins] = number
-    return _without_scraps(_apart(ids, round(5 / mpp)), least_px=400 / mpp**2)
+    return _remove_small(_separate(ids, round(5 / mpp)), min_area_px=400 / mpp**2)
 
 
-def _apart(ids, gap_px):
-    """Clear what lies within about half of `gap_px` of another number."""
+def _separate(ids: np.ndarray, gap_px: int) -> np.ndarray:
+    """Clear pixels within about half of `gap_px` of another instance."""
     kernel = np.ones((max(3, gap_px), max(3, gap_px)), np.uint8)
     numbers = ids.astype(np.float32)
     highest = cv2.dilate(numbers, kernel)
@@ -135,39 +144,39 @@ def _apart(ids, gap_px):
     return np.where(highest == lowest, ids, 0).astype(np.int32)
 
 
-def _without_scraps(ids, least_px):
-    """Clear connected pieces of fewer pixels than `least_px`."""
-    _, pieces, about, _ = cv2.connectedComponentsWithStats((ids > 0).astype(np.uint8), connectivity=4)
-    return np.where(about[pieces, cv2.CC_STAT_AREA] >= least_px, ids, 0).astype(np.int32)
+def _remove_small(ids: np.ndarray, min_area_px: float) -> np.ndarray:
+    """Clear connected components with fewer pixels than `min_area_px`."""
+    _, pieces, stats, _ = cv2.connectedComponentsWithStats((ids > 0).astype(np.uint8), connectivity=4)
+    return np.where(stats[pieces, cv2.CC_STAT_AREA] >= min_area_px, ids, 0).astype(np.int32)
 
 
-def _depth(mask, mpp):
-    """Distance to the outline in um: positive inside, negative outside, -1000 where there is no outline."""
+def _depth(mask: np.ndarray, mpp: float) -> np.ndarray:
+    """Return the signed distance to the outline in um, positive inside; +-1000 without an outline."""
     if mask.all() or not mask.any():
         return np.full(mask.shape, 1000.0 if mask.any() else -1000.0, np.float32)
     inside, outside = (cv2.distanceTransform(m.astype(np.uint8), cv2.DIST_L2, 5) for m in (mask, ~mask))
     return (inside - outside) * np.float32(mpp)
 
 
-def _uphill(field, blur_px):
-    """Direction in which a field rises, in radians."""
+def _gradient_angle(field: np.ndarray, blur_px: float) -> np.ndarray:
+    """Return the direction of the gradient of a smoothed field, in radians."""
     smooth = cv2.GaussianBlur(field, (0, 0), blur_px)
     return np.arctan2(cv2.Sobel(smooth, cv2.CV_32F, 0, 1), cv2.Sobel(smooth, cv2.CV_32F, 1, 0))
 
 
-def _fibres(rng, depth, mpp):
-    """Fibres run along the outlines near them and drift freely further off."""
-    around = _uphill(depth, 8 / mpp) + np.pi / 2
+def _fibers(rng: np.random.Generator, depth: np.ndarray, mpp: float) -> np.ndarray:
+    """Draw fiber directions: parallel to near outlines, random farther away."""
+    around = _gradient_angle(depth, 8 / mpp) + np.pi / 2
     drift = rng.uniform(0, np.pi) + 0.9 * noise(rng, depth.shape, 160 / mpp)
     near = np.exp(-np.maximum(-depth, 0) / 25)  # um
-    # Directions have no head: average them as doubled angles.
+    # Fibers have no orientation, so doubled angles are averaged.
     both = [near * trig(2 * around) + (1 - near) * trig(2 * drift) for trig in (np.sin, np.cos)]
     both = [cv2.GaussianBlur(part.astype(np.float32), (0, 0), 4 / mpp) for part in both]
     return (np.arctan2(*both) / 2).astype(np.float32)
 
 
-def _fat_walls(rng, shape, mpp):
-    """Thin walls between round cells of about 60 um."""
+def _fat_walls(rng: np.random.Generator, shape: tuple[int, int], mpp: float) -> np.ndarray:
+    """Draw thin walls between round cells of about 60 um."""
     seeds = scatter(rng, shape, 58 / mpp, margin_px=58 / mpp)
     seeds = seeds[((seeds >= 0) & (seeds < shape)).all(axis=1)].astype(int)
     free = np.ones(shape, np.uint8)
@@ -178,5 +187,5 @@ def _fat_walls(rng, shape, mpp):
     numbers = nearest.astype(np.float32)
     width = max(2, round(2 / mpp))  # walls of about 2 um
     walls = cv2.dilate(numbers, np.ones((width, width))) > numbers
-    # Where three cells meet the walls leave a corner, which a blur fills.
+    # Blur to fill the corners where three cells meet.
     return walls | (cv2.GaussianBlur(walls.astype(np.float32), (0, 0), 4 / mpp) > 0.33)

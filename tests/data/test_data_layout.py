@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from hsn.data.drawing import at
-from hsn.data.ground import CODE, MATERIALS, lay_out
+from hsn.data.drawing import values_at
+from hsn.data.layout import CODE, MATERIALS, draw_layout
 
 
 @pytest.fixture(scope="module", params=[0, 3, 7])
 def ground(request):
-    return lay_out(np.random.default_rng(request.param), (300, 340), 0.62)
+    return draw_layout(np.random.default_rng(request.param), (300, 340), 0.62)
 
 
 def test_every_pixel_has_a_material(ground):
@@ -32,12 +32,12 @@ def test_height_is_a_share_that_ends_at_the_lumen(ground):
 
 def test_a_step_inward_leads_higher(ground):
     low = np.argwhere((ground.height > 0.2) & (ground.height < 0.5))
-    angle = at(ground.inward, low)
+    angle = values_at(ground.inward, low)
     ahead = low + 4 * np.stack([np.sin(angle), np.cos(angle)], axis=1)
-    assert (at(ground.height, ahead) > at(ground.height, low)).mean() > 0.85
+    assert (values_at(ground.height, ahead) > values_at(ground.height, low)).mean() > 0.85
 
 
 def test_fibres_run_along_the_glands(ground):
     rim = (ground.glands == 0) & (np.abs(np.gradient((ground.glands > 0).astype(float))[0]) > 0)
-    across = np.abs(np.cos(ground.fibres - ground.inward))[rim]
+    across = np.abs(np.cos(ground.fibers - ground.inward))[rim]
     assert np.median(across) < 0.35
