@@ -81,10 +81,10 @@ def _packages() -> Iterator[Check]:
 def _backends() -> Iterator[Check]:
     """Check each backend of Keras; only the used one must be there."""
     used = default_backend()
-    for name in sorted({used, *_BACKENDS}, key=lambda name: name != used):
+    for name in dict.fromkeys((used, *_BACKENDS)):
         version = _backend_version(name)
         hint = (
-            _install_hint(name)
+            _install_hint(name, used)
             if not version
             else "used"
             if name == used
@@ -95,11 +95,11 @@ def _backends() -> Iterator[Check]:
         yield Check(label, ok, f"{name} {version or 'is not installed'}", hint)
 
 
-def _install_hint(name: str) -> str:
+def _install_hint(name: str, used: str) -> str:
     """Return how to install a backend here, or which one to take instead."""
     if name not in _BACKENDS:
         return f"set KERAS_BACKEND to one of {', '.join(_BACKENDS)}"
-    others = [other for other in _BACKENDS if other != name and _backend_version(other)]
+    others = [other for other in _BACKENDS if name == used != other and _backend_version(other)]
     hint = _BACKENDS[name][1]
     if name == "tensorflow" and sys.version_info >= (3, 14):
         hint = 'it has no wheels for this Python: pip install "hsn[torch]"'

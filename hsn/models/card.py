@@ -2,6 +2,7 @@
 
 import json
 import math
+import warnings
 from os import PathLike
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -104,6 +105,14 @@ class Card(_Strict):
         if len(set(self.classes)) < len(self.classes):
             raise ValueError("a class is named twice")
         return self
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a field by its name in format 0, with a DeprecationWarning."""
+        if name not in RENAMED[0]:
+            raise AttributeError(f"a card has no field {name!r}")
+        new = RENAMED[0][name]
+        warnings.warn(f"Card.{name} is deprecated; use Card.{new}", DeprecationWarning, stacklevel=2)
+        return getattr(self, new)
 
     @classmethod
     def parse(cls, text: str, origin: object = "the card") -> "Card":

@@ -91,3 +91,10 @@ def test_fields_of_the_first_format_are_renamed():
         fields[old] = fields.pop(new)
     assert Card.parse(json.dumps(fields)) == CARD
     assert json.loads(CARD.model_dump_json())["format"] == 1
+
+
+def test_old_names_of_fields_still_work_with_a_warning():
+    with pytest.warns(DeprecationWarning, match="use Card.license"):
+        assert CARD.licence == CARD.license
+    with pytest.raises(AttributeError):
+        CARD.colour  # noqa: B018
