@@ -10,7 +10,7 @@ import pytest
 import hsn
 from hsn.annotations import points as point_files
 from hsn.annotations.label_files import write_labels
-from hsn.annotations.sampling import from_instances
+from hsn.annotations.sampling import points_from_instances
 from hsn.images.read import read, write
 from hsn.supervision.points import setup as points_setup
 from hsn.supervision.selected import setup as selected_setup
@@ -38,7 +38,7 @@ def data(tissue):
     tissue("chosen/patches", 4, (48, 64), mpp=MPP)
     arrays = {"images": [each.image for each in drawn], "points": [], "masks": []}
     for k, each in enumerate(drawn):
-        clicks = from_instances(each.instances, place="inside")[:6]
+        clicks = points_from_instances(each.instances, place="inside")[:6]
         point_files.write(f"points/{k}.geojson", clicks)
         write_labels(f"masks/{k}_mask.png", each.instances)
         write_labels(f"chosen/labels/{k}.png", each.instances)
