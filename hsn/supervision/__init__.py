@@ -1,87 +1,76 @@
-"""Four methods of one shape: how an annotation becomes something that a net can learn, and how the net is run.
+"""Four methods of one shape: what an annotator gave becomes something that a net can learn.
 
-The card of a trained net names its method. Methods do not import each other.
+`segment` is the front door to all of them: the card of a trained net says which method runs it.
 """
 
 import importlib
 import os
 from functools import lru_cache
 from pathlib import Path
-from types import ModuleType
-from typing import Any
-
-import numpy as np
 
 from .. import models
-from ..checks import one_of
+from ..errors import refuse
 from ..images.read import read
-from ..models import Model
-from ..types import Segmentation
 
 METHODS = ("tags", "points", "selected", "masks")
 
 
-def segment(
-    image: np.ndarray | str | os.PathLike,
-    model: str | os.PathLike | Model,
-    *,
-    taxonomy: str | None = None,
-    mpp: float | None = None,
-) -> Segmentation:
-    """Segment one image with a trained net; `hsn.segment` also takes folders.
+def segment(image, model, *, taxonomy=None, mpp=None):
+    """Segment an image with a trained net.
 
     Parameters
     ----------
     image : uint8 array, shape (H, W, 3), or path
+        RGB of an H&E-stained section, of any size.
     model : str, path or hsn.models.Model
+        Name of a shipped or imported net, a trained folder, or a net already loaded.
     taxonomy : str, optional
-        Label space of the net. Default: its first.
+        Which of the net's label spaces; its first by default.
     mpp : float, optional
-        Micrometers per pixel of the image. Default: that of the net's training images.
+        Micrometres per pixel of the image; by default that of the images which the net was made for.
 
     Returns
     -------
     Segmentation
+        `labels`, `evidence`, `scores`, `taxonomy`, and `instances` where the net tells objects apart.
 
     Raises
     ------
     InputError
-        If the image, the net or the taxonomy cannot be used.
+        If the image cannot be used, or there is no such net or taxonomy.
 
     Examples
     --------
     >>> from skimage.data import immunohistochemistry
-    >>> segment(immunohistochemistry()[:64, :64], "glas-tags").taxonomy.names
-    ('Other', 'G.O')
+    >>> result = segment(immunohistochemistry()[:64, :64], "glas-tags")
+    >>> result.labels.shape, result.taxonomy.names
+    ((64, 64), ('Other', 'G.O'))
     """
-    opened = open_model(model)
+    model = open_model(model)
     pixels = read(image) if isinstance(image, str | os.PathLike) else image
-    method, config = method_of(opened)
-    return method.segment(opened.net, pixels, config, taxonomy=taxonomy, mpp=mpp)
+    method, config = method_of(model)
+    return method.segment(model.net, pixels, config, taxonomy=taxonomy, mpp=mpp)
 
 
-def open_model(model: str | os.PathLike | Model) -> Model:
-    """Return a `Model` unchanged; load one by name or folder, and keep it for the next call."""
-    if isinstance(model, Model):
+def open_model(model):
+    """A `Model` as it is; one named or given by path is loaded, and kept for the next call."""
+    if isinstance(model, models.Model):
         return model
     card = models.find(model) / "card.json"
     return _loaded(card.parent, card.stat().st_mtime_ns if card.exists() else 0)
 
 
 @lru_cache(maxsize=4)
-def _loaded(folder: Path, version: int) -> Model:
-    """Load a folder; `version` is the time of its card, so that a net that was trained again is loaded again."""
+def _loaded(folder: Path, version: int):
+    """`version` is when the card was written: a net that was trained anew is loaded anew."""
     return models.load(folder)
 
 
-def method_of(model: Model) -> tuple[ModuleType, Any]:
-    """Return the method that runs a model, and the model's config as `Config` of that method.
-
-    Raises
-    ------
-    InputError
-        "method-unknown" if this version does not have the method.
-    """
-    kind = one_of("method", model.card.method, METHODS, hint="install a newer hsn")
+def method_of(model):
+    """The method that runs a model, and the model's config as that method's own `Config`."""
+    kind = model.card.method
+    if kind not in METHODS:
+        refuse("this net cannot be run by this version of hsn", expected=f"one that learned from {METHODS[0]}",
+               received=f"one that learned from {kind}", remedy="install a newer hsn")  # fmt: skip
     method = importlib.import_module(f".{kind}", __name__)
     return method, method.Config.from_dict(model.config)
