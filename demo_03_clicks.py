@@ -13,7 +13,6 @@ The folder holds what a lab would have, an image with a CSV beside it, so the sa
 
 import argparse
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,21 +65,24 @@ def main(clicks, out):
 def recipe_for(image):
     """The quick config, shortened for one small image."""
     pixels = image.reshape(-1, 3)
-    config = points.quick(mpp=MPP).changed(
-        image_mpp=MPP, mean=tuple(pixels.mean(axis=0).tolist()), std=tuple(pixels.std(axis=0).tolist())
+    config = (
+        points.preset("cpu")
+        .for_mpp(MPP)
+        .replace(
+            image_mpp=MPP,
+            normalization={
+                "mean": tuple(pixels.mean(axis=0).tolist()),
+                "std": tuple(pixels.std(axis=0).tolist()),
+            },
+        )
     )
-    learning = replace(
-        config.learning,
+    return config.replace(
         rounds=1,
         detection_epochs=40,
-        segmentation_epochs=30,
         refinement_epochs=3,
-        detection_batch=4,
-        segmentation_batch=4,
-        steps=10,
-        crop_px=128,
+        detection_batch_size=4,
+        train={"epochs": 30, "batch_size": 4, "steps": 10, "crop_px": 128},
     )
-    return config.changed(learning=learning)
 
 
 def picture(image, given, found, labels, instances):

@@ -74,15 +74,26 @@ def first_stage(out, seed, learned, held_out):
     """Train one classifier from tags, or take up where it ended; returns (net, config)."""
     images, grids = tagged_tiles(learned + held_out)
     count = len(tagged_tiles(held_out)[0])
-    learning = tags.TrainConfig(
-        epochs=60, batch=8, patch_px=TILE_PX, cell_px=CELL_PX, cell_stride_px=STRIDE_PX, gain=0.15, offset=20.0,
-        validation=tuple(range(len(images) - count, len(images))), seed=seed,
-    )  # fmt: skip
     config = tags.Config(
-        classes=TAXONOMY.names, thresholds=(0.5, 0.5), taxonomies=(TAXONOMY,), mpp=MPP, image_mpp=glas.MPP,
-        window_px=WINDOW_PX, mean=float(images.mean()), std=float(images.std()), features="activation_10",
-        learning=learning,
-    )  # fmt: skip
+        classes=TAXONOMY.names,
+        thresholds=(0.5, 0.5),
+        taxonomies=(TAXONOMY,),
+        mpp=MPP,
+        image_mpp=glas.MPP,
+        window_px=WINDOW_PX,
+        normalization={"mean": (float(images.mean()),) * 3, "std": (float(images.std()),) * 3},
+        cam_layers=("activation_10", "dense_1"),
+        cell_px=CELL_PX,
+        cell_stride_px=STRIDE_PX,
+        train={
+            "epochs": 60,
+            "batch_size": 8,
+            "crop_px": TILE_PX,
+            "augmentation": {"color_gain": 0.15, "color_offset": 20.0},
+            "validation": tuple(range(len(images) - count, len(images))),
+            "seed": seed,
+        },
+    )
     net = histonet.m2(2, width=0.25, input_px=None, last_dropout=0.3, momentum=0.9, seed=seed)
     print(f"{len(images)} tiles, {grids.size // 2} crops; shown: {grids.mean(axis=(0, 1, 2)).round(3)}")
     tags.fit(net, images, grids, config, out=out)
@@ -132,7 +143,7 @@ def train(out):
     _ship(
         "glas-tags-cam", *teachers[0], {"GlaS validation mIoU": first}, "one first-stage classifier: Grad-CAM"
     )
-    config = config.changed(views=8)
+    config = config.replace(tta=8)
     best = distil.score(student, config, held_out)
     print(f"second stage, eight views: validation mIoU {best:.4f}")
     _ship("glas-tags", student, config, {"GlaS validation mIoU": best}, "the second stage: see glas-tags-cam")
@@ -150,10 +161,10 @@ def _ship(name, net, config, scores, notes):
     card = models.Card(
         name=name, method="tags", classes=config.classes, thresholds=config.thresholds, mpp=config.mpp,
         taxonomies=tuple(t.name for t in config.taxonomies), scores=scores, license=LICENSE, data=DATA_NOTE,
-        normalization=models.Normalization(mean=config.mean, std=config.std), notes=notes,
+        normalization=models.Normalization(mean=config.normalization.mean, std=config.normalization.std), notes=notes,
         source="benchmarks/glas_tags.py train",
     )  # fmt: skip
-    models.save(PRETRAINED / name, net, card, config.as_dict(), half=True)
+    models.save(PRETRAINED / name, net, card, config.to_dict(), half=True)
 
 
 def score(split, names):
@@ -170,7 +181,7 @@ def windows():
     config, pairs = method_of(model)[1], samples("validation")
     for window_px in (48, 64, 80, 96, 112, 208):
         for way in ("cover", "overlapped"):
-            tried = config.changed(window_px=window_px, windows=way)
+            tried = config.replace(window_px=window_px, windows=way)
             _print_stages({"window_px": window_px, "windows": way}, model.net, tried, pairs)
 
 

@@ -29,7 +29,7 @@ from hsn.metrics.table import overlaps
 from hsn.supervision import method_of, open_model, selected
 from hsn.supervision.selected.dense import system_of
 from hsn.supervision.selected.training import BEST
-from hsn.training.object_training import TrainConfig, fit
+from hsn.training.object_training import fit
 
 NAME = "nuclei-maskrcnn"
 THRESHOLDS = np.arange(0.1, 0.91, 0.05).round(2).tolist()
@@ -37,14 +37,26 @@ THRESHOLDS = np.arange(0.1, 0.91, 0.05).round(2).tolist()
 
 def recipe_of(epochs, steps):
     """What is trained: the lean preset on crops of 64 um, with the jitter of the other nuclei nets."""
-    learning = TrainConfig(
-        epochs=epochs, steps=steps, batch=2, crop_px=256, rate=2e-3, lowest_rate=2e-5, stain_gain=0.3,
-        stain_offset=0.05, bend_px=4.0, monitor="aji",
-    )  # fmt: skip
+    learning = dict(
+        epochs=epochs,
+        steps=steps,
+        batch_size=2,
+        crop_px=256,
+        learning_rate=0.002,
+        min_learning_rate=2e-05,
+        augmentation={"stain_gain": 0.3, "stain_offset": 0.05, "elastic_px": 4.0},
+        monitor="aji",
+    )
     return selected.Config(
-        classes=("background", "nucleus"), mpp=multiorgan.MPP, image_mpp=multiorgan.MPP, mean=maskrcnn.LEAN.mean,
-        std=maskrcnn.LEAN.std, detector=maskrcnn.LEAN, synthetic=0, rounds=0, learning=learning,
-    )  # fmt: skip
+        classes=("background", "nucleus"),
+        mpp=multiorgan.MPP,
+        image_mpp=multiorgan.MPP,
+        normalization={"mean": maskrcnn.LEAN.mean, "std": maskrcnn.LEAN.std},
+        detector=maskrcnn.LEAN,
+        synthetic=0,
+        rounds=0,
+        train=learning,
+    )
 
 
 def fresh_system(config):
@@ -60,9 +72,7 @@ def train(config, out):
     images, objects = zip(*((s.image(), s.instances()) for s in (*learned, *held_out)), strict=True)
     validation = tuple(range(len(learned), len(images)))
     begun = time.process_time()
-    history = fit(
-        fresh_system(config), images, objects, replace(config.learning, validation=validation), out=out
-    )
+    history = fit(fresh_system(config), images, objects, config.train.replace(validation=validation), out=out)
     print(
         json.dumps({"cpu_seconds": round(time.process_time() - begun), "kept": history.epochs[history.best]})
     )
@@ -96,10 +106,10 @@ def choose(system):
 
 def chosen(config, out):
     """The trained system of a folder, its config with the threshold chosen, and its validation AJI."""
-    system = fresh_system(config.changed(detector=replace(config.detector, least_score=THRESHOLDS[0])))
+    system = fresh_system(config.replace(detector=replace(config.detector, least_score=THRESHOLDS[0])))
     system.teaching.load_weights(out / BEST)
     least_score, value = choose(system)
-    return system, config.changed(detector=replace(config.detector, least_score=least_score)), value
+    return system, config.replace(detector=replace(config.detector, least_score=least_score)), value
 
 
 def ship(config, out):
@@ -107,16 +117,17 @@ def ship(config, out):
     system, config, value = chosen(config, out)
     rows = json.loads((out / "history.json").read_text())
     kept = rows["epochs"][rows["best"]]
-    config = config.changed(learning=replace(config.learning, epochs=len(rows["epochs"])))
+    config = config.replace(train={"epochs": len(rows["epochs"])})
     card = models.Card(
         name=NAME, method="selected", classes=config.classes, mpp=config.mpp, taxonomies=("nuclei",),
         thresholds=(config.detector.least_score,) * 2, source="benchmarks/maskrcnn.py train",
-        normalization=models.Normalization(mean=config.mean, std=config.std), license=bench.TERMS["nuclei"],
+        normalization=models.Normalization(mean=maskrcnn.LEAN.mean, std=maskrcnn.LEAN.std),
+        license=bench.TERMS["nuclei"],
         data=bench.TAUGHT_BY["nuclei"].replace("post-processing", "score threshold"),
         scores={"validation_pq": kept["validation_pq"], "validation AJI": value},
         notes=f"Mask R-CNN, lean preset; epoch {kept['epoch']} of {len(rows['epochs'])} was kept, by validation aji",
     )  # fmt: skip
-    models.save(bench.PRETRAINED / NAME, system.net, card, config.as_dict(), half=True)
+    models.save(bench.PRETRAINED / NAME, system.net, card, config.to_dict(), half=True)
 
 
 # --- Scoring ------------------------------------------------------------------------------------------------------

@@ -49,39 +49,48 @@ PRETRAINED = Path(__file__).parents[1] / "pretrained"
 
 def gland_config():
     """Glands at half the images' resolution, by a U-Net with FullNet's targets and loss."""
-    small = masks.small()
-    learning = replace(
-        small.learning, epochs=60, steps=90, crop_px=224, bend_px=6.0, stain_gain=0.2, choose=False
+    small = masks.preset("cpu")
+    return small.replace(
+        taxonomies=(replace(taxonomies.GLAS, other=None, forced=()),),
+        mpp=2 * glas.MPP,
+        image_mpp=glas.MPP,
+        targets={"contour_px": 2, "border_sigma_um": 20 * glas.MPP},
+        postprocess={"grow_um": 6 * glas.MPP, "min_area_um2": 400 * glas.MPP**2},
+        train={
+            "epochs": 60,
+            "steps": 90,
+            "crop_px": 224,
+            "augmentation": {"elastic_px": 6.0, "stain_gain": 0.2},
+        },
+        tune_postprocess=False,
     )
-    return small.changed(
-        taxonomies=(replace(taxonomies.GLAS, other=None, forced=()),), mpp=2 * glas.MPP, image_mpp=glas.MPP,
-        contour_px=2, border_sigma_um=20 * glas.MPP, grow_um=6 * glas.MPP, least_um2=400 * glas.MPP**2,
-        learning=learning,
-    )  # fmt: skip
 
 
 def nuclei_config():
     """Nuclei at half the images' resolution, by a U-Net with FullNet's targets and loss."""
-    small = masks.small()
-    return small.changed(
-        mpp=2 * multiorgan.MPP, image_mpp=multiorgan.MPP, grow_um=0.75, least_um2=2.0,
-        learning=replace(small.learning, epochs=60, steps=110, choose=False),
-    )  # fmt: skip
+    small = masks.preset("cpu")
+    return small.replace(
+        mpp=2 * multiorgan.MPP,
+        image_mpp=multiorgan.MPP,
+        postprocess={"grow_um": 0.75, "min_area_um2": 2.0},
+        train={"epochs": 60, "steps": 110},
+        tune_postprocess=False,
+    )
 
 
 def organs_config():
     """As nuclei, for a net that has learned from Kumar's images and goes on with those of CryoNuSeg too."""
     config = nuclei_config()
-    return config.changed(learning=replace(config.learning, epochs=24, rate=1e-3, lowest_rate=1e-5))
+    return config.replace(train={"epochs": 24, "learning_rate": 0.001, "min_learning_rate": 1e-05})
 
 
 def cryonuseg_config():
     """The published config, but for batch normalization, a higher rate and crops: what two cores can train."""
-    published = masks.unet()
-    learning = replace(
-        published.learning, epochs=60, steps=44, batch=4, crop_px=192, rate=2e-3, lowest_rate=2e-5
+    published = masks.preset("unet-cryonuseg")
+    learning = published.train.replace(
+        epochs=60, steps=44, batch_size=4, crop_px=192, learning_rate=0.002, min_learning_rate=2e-05
     )
-    return published.changed(learning=learning, margin_px=64)
+    return published.replace(train=learning, tiling={"halo_px": 64})
 
 
 def fullnet_config():
@@ -89,11 +98,15 @@ def fullnet_config():
 
     Labels are not shrunk first: at this scale small nuclei would vanish.
     """
-    published = masks.fullnet()
-    return published.changed(
-        mpp=2 * multiorgan.MPP, image_mpp=multiorgan.MPP, shrink_px=0, grow_um=2 * multiorgan.MPP, views=1,
-        learning=replace(published.learning, epochs=6, steps=50, batch=4, crop_px=128),
-    )  # fmt: skip
+    published = masks.preset("fullnet")
+    return published.replace(
+        mpp=2 * multiorgan.MPP,
+        image_mpp=multiorgan.MPP,
+        targets={"shrink_px": 0},
+        postprocess={"grow_um": 2 * multiorgan.MPP},
+        tiling={"tta": 1},
+        train={"epochs": 6, "steps": 50, "batch_size": 4, "crop_px": 128},
+    )
 
 
 TASKS = {
@@ -152,16 +165,21 @@ def train(task, out, stain=None, *, config=None, width=16, start=None):
     images = [sample.image() for sample in samples]
     config = config or TASKS[task]()
     if stain:
-        config = config.changed(stain=fit_normalizer(stain, images[: len(learned)]))
+        config = config.replace(normalization={"stain": fit_normalizer(stain, images[: len(learned)])})
     begun = models.load(start) if start else None
     if begun:
-        config = config.changed(mean=tuple(begun.config["mean"]), std=tuple(begun.config["std"]))
+        config = config.replace(normalization=method_of(begun)[1].normalization)
     elif task != "cryonuseg":
-        seen = [config.stain.normalize(image) if stain else image for image in images[: len(learned)]]
+        seen = [
+            config.normalization.stain.normalize(image) if stain else image
+            for image in images[: len(learned)]
+        ]
         pixels = np.concatenate([image[::4, ::4].reshape(-1, 3) for image in seen])
-        config = config.changed(mean=(float(pixels.mean()),) * 3, std=(float(pixels.std()),) * 3)
+        config = config.replace(
+            normalization={"mean": (float(pixels.mean()),) * 3, "std": (float(pixels.std()),) * 3}
+        )
     validation = tuple(range(len(learned), len(samples)))
-    config = config.changed(learning=replace(config.learning, validation=validation))
+    config = config.replace(train={"validation": validation})
     net = begun.net if begun else fresh_net(task, len(config.classes), width=width)
     history = masks.fit(net, images, [annotation_of(sample, task) for sample in samples], config, out=out)
     print(json.dumps({"task": task, "kept": history.epochs[history.best]}))
@@ -171,12 +189,12 @@ def train(task, out, stain=None, *, config=None, width=16, start=None):
 
 CHOICES = {
     "glas": [
-        {"inside": inside, "grow_um": grow * glas.MPP, "least_um2": 500 * glas.MPP**2}
+        {"foreground_threshold": inside, "grow_um": grow * glas.MPP, "min_area_um2": 500 * glas.MPP**2}
         for inside in (0.3, 0.4, 0.5)
         for grow in (4, 7)
     ],
     "nuclei": [
-        {"inside": inside, "grow_um": grow, "waist_um": waist}
+        {"foreground_threshold": inside, "grow_um": grow, "h_um": waist}
         for inside in (0.2, 0.3, 0.4)
         for grow in (0.5, 0.75)
         for waist in (0.0, 0.15, 0.3)
@@ -216,28 +234,28 @@ def choose(task, net, config):
         seen.append((enlarge(maps, image.shape[:2]), sample.instances(), sample.mpp))
 
     def mean_quality(choice):
-        tried = config.changed(**choice)
+        tried = config.replace(postprocess=choice)
         return np.mean([quality(task, t, masks.objects(maps, tried, mpp=mpp)) for maps, t, mpp in seen])
 
     values = [mean_quality(choice) for choice in CHOICES[task]]
     best = int(np.argmax(values))
-    print(json.dumps({"task": task, "views": config.views, "chosen": CHOICES[task][best], "validation": values[best],
-                      "least": min(values)}))  # fmt: skip
-    return config.changed(**CHOICES[task][best]), float(values[best])
+    print(json.dumps({"task": task, "tta": config.tiling.tta, "chosen": CHOICES[task][best],
+                      "validation": values[best], "least": min(values)}))  # fmt: skip
+    return config.replace(postprocess=CHOICES[task][best]), float(values[best])
 
 
 def ship(task, out, views):
     """Choose how objects are told apart, and write `pretrained/<task>-masks`."""
     model = models.load(out)
     config = method_of(model)[1]
-    config, value = choose(task, model.net, config.changed(views=views or config.views))
+    config, value = choose(task, model.net, config.replace(tiling={"tta": views or config.tiling.tta}))
     measure = "mean of object F1 and Dice" if task == "glas" else "AJI"
     card = model.card.model_copy(update={
         "name": SHIPPED[task], "license": TERMS[task], "data": TAUGHT_BY[task], "source": "benchmarks/masks.py train",
-        "thresholds": (config.inside or 0.5,) * len(config.classes),
+        "thresholds": (config.postprocess.foreground_threshold or 0.5,) * len(config.classes),
         "scores": {**model.card.scores, f"validation {measure}": value},
     })  # fmt: skip
-    models.save(PRETRAINED / SHIPPED[task], model.net, card, config.as_dict(), half=True)
+    models.save(PRETRAINED / SHIPPED[task], model.net, card, config.to_dict(), half=True)
 
 
 # --- Scoring ------------------------------------------------------------------------------------------------------
@@ -298,12 +316,12 @@ def score(task, out, stain, views):
     """Score one net; yields (what, split, per-image rows, summary)."""
     model = open_model(out or SHIPPED.get(task, f"{task}-masks"))
     net, config = model.net, method_of(model)[1]
-    config = config.changed(views=views or config.views)
+    config = config.replace(tiling={"tta": views or config.tiling.tta})
     if stain:
-        config = config.changed(stain=reference_stain(task, stain))
+        config = config.replace(normalization={"stain": reference_stain(task, stain)})
 
     def found(sample, **changes):
-        return masks.segment(net, sample.image(), config.changed(**changes), mpp=sample.mpp).instances
+        return masks.segment(net, sample.image(), config.replace(**changes), mpp=sample.mpp).instances
 
     if task == "glas":
         splits, of, means = (

@@ -11,7 +11,6 @@ images. Test images are not touched.
 
 import argparse
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import masks as bench
@@ -28,8 +27,8 @@ CAUSES = {  # row: channels of the net, changes of the config, changes of its le
     "32 channels": (32, {}, {}),
     "full resolution": (16, {"mpp": multiorgan.MPP}, {}),
     "a quarter of the resolution": (16, {"mpp": 4 * multiorgan.MPP}, {}),
-    "stains not jittered": (16, {}, {"stain_gain": 0.0, "stain_offset": 0.0}),
-    "no variance term": (16, {"variance": 0.0}, {}),
+    "stains not jittered": (16, {}, {"augmentation": {"stain_gain": 0.0, "stain_offset": 0.0}}),
+    "no variance term": (16, {"targets": {"variance_weight": 0.0}}, {}),
     "a quarter of the batches": (16, {}, {"epochs": EPOCHS // 4}),
 }
 
@@ -40,9 +39,7 @@ def trained(name, out):
     folder = out / name.replace(" ", "-")
     if not (folder / "card.json").exists():
         config = bench.nuclei_config()
-        config = config.changed(
-            **changes, learning=replace(config.learning, **({"epochs": EPOCHS} | learning))
-        )
+        config = config.replace(train={"epochs": EPOCHS} | learning, **changes)
         bench.train("nuclei", folder, config=config, width=width)
     return models.load(folder)
 

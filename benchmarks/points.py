@@ -19,7 +19,6 @@ with 95 % bootstrap intervals over images. `HSN_DATA` names the folder that hold
 
 import argparse
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +65,14 @@ def clicks(ratio, seed):
 def normalization(images):
     """Mean and deviation of each channel."""
     pixels = np.concatenate([image[::4, ::4].reshape(-1, 3) for image in images])
-    return {"mean": tuple(pixels.mean(axis=0).tolist()), "std": tuple(pixels.std(axis=0).tolist())}
+    moments = {"mean": tuple(pixels.mean(axis=0).tolist()), "std": tuple(pixels.std(axis=0).tolist())}
+    return {"normalization": moments}
+
+
+def changed(config, numbers):
+    """The config with some numbers changed; dots reach nested ones, and those of `train` need none."""
+    train = set(config.train.to_dict())
+    return config.replace(**{f"train.{k}" if k in train else k: v for k, v in numbers.items()})
 
 
 def net_of(args, outputs):
@@ -77,8 +83,10 @@ def net_of(args, outputs):
 def train(args):
     """Train from clicks; a run that was killed goes on."""
     files, annotations, learned = clicks(args.ratio, args.seed)
-    config = points.quick().changed(
-        image_mpp=multiorgan.MPP, waist_um=0.0, **normalization([each.image() for each in files[:learned]])
+    config = points.preset("cpu").replace(
+        image_mpp=multiorgan.MPP,
+        postprocess={"h_um": 0.0},
+        **normalization([each.image() for each in files[:learned]]),
     )
     numbers = {
         "validation": tuple(range(learned, len(files))),
@@ -87,7 +95,7 @@ def train(args):
         "rounds": None if args.ratio == 1 else args.rounds,
         **json.loads(args.set),
     }
-    config = config.changed(learning=replace(config.learning, **numbers))
+    config = changed(config, numbers)
     paths = [each.image_path for each in files]
     history = points.fit(net_of(args, 2), paths, annotations, config, out=args.out)
     print(json.dumps({"clicks": sum(map(len, annotations[:learned])), "kept": history.epochs[history.best]}))
@@ -97,19 +105,24 @@ def train_on_masks(args):
     """Train the same net from full masks, for as many steps."""
     learned, held_out = samples("train"), samples("validation")
     images = [each.image() for each in (*learned, *held_out)]
-    numbers = replace(points.quick().learning, **json.loads(args.set))
-    epochs = (
-        numbers.segmentation_epochs + numbers.refinement_epochs + (args.rounds + 1) * numbers.detection_epochs
+    quick = changed(points.preset("cpu"), json.loads(args.set))
+    epochs = quick.train.epochs + quick.refinement_epochs + (args.rounds + 1) * quick.detection_epochs
+    small = masks.preset("cpu")
+    learning = small.train.replace(
+        epochs=epochs,
+        steps=quick.train.steps,
+        batch_size=quick.train.batch_size,
+        seed=args.seed,
+        crop_px=quick.train.crop_px,
+        validation=tuple(range(len(learned), len(images))),
     )
-    small = masks.small()
-    learning = replace(
-        small.learning, epochs=epochs, steps=numbers.steps, batch=numbers.segmentation_batch, seed=args.seed,
-        crop_px=numbers.crop_px, validation=tuple(range(len(learned), len(images))),
-    )  # fmt: skip
-    config = small.changed(
-        mpp=points.quick().mpp, image_mpp=multiorgan.MPP, grow_um=0.75, least_um2=2.0, learning=learning,
+    config = small.replace(
+        mpp=points.preset("cpu").mpp,
+        image_mpp=multiorgan.MPP,
+        postprocess={"grow_um": 0.75, "min_area_um2": 2.0},
+        train=learning,
         **normalization(images[: len(learned)]),
-    )  # fmt: skip
+    )
     annotations = [each.instances() for each in (*learned, *held_out)]
     history = masks.fit(net_of(args, len(config.classes)), images, annotations, config, out=args.out)
     print(json.dumps({"kept": history.epochs[history.best]}))
@@ -163,7 +176,11 @@ def detectors(out, net, config):
     for folder in sorted((out / "detection").glob("round-*")):
         detector = resunet.rebuild(net, 1)
         detector.load_weights(folder / BEST)
-        yield folder.name, detector, json.loads((folder / SCORES).read_text()).get("likely", config.likely)
+        yield (
+            folder.name,
+            detector,
+            json.loads((folder / SCORES).read_text()).get("likely", config.detection_threshold),
+        )
 
 
 def by_split(what, rows, summarised):
@@ -227,7 +244,7 @@ def tell(told, path):
 
 def labels(args):
     """How wrong the coarse labels of the training images are, at the scale that nets see them at."""
-    config = points.quick()
+    config = points.preset("cpu")
     rows = []
     for each in samples("train"):
         image, truth = rescale(each.image(), each.mpp, config.mpp), each.instances()
@@ -267,13 +284,13 @@ def choose(net, config):
         seen.append((found.evidence, points_from_instances(each.instances()), each.mpp))
 
     def quality(waist):
-        tried = config.changed(waist_um=waist)
+        tried = config.replace(postprocess={"h_um": waist})
         return pooled(2)([hit_once(truth, points.objects(maps, tried, mpp=mpp)) for maps, truth, mpp in seen])
 
     values = {waist: float(quality(waist)) for waist in WAISTS_UM}
     print(json.dumps({"waist_um": values}))
     best = max(values, key=values.get)
-    return config.changed(waist_um=best), values[best]
+    return config.replace(postprocess={"h_um": best}), values[best]
 
 
 TERMS = "CC BY-NC-SA 4.0, like its training images (Kumar 2017)"
@@ -290,7 +307,7 @@ def ship(args):
         " validation images for the choice of detection epoch and h-maxima height",
         "scores": {**model.card.scores, "validation F1 of objects that hold one click": value},
     })  # fmt: skip
-    models.save(PRETRAINED / "nuclei-points", model.net, card, config.as_dict(), half=True)
+    models.save(PRETRAINED / "nuclei-points", model.net, card, config.to_dict(), half=True)
 
 
 def main():

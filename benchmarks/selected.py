@@ -28,7 +28,6 @@ of the same seed and image, and their bootstrap draws seeds and images.
 import argparse
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import masks as bench
@@ -61,7 +60,9 @@ ARMS = {  # name: run, its round, the arm that it is compared with
     "painted + pseudo": ("painted", 1, "painted"),
     "full": ("full", 0, "chosen"),
 }
-WAYS = [{"inside": inside, "waist_um": waist} for inside in (0.2, 0.3, 0.4) for waist in (0.15, 0.3)]
+WAYS = [
+    {"foreground_threshold": inside, "h_um": waist} for inside in (0.2, 0.3, 0.4) for waist in (0.15, 0.3)
+]
 NOTHING = "nothing"
 SCORES = ("AJI", "Dice", "PQ")
 RESAMPLES = 2000
@@ -125,22 +126,24 @@ def count(instances):
 
 def recipe_of(pool, run, seed, steps, rounds=0):
     """The config of the shipped nuclei net, on crops as large as a patch."""
-    taken, quick = bench.nuclei_config(), selected.quick()
+    taken, quick = bench.nuclei_config(), selected.preset("cpu")
     pixels = np.concatenate([image[::4, ::4].reshape(-1, 3) for image in pool.images])
-    same = ("mpp", "image_mpp", "contour_px", "border_weight", "border_sigma_um", "variance", "separate", "grow_um",
-            "waist_um", "least_um2", "fill", "margin_px")  # fmt: skip
+    same = ("mpp", "image_mpp", "targets", "postprocess", "tiling")
     validation = len(pool.annotated(run, seed)) + np.arange(len(pool.judges))
-    return quick.changed(
-        **{name: getattr(taken, name) for name in same},
-        mean=(float(pixels.mean()),) * 3,
-        std=(float(pixels.std()),) * 3,
+    return quick.replace(
+        normalization={"mean": (float(pixels.mean()),) * 3, "std": (float(pixels.std()),) * 3},
         synthetic=PAINTED if run == "painted" else 0,
         rounds=rounds,
-        learning=replace(
-            quick.learning, epochs=steps // EPOCH, steps=EPOCH, batch=4, crop_px=SIDE_PX // 2, seed=seed,
-            validation=tuple(validation.tolist()),
-        ),
-    )  # fmt: skip
+        train={
+            "epochs": steps // EPOCH,
+            "steps": EPOCH,
+            "batch_size": 4,
+            "crop_px": SIDE_PX // 2,
+            "seed": seed,
+            "validation": tuple(validation.tolist()),
+        },
+        **{name: getattr(taken, name) for name in same},
+    )
 
 
 def fresh_net(pool, seed):
@@ -172,7 +175,7 @@ def paint(kept, told, config, wanted):
         pairs, target = kept / name / PAIRS, wanted / f"{number:04d}" / PAIRS
         if len(list(pairs.glob("labels/*.png"))) < config.synthetic:
             selected.synthesize(
-                image, instances, out=kept / name, preset=config.preset, count=config.synthetic, seed=0,
+                image, instances, out=kept / name, preset=config.synthesis, count=config.synthetic, seed=0,
                 max_overlap=config.max_overlap,
             )  # fmt: skip
             print(json.dumps({"painted": name}), flush=True)
@@ -190,7 +193,7 @@ def best_way(pool, net, config):
         image = sample.image()
         maps = system.maps(rescale(image, sample.mpp, config.mpp))
         seen.append((sample.instances(), enlarge(maps, image.shape[:2]), sample.mpp))
-    tried = [config.changed(**way) for way in WAYS]
+    tried = [config.replace(postprocess=way) for way in WAYS]
     values = [np.mean([aji(overlaps(truth, dense.objects(maps, each, mpp=mpp))).score for truth, maps, mpp in seen])
               for each in tried]  # fmt: skip
     return tried[int(np.argmax(values))], float(max(values))
@@ -211,7 +214,7 @@ def scored(pool, arm, seed, steps):
             rows.append({"image": sample.name, **{name: float(row[name]) for name in SCORES}})
         rounds = json.loads((pool.out / f"{run}-{seed}" / "rounds.json").read_text())["rounds"]
         told = {"epoch": rounds[number]["epoch"], "validation AJI": validation}
-        told |= {name: getattr(config, name) for name in WAYS[0]}
+        told |= {name: getattr(config.postprocess, name) for name in WAYS[0]}
         line = {"arm": arm, "seed": seed, **pool.budget(run, seed), **told, "images": rows}
         with atomic_write(path) as temporary:
             temporary.write_text(json.dumps(line))

@@ -1,87 +1,625 @@
-"""What configs of all methods do alike: check numbers, name their taxonomies, change, become data and come back."""
+"""Configs: frozen dataclasses that check themselves, become `config.json` and come back from it.
 
-from dataclasses import asdict, fields, replace
+Each method has one `Config`. It nests the records of this file: `Normalization`, `TrainConfig` with `Augmentation`,
+`PostProcess`, `Tiling`, `ObjectTargets`. Every record checks the types, the finiteness and the ranges of its fields
+when it is made, whether its values come from Python or from a file.
+"""
+
+import dataclasses
+import math
+import numbers
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from types import NoneType, UnionType
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    NamedTuple,
+    Self,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from . import taxonomies
-from .errors import refuse
+from .checks import one_of
+from .errors import InputError
+from .taxonomies import Taxonomy
+
+FORMAT = 1  # of config.json; 0 are the flat recipes of the first edition
 
 
-class BaseConfig:
-    """Methods of a frozen dataclass with the fields `taxonomies` and `learning`, and of its `config.json`.
+class Bounds(NamedTuple):
+    """Lowest and highest value of a number; with `open` the lowest itself is not allowed."""
 
-    A method says from what it learns (`KIND`), the class of its `learning` (`LEARNING`), and, in `_parsed`, how
-    further fields come out of plain data.
+    low: float = -math.inf
+    high: float = math.inf
+    open: bool = False
+
+
+Positive = Annotated[float, Bounds(0, open=True)]
+NonNegative = Annotated[float, Bounds(0)]
+Share = Annotated[float, Bounds(0, 1)]
+Count = Annotated[int, Bounds(0)]
+PositiveInt = Annotated[int, Bounds(1)]
+RGB = tuple[float, float, float]
+Range = tuple[float, float]
+
+
+class Record:
+    """Base of all config dataclasses: checks fields by their annotations, copies with changes, gives plain data.
+
+    A dict given for a nested record changes only what it names of the field's default.
     """
 
-    KIND: str
-    LEARNING: type
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            value, default = getattr(self, field.name), _default(field)
+            if isinstance(value, Mapping) and isinstance(default, Record):
+                value = default.replace(**value)
+            else:
+                value = conform(value, hints_of(type(self))[field.name], field.name)
+            object.__setattr__(self, field.name, value)
+        self.check()
 
-    def taxonomy(self, name=None):
-        """The taxonomy of this name, or the default."""
-        found = [t for t in self.taxonomies if name in (None, t.name)]
-        if not found:
-            refuse("this net does not segment this taxonomy", received=repr(name), remedy="choose one of these",
-                   expected=f"one of {', '.join(t.name for t in self.taxonomies)}")  # fmt: skip
-        return found[0]
+    def check(self) -> None:
+        """Raise if fields contradict each other."""
 
-    def changed(self, **changes):
-        """A copy with some fields changed."""
-        return replace(self, **changes)
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with some fields changed; dots in a name reach nested records.
 
-    def as_dict(self):
-        """Plain data, as it stands in `config.json`."""
-        return asdict(self)
+        Parameters
+        ----------
+        **changes
+            By field name, "train.epochs" for a nested one. A dict for a nested record changes only what it names.
 
-    @classmethod
-    def from_dict(cls, data):
-        """Parse what `as_dict` gave, or a file that claims to be; anything odd is refused."""
+        Raises
+        ------
+        InputError
+            "config-unknown-field", or the code of the check that fails.
+
+        Examples
+        --------
+        >>> train = TrainConfig().replace(**{"epochs": 2, "augmentation.zoom": (0.8, 1.25)})
+        >>> train.epochs, train.augmentation.zoom
+        (2, (0.8, 1.25))
+        """
+        values: dict[str, Any] = {}
+        for path, value in changes.items():
+            name, _, rest = path.partition(".")
+            if name not in hints_of(type(self)):
+                raise _unknown(type(self), path)
+            now = values.get(name, getattr(self, name))
+            change = {rest: value} if rest else value
+            if isinstance(change, Mapping) and isinstance(now, Record):
+                values[name] = now.replace(**change)
+            elif rest and dataclasses.is_dataclass(now):
+                values[name] = dataclasses.replace(now, **change)  # type: ignore[type-var]
+            elif rest:
+                raise _unknown(type(self), path)
+            else:
+                values[name] = value
+        return dataclasses.replace(self, **values)  # type: ignore[type-var]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data, as JSON can hold it."""
+        return dataclasses.asdict(self)  # type: ignore[call-overload]
+
+
+@lru_cache
+def hints_of(cls: type) -> dict[str, Any]:
+    """Return the annotation of each field of a dataclass."""
+    hints = get_type_hints(cls, include_extras=True)
+    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
+
+
+def conform(value: Any, hint: Any, name: str) -> Any:
+    """Return `value` as the type of an annotation; lists become tuples, whole numbers floats, dicts records.
+
+    Parameters
+    ----------
+    value : object
+    hint : annotation
+        Of plain types, tuples, dicts, unions, literals, `Bounds` and dataclasses.
+    name : str
+        Name of the field, for messages.
+
+    Raises
+    ------
+    InputError
+        "config-type", "config-range", "config-unknown-field", "config-missing-field" or "<name>-unknown".
+
+    Examples
+    --------
+    >>> conform([1, 2], tuple[float, float], "zoom"), conform(None, int | None, "halo_px")
+    ((1.0, 2.0), None)
+    """
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return _in_bounds(conform(value, arguments[0], name), arguments[1], name)
+    if origin in (Union, UnionType):
+        return _conform_union(value, arguments, name)
+    if origin is Literal:
+        return one_of(name, value, arguments)
+    if origin is tuple and isinstance(value, list | tuple):
+        each = (arguments[0],) * len(value) if arguments[-1] is Ellipsis else arguments
+        if len(each) == len(value):
+            return tuple(conform(v, h, name) for v, h in zip(value, each, strict=True))
+    elif origin is dict and isinstance(value, Mapping):
+        return {
+            conform(k, arguments[0], name): conform(v, arguments[1], f"{name}.{k}") for k, v in value.items()
+        }
+    elif hint is Taxonomy and isinstance(value, str | Mapping):
+        return taxonomies.get(value) if isinstance(value, str) else taxonomies.parse(value)
+    elif dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
+        return parse(hint, value)  # type: ignore[arg-type]
+    elif hint is float and isinstance(value, numbers.Real) and not isinstance(value, bool):
+        if math.isfinite(value):
+            return float(value)
+    elif hint is int and isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        return int(value)
+    elif hint is Any or (origin is None and hint not in (int, float) and isinstance(value, hint)):
+        return value
+    raise InputError(
+        "config-type", f"`{name}` must be {_words(hint)}", got=repr(value), hint="correct the config"
+    )
+
+
+def _conform_union(value: Any, arguments: tuple[Any, ...], name: str) -> Any:
+    if value is None and NoneType in arguments:
+        return None
+    options = [option for option in arguments if option is not NoneType]
+    for option in options[:-1]:
         try:
-            known = {f.name for f in fields(cls)}
-            if not isinstance(data, dict) or set(data) - known:
-                raise TypeError(f"unknown fields {sorted(set(data) - known)}")
-            values = _tuples(data) | cls._parsed(data)
-            values["taxonomies"] = tuple(
-                taxonomies.get(t) if isinstance(t, str) else taxonomies.parse(t) for t in data["taxonomies"]
-            )
-            values["learning"] = cls.LEARNING(**_tuples(data.get("learning", {})))
-            return cls(**values)
-        except (KeyError, TypeError, AttributeError) as error:
-            refuse(f"this is no config of learning from {cls.KIND}", received=str(error),
-                   expected=f"the fields of hsn.supervision.{cls.KIND}.Config",
-                   remedy="take config.json from a trained folder, unchanged")  # fmt: skip
+            return conform(value, option, name)
+        except InputError:
+            continue
+    if len(options) > 1 and not isinstance(value, Mapping):
+        try:
+            return conform(value, options[-1], name)
+        except InputError:
+            words = " or ".join(map(_words, options))
+            raise InputError(
+                "config-type", f"`{name}` must be {words}", got=repr(value), hint="correct the config"
+            ) from None
+    return conform(value, options[-1], name)
+
+
+def _in_bounds(value: Any, bounds: Bounds, name: str) -> Any:
+    if bounds.low <= value <= bounds.high and not (bounds.open and value == bounds.low):
+        return value
+    low = f"above {bounds.low}" if bounds.open else f"at least {bounds.low}"
+    high = "" if bounds.high == math.inf else f" and at most {bounds.high}"
+    raise InputError("config-range", f"`{name}` must be {low}{high}", got=value, hint="correct the config")
+
+
+def _words(hint: Any) -> str:
+    """Name a type for a message: "a number", "(number, number)"."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return _words(arguments[0])
+    if origin is tuple:
+        return f"{'several times' if arguments[-1] is Ellipsis else f'{len(arguments)} times'} {_words(arguments[0])}"
+    names = {float: "a finite number", int: "a whole number", str: "text", bool: "true or false"}
+    return names.get(hint) or getattr(hint, "__name__", str(hint))
+
+
+def parse(cls: type, data: Mapping[str, Any]) -> Any:
+    """Make a dataclass from plain data; raise for fields that it does not have."""
+    fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
+    # A record that names itself, like those of stains, gives its constant as well.
+    constants = {field.name for field in dataclasses.fields(cls) if not field.init}
+    values = {name: value for name, value in data.items() if name not in constants}
+    for name in values:
+        if name not in fields:
+            raise _unknown(cls, name)
+    if not issubclass(cls, Record):
+        values = {name: conform(value, hints_of(cls)[name], name) for name, value in values.items()}
+    missing = [
+        name for name in fields if name not in values and _default(fields[name]) is dataclasses.MISSING
+    ]
+    if missing:
+        raise InputError(
+            "config-missing-field",
+            f"{cls.__name__} must have the fields {', '.join(missing)}",
+            got=", ".join(values) or "none",
+            hint="take config.json from a trained folder, unchanged",
+        )
+    return cls(**values)
+
+
+def _default(field: dataclasses.Field) -> Any:
+    factory = field.default_factory
+    return field.default if factory is dataclasses.MISSING else factory()
+
+
+def _unknown(cls: type, name: str) -> InputError:
+    return InputError(
+        "config-unknown-field",
+        f"{cls.__name__} must have only the fields {', '.join(hints_of(cls))}",
+        got=name,
+        hint="correct the name, or take config.json from a trained folder, unchanged",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Normalization(Record):
+    """Colors that a net expects.
+
+    Attributes
+    ----------
+    mean, std : tuple of 3 float
+        Of red, green and blue, for pixels 0..255; the net's input is ``(x - mean) / std``.
+    stain : hsn.stains.reinhard.Reinhard, hsn.stains.macenko.Macenko or None
+        Target of stain normalization, applied to whole images before that. Default: None.
+    """
+
+    mean: RGB
+    std: tuple[Positive, Positive, Positive]
+    stain: Any = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Augmentation(Record):
+    """Random changes of training crops. The defaults change nothing.
+
+    Attributes
+    ----------
+    zoom : (float, float)
+        Range of the factor that enlarges tissue.
+    flips : (bool, bool)
+        Whether crops may be flipped top to bottom, and left to right.
+    rotation_deg, shear_deg : float
+        Largest rotation and shear to either side.
+    affine_jitter : float
+        Largest change of each entry of the affine matrix.
+    elastic_px, elastic_spacing_px : float
+        Elastic deformation by B-splines: standard deviation and spacing of the control points.
+    noise_elastic_px, noise_elastic_sigma_px : (float, float)
+        Elastic deformation by smoothed noise: ranges of its amplitude and of the smoothing's sigma.
+    color_gain, color_offset : float
+        Each channel is multiplied by 1 +- gain, and +- offset gray levels are added.
+    stain_gain, stain_offset : float
+        The amounts of hematoxylin and eosin are multiplied by 1 +- gain, and +- offset is added.
+    contrast : tuple of float
+        Normalized pixels are multiplied by 1 +- each.
+    channelwise_contrast : float
+        Probability that the last of `contrast` is drawn for each channel separately.
+    """
+
+    zoom: tuple[Positive, Positive] = (1.0, 1.0)
+    flips: tuple[bool, bool] = (False, False)
+    rotation_deg: NonNegative = 0.0
+    shear_deg: NonNegative = 0.0
+    affine_jitter: NonNegative = 0.0
+    elastic_px: NonNegative = 0.0
+    elastic_spacing_px: Positive = 42.0
+    noise_elastic_px: Range = (0.0, 0.0)
+    noise_elastic_sigma_px: Range = (4.0, 8.0)
+    color_gain: NonNegative = 0.0
+    color_offset: NonNegative = 0.0
+    stain_gain: NonNegative = 0.0
+    stain_offset: NonNegative = 0.0
+    contrast: tuple[NonNegative, ...] = ()
+    channelwise_contrast: Share = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig(Record):
+    """How a net is trained.
+
+    Attributes
+    ----------
+    epochs : int
+    steps : int
+        Batches per epoch; 0 takes as many as there are images (or pixels) for.
+    batch_size : int
+    crop_px : int or None
+        Side of the training crops, at the net's scale; None takes whole patches.
+    learning_rate, min_learning_rate : float
+        Bounds of the schedule; if they are equal, the rate is constant.
+    betas : (float, float)
+        Momenta of Adam.
+    weight_decay : float
+        Half the squared weights times this are added to the loss (not decoupled).
+    accumulate_batches : int
+        Batches whose gradients are averaged before the weights change.
+    precision : {"float32", "mixed_float16", "mixed_bfloat16"}
+        Numbers in which the net computes during training.
+    validation : float or tuple of int
+        Share of the images to validate on, drawn by the seed, or their indices.
+    monitor : str
+        Validation score that decides which epoch is kept.
+    seed : int
+        Of order, crops, augmentation and dropout.
+    augmentation : Augmentation
+    """
+
+    epochs: Count = 40
+    steps: Count = 0
+    batch_size: PositiveInt = 4
+    crop_px: PositiveInt | None = None
+    learning_rate: Positive = 1e-3
+    min_learning_rate: NonNegative = 1e-3
+    betas: tuple[Share, Share] = (0.9, 0.999)
+    weight_decay: NonNegative = 0.0
+    accumulate_batches: PositiveInt = 1
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
+    validation: float | tuple[int, ...] = 0.2
+    monitor: str = "loss"
+    seed: Count = 0
+    augmentation: Augmentation = Augmentation()
+
+
+@dataclasses.dataclass(frozen=True)
+class PostProcess(Record):
+    """How probabilities become objects.
+
+    Attributes
+    ----------
+    foreground_threshold : float or None
+        Probability above which a pixel is foreground; None takes the pixels where foreground is the likeliest class.
+    separation : {"components", "marker_watershed", "distance_watershed"}
+        How touching objects are separated. "components": connected components, grown by `grow_um`.
+        "marker_watershed": components are the markers of a watershed on the probabilities, limited to `grow_um`.
+        "distance_watershed": a watershed on the distance to the background.
+    grow_um : float
+        Distance by which components grow.
+    overlap : {"nearest", "larger"}
+        Which of two growing components gets a pixel that both reach.
+    h_um : float
+        Height of the h-maxima of the distance transform at which connected foreground is split; 0 does not split.
+    min_area_um2 : float
+        Smaller objects are removed (before they grow).
+    fill_holes : bool
+    """
+
+    foreground_threshold: Share | None = None
+    separation: Literal["components", "marker_watershed", "distance_watershed"] = "components"
+    grow_um: NonNegative = 0.0
+    overlap: Literal["nearest", "larger"] = "nearest"
+    h_um: NonNegative = 0.0
+    min_area_um2: NonNegative = 0.0
+    fill_holes: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Tiling(Record):
+    """How a net is run over an image of any size.
+
+    Attributes
+    ----------
+    tile_px : int
+        Side of the area that one forward pass decides, at the net's scale.
+    halo_px : int or None
+        Margin that a tile sees around that; None takes the net's receptive field, so that the result does not depend
+        on the tiling.
+    tta : {1, 8}
+        Symmetries of the square that are averaged (test-time augmentation).
+    """
+
+    tile_px: PositiveInt = 512
+    halo_px: Count | None = None
+    tta: Literal[1, 8] = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class ObjectTargets(Record):
+    """What a net learns from outlined objects.
+
+    Attributes
+    ----------
+    shrink_px : int
+        Width that every object loses before its contour is drawn, at the net's scale.
+    contour_px : int
+        Width of the contour inside an object, at the net's scale; outside it is 1 px.
+    border_weight, border_sigma_um : float
+        Extra weight of pixels between two close objects, and its width; a weight of 0 adds none.
+    variance_weight : float
+        Factor of the variance term of the loss; 0 leaves it out.
+    """
+
+    shrink_px: Count = 0
+    contour_px: Count = 1
+    border_weight: NonNegative = 10.0
+    border_sigma_um: Positive = 1.25
+    variance_weight: NonNegative = 1.0
+
+
+class BaseConfig(Record):
+    """Base of the methods' configs.
+
+    A method states its name (`METHOD`), what it does not use (`FIXED`: the only value that each such field may have),
+    and how flat recipes of the first edition become its fields (`FORMAT0`, see `migrate`).
+    """
+
+    METHOD: ClassVar[str]
+    FIXED: ClassVar[dict[str, Any]] = {}
+    FORMAT0: ClassVar[dict[str, Any]] = {}
+
+    taxonomies: tuple[Taxonomy, ...]
+
+    def check(self) -> None:
+        """Raise if a field that the method does not use has another value than its only one."""
+        for path, only in self.FIXED.items():
+            value: Any = self
+            for name in path.split("."):
+                value = getattr(value, name)
+            if value != only:
+                raise InputError(
+                    "config-unused",
+                    f"`{path}` must be {only!r}, because {self.METHOD} does not use it",
+                    got=repr(value),
+                    hint="leave it out",
+                )
+
+    def taxonomy(self, name: str | None = None) -> Taxonomy:
+        """Return the taxonomy with this name; by default the first."""
+        for taxonomy in self.taxonomies:
+            if name in (None, taxonomy.name):
+                return taxonomy
+        one_of("taxonomy", name, [taxonomy.name for taxonomy in self.taxonomies])
+        raise AssertionError
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data, as it stands in `config.json`."""
+        return {"format": FORMAT, "method": self.METHOD, **super().to_dict()}
 
     @classmethod
-    def _parsed(cls, data):
-        return {}
+    def from_dict(cls, data: Any) -> Self:
+        """Make a config from the plain data of a `config.json`, of this format or of an older one.
 
-    def _check_positive(self, *names, **others):
-        """Refuse fields, or other numbers by name, that are not above 0."""
-        for name, value in {**{name: getattr(self, name) for name in names}, **others}.items():
-            if not value > 0:
-                refuse(f"a config's `{name}` must be positive", expected="a number above 0",
-                       received=value, remedy="mend config.json")  # fmt: skip
+        Raises
+        ------
+        InputError
+            "config-format" or "config-method" for data that this version or method cannot read, otherwise the code
+            of the check that fails.
+        """
+        if not isinstance(data, Mapping) or "taxonomies" not in data:
+            raise InputError(
+                "config-type",
+                f"a config of {cls.METHOD} must be a table with `taxonomies`",
+                got=f"{type(data).__name__} {list(data) if isinstance(data, Mapping) else ''}".strip(),
+                hint="take config.json from a trained folder, unchanged",
+            )
+        version = data.get("format", 0)
+        if version not in (0, FORMAT) or isinstance(version, bool):
+            raise InputError(
+                "config-format", f"`format` must be at most {FORMAT}", got=version, hint="install a newer hsn"
+            )
+        if version == 0:
+            data = cls.upgrade(data)
+        if data.get("method", cls.METHOD) != cls.METHOD:
+            raise InputError(
+                "config-method",
+                f"`method` must be {cls.METHOD!r}",
+                got=data["method"],
+                hint="use that method",
+            )
+        return parse(cls, cls.prepare({k: v for k, v in data.items() if k not in ("format", "method")}))
 
-    def _check_normalization(self):
-        """Refuse a `mean` and `std` that are not of three channels."""
-        if len(self.mean) != 3 or len(self.std) != 3 or not min(self.std) > 0:
-            refuse("a config's normalization is of red, green and blue", received=f"{self.mean} and {self.std}",
-                   expected="three means, three deviations above 0", remedy="mend config.json")  # fmt: skip
+    @classmethod
+    def upgrade(cls, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a flat recipe of the first edition as the fields of today."""
+        return migrate(data, cls.FORMAT0)
 
-    def _check_choices(self, **choices):
-        """Refuse a choice, ``name=(value, what there is)``, that does not exist."""
-        for name, (value, known) in choices.items():
-            if value not in known:
-                refuse("a config's choice does not exist", expected=f"`{name}` one of {tuple(known)}",
-                       received=repr(value), remedy="mend the config")  # fmt: skip
+    @classmethod
+    def prepare(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """Return the data with those values parsed that only the method knows how to parse."""
+        return data
 
-    def _check_one_kind(self):
-        """Refuse taxonomies that are not of one kind of object beside everything else."""
+    def check_two_classes(self) -> None:
+        """Raise unless each taxonomy has one kind of object beside everything else."""
         for taxonomy in self.taxonomies:
             if len(taxonomy) != 2:
-                refuse("objects of one kind are one class beside everything else", received=len(taxonomy),
-                       expected="a taxonomy of two classes", remedy="train a net per kind of object")  # fmt: skip
+                raise InputError(
+                    "taxonomy-classes",
+                    f"a taxonomy of {self.METHOD} must have two classes",
+                    got=f"{len(taxonomy)} in {taxonomy.name}",
+                    hint="train one net for each kind of object",
+                )
 
 
-def _tuples(data):
-    """JSON has lists where configs have tuples."""
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+def preset_of(presets: Mapping[str, Callable[[], Any]], name: str) -> Any:
+    """Return the preset with this name.
+
+    Raises
+    ------
+    InputError
+        "preset-unknown".
+    """
+    one_of("preset", name, presets)
+    return presets[name]()
+
+
+# The flat recipes of the first edition: where each number is now. What is not named here keeps its name; what was in
+# `learning` is in `train`.
+_AUGMENT0 = {
+    "zoom": "zoom",
+    "flips": "flips",
+    "turn_deg": "rotation_deg",
+    "shear_deg": "shear_deg",
+    "skew": "affine_jitter",
+    "bend_px": "elastic_px",
+    "bend_every_px": "elastic_spacing_px",
+    "ripple_px": "noise_elastic_px",
+    "ripple_sigma_px": "noise_elastic_sigma_px",
+    "gain": "color_gain",
+    "offset": "color_offset",
+    "stain_gain": "stain_gain",
+    "stain_offset": "stain_offset",
+    "contrasts": "contrast",
+    "apart": "channelwise_contrast",
+}
+_FORMAT0 = {
+    "mean": "normalization.mean",
+    "std": "normalization.std",
+    "stain": "normalization.stain",
+    "shrink_px": "targets.shrink_px",
+    "contour_px": "targets.contour_px",
+    "border_weight": "targets.border_weight",
+    "border_sigma_um": "targets.border_sigma_um",
+    "variance": "targets.variance_weight",
+    "inside": "postprocess.foreground_threshold",
+    "separate": "postprocess.separation",
+    "grow_um": "postprocess.grow_um",
+    "meet": "postprocess.overlap",
+    "waist_um": "postprocess.h_um",
+    "least_um2": "postprocess.min_area_um2",
+    "fill": "postprocess.fill_holes",
+    "tile_px": "tiling.tile_px",
+    "margin_px": "tiling.halo_px",
+    "views": "tiling.tta",
+    "learning.batch": "train.batch_size",
+    "learning.rate": "train.learning_rate",
+    "learning.lowest_rate": "train.min_learning_rate",
+    "learning.momenta": "train.betas",
+    "learning.accumulate": "train.accumulate_batches",
+    **{f"learning.{old}": f"train.augmentation.{new}" for old, new in _AUGMENT0.items()},
+}
+_VALUES0 = {
+    "postprocess.separation": {
+        "parts": "components",
+        "flood": "marker_watershed",
+        "waists": "distance_watershed",
+    },
+}
+
+
+def migrate(data: Mapping[str, Any], table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a flat recipe of the first edition as the nested fields of today; values stay as they are.
+
+    Parameters
+    ----------
+    data : dict
+        `recipe.json` of the first edition.
+    table : dict
+        What only one method had: old name -> new name, or -> (new name, function of the value).
+
+    Examples
+    --------
+    >>> migrate({"mpp": 0.5, "inside": 0.3, "learning": {"rate": 1e-3, "seed": 2}}, {})
+    {'mpp': 0.5, 'postprocess': {'foreground_threshold': 0.3}, 'train': {'learning_rate': 0.001, 'seed': 2}}
+    """
+    learning = data.get("learning", {})
+    if not isinstance(learning, Mapping):
+        raise InputError(
+            "config-type", "`learning` must be a table", got=repr(learning), hint="correct the config"
+        )
+    flat = {name: value for name, value in data.items() if name != "learning"}
+    flat |= {f"learning.{name}": value for name, value in learning.items()}
+    nested: dict[str, Any] = {}
+    for old, value in flat.items():
+        target = {**_FORMAT0, **table}.get(old, old.replace("learning.", "train."))
+        path, convert = target if isinstance(target, tuple) else (target, None)
+        value = convert(value) if convert else value
+        values = _VALUES0.get(path, {})
+        *places, name = path.split(".")
+        inner = nested
+        for place in places:
+            inner = inner.setdefault(place, {})
+        inner[name] = values.get(value, value) if isinstance(value, str) else value
+    return nested

@@ -65,8 +65,7 @@ def tiny_model(tmp_path_factory):
         mpp=1.24,
         image_mpp=0.62,
         window_px=32,
-        features=histonet.feature_layer(net).name,
-        logits=histonet.logits_layer(net).name,
+        cam_layers=(histonet.feature_layer(net).name, histonet.logits_layer(net).name),
     )
     card = models.Card(
         name="tiny",
@@ -75,11 +74,11 @@ def tiny_model(tmp_path_factory):
         thresholds=config.thresholds,
         mpp=config.mpp,
         taxonomies=("glas",),
-        normalization=models.Normalization(mean=config.mean, std=config.std),
+        normalization=models.Normalization(mean=config.normalization.mean, std=config.normalization.std),
         source="a test",
     )
     folder = tmp_path_factory.mktemp("nets") / "tiny"
-    models.save(folder, net, card, config.as_dict())
+    models.save(folder, net, card, config.to_dict())
     return folder
 
 

@@ -56,7 +56,7 @@ def test_demo_03_draws_clicks_labels_and_outlines():
     labels = np.zeros((512, 512, 2)), np.ones((512, 512, 2))
     figure = demo.picture(image, clicks, clicks, labels, instances)
     assert figure.axes[0].get_title() == "20 clicks"
-    assert demo.recipe_for(image).learning.rounds == 1
+    assert demo.recipe_for(image).rounds == 1
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-// Which vector instructions this processor and its operating system offer.
+// Vector instructions that the processor and the operating system support.
 #pragma once
 
 #include <string>
@@ -24,7 +24,7 @@ inline bool cpu_supports(const std::string& level) {
   int one[4], seven[4];
   __cpuid(one, 1);
   __cpuidex(seven, 7, 0);
-  const bool saves = (one[2] & (1 << 27)) != 0;  // the system keeps the wide registers
+  const bool saves = (one[2] & (1 << 27)) != 0;  // the operating system saves the wide registers
   const bool avx2 = saves && (_xgetbv(0) & 6) == 6 && (seven[1] & (1 << 5)) && (one[2] & (1 << 12));
   if (level == "avx2") return avx2;
   constexpr int f_dq_bw_vl = (1 << 16) | (1 << 17) | (1 << 30) | (1 << 31);
@@ -35,7 +35,7 @@ inline bool cpu_supports(const std::string& level) {
 #endif
 }
 
-// Whether the calling thread counts denormal numbers as 0. Returns false where that cannot be set.
+// Treats denormal numbers as 0 in the calling thread. Returns false if that is not supported.
 inline bool flush_denormals(bool flush) {
 #if defined(__x86_64__) || defined(_M_X64)
   constexpr unsigned flags = 0x8040;  // flush to zero, denormals are zero

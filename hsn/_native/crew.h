@@ -1,5 +1,5 @@
-// A crew of threads that works through numbered jobs. Which thread takes which job is left to chance, so jobs must
-// not care: then results are the same for any number of threads.
+// A pool of threads that runs numbered jobs. The assignment of jobs to threads is random. Jobs must not depend on it:
+// results are then equal for any number of threads.
 #pragma once
 
 #include <atomic>
@@ -20,7 +20,7 @@ class Crew {
     try {
       for (int i = 1; i < size; ++i) threads_.emplace_back([this, i] { serve(i); });
     } catch (const std::system_error&) {
-      // The system gives no more threads: those that there are do the work.
+      // No more threads are available: continue with the existing ones.
     }
   }
   Crew(const Crew&) = delete;
@@ -36,8 +36,8 @@ class Crew {
 
   int size() const { return static_cast<int>(threads_.size()) + 1; }
 
-  // Run job(i, worker) for all i below `count`, and return when all are done. `worker` numbers the thread, so that
-  // jobs can keep scratch memory. The first exception is thrown again here.
+  // Runs job(i, worker) for all i below `count`, and returns when all are finished. `worker` is the number of the
+  // thread, for scratch memory. The first exception is rethrown.
   template <class Job>
   void each(std::size_t count, Job&& job) {
     if (threads_.empty() || count < 2) {
@@ -61,7 +61,7 @@ class Crew {
   }
 
  private:
-  static constexpr int spins = 500;  // some ten microseconds: shorter than a sleep and a wake
+  static constexpr int spins = 500;  // about ten microseconds: shorter than suspending a thread
 
   void serve(int worker) {
     for (unsigned long seen = 0;;) {

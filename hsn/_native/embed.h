@@ -1,8 +1,8 @@
-// The embedding: which simplex of the permutohedral lattice a pixel lies in, and its weights at the corners.
+// Embedding: the simplex of the permutohedral lattice around a pixel, and its weights at the corners.
 //
-// Adams, Baek, Davis 2010, sections 3.1 and 3.2. Sixteen pixels are embedded together and no branch depends on
-// them. Products and sums are rounded one by one, as NumPy does: a contracted multiply-add would put some pixels into
-// other simplexes.
+// Adams, Baek, Davis 2010, sections 3.1 and 3.2. Sixteen pixels are embedded together, without data-dependent
+// branches. Products and sums are rounded separately, as in NumPy: a contracted multiply-add would assign some pixels
+// to other simplexes.
 #pragma once
 
 #include <algorithm>
@@ -26,7 +26,7 @@ struct Radix {
            std::equal(lowest, lowest + order, other.lowest);
   }
 
-  // What to add to a key for one step along an axis: + 1 in all coordinates, - d in the axis's own.
+  // Key difference of one step along an axis: + 1 in all coordinates, - d in the coordinate of the axis.
   Key step(int axis) const {
     Key step = -static_cast<Key>(order) * static_cast<Key>(digit[axis]);
     for (int i = 0; i < order; ++i) step += static_cast<Key>(digit[i]);
@@ -34,18 +34,18 @@ struct Radix {
   }
 };
 
-template <int Order>  // 0: known at run time only
+template <int Order>  // 0: order is known only at run time
 class Embedding {
  public:
   Embedding(const Points& points, const Radix& radix) : points_(points), radix_(radix), runtime_order_(radix.order) {
-    for (int i = 1; i < order(); ++i)  // eq. 3 of the paper, with the blur's variance
+    for (int i = 1; i < order(); ++i)  // eq. 3 of the paper, with the variance of the blur
       scale_[i] = static_cast<float>(std::sqrt(2.0 / 3.0) * order() / std::sqrt(static_cast<double>(i) * (i + 1)));
     for (int i = 0; i < order(); ++i) step_[i] = radix.step(i);
   }
 
   int order() const { return Order ? Order : runtime_order_; }
 
-  // Results for sixteen pixels, of which the caller uses as many as it has.
+  // Results for sixteen pixels; the caller can use fewer.
   static constexpr int room = Order ? Order : most_order;
   FloatLanes weight[room];  // barycentric, by remainder
 
@@ -58,8 +58,8 @@ class Embedding {
     name();
   }
 
-  // Keys of all corners of one lane, by remainder: from one to the next, the coordinate ranked d - r falls back
-  // by d, the others grow by one.
+  // Keys of all corners of one lane, by remainder. From one to the next, the coordinate of rank d - r decreases by d,
+  // the others increase by one.
   void corners(int lane, Key* keys) const {
     Key along[room];
     for (int i = 0; i < order(); ++i) along[rank_[i][lane]] = step_[i];
@@ -68,7 +68,7 @@ class Embedding {
   }
 
  private:
-  // Onto the plane where coordinates sum to zero.
+  // Projects to the plane of coordinates with sum zero.
   void elevate() {
     FloatLanes total = {};
     for (int i = order() - 1; i > 0; --i) {
@@ -79,7 +79,7 @@ class Embedding {
     elevated_[0] = total;
   }
 
-  // The nearest point with remainder 0; `off_` tells how far off the plane rounding has put it.
+  // The nearest point with remainder 0; `off_` is its distance from the plane after rounding.
   void round() {
     const float inverse = 1.0f / static_cast<float>(order());
     off_ = IntLanes{};
@@ -91,12 +91,12 @@ class Embedding {
     }
   }
 
-  // Rank coordinates by what rounding left, largest first, and step back onto the plane.
+  // Ranks coordinates by their rounding residuals, largest first, and returns to the plane.
   void rank() {
-    for (int i = 0; i < order(); ++i) rank_[i] = off_ + i;  // each of the i before it may be larger
+    for (int i = 0; i < order(); ++i) rank_[i] = off_ + i;  // each of the i coordinates before it can be larger
     for (int i = 0; i < order(); ++i)
       for (int j = i + 1; j < order(); ++j) {
-        const IntLanes later = rest_[i] < rest_[j];  // -1 where it holds
+        const IntLanes later = rest_[i] < rest_[j];  // -1 if true
         rank_[i] -= later;
         rank_[j] += later;
       }
@@ -108,7 +108,7 @@ class Embedding {
     }
   }
 
-  // Weights are differences of the sorted coordinates.
+  // Weights are differences of sorted coordinates.
   void weigh() {
     const float inverse = 1.0f / static_cast<float>(order());
     FloatLanes sorted[room];
@@ -133,7 +133,7 @@ class Embedding {
     }
   }
 
-  // Halves to even, by pushing the fraction out of the mantissa: |x| < 2^22 is checked where features come in.
+  // Rounds half to even by shifting the fraction out of the mantissa. |x| < 2^22 is validated with the features.
   static FloatLanes nearest_integer(const FloatLanes& x) {
     constexpr float push = 12582912.0f;  // 1.5 * 2^23
     return (x + push) - push;

@@ -1,4 +1,4 @@
-// The three steps of the filter on rows W floats wide: splat, blur, slice.
+// The three steps of the filter on rows of W floats: splat, blur, slice.
 #pragma once
 
 #include <cmath>
@@ -14,7 +14,7 @@
 
 namespace hsn {
 
-// By which the paper scales a lattice's sums: 1 / (1 + 2^-d).
+// Scale of the sums of a lattice in the paper: 1 / (1 + 2^-d).
 inline float gain_of(int order) { return 1.0f / (1.0f + std::ldexp(1.0f, 1 - order)); }
 
 template <int Order, int W>
@@ -47,17 +47,17 @@ void slice_pixels(const std::uint32_t* local, const float* weights, int order, c
 // new = old + ½ (left + right) along chains, in place: each row is read once and written once.
 template <int W>
 void blur_chains(const std::uint32_t* item, const std::uint32_t* end, float* rows) {
-  constexpr std::ptrdiff_t ahead = W >= 8 ? 32 : 12;  // items: wide rows take longer to come
+  constexpr std::ptrdiff_t ahead = W >= 8 ? 32 : 12;  // items: wide rows take longer to load
   Row<W> half_left = Row<W>::zero(), old = Row<W>::load(rows + static_cast<std::size_t>(*item >> 1) * W);
   for (; item != end; ++item) {
 #if defined(__GNUC__)
     if (end - item > ahead) {
       const float* soon = rows + static_cast<std::size_t>(item[ahead] >> 1) * W;
       for (int c = 0; c < W; c += 16) __builtin_prefetch(soon + c, 1);
-      if (W > 4) __builtin_prefetch(soon + W - 1, 1);  // rows may begin anywhere in a line
+      if (W > 4) __builtin_prefetch(soon + W - 1, 1);  // rows are not aligned to cache lines
     }
 #endif
-    const float half = *item & 1 ? 0.0f : 0.5f;  // what passes on: nothing at the end of a chain
+    const float half = *item & 1 ? 0.0f : 0.5f;  // contribution to the next row: 0 at the end of a chain
     const Row<W> right = item + 1 == end ? Row<W>::zero() : Row<W>::load(rows + static_cast<std::size_t>(item[1] >> 1) * W);
     Row<W> blurred = old;
     blurred.add(half_left);
@@ -68,7 +68,7 @@ void blur_chains(const std::uint32_t* item, const std::uint32_t* end, float* row
   }
 }
 
-// One lattice at work on rows of width W.
+// Filter of one lattice on rows of width W.
 template <int W>
 class Filter {
  public:
@@ -79,7 +79,7 @@ class Filter {
     std::memset(&rows_[begin * W], 0, (end - begin) * W * sizeof(float));
   }
 
-  // Pixels [begin, end) of a part, in the order of the tiles.
+  // Pixels [begin, end) of a part, in tile order.
   void splat(std::size_t part, std::size_t begin, std::size_t end, const float* values) {
     float* rows = rows_.data() + lattice_.first[part] * W;
     const std::size_t at = begin * lattice_.order;
@@ -87,7 +87,7 @@ class Filter {
       splat_pixels<order.value, W>(&lattice_.local[at], &lattice_.weights[at], lattice_.order, values, end - begin, rows);
     });
   }
-  // values = start + what the rows hold; the two may be the same.
+  // values = start + sliced rows; both can be the same array.
   void slice(std::size_t part, std::size_t begin, std::size_t end, const float* start, float* values) const {
     const float* rows = rows_.data() + lattice_.first[part] * W;
     const std::size_t at = begin * lattice_.order;
@@ -131,7 +131,7 @@ class Filter {
   Buffer<float> rows_;  // (rows, W)
 };
 
-// Smooth the rows of several filters together: axis by axis, all filters' jobs in one round.
+// Blurs the rows of several filters together: one axis at a time, with the jobs of all filters.
 template <int W>
 void blur_all(std::vector<Filter<W>*>& filters, const Tiles& tiles, bool transposed, Crew& crew) {
   crew.each(tiles.count(), [&](std::size_t part, int) {
@@ -158,7 +158,7 @@ void blur_all(std::vector<Filter<W>*>& filters, const Tiles& tiles, bool transpo
   });
 }
 
-// Filter `count` of the channels of values (N, channels), from `begin` on.
+// Filters `count` channels of values (N, channels), starting at `begin`.
 template <int W>
 void smooth_channels(const Lattice& lattice, const Tiles& tiles, const float* values, float* smooth, std::size_t begin,
                      std::size_t count, std::size_t channels, bool transposed, Crew& crew) {

@@ -1,4 +1,4 @@
-// Kernels: a term's lattice with its weight and normalization folded in; the last one over place alone is kept.
+// Kernels: the lattice of a term, including weight and normalization. The last position kernel is cached.
 #pragma once
 
 #include <algorithm>
@@ -25,23 +25,23 @@ struct Term {
   float weight;
 };
 
-// Weight and normalization are factors of the barycentric weights, so that an iteration is splat, blur and slice
-// with nothing else.
+// Weight and normalization are multiplied into the barycentric weights: an iteration consists of splat, blur and
+// slice.
 struct Kernel {
   Lattice lattice;
-  Buffer<float> before;  // (N,) further factor of the splat, where the normalization is not symmetric
+  Buffer<float> before;  // (N,) additional factor of the splat, if the normalization is not symmetric
 
   std::size_t bytes() const { return lattice.bytes() + before.size() * sizeof(float); }
 };
 
-// Call work(begin, end) with the places of each chunk of a part.
+// Calls work(begin, end) with the positions of each chunk of a part.
 template <class Work>
 void each_chunk(const Tiles& tiles, std::size_t part, const Work& work) {
   for (std::size_t at = tiles.parts[part]; at < tiles.parts[part + 1]; at += Tiles::chunk)
     work(at, std::min(at + Tiles::chunk, tiles.parts[part + 1]));
 }
 
-// K 1, not yet sliced.
+// K 1, before the slice.
 inline void smooth_ones(Filter<1>& filter, const Tiles& tiles, Crew& crew) {
   const std::vector<float> ones(Tiles::chunk, 1.0f);
   crew.each(tiles.count(), [&](std::size_t part, int) {
@@ -54,7 +54,7 @@ inline void smooth_ones(Filter<1>& filter, const Tiles& tiles, Crew& crew) {
 
 // The lattice of a term, and the factors D of K̃ = D K D (or of K D, D K) in its weights.
 inline Kernel kernel_of(const Term& term, Normalisation kind, const Tiles& tiles, Crew& crew) {
-  constexpr float tiny = 1e-20f;  // keeps a pixel without neighbours finite
+  constexpr float tiny = 1e-20f;  // keeps a pixel without neighbors finite
   Kernel kernel{Lattice(term.points, term.radix, tiles, crew), {}};
   Filter<1> filter(kernel.lattice);
   if (kind != Normalisation::none) smooth_ones(filter, tiles, crew);
@@ -79,10 +79,10 @@ inline Kernel kernel_of(const Term& term, Normalisation kind, const Tiles& tiles
   return kernel;
 }
 
-// The kernel over place alone is the same for all images of one size, so that of the last call is kept.
+// The position kernel is equal for all images of one size: the kernel of the last call is cached.
 class PlaceKernel {
  public:
-  // One for the process, never taken down, as the pool.
+  // One per process, never destroyed, like the pool.
   static PlaceKernel& shared() {
     static PlaceKernel* kept = new PlaceKernel;
     return *kept;
@@ -92,7 +92,7 @@ class PlaceKernel {
     {
       std::lock_guard<std::mutex> lock(mutex_);
       if (kernel_ && same(term, term_) && kind == kind_) return kernel_;
-      kernel_.reset();  // before the next one is built: a call's memory does not grow by what is kept
+      kernel_.reset();  // before the next one is built, to limit the peak memory
     }
     auto kernel = std::make_shared<const Kernel>(kernel_of(term, kind, tiles, crew));
     std::lock_guard<std::mutex> lock(mutex_);
@@ -108,7 +108,7 @@ class PlaceKernel {
   }
 
  private:
-  static constexpr std::size_t most = 64u << 20;  // bytes: enough for some 1500 x 1500 pixels
+  static constexpr std::size_t most = 64u << 20;  // bytes: enough for about 1500 x 1500 pixels
 
   static bool same(const Term& a, const Term& b) {
     const Points &p = a.points, &q = b.points;

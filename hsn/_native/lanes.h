@@ -1,6 +1,6 @@
-// Sixteen numbers, one a pixel, computed with together: the compiler's vector types, or plain loops without them.
+// Sixteen numbers, one for each pixel: vector types of the compiler, or loops without them.
 //
-// A comparison gives -1 in the lanes where it holds, and 0 in the others.
+// A comparison gives -1 in lanes where it is true, and 0 in the others.
 #pragma once
 
 #include <cstdint>

@@ -1,8 +1,8 @@
-// The permutohedral lattice of an image's pixels: which rows a pixel touches, and which rows are neighbours.
+// The permutohedral lattice of an image: rows of each pixel, and neighbors of each row.
 //
-// Rows belong to parts of the image. A part numbers the corners it meets from 0, so parts are built side by side
-// and a part's rows lie together. A corner that several parts meet has a row in each: the first part owns it, the
-// others hold ghosts, which are added to the owner after the splat and copied from it after the blur.
+// Rows belong to parts of the image. Each part numbers its corners from 0: parts are built in parallel, and the rows of
+// a part are contiguous. A corner of several parts has a row in each. The first part owns it; the others hold ghosts.
+// Ghosts are added to the owner after the splat and copied from it after the blur.
 #pragma once
 
 #include <algorithm>
@@ -25,14 +25,14 @@ struct Ghost {
   std::uint32_t row, owner;
 };
 
-// Along one axis, neighbouring rows form chains. Items are 2 * row + (1 at the end of a chain). Rows without any
-// neighbour are in no chain: the blur leaves them as they are, and never touches them.
+// Along one axis, neighboring rows form chains. Items are 2 * row + (1 at the end of a chain). Rows without neighbors
+// are not in a chain: the blur does not change them.
 struct Chains {
   std::vector<std::uint32_t> items;
-  std::vector<std::size_t> cuts;  // a chain begins at each; between two cuts lies one job's work
+  std::vector<std::size_t> cuts;  // starts of chains; two consecutive cuts bound one job
 };
 
-// The corners met lately, one a place: most corners of most pixels are found here at the first look.
+// Cache of recent corners, one per slot: most lookups succeed here.
 class Recent {
  public:
   Recent() : slots_(std::size_t{1} << bits, Slot{0, nobody}) {}
@@ -44,7 +44,7 @@ class Recent {
   Slot& at(Key key) { return slots_[hash(key) >> (64 - bits)]; }
 
  private:
-  static constexpr int bits = 12;  // 64 kB: they stay near
+  static constexpr int bits = 12;  // 64 kB: fits the cache
   std::vector<Slot> slots_;
 };
 
@@ -71,16 +71,16 @@ class Lattice {
   }
 
   int order;                      // d + 1
-  Buffer<std::uint32_t> local;    // (N, order) row of each corner, counted from its part's first
-  Buffer<float> weights;          // (N, order) barycentric, in the pixels' order of `Tiles`
+  Buffer<std::uint32_t> local;    // (N, order) row of each corner, relative to the first row of its part
+  Buffer<float> weights;          // (N, order) barycentric, in the pixel order of `Tiles`
   std::vector<std::size_t> first;  // first row of each part, and the end
-  std::vector<std::vector<Ghost>> ghosts;  // by the part that owns
+  std::vector<std::vector<Ghost>> ghosts;  // by owner part
   std::vector<Chains> chains;              // by axis
 
  private:
   static constexpr std::size_t job_items = 1 << 14;
 
-  // Embed a part's pixels and number the corners they meet.
+  // Embeds the pixels of a part and numbers their corners.
   template <int Order>
   void meet(const Points& points, const Radix& radix, const Tiles& tiles, std::size_t begin, std::size_t end,
             std::vector<Key>& keys) {
@@ -96,7 +96,7 @@ class Lattice {
       for (std::size_t l = 0; l < lanes; ++l) pixels[l] = tiles.pixels[place + std::min(l, count - 1)];
       embedding(pixels);
       std::uint32_t* rows = &local[place * order];
-      // No branch depends on what is found: a wrong guess would cost more than the look.
+      // No data-dependent branch: a misprediction costs more than the lookup.
       std::size_t misses = 0;
       for (std::size_t l = 0; l < count; ++l) {
         for (std::size_t r = 0; r < order; ++r) weights[(place + l) * order + r] = embedding.weight[r][l];
@@ -116,7 +116,7 @@ class Lattice {
     }
   }
 
-  // The row of a corner; one not met before gets the next number.
+  // Returns the row of a corner; a new corner gets the next number.
   static std::uint32_t number(Key corner, Table& table, std::vector<Key>& keys) {
     const auto next = static_cast<std::uint32_t>(keys.size());
     const std::uint32_t row = table.insert(corner, next);
@@ -124,8 +124,8 @@ class Lattice {
     return row;
   }
 
-  // Find owners, ghosts and neighbours, all from the sorted keys: equal keys stand together, and the neighbours
-  // of ascending keys ascend too.
+  // Finds owners, ghosts and neighbors from the sorted keys: equal keys are adjacent, and the neighbors of ascending
+  // keys ascend too.
   void link(const Radix& radix, const std::vector<std::vector<Key>>& keys, Crew& crew) {
     Buffer<Entry> entries = sorted_entries(keys, first, crew);
     ghosts.resize(keys.size());
@@ -148,25 +148,25 @@ class Lattice {
     });
   }
 
-  // Per row the row one step along an axis, or nobody; and whether it is itself such a neighbour.
+  // For each row: the neighbor one step along an axis, or nobody; and whether it is a neighbor itself.
   struct Neighbours {
     Buffer<std::uint32_t> next;
     Buffer<bool> inner;
   };
 
-  // Intersect the sorted keys with themselves, one step on. No branch depends on the keys: which list advances is
-  // as good as random, and a wrong guess costs more than the work.
+  // Intersects the sorted keys with themselves, shifted by one step. No branch depends on the keys: which list advances
+  // is unpredictable.
   Neighbours neighbours(const Entry* begin, const Entry* end, Key step) const {
-    const auto nowhere = static_cast<std::uint32_t>(rows());  // one place more, where what is not found is written
+    const auto nowhere = static_cast<std::uint32_t>(rows());  // an additional slot for keys that are not found
     Neighbours found{Buffer<std::uint32_t>(nowhere + 1), Buffer<bool>(nowhere + 1)};
     std::fill(found.next.begin(), found.next.end(), nobody);
     std::fill(found.inner.begin(), found.inner.end(), false);
     const Entry *here = begin, *there = begin;
     while (here != end && there != end) {
-      // Signed: the first keys' neighbours may lie below zero, where there are none.
+      // Signed: neighbors of the first keys can be below zero; they do not exist.
       const auto wanted = static_cast<std::int64_t>(here->key + step), met = static_cast<std::int64_t>(there->key);
       const std::uint32_t not_before = wanted <= met, not_after = met <= wanted;
-      const std::uint32_t same = 0u - (not_before & not_after);  // all bits, or none
+      const std::uint32_t same = 0u - (not_before & not_after);  // all bits set, or none
       found.next[nowhere ^ ((here->row ^ nowhere) & same)] = there->row;
       found.inner[nowhere ^ ((there->row ^ nowhere) & same)] = true;
       here += not_before;
@@ -175,7 +175,7 @@ class Lattice {
     return found;
   }
 
-  // Turn neighbours into chains of two rows or more.
+  // Converts neighbors to chains of two or more rows.
   static Chains follow(const Neighbours& found) {
     const std::uint32_t* next = found.next.data();
     const bool* inner = found.inner.data();

@@ -1,4 +1,4 @@
-// Mean-field inference in the dense CRF: Q <- softmax(-U + Σ_m w_m K̃_m Q), one pass over the pixels an iteration.
+// Mean-field inference in the dense CRF: Q <- softmax(-U + Σ_m w_m K̃_m Q), with one pass over the pixels per iteration.
 #pragma once
 
 #include <algorithm>
@@ -20,15 +20,15 @@ namespace hsn {
 
 struct Problem {
   const float* probabilities;          // (N, classes)
-  float* marginals;                    // (N, classes), 0 where a class is absent
+  float* marginals;                    // (N, classes), 0 for absent classes
   std::size_t height, width, classes;
-  std::vector<std::size_t> present;    // the classes that take part
+  std::vector<std::size_t> present;    // present classes
   std::vector<Term> terms;
   Normalisation normalization;
   std::vector<float> penalties;        // (present, present), or empty for Potts
-  float least;                         // probability below which a class is not believed to be more unlikely
+  float least;                         // lower bound of the probabilities
   int iterations;
-  float tolerance;                     // largest change of a marginal at which to stop; 0 never stops
+  float tolerance;                     // stops if no marginal changes by this much; 0 does not stop early
 };
 
 template <int W>
@@ -75,9 +75,9 @@ class MeanField {
   }
 
  private:
-  static constexpr float nothing = -1e4f;  // logit of a lane that holds no class
+  static constexpr float nothing = -1e4f;  // logit of a lane without a class
 
-  // Evidence of each class: ln p, less that of the first class where that one is the reference.
+  // ln p of each class, minus that of the first class if it is the reference.
   void read(std::size_t part) {
     const std::size_t skip = with_reference_, classes = problem_.present.size(), used = classes - skip;
     const float least = problem_.least;
@@ -95,7 +95,7 @@ class MeanField {
     });
   }
 
-  // Probabilities of the present classes. Pixels that follow each other in the image are copied together.
+  // Probabilities of the present classes. Consecutive pixels of the image are copied together.
   void gather(std::size_t begin, std::size_t count, float* probabilities) const {
     const std::size_t classes = problem_.present.size();
     const std::uint32_t* pixels = &tiles_.pixels[begin];
@@ -111,7 +111,7 @@ class MeanField {
     }
   }
 
-  // Slice and softmax of a part's pixels. Returns the largest change.
+  // Slice and softmax of the pixels of a part. Returns the largest change.
   float update(std::size_t part, float* marginals, bool with_messages, bool last) {
     float change = 0, reference[Tiles::chunk];
     for (std::size_t begin = tiles_.parts[part]; begin < tiles_.parts[part + 1]; begin += Tiles::chunk) {
@@ -129,7 +129,7 @@ class MeanField {
     return change;
   }
 
-  // Logits: the evidence and what the other pixels say.
+  // Logits: unary terms plus messages.
   void receive(std::size_t part, std::size_t begin, std::size_t end, const float* evidence, float* logits) {
     static const float zeros[Tiles::chunk * W] = {};
     const float* start = with_reference_ ? evidence : zeros;
@@ -137,7 +137,7 @@ class MeanField {
     if (!with_reference_ && !filters_.empty()) penalise(logits, evidence, end - begin);
   }
 
-  // The splat of the next iteration. A part's rows are its own, so they can be overwritten while others are read.
+  // The splat of the next iteration. Each part has its own rows: they can be overwritten while others are read.
   void spread(std::size_t part, const float* marginals) {
     alignas(64) float scaled[Tiles::chunk * W];
     for (std::size_t k = 0; k < filters_.size(); ++k) {
@@ -152,7 +152,7 @@ class MeanField {
     }
   }
 
-  // logits = evidence - penalties · messages.
+  // logits = unary - penalties · messages.
   void penalise(float* messages, const float* evidence, std::size_t count) const {
     const std::size_t classes = problem_.present.size();
     for (std::size_t pixel = 0; pixel < count; ++pixel) {
@@ -165,7 +165,7 @@ class MeanField {
     }
   }
 
-  // The largest change since the iteration before; `q` counts from the reference.
+  // The largest change since the previous iteration; `q` is relative to the reference.
   float remember(const float* q, const float* reference, std::size_t begin, std::size_t count) {
     float change = 0;
     const auto exchange = [&](float& previous, float now) { change = std::max(change, std::abs(now - std::exchange(previous, now))); };
@@ -190,10 +190,10 @@ class MeanField {
   Crew& crew_;
   bool with_reference_;
   Buffer<float> evidence_;  // (N, W)
-  Buffer<float> previous_, previous_reference_;  // (N, W) and (N), where a tolerance asks for them
+  Buffer<float> previous_, previous_reference_;  // (N, W) and (N), only with a tolerance
   std::vector<std::unique_ptr<Filter<W>>> owned_;
   std::vector<Filter<W>*> filters_;
-  std::vector<Buffer<float>> marginals_;  // a part's, one a worker
+  std::vector<Buffer<float>> marginals_;  // of a part, one per worker
 };
 
 }  // namespace hsn

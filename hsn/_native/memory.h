@@ -1,7 +1,7 @@
-// Large arrays: not initialised, on large pages where the system gives them, and kept for the next call.
+// Large arrays: not initialized, on large pages if available, and reused by the next call.
 //
-// The kernel reaches rows in no order; with small pages much of that time goes into looking up addresses. And a
-// fresh page is zeroed by the system at its first touch, which for an image takes as long as an iteration.
+// The kernel accesses rows in random order; with small pages, address translation takes much of the time. The system
+// zeroes a new page at its first access, which for an image takes as long as an iteration.
 #pragma once
 
 #include <cstddef>
@@ -17,18 +17,18 @@
 
 namespace hsn {
 
-// Blocks given back lately, oldest first. It never holds more than `most` bytes.
+// Released blocks, oldest first, with at most `most` bytes.
 class Pool {
  public:
   static constexpr std::size_t page = 2u << 20;  // bytes of a large page, on x86-64 and on most 64-bit ARM
 
-  // One for the process. It is never taken down, since threads may outlive static objects.
+  // One per process. It is never destroyed: threads can outlive static objects.
   static Pool& shared() {
     static Pool* pool = new Pool;
     return *pool;
   }
 
-  // A block of at least `bytes`, which is set to its true size.
+  // Returns a block of at least `bytes`, and sets `bytes` to its size.
   void* take(std::size_t& bytes) {
     bytes = (bytes + page - 1) / page * page;
     {
@@ -43,7 +43,7 @@ class Pool {
     }
     void* data = ::operator new(bytes, std::align_val_t(page));
 #if defined(__linux__)
-    madvise(data, bytes, MADV_HUGEPAGE);  // a wish: failure costs only time
+    madvise(data, bytes, MADV_HUGEPAGE);  // a hint: failure costs only time
 #endif
     return data;
   }

@@ -1,4 +1,4 @@
-// The border to Python: arrays come in, are checked, and the kernel runs without the interpreter's lock.
+// Python bindings: arrays are validated, and the kernel runs without the interpreter lock.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -33,7 +33,7 @@ void require(bool holds, const char* what) {
   if (!holds) throw std::invalid_argument(what);
 }
 
-// A pixel is a uint32, and so is twice a row.
+// Pixel indices, and twice the row indices, fit a uint32.
 void check_size(std::size_t height, std::size_t width, std::size_t order) {
   require(height > 0 && width > 0, "an image needs at least one pixel");
   require(order >= 2 && order <= most_order, "from 1 to 31 features are possible");
@@ -49,7 +49,7 @@ Radix radix_of(const std::vector<std::int64_t>& digits, const std::vector<std::i
   return radix;
 }
 
-// The embedding's integers are exact below this; NaN fails the comparison.
+// The integers of the embedding are exact below this limit. NaN fails the comparison.
 void check_features(const Floats& features) {
   const float farthest = 4194304.0f / (2.0f * features.shape(2));
   const float* feature = features.data();
@@ -95,7 +95,7 @@ Points points_of(std::size_t height, std::size_t width, const std::vector<float>
   return points;
 }
 
-// As many threads as asked for, or as there are cores; but no more than the image has parts to share.
+// The requested number of threads, or the number of cores; at most the number of image parts.
 int crew_size(int threads, const Tiles& tiles) {
   const unsigned cores = std::thread::hardware_concurrency();
   const std::size_t wanted = threads > 0 ? static_cast<std::size_t>(threads) : std::max(cores, 1u);
@@ -122,9 +122,9 @@ Normalisation normalization_of(const std::string& name) {
   return Normalisation::none;
 }
 
-// One term as Python hands it over.
+// One term from Python.
 struct Given {
-  std::optional<Floats> features;  // else the place, and the image where there is one
+  std::optional<Floats> features;  // otherwise position, and color if an image is given
   std::vector<float> place;
   std::optional<Bytes> image;
   std::vector<std::int64_t> digits;
@@ -170,13 +170,13 @@ Floats mean_field(const Floats& probabilities, const std::vector<std::size_t>& p
   Crew crew(crew_size(threads, tiles));
   std::vector<std::shared_ptr<const Kernel>> kernels;
   for (const Term& term : problem.terms) kernels.push_back(kernel_for(term, problem.normalization, tiles, crew));
-  // Potts needs no channel for the first class: logits count from it.
+  // Potts needs no channel for the first class: logits are relative to it.
   const std::size_t channels = present.size() - penalties.empty();
   with_width(channels, [&](auto width) { MeanField<width.value>(problem, kernels, tiles, crew).run(); });
   return marginals;
 }
 
-// The bare filter of some points, for any number of channels.
+// The filter of some points, for any number of channels.
 class PointFilter {
  public:
   PointFilter(const Floats& features, const std::vector<std::int64_t>& digits, const std::vector<std::int32_t>& lowest,
@@ -187,11 +187,11 @@ class PointFilter {
     tiles_ = std::make_unique<Tiles>(points_.height, points_.width);
     Crew crew(crew_size(threads_, *tiles_));
     lattice_ = std::make_unique<Lattice>(points_, radix_, *tiles_, crew);
-    points_.features = nullptr;  // the caller's, and not needed any more
+    points_.features = nullptr;  // owned by the caller, not needed later
   }
 
   std::size_t rows() const { return lattice_->rows(); }
-  // Rows that a blur along all axes visits.
+  // Number of rows that a blur along all axes visits.
   std::size_t links() const {
     std::size_t sum = 0;
     for (const Chains& chains : lattice_->chains) sum += chains.items.size();

@@ -1,4 +1,4 @@
-// Points: what the lattice knows of an image's pixels, read sixteen at a time.
+// Points: features of the pixels of an image, sixteen at a time.
 #pragma once
 
 #include <cstddef>
@@ -10,11 +10,11 @@ namespace hsn {
 
 constexpr int most_order = 32;  // dimensions + 1 at most
 
-// A pixel's features: its place over `spread_px` and its colour over `spread_colour`, or a row of `features`.
-// Without `image` and `features` only the place counts.
+// Features of a pixel: position over `spread_px` and color over `spread_colour`, or a row of `features`. Without
+// `image` and `features`, only the position.
 struct Points {
   std::size_t height = 0, width = 0;
-  float top = 0, left = 0;  // place of the first pixel, where the image is a block of a larger one
+  float top = 0, left = 0;  // position of the first pixel, if the image is a block of a larger one
   float spread_px = 1, spread_colour = 1;
   const std::uint8_t* image = nullptr;  // (H, W, 3)
   const float* features = nullptr;      // (H, W, dimension)
@@ -22,12 +22,12 @@ struct Points {
 
   std::size_t size() const { return height * width; }
 
-  // Fill the features of sixteen pixels.
+  // Fills the features of sixteen pixels.
   void gather(const std::uint32_t* pixels, FloatLanes* feature) const {
     if (features) return gather_features(pixels, feature);
     FloatLanes col, row;
     for (int l = 0; l < lanes; ++l) {
-      // Exact: a double holds both numbers, and a quotient below an integer never rounds up to it.
+      // Exact: a double holds both numbers, and a quotient below an integer is not rounded up to it.
       const auto of = static_cast<std::uint32_t>(static_cast<double>(pixels[l]) / static_cast<double>(width));
       col[l] = static_cast<float>(pixels[l] - of * static_cast<std::uint32_t>(width));
       row[l] = static_cast<float>(of);

@@ -1,7 +1,7 @@
 // A row: the values of one corner of the lattice, or of one pixel, held in registers.
 //
-// Rows are W floats wide, one a channel, padded to a width that fills vector registers. The compiler's own vector
-// types do the work, so one source serves SSE2, AVX2, AVX-512 and NEON; a compiler without them gets plain loops.
+// Rows have W floats, one for each channel, padded to the width of vector registers. Vector types of the compiler serve
+// SSE2, AVX2, AVX-512 and NEON with one source; other compilers use loops.
 #pragma once
 
 #include <cstddef>
@@ -35,7 +35,7 @@ struct VectorOf<16> {
 template <int L>
 using Vector = typename VectorOf<L>::type;
 
-// A vector at any address. Through a typed pointer rather than memcpy, which would go by way of the stack.
+// A vector at any address, by a typed pointer: memcpy would use the stack.
 template <int L>
 inline Vector<L> load_vector(const float* from) {
   typedef Vector<L> Anywhere __attribute__((aligned(4), may_alias));
@@ -71,7 +71,7 @@ inline void store_vector(float* to, const Vector<L>& vector) {
 }
 #endif
 
-// a * x + y. Contraction is off for the whole kernel (the embedding must round as NumPy does), so it is named here.
+// a * x + y. Contraction is disabled in the kernel (the embedding must round as NumPy), so it is explicit here.
 template <class V>
 inline V multiply_add(float a, const V& x, const V& y) {
   return a * x + y;

@@ -1,4 +1,4 @@
-// exp, log and softmax over many numbers at once, in plain loops that the compiler turns into vector instructions.
+// exp, log and softmax of many numbers, in loops that the compiler vectorizes.
 #pragma once
 
 #include <algorithm>
@@ -22,7 +22,7 @@ inline std::uint32_t as_bits(float x) {
   return bits;
 }
 
-// Below e^-50 a marginal moves no float32 sum, but its products would become denormal numbers, which are slow.
+// A marginal below e^-50 does not change a float32 sum, but its products would be slow denormal numbers.
 constexpr float least_logit = -50.0f;
 
 // exp(x) for x <= 0, relative error 2e-7: x = (n + f) ln 2 with |f| <= ½, then 2^n by the exponent's bits.
@@ -55,8 +55,8 @@ inline float log_of(float x) {
   return n * 0.693147181f + s * series;
 }
 
-// A row's lanes brought down to four, by sums or by maxima: what is left of 64 rows is then brought down together, in
-// loops without a carried dependency.
+// Reduces the lanes of a row to four, by sums or maxima. The rest of 64 rows is then reduced together, in loops without
+// a carried dependency.
 template <int W, class Combine>
 inline void fold_row(const float* row, float* four, const Combine& combine) {
   for (int i = 0; i < 4; ++i) four[i] = row[i];
@@ -64,7 +64,7 @@ inline void fold_row(const float* row, float* four, const Combine& combine) {
     for (int i = 0; i < 4; ++i) four[i] = combine(four[i], row[c + i]);
 }
 
-// One number a row, from `count` rows.
+// One number for each of `count` rows.
 template <int W, class Combine>
 void fold_rows(const float* rows, std::size_t count, float* folded, const Combine& combine) {
   if constexpr (W == 1) {
@@ -83,8 +83,8 @@ inline float clip(float p, float least) {
   return p < 1.0f ? p : 1.0f;
 }
 
-// Softmax of `count` pixels of W logits each, in place. `reference` holds one more class a pixel, whose logit is 0
-// where `with_reference`; else it is no class and stays 0. Where `relative`, marginals count from the reference's.
+// Softmax of `count` pixels with W logits each, in place. `reference` holds one more class for each pixel, with logit 0
+// if `with_reference`; otherwise it stays 0. With `relative`, marginals are relative to the reference.
 template <int W>
 void softmax(float* logits, std::size_t count, bool with_reference, bool relative, float* reference) {
   alignas(64) float most[Tiles::chunk], inverse[Tiles::chunk];

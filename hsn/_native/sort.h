@@ -1,4 +1,4 @@
-// Sorting of keyed rows by several threads: split by sampled keys, then radix sort each range where it fits a cache.
+// Sorts keyed rows with several threads: split by sampled keys, then radix sort each range in the cache.
 #pragma once
 
 #include <algorithm>
@@ -17,7 +17,7 @@ struct Entry {
   std::uint32_t row;
 };
 
-// Stable radix sort of [begin, end) by key, eight bits at a time; bytes in which all keys agree are skipped.
+// Stable radix sort of [begin, end) by key, eight bits at a time. Bytes that are equal in all keys are skipped.
 inline void radix_sort(Entry* begin, Entry* end, Entry* scratch) {
   const std::size_t size = end - begin;
   Key varies = 0;
@@ -34,10 +34,10 @@ inline void radix_sort(Entry* begin, Entry* end, Entry* scratch) {
   if (from != begin) std::copy(from, from + size, begin);
 }
 
-// All parts' keys in ascending order; rows with the same key stay in ascending order.
+// Sorts the keys of all parts; rows with equal keys stay in ascending order.
 inline Buffer<Entry> sorted_entries(const std::vector<std::vector<Key>>& keys, const std::vector<std::size_t>& first,
                                     Crew& crew) {
-  constexpr std::size_t range_size = 1 << 14;  // entries a range, about: 256 kB
+  constexpr std::size_t range_size = 1 << 14;  // entries per range, about 256 kB
   const std::size_t parts = keys.size(), ranges = first.back() / range_size + 1;
 
   std::vector<Key> sample, splitters;
@@ -50,7 +50,7 @@ inline Buffer<Entry> sorted_entries(const std::vector<std::vector<Key>>& keys, c
     return std::upper_bound(splitters.begin(), splitters.end(), key) - splitters.begin();
   };
 
-  // Where each part's share of each range begins: ranges ascending, and parts ascending within a range.
+  // Start of each part in each range: ranges ascending, and parts ascending within a range.
   std::vector<std::vector<std::size_t>> share(parts, std::vector<std::size_t>(ranges));
   std::vector<std::vector<std::uint32_t>> range(parts);
   crew.each(parts, [&](std::size_t part, int) {

@@ -16,7 +16,7 @@ inline std::uint64_t hash(Key key) { return key * 0x9e3779b97f4a7c15u; }
 
 class Table {
  public:
-  // Room for `expected` keys before the table grows.
+  // Reserves space for `expected` keys.
   explicit Table(std::size_t expected) {
     while ((std::size_t{1} << bits_) < 2 * expected) ++bits_;
     clear();
@@ -36,7 +36,7 @@ class Table {
     }
   }
 
-  // Return the key's row; a key not met before gets `row`.
+  // Returns the row of a key; a new key gets `row`.
   std::uint32_t insert(Key key, std::uint32_t row) {
     for (std::size_t i = place(key);; i = (i + 1) & mask()) {
       if (slots_[i].row == nobody) {

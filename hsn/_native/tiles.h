@@ -1,4 +1,4 @@
-// Tiles: the order in which pixels are visited, so that neighbours in the image are neighbours in memory.
+// Tiles: the order of pixels, in which neighbors in the image are neighbors in memory.
 #pragma once
 
 #include <algorithm>
@@ -10,18 +10,18 @@
 
 namespace hsn {
 
-// A part is a block of the image that one thread works on alone. Parts depend on the image's size only, never on
-// the number of threads, and so does every sum over them.
+// A part is a block of the image that one thread processes. Parts, and all sums over them, depend only on the size of
+// the image, not on the number of threads.
 struct Tiles {
   static constexpr std::size_t part_px = 128;  // side of a part
   static constexpr std::size_t tile_px = 8;    // side of a tile
   static constexpr std::size_t chunk = tile_px * tile_px;
 
-  Buffer<std::uint32_t> pixels;    // image index of each place in the order
-  std::vector<std::size_t> parts;  // first place of each part, and the end
+  Buffer<std::uint32_t> pixels;    // image index of each position in the order
+  std::vector<std::size_t> parts;  // first position of each part, and the end
 
   Tiles(std::size_t height, std::size_t width) : pixels(height * width) {
-    // A flat image gets longer parts of about the same size.
+    // Flat images have longer parts of about the same area.
     const std::size_t rows = std::min(part_px, height), cols = part_px * part_px / rows;
     std::size_t place = 0;
     for (std::size_t top = 0; top < height; top += rows)

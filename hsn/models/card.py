@@ -219,19 +219,22 @@ def card_of(config: Any, kept: dict[str, Any], *, name: str, notes: str, thresho
 
     Examples
     --------
-    >>> from hsn.supervision.masks.config import unet
-    >>> card = card_of(unet(), {"epoch": 3, "validation_pq": 0.5}, name="mine", notes="epoch 3 of 5 was kept")
+    >>> from hsn.supervision.masks.config import preset
+    >>> config = preset("unet-cryonuseg")
+    >>> card = card_of(config, {"epoch": 3, "validation_pq": 0.5}, name="mine", notes="epoch 3 of 5 was kept")
     >>> card.method, card.scores
     ('masks', {'validation_pq': 0.5})
     """
     return Card(
         name=name,
-        method=config.KIND,
+        method=config.METHOD,
         classes=config.classes,
         thresholds=tuple(thresholds or (0.5,) * len(config.classes)),
         mpp=config.mpp,
         taxonomies=tuple(taxonomy.name for taxonomy in config.taxonomies),
-        normalization=Normalization(mean=_merged(config.mean), std=_merged(config.std)),
+        normalization=Normalization(
+            mean=_merged(config.normalization.mean), std=_merged(config.normalization.std)
+        ),
         scores={k: v for k, v in kept.items() if k.startswith("validation") and math.isfinite(v)},
         notes=notes,
     )

@@ -14,7 +14,6 @@ References
 from collections.abc import Sequence
 
 import keras
-import numpy as np
 from keras import layers, ops
 
 from ..errors import InputError
@@ -40,27 +39,6 @@ POOLED, UPSAMPLED = (1, 2, 3, 4), (5, 6)  # blocks of the pooled baseline before
 # RGB / 255: of the 12 training images of MultiOrgan, and of a GlaS training set.
 NUCLEI_MEAN, NUCLEI_STD = (0.747710, 0.545743, 0.671449), (0.158095, 0.197792, 0.150966)
 GLANDS_MEAN, GLANDS_STD = (0.78780, 0.51202, 0.78494), (0.16766, 0.24838, 0.13225)
-
-
-def normalize(
-    image: np.ndarray, *, mean: Sequence[float] = NUCLEI_MEAN, std: Sequence[float] = NUCLEI_STD
-) -> np.ndarray:
-    """Normalize pixels: return ``(x / 255 - mean) / std`` as float32.
-
-    Parameters
-    ----------
-    image : array, shape (..., 3)
-        RGB, 0..255.
-    mean, std : three floats
-        Mean and standard deviation of the training images, divided by 255.
-
-    Examples
-    --------
-    >>> normalize([[[0, 51, 255]]], mean=(0, 0, 0), std=(1, 0.5, 0.5)).round(3).tolist()
-    [[[0.0, 0.4000000059604645, 2.0]]]
-    """
-    pixels = ops.convert_to_numpy(image).astype("float32") / 255
-    return ((pixels - mean) / std).astype("float32")
 
 
 def build(

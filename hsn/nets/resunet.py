@@ -39,8 +39,8 @@ def build(
 
     Parameters
     ----------
-    outputs : int
-        1: foreground probability, by a sigmoid. More: exclusive classes, by a softmax.
+    outputs, seed : int
+        As in `hsn.nets.unet.build`.
     depth : {18, 34, 50}
         Layers of the ResNet.
     width : int
@@ -51,8 +51,6 @@ def build(
         Height and width of all images, 17 or more. Skipped maps that are smaller than the upsampled ones are then
         mirrored at their lower and right ends, as in the original, and the output is cropped to the image. Default:
         images of any size with sides that are multiples of 32.
-    seed : int, optional
-        Seed of the initial weights and of dropout.
 
     Returns
     -------

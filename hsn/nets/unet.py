@@ -6,11 +6,8 @@ without batch normalization and dropout. The encoder has 2x2 max poolings. The d
 concatenated before the skipped maps.
 """
 
-from collections.abc import Sequence
-
 import keras
-import numpy as np
-from keras import layers, ops
+from keras import layers
 
 from ..errors import InputError
 from .parts import seed_stream
@@ -18,25 +15,6 @@ from .parts import seed_stream
 # RGB / 255 of the 28 images: means, and means of the standard deviations of single images.
 MEAN = (0.53955701, 0.38888616, 0.56235658)
 STD = (0.21415865, 0.21441780, 0.16906027)
-
-
-def normalize(image: np.ndarray, *, mean: Sequence[float] = MEAN, std: Sequence[float] = STD) -> np.ndarray:
-    """Normalize pixels: return ``(x / 255 - mean) / std`` as float32.
-
-    Parameters
-    ----------
-    image : array, shape (..., 3)
-        RGB, 0..255.
-    mean, std : three floats
-        Mean and standard deviation of the training images, divided by 255.
-
-    Examples
-    --------
-    >>> normalize([[[255, 255, 255]]]).round(3).tolist()
-    [[[2.1500000953674316, 2.8499999046325684, 2.5889999866485596]]]
-    """
-    pixels = ops.convert_to_numpy(image).astype("float32") / 255
-    return ((pixels - mean) / std).astype("float32")
 
 
 def build(

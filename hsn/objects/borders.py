@@ -99,12 +99,9 @@ def background_weights(
     ----------
     instances : int array (H, W)
         0 background; any positive ids. CryoNuSeg passes the 8-connected components of its mask without borders.
-    sigma_px : float
-        Width in pixels; 5 in the paper.
-    variance_px2 : float
-        Squared width in square pixels; 25 in CryoNuSeg's code. Give exactly one of the two widths.
-    height : float
-        Border weight where two objects touch. Default: 10.
+    sigma_px, variance_px2, height : float
+        As in `outline_weights`. The paper has a width of 5 pixels, CryoNuSeg's code a variance of 25. `height` is the
+        border weight where two objects touch.
 
     Returns
     -------

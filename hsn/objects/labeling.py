@@ -13,10 +13,10 @@ from .contours import CONTOUR, INSIDE, grow_objects
 from .watershed import distance_watershed, marker_watershed
 
 MAX_PIXELS = 400_000_000  # 5 GB of maps; larger ones are slides, which are read in windows
-SEPARATIONS = ("parts", "flood", "waists")
+SEPARATIONS = ("components", "marker_watershed", "distance_watershed")
 
 
-def objects(maps, *, inside=None, separate="parts", grow_px=0.0, meet="nearest", waist_px=0.0, least_px=0.0,
+def objects(maps, *, inside=None, separate="components", grow_px=0.0, meet="nearest", waist_px=0.0, least_px=0.0,
             fill=False):  # fmt: skip
     """Tell objects in probabilities.
 
@@ -26,9 +26,9 @@ def objects(maps, *, inside=None, separate="parts", grow_px=0.0, meet="nearest",
         Of background, inside and contour; or of the inside alone.
     inside : float, optional
         From which probability on a pixel is inside; by default where that is the likeliest class.
-    separate : {"parts", "flood", "waists"}
-        With three classes, "parts": connected parts of the inside, grown. "flood": these are the markers of a
-        watershed on the evidence, which stops where objects end or `grow_px` away. With one class, "waists".
+    separate : {"components", "marker_watershed", "distance_watershed"}
+        With three classes, "components": connected components of the inside, grown. "marker_watershed": these are the
+        markers of a watershed on the probabilities, limited to `grow_px`. With one class, "distance_watershed".
     grow_px : float
         How far parts are grown.
     meet : {"nearest", "larger"}
@@ -62,7 +62,7 @@ def objects(maps, *, inside=None, separate="parts", grow_px=0.0, meet="nearest",
     )
     if alone:
         return remove_small_objects(parts, min_area_px=least_px)
-    if separate == "parts":
+    if separate == "components":
         return grow_objects(parts, radius_px=grow_px, overlap=meet)
     near = distance_transform_edt(parts == 0) <= grow_px if parts.any() else parts > 0
     bounds = (parts > 0) | (near & (maps.argmax(axis=2) != 0))

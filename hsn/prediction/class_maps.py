@@ -91,22 +91,22 @@ class Seer:
     ----------
     net : keras.Model
         A classifier (N, C) or a segmentation net (N, h, w, C), with values in [0, 1].
-    features, logits : str or None
-        Layer names for Grad-CAM; not needed for a segmentation net.
+    layers : (str, str) or None
+        Names of the layers of features and logits for Grad-CAM; not needed for a segmentation net.
     thresholds : float array, shape (C,)
         From which score a class counts as present.
-    mean, std : float
+    mean, std : float or three floats
         The net's normalization, for pixels 0..255.
     cam_norm : {"per_class", "per_image"}
     """
 
-    def __init__(self, net, *, features, logits, thresholds, mean, std, cam_norm):
+    def __init__(self, net, *, layers, thresholds, mean, std, cam_norm):
         self._thresholds, self._mean, self._std, self._mode = thresholds, mean, std, cam_norm
         self._dense = len(net.output_shape) == 4
         if self._dense:
             self._net = net
             return
-        self._layers = net.get_layer(features), net.get_layer(logits)
+        self._layers = tuple(map(net.get_layer, layers))
         self._net = keras.Model(net.input, [self._layers[0].output, net.output])
         self._alpha = weights(*self._layers)
 
@@ -115,7 +115,7 @@ class Seer:
 
         A class that does not pass its threshold has an empty map, unless its index is in `always`.
         """
-        x = (np.asarray(windows, np.float32) - self._mean) / self._std
+        x = (np.asarray(windows, np.float32) - np.float32(self._mean)) / np.float32(self._std)
         if self._dense:
             maps = keras.ops.convert_to_numpy(self._net(x, training=False))  # (N, h, w, C)
             return maps, maps.max(axis=(1, 2))

@@ -5,12 +5,10 @@ trains; `loss`; ``examples(images, instances, known, rng)``, what a step learns 
 result has `scored` and `said`. Nothing here knows what net it is.
 """
 
-from dataclasses import dataclass
-
 import keras
 import numpy as np
 
-from ..checks import as_image
+from ..checks import as_image, one_of
 from ..errors import refuse
 from ..instances import renumber
 from ..metrics.objects import Matching, aji, match
@@ -21,71 +19,9 @@ from .sampling import batch_by_share, batch_of
 from .schedules import cosine
 from .splits import train_val_split
 
-MONITORS = {"pq": "-validation_pq", "aji": "-validation_aji"}
 
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How a system is trained on crops.
-
-    Attributes
-    ----------
-    epochs, steps, batch : int
-        An epoch is `steps` batches.
-    crop_px : int
-        Side of the crops, at the net's scale.
-    rate, lowest_rate : float
-        Adam's learning rate, from the one down to the other along a cosine.
-    clip_norm : float
-        Each variable's gradient is no longer than this.
-    weight_decay : float
-        Half the squares of all weights times this are added to the loss.
-    zoom : (float, float)
-        Range of the factor by which tissue is enlarged.
-    flips : (bool, bool)
-        Whether crops may be flipped top to bottom, and left to right.
-    turn_deg, skew : float
-        Largest rotation to either side, and movement of every entry of an affine matrix.
-    bend_px, bend_every_px : float
-        Spread of the control points of an elastic deformation, and from one to the next.
-    gain, offset : float
-        Each colour channel is multiplied by 1 +- gain and shifted by +- offset grey levels.
-    stain_gain, stain_offset : float
-        The amounts of haematoxylin and eosin are multiplied by 1 +- stain_gain, and +- stain_offset is added.
-    least_px : int
-        An object that a crop leaves fewer pixels of is not told.
-    validation : float or tuple of int
-        Share of the images to validate on, drawn by the seed, or their indices.
-    monitor : {"pq", "aji"}
-        Which validation score decides the epoch that is kept.
-    seed : int
-    """
-
-    epochs: int = 20
-    steps: int = 100
-    batch: int = 4
-    crop_px: int = 128
-    rate: float = 1e-3
-    lowest_rate: float = 1e-5
-    clip_norm: float = 5.0
-    weight_decay: float = 1e-5
-    zoom: tuple[float, float] = (0.8, 1.25)
-    flips: tuple[bool, bool] = (True, True)
-    turn_deg: float = 180.0
-    skew: float = 0.0
-    bend_px: float = 0.0
-    bend_every_px: float = 42.0
-    gain: float = 0.15
-    offset: float = 15.0
-    stain_gain: float = 0.0
-    stain_offset: float = 0.0
-    least_px: int = 4
-    validation: float | tuple[int, ...] = 0.2
-    monitor: str = "pq"
-    seed: int = 0
-
-
-def fit(system, images, annotations, learning, *, out, known=None, often=None, show=True):
+def fit(system, images, annotations, train, *, out, known=None, often=None, clip_norm=5.0, min_object_px=4,
+        show=True):  # fmt: skip
     """Train a system on images whose objects are outlined.
 
     Parameters
@@ -96,7 +32,8 @@ def fit(system, images, annotations, learning, *, out, known=None, often=None, s
         At the net's scale.
     annotations : sequence of int arrays (H, W)
         Per image its objects: 0 background, any positive ids.
-    learning : TrainConfig
+    train : TrainConfig
+        Its `monitor` is "pq" or "aji".
     out : path
         Folder of the history and the state; a run that was killed goes on from its last epoch.
     known : sequence of bool arrays (H, W), optional
@@ -105,6 +42,10 @@ def fit(system, images, annotations, learning, *, out, known=None, often=None, s
     often : sequence of float, optional
         Per image how often it is drawn, in relation to the others; all alike by default. Those of images that
         validate do not count.
+    clip_norm : float
+        Largest norm of each variable's gradient.
+    min_object_px : int
+        Objects with fewer pixels in a crop are left out.
     show : bool
         Whether to show a progress bar.
 
@@ -119,28 +60,29 @@ def fit(system, images, annotations, learning, *, out, known=None, often=None, s
     InputError
         If images and annotations do not belong together, or nothing is left to learn or validate on.
     """
-    if learning.monitor not in MONITORS:
-        refuse("there is no such score to choose by", expected=" or ".join(MONITORS), received=learning.monitor,
-               remedy="leave `monitor` out")  # fmt: skip
+    one_of("monitor", train.monitor, ("pq", "aji"))
     pairs = [_pair(*pair) for pair in _together(images, annotations)]
     known = [np.ones(objects.shape, bool) for _, objects in pairs] if known is None else known
     told = [(*pair, where) for pair, where in _together(pairs, known)]
-    learned, held_out = train_val_split(len(pairs), learning.validation, seed=learning.seed)
+    learned, held_out = train_val_split(len(pairs), train.validation, seed=train.seed)
     crops = Crops(
-        [told[k] for k in learned], learning, often=None if often is None else [often[k] for k in learned]
+        [told[k] for k in learned],
+        train,
+        min_object_px,
+        often=None if often is None else [often[k] for k in learned],
     )
     plan = Plan(
-        epochs=learning.epochs,
-        steps=learning.steps,
+        epochs=train.epochs,
+        steps=train.steps,
         batch=crops.batch,
         finish=lambda drawn: system.examples(*drawn),
-        rate=lambda e: cosine(e / learning.epochs, lowest=learning.lowest_rate, highest=learning.rate),
+        rate=lambda e: cosine(e / train.epochs, lowest=train.min_learning_rate, highest=train.learning_rate),
         validate=lambda: validation(system, [pairs[k] for k in held_out]),
-        monitor=MONITORS[learning.monitor],
+        monitor=f"-validation_{train.monitor}",
     )
     return learn(
-        system.teaching, system.loss, plan, optimizer=keras.optimizers.Adam(clipnorm=learning.clip_norm), out=out,
-        weight_decay=learning.weight_decay, show=show,
+        system.teaching, system.loss, plan, optimizer=keras.optimizers.Adam(clipnorm=clip_norm), out=out,
+        weight_decay=train.weight_decay, show=show,
         # XLA takes a minute to compile a net of this size, and its convolutions on CPUs are slower.
         jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
     )  # fmt: skip
@@ -168,40 +110,41 @@ class Crops:
     ----------
     told : sequence of (uint8 (H, W, 3), int32 (H, W), bool (H, W))
         Images, their objects, and where these are known.
-    learning : TrainConfig
+    train : TrainConfig
+    min_object_px : int
     often : sequence of float, optional
         Per image how often it is drawn, in relation to the others; all alike by default.
     """
 
-    def __init__(self, told, learning, *, often=None):
-        self._told, self._learning, self._often = told, learning, often
+    def __init__(self, told, train, min_object_px, *, often=None):
+        self._told, self._train, self._min_px, self._often = told, train, min_object_px, often
 
     def batch(self, epoch, step):
         """Pixels (B, px, px, 3), objects and where they are known (B, px, px), a generator for what else is drawn."""
-        of, told = self._learning, self._told
+        of, told = self._train, self._told
         when = {"seed": of.seed, "epoch": epoch, "step": step}
         if self._often is None:
-            chosen, rng = batch_of(len(told), of.batch, **when)
+            chosen, rng = batch_of(len(told), of.batch_size, **when)
         else:
-            chosen, rng = batch_by_share(self._often, of.batch, steps=of.steps, **when)
+            chosen, rng = batch_by_share(self._often, of.batch_size, steps=of.steps, **when)
         crops = [self._crop(rng, *told[k]) for k in chosen]
         return *(np.stack(side) for side in zip(*crops, strict=True)), rng
 
     def _crop(self, rng, image, instances, known):
-        of = self._learning
+        of = self._train.augmentation
         warp = draw_warp(
-            rng, instances.shape, of.crop_px, zoom=of.zoom, flips=of.flips, turn_deg=of.turn_deg, skew=of.skew,
-            bend_px=of.bend_px, bend_every_px=of.bend_every_px,
+            rng, instances.shape, self._train.crop_px, zoom=of.zoom, flips=of.flips, turn_deg=of.rotation_deg,
+            skew=of.affine_jitter, bend_px=of.elastic_px, bend_every_px=of.elastic_spacing_px,
         )  # fmt: skip
         color = draw(
-            rng, flips=False, quarter_turns=False, gain=of.gain, offset=of.offset, stain_gain=of.stain_gain,
+            rng, flips=False, quarter_turns=False, gain=of.color_gain, offset=of.color_offset, stain_gain=of.stain_gain,
             stain_offset=of.stain_offset,
         )  # fmt: skip
         # Beyond the image's edge the picture is mirrored, which would complete objects that are told as cut.
         outside = warp.weight(np.ones(instances.shape, np.float32)) < 1
         pixels = color.paint(warp.image(image))
         pixels[outside] = image.mean(axis=(0, 1))
-        return pixels, without_small(warp.labels(instances), of.least_px), warp.weight(known) == 1
+        return pixels, without_small(warp.labels(instances), self._min_px), warp.weight(known) == 1
 
 
 def without_small(instances, least_px):

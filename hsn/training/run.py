@@ -36,7 +36,7 @@ def claim(folder, config, arrays, *, guide, what):
     >>> import tempfile
     >>> from pathlib import Path
     >>> from types import SimpleNamespace
-    >>> folder, config = Path(tempfile.mkdtemp()), SimpleNamespace(as_dict=lambda: {"rounds": 3})
+    >>> folder, config = Path(tempfile.mkdtemp()), SimpleNamespace(to_dict=lambda: {"rounds": 3})
     >>> claim(folder, config, [np.zeros(3)], guide="What lies here.", what="images")
     >>> claim(folder, config, [np.ones(3)], guide="What lies here.", what="images")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
@@ -46,7 +46,7 @@ def claim(folder, config, arrays, *, guide, what):
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(b"none" if array is None else np.ascontiguousarray(array).tobytes())
-    run = json.dumps({"config": config.as_dict(), "data": digest.hexdigest()}, indent=1)
+    run = json.dumps({"config": config.to_dict(), "data": digest.hexdigest()}, indent=1)
     path = folder / RUN
     if path.exists() and path.read_text(encoding="utf-8") != run:
         refuse(f"{folder} holds another run", expected=f"these {what} and this config", received="others",

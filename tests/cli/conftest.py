@@ -31,13 +31,15 @@ def objects_model(tmp_path_factory):
         unet.build(1, depth=1, width=4, seed=1),
         np.random.default_rng(1).integers(0, 256, (40, 56, 3)),
     )
-    numbers = config.unet().changed(margin_px=4)
+    numbers = config.unet_cryonuseg().replace(tiling={"halo_px": 4})
     seen = segment(net, noise.astype(np.uint8), numbers).evidence[..., 1]
-    numbers = numbers.changed(inside=float(np.median(seen)))  # half of noise is objects
+    numbers = numbers.replace(
+        postprocess={"foreground_threshold": float(np.median(seen))}
+    )  # half of noise is objects
     folder = tmp_path_factory.mktemp("nets") / "objects"
     history = History(({"epoch": 1, "validation_loss": 0.7},), best=0)
     about = card(numbers, history, name=folder.name)
-    models.save(folder, net, about, numbers.as_dict())
+    models.save(folder, net, about, numbers.to_dict())
     return folder
 
 

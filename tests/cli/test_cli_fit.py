@@ -52,8 +52,8 @@ def test_a_table_becomes_a_net_that_segments(run, patches):
     assert config["classes"] == ["dark", "bright"]
     assert config["window_px"] == SIDE_PX
     assert config["image_mpp"] == config["mpp"] == 0.5
-    assert config["mean"] == pytest.approx(130, abs=3)
-    assert config["std"] == pytest.approx(np.hypot(70, 80 / 12**0.5), abs=3)
+    assert config["normalization"]["mean"] == pytest.approx([130] * 3, abs=3)
+    assert config["normalization"]["std"] == pytest.approx([np.hypot(70, 80 / 12**0.5)] * 3, abs=3)
     again = run("segment", patches / "1.png", "--model", "mine", "--json")
     assert again.exit_code == 0
     assert again.said[0]["taxonomy"] == "mine"

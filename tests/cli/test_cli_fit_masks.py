@@ -49,11 +49,11 @@ def test_a_folder_becomes_a_net_that_numbers_objects(run, folder):
     assert (card["method"], card["name"]) == ("masks", "mine")
     assert config["mpp"] == config["image_mpp"] == MPP
     pixels = np.concatenate([read(folder / f"images/{k}.png").reshape(-1, 3) for k in range(4)])
-    assert config["mean"] == pytest.approx(pixels.mean(axis=0))
-    assert config["std"] == pytest.approx(pixels.std(axis=0))
-    learning = config["learning"]
-    assert (learning["crop_px"], learning["batch"]) == (48, 2)
-    assert learning["steps"] == 3  # 4 images of 48 x 64 px, 2 crops of 48 x 48 px a step
+    assert config["normalization"]["mean"] == pytest.approx(pixels.mean(axis=0))
+    assert config["normalization"]["std"] == pytest.approx(pixels.std(axis=0))
+    train = config["train"]
+    assert (train["crop_px"], train["batch_size"]) == (48, 2)
+    assert train["steps"] == 3  # 4 images of 48 x 64 px, 2 crops of 48 x 48 px a step
     (one,) = run("segment", folder / "images/0.png", "--model", "mine", "--json").said
     assert one["objects"] == read_labels("out/instances/0.png").max()
     again = run("fit", "--masks", folder, "--out", "mine", "--json", *QUICK)  # is done already
@@ -64,10 +64,14 @@ def test_fullnet_learns_by_its_published_numbers(run, folder, spy):
     options = ["--mpp", MPP, "--width", "3", "--taxonomy", "glas", "--seed", "5"]
     assert run("fit", "--masks", folder, "--net", "fullnet", "--out", "mine", *options).exit_code == 2
     config = spy["config"]
-    assert (config.separate, config.meet, config.shrink_px) == ("parts", "larger", 1)
-    assert config.grow_um == pytest.approx(2 * MPP)
+    assert (config.postprocess.separation, config.postprocess.overlap, config.targets.shrink_px) == (
+        "components",
+        "larger",
+        1,
+    )
+    assert config.postprocess.grow_um == pytest.approx(2 * MPP)
     assert config.taxonomies == (GLAS,)
-    assert (config.learning.batch, config.learning.epochs, config.learning.seed) == (8, 80, 5)
+    assert (config.train.batch_size, config.train.epochs, config.train.seed) == (8, 80, 5)
     assert (spy["net"].name, spy["net"].output_shape[-1]) == ("fullnet", 3)
 
 
@@ -76,10 +80,10 @@ def test_images_are_brought_to_one_stain_where_asked_for(run, folder, spy, metho
     assert run("fit", "--masks", folder, "--stain", method, "--out", "mine", *QUICK).exit_code == 2
     images = [read(folder / f"images/{k}.png") for k in range(4)]
     target = fit_normalizer(method, images)
-    assert spy["config"].stain == target
+    assert spy["config"].normalization.stain == target
     pixels = np.concatenate([target.normalize(image).reshape(-1, 3) for image in images])
-    assert spy["config"].mean == pytest.approx(pixels.mean(axis=0))
-    assert spy["config"].std == pytest.approx(pixels.std(axis=0))
+    assert spy["config"].normalization.mean == pytest.approx(pixels.mean(axis=0))
+    assert spy["config"].normalization.std == pytest.approx(pixels.std(axis=0))
 
 
 def test_files_without_a_partner_and_bad_ones_are_left_out_and_named(run, folder, spy):

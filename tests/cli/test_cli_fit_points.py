@@ -1,7 +1,6 @@
 """`hsn fit --points`: a folder as people have it becomes a trained folder that numbers nuclei."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -36,12 +35,12 @@ def folder(monkeypatch, tissue):
     return Path("clicks")
 
 
-QUICKEST = points.quick()
+QUICKEST = points.preset("cpu")
 
 
 def _short(config):
     """The quick config, of which only one step an epoch is done."""
-    return config.changed(tile_px=64, margin_px=16, learning=replace(config.learning, steps=1, rounds=1))
+    return config.replace(tiling={"tile_px": 64, "halo_px": 16}, train={"steps": 1}, rounds=1)
 
 
 @pytest.fixture
@@ -68,8 +67,8 @@ def test_a_folder_becomes_a_net_that_numbers_nuclei(run, folder):
     assert (card["method"], card["name"]) == ("points", "mine")
     assert config["image_mpp"] == MPP
     pixels = np.concatenate([read(folder / f"images/{k}.png").reshape(-1, 3) for k in range(4)])
-    assert config["mean"] == pytest.approx(pixels.mean(axis=0))
-    assert config["learning"]["crop_px"] == 64
+    assert config["normalization"]["mean"] == pytest.approx(pixels.mean(axis=0))
+    assert config["train"]["crop_px"] == 64
     assert "hsn segment --model" in Path("mine/README.txt").read_text()
     (one,) = run("segment", folder / "images/0.png", "--model", "mine", "--json").said
     assert one["objects"] == read_labels("out/instances/0.png").max()
@@ -113,15 +112,15 @@ def test_options_reach_the_config(run, folder, spy):
         "3",
     ]
     assert run("fit", "--points", folder, "--out", "mine", *options).exit_code == 2
-    config, learning = spy["config"], spy["config"].learning
+    config = spy["config"]
     assert (config.radius_um, config.image_mpp, config.mpp) == (5.5, 0.25, 0.5)
-    assert (learning.rounds, learning.seed, learning.validation) == (3, 5, 0.2)
-    assert (learning.detection_epochs, learning.segmentation_epochs, learning.refinement_epochs) == (
+    assert (config.rounds, config.train.seed, config.train.validation) == (3, 5, 0.2)
+    assert (config.detection_epochs, config.train.epochs, config.refinement_epochs) == (
         15,
         25,
         4,
     )
-    assert (learning.detection_batch, learning.segmentation_batch, learning.crop_px) == (3, 3, 32)
+    assert (config.detection_batch_size, config.train.batch_size, config.train.crop_px) == (3, 3, 32)
     assert spy["net"].output_shape[-1] == 2
 
 

@@ -1,7 +1,6 @@
 """`hsn fit --selected`: patches are chosen, outlined by somebody, and become a trained folder with the other images."""
 
 import json
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,16 +17,19 @@ from hsn.workflows import selection
 MPP = 0.31
 TINY = Preset(smallest_px=48, filters=(4,), critic_norm=False, steps=2, critic_steps=1, layouts=2, crop_px=32)
 QUICK = ["--width", "2", "--epochs", "1", "--mpp", str(MPP), "--validation", "0.34", "--least-score", "0"]
-QUICKEST = selected.quick()
+QUICKEST = selected.preset("cpu")
 PATCHES = (0, 5, 4)  # made tissue of 64 px with whole nuclei
 
 
 @pytest.fixture(autouse=True)
 def quickest(monkeypatch):
     """The quick config, of which only two steps an epoch are done, and few small pairs are painted."""
-    learning = replace(QUICKEST.learning, steps=2, batch=2)
-    config = QUICKEST.changed(
-        preset=TINY, synthetic=2, margin_px=8, least_believed_um2=0.0, learning=learning
+    config = QUICKEST.replace(
+        synthesis=TINY,
+        synthetic=2,
+        tiling={"halo_px": 8},
+        min_pseudo_area_um2=0.0,
+        train={"steps": 2, "batch_size": 2},
     )
     monkeypatch.setitem(setup.PRESETS, "cpu", lambda: config)
 
@@ -112,14 +114,14 @@ def test_options_reach_the_config_and_images_the_rounds(run, folder, tissue, spy
     assert names(spy["images"]) == ["0.png", "1.png", "2.png", "0.png", "1.png"]
     assert names(spy["annotations"][:3]) == ["0_mask.png", "1.png", "2.png"]
     assert spy["annotations"][3:] == [None, None]
-    config, learning = spy["config"], spy["config"].learning
-    assert (config.synthetic, config.rounds, config.least_score) == (3, 2, 0.4)
-    assert (config.mpp, config.image_mpp, config.grow_um) == (0.5, 0.5, 0.75)
+    config, train = spy["config"], spy["config"].train
+    assert (config.synthetic, config.rounds, config.min_score) == (3, 2, 0.4)
+    assert (config.mpp, config.image_mpp, config.postprocess.grow_um) == (0.5, 0.5, 0.75)
     assert [each.name for each in config.taxonomies] == ["glas"]
-    assert (learning.epochs, learning.batch, learning.seed, learning.validation) == (7, 3, 5, 0.4)
-    assert learning.crop_px == 64
+    assert (train.epochs, train.batch_size, train.seed, train.validation) == (7, 3, 5, 0.4)
+    assert train.crop_px == 64
     pixels = np.concatenate([read(path).reshape(-1, 3) for path in spy["images"]])
-    assert config.mean == pytest.approx(pixels.mean(axis=0))
+    assert config.normalization.mean == pytest.approx(pixels.mean(axis=0))
     run("fit", "more", "--selected", folder, "--rounds", "0", "--out", "mine", *QUICK)
     assert len(spy["images"]) == 3
 
@@ -137,7 +139,7 @@ def test_every_net_fits_its_config(run, folder, spy, net, width, outputs):
         assert spy["net"].output_shape[-1] == len(spy["config"].classes) == outputs
     else:
         assert spy["config"].detector.width == width
-    assert spy["config"].least_score == (0.65 if outputs else 0.4)
+    assert spy["config"].min_score == (0.65 if outputs else 0.4)
 
 
 def table(folder, *images):

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from hsn.progress import Event
+
 
 @pytest.fixture
 def installed(model, home):
@@ -64,3 +66,35 @@ def test_without_a_network_fetching_says_so(run):
     result = run("models", "fetch", "http://127.0.0.1:9/hsn_data.zip", "--to", "a.zip")
     assert result.exit_code == 2
     assert "http://127.0.0.1:9/hsn_data.zip must be reachable" in result.stderr
+
+
+@pytest.fixture
+def release(monkeypatch, home):
+    """Stand in for the download and the import of the release."""
+    from hsn import models
+
+    def fetch(source, *, to, progress):
+        progress(Event("downloading (MB)", 226, 226))
+        return to
+
+    monkeypatch.setattr(models, "fetch", fetch)
+    monkeypatch.setattr(models, "import_release", lambda path, **options: home / path.stem, raising=False)
+    return home / "hsn_data"
+
+
+def test_an_import_names_the_new_net(run, release):
+    assert run("models", "import", "hsn_data.zip", "--json").said == {
+        "name": "hsn_data", "folder": str(release),
+    }  # fmt: skip
+    assert f"hsn_data is ready in {release}" in run("models", "import", "hsn_data.zip").stdout
+
+
+def test_fetching_imports_what_it_downloaded(run, release):
+    said = run("models", "fetch", "histosegnet", "--json").said
+    assert said == {"archive": "hsn_data.zip", "name": "hsn_data", "folder": str(release)}
+    assert "hsn_data.zip may be deleted" in run("models", "fetch").stdout
+
+
+def test_the_list_shows_licenses_of_shipped_nets(run):
+    (line,) = [line for line in run("models", "list").stdout.splitlines() if line.startswith("nuclei-masks")]
+    assert "CC BY-NC-SA 4.0" in line

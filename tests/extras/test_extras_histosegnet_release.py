@@ -8,7 +8,6 @@ import stat
 import struct
 import zipfile
 import zlib
-from dataclasses import replace
 
 import h5py
 import keras
@@ -17,6 +16,7 @@ import pytest
 import scipy.io
 
 from hsn import InputError
+from hsn.config import Normalization
 from hsn.extras.histosegnet import import_release, legacy, matlab
 from hsn.extras.histosegnet.release import FILES, NAME, STEM
 from hsn.models import archive, available, load
@@ -126,15 +126,15 @@ def test_its_recipe_is_one_of_learning_from_tags(imported):
     config = Config.from_dict(load(imported).config)
     assert config.thresholds == tuple(THRESHOLDS)
     assert [taxonomy.name for taxonomy in config.taxonomies] == ["adp-morph", "adp-func", "glas"]
-    assert config.refinement["adp-morph"].gaussian == (1, 20)
-    assert config.refinement["adp-morph"].bilateral == (10, 40, 50)
-    assert config.refinement["adp-func"].mpp == config.mpp
-    assert replace(config.refinement["adp-func"], mpp=None) == config.refinement["glas"]
-    assert config.refinement["glas"].gaussian == (3, 40)
-    assert config.refinement["glas"].bilateral == (10, 4, 25)
-    assert config.refinement["glas"].iterations == 5
-    assert (config.mean, config.std) == (193.09203, 56.450138 + 1e-7)
-    assert (config.features, config.logits, config.window_px) == ("activation_7", "dense_1", 224)
+    assert config.crf["adp-morph"].gaussian == (1, 20)
+    assert config.crf["adp-morph"].bilateral == (10, 40, 50)
+    assert config.crf["adp-func"].mpp == config.mpp
+    assert config.crf["adp-func"].replace(mpp=None) == config.crf["glas"]
+    assert config.crf["glas"].gaussian == (3, 40)
+    assert config.crf["glas"].bilateral == (10, 4, 25)
+    assert config.crf["glas"].iterations == 5
+    assert config.normalization == Normalization((193.09203,) * 3, (56.450138 + 1e-7,) * 3)
+    assert (config.cam_layers, config.window_px) == (("activation_7", "dense_1"), 224)
 
 
 @pytest.mark.parametrize("prefix", ["", "hsn_data/"])

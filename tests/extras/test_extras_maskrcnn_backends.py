@@ -12,13 +12,16 @@ import numpy as np
 import pytest
 
 from hsn.extras.maskrcnn import LEAN, MaskRCNN, build
-from hsn.training.object_training import TrainConfig, fit
+from hsn.supervision.selected import preset
+from hsn.training.object_training import fit
 
 NUMBERS = replace(
     LEAN, blocks=(1, 1, 1, 1), width=8, pyramid=16, rpn=16, box=32, mask=8, mask_layers=1, tile_px=64, margin_px=8,
     least_score=0.5,
 )  # fmt: skip
-LEARNING = TrainConfig(epochs=1, steps=2, batch=2, crop_px=64, validation=(1,))
+LEARNING = preset("cpu").train.replace(
+    epochs=1, steps=2, batch_size=2, crop_px=64, validation=(1,), **{"augmentation.affine_jitter": 0.0}
+)
 
 
 def squares():

@@ -77,7 +77,7 @@ def test_stages_are_resized_as_maps_to_the_size_of_the_image(tiny_model, samples
     stages = method.stages(
         model.net,
         samples[0].image(),
-        replace(config, refinement={config.taxonomy().name: method.Refinement(mpp=1.24)}),
+        config.replace(crf={config.taxonomy().name: {"mpp": 1.24}}),
         mpp=0.62,
     )
     assert stages.image.shape[:2] == (32, 40)

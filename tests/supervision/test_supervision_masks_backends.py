@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,11 +31,11 @@ np.savez(folder / "seen.npz", evidence=seen.evidence, instances=seen.instances, 
 def learned(out, **learning):
     """Train a tiny net for a few steps; its history, the net, and what it then says of an image."""
     drawn = [synthetic.draw_tissue(seed, (64, 64), mpp=MPP) for seed in range(3)]
-    small = masks.small()
-    numbers = replace(
-        small.learning, epochs=2, steps=6, batch=2, crop_px=32, rate=5e-3, validation=(0,), **learning
+    small = masks.preset("cpu")
+    numbers = small.train.replace(
+        epochs=2, steps=6, batch_size=2, crop_px=32, learning_rate=0.005, validation=(0,), **learning
     )
-    config = small.changed(mpp=MPP, image_mpp=MPP, margin_px=8, learning=numbers)
+    config = small.replace(mpp=MPP, image_mpp=MPP, tiling={"halo_px": 8}, train=numbers)
     net = unet.build(3, depth=2, width=6, batch_norm=True, seed=0)
     history = masks.fit(net, [d.image for d in drawn], [d.instances for d in drawn], config, out=out)
     return history, net, segment(drawn[0].image, out)

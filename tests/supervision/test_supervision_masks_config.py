@@ -1,7 +1,5 @@
 """Config, targets and loss of masks: the published numbers, and what cannot be."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -9,7 +7,7 @@ from hsn import InputError
 from hsn.objects.contours import inside_to_classes, instances_to_classes
 from hsn.stains.macenko import Macenko
 from hsn.stains.reinhard import Reinhard
-from hsn.supervision.masks import Config, TrainConfig, fullnet, loss, small, targets, unet
+from hsn.supervision.masks import Config, loss, preset, targets
 from hsn.taxonomies import ADP_FUNC, GLAS
 
 
@@ -24,7 +22,7 @@ def blank(instances):
 
 
 def test_fullnets_training_label_is_the_published_one():
-    made = targets(blank(two_blocks()), two_blocks(), fullnet())
+    made = targets(blank(two_blocks()), two_blocks(), preset("fullnet"))
     assert made.target[..., :3].sum(axis=(0, 1)).tolist() == [500, 12, 64]
     published = inside_to_classes(instances_to_classes(two_blocks()) == 1)
     np.testing.assert_array_equal(made.target[..., :3].argmax(axis=2), published)
@@ -32,9 +30,9 @@ def test_fullnets_training_label_is_the_published_one():
 
 
 def test_border_weights_are_the_published_ones():
-    weight = targets(blank(two_blocks()), two_blocks(), fullnet()).weight
+    weight = targets(blank(two_blocks()), two_blocks(), preset("fullnet")).weight
     assert [int(np.round(20 * weight[p])) for p in ((8, 11), (7, 6), (0, 0), (20, 23))] == [117, 47, 20, 20]
-    assert (targets(blank(two_blocks()), two_blocks(), unet()).weight == 1).all()
+    assert (targets(blank(two_blocks()), two_blocks(), preset("unet-cryonuseg")).weight == 1).all()
 
 
 def test_touching_objects_come_apart():
@@ -44,14 +42,14 @@ def test_touching_objects_come_apart():
     assert target[..., 3].max() == 2
     assert target[3, 4:8, 2].tolist() == [0, 1, 1, 0]
     assert target[0, 1:11, 2].all()  # one pixel outside
-    wide = targets(blank(touching), touching, Config(contour_px=2)).target
+    wide = targets(blank(touching), touching, Config(targets={"contour_px": 2})).target
     assert wide[3, 3:9, 2].tolist() == [0, 1, 1, 1, 1, 0]
     assert wide[..., 0].sum() == target[..., 0].sum()
 
 
 def test_an_image_without_objects_is_background():
     nothing = np.zeros((5, 6), int)
-    target, weight = targets(blank(nothing), nothing, fullnet())
+    target, weight = targets(blank(nothing), nothing, preset("fullnet"))
     assert (target[..., 0] == 1).all()
     assert (weight == 1).all()
 
@@ -63,11 +61,16 @@ def test_the_variance_term_has_its_published_value():
     inside = np.zeros((8, 8), int)
     inside[1:4, 1:4], inside[5:7, 4:8], inside[7, 0] = 1, 2, 3
     target = np.concatenate([np.eye(3)[(inside > 0).astype(int)], inside[..., None]], axis=2)[None]
-    with_, without = (float(loss(r)(target, p[None], np.zeros((1, 8, 8)), None))
-                      for r in (fullnet(), fullnet().changed(variance=0.0)))  # fmt: skip
+    of = preset("fullnet")
+    with_, without = (
+        float(loss(r)(target, p[None], np.zeros((1, 8, 8)), None))
+        for r in (of, of.replace(targets={"variance_weight": 0.0}))
+    )
     assert with_ == pytest.approx(0.02951038, rel=1e-4)
     assert without == 0
-    doubled = loss(fullnet().changed(variance=2.0))(target, p[None], np.zeros((1, 8, 8)), None)
+    doubled = loss(preset("fullnet").replace(targets={"variance_weight": 2.0}))(
+        target, p[None], np.zeros((1, 8, 8)), None
+    )
     assert float(doubled) == pytest.approx(2 * with_, rel=1e-5)
 
 
@@ -76,7 +79,7 @@ def test_unknown_pixels_teach_nothing():
     weight = np.array([[[1.0, 0.0], [0.0, 0.0]]])
     one, other = np.full((1, 2, 2, 1), 0.3), np.full((1, 2, 2, 1), 0.9)
     other[0, 0, 0] = 0.3
-    of = loss(unet())
+    of = loss(preset("unet-cryonuseg"))
     assert float(of(target, one, weight, None)) == pytest.approx(float(of(target, other, weight, None)))
 
 
@@ -86,12 +89,19 @@ STAINS = (
 )
 
 
-@pytest.mark.parametrize("config", [fullnet(), unet(), Config(separate="flood", taxonomies=(GLAS,)),
-                                    *(Config(stain=s) for s in STAINS)])  # fmt: skip
-def test_a_recipe_survives_its_file(config):
+@pytest.mark.parametrize(
+    "config",
+    [
+        preset("fullnet"),
+        preset("unet-cryonuseg"),
+        Config(postprocess={"separation": "marker_watershed"}, taxonomies=(GLAS,)),
+        *(Config(normalization={"stain": s}) for s in STAINS),
+    ],
+)
+def test_a_config_survives_its_file(config):
     import json
 
-    assert Config.from_dict(json.loads(json.dumps(config.as_dict()))) == config
+    assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
 def test_taxonomies_may_be_named():
@@ -100,40 +110,42 @@ def test_taxonomies_may_be_named():
 
 def test_image_and_objects_of_two_sizes_are_refused():
     with pytest.raises(InputError, match="an image and its objects must be of one size"):
-        targets(blank(np.zeros((4, 5))), np.zeros((5, 4), int), fullnet())
+        targets(blank(np.zeros((4, 5))), np.zeros((5, 4), int), preset("fullnet"))
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "code"),
     [
-        ({"mpp": 0}, "`mpp` must be positive"),
-        ({"tile_px": -1}, "`tile_px` must be positive"),
-        ({"std": (1, 1, 0)}, "normalization is of red, green and blue"),
-        ({"mean": (1,)}, "normalization is of red, green and blue"),
-        ({"classes": ("a", "b")}, "outputs of one kind"),
-        ({"separate": "waists"}, "objects cannot be told apart so"),
-        ({"separate": "magic"}, "objects cannot be told apart so"),
-        ({"views": 4}, "a config's choice does not exist"),
-        ({"stain": "macenko"}, "a config's `stain` is the colours that images are brought to"),
-        ({"learning": replace(TrainConfig(), monitor="auc")}, "a config's choice does not exist"),
-        ({"taxonomies": (ADP_FUNC,)}, "objects of one kind are one class beside everything else"),
-        ({"classes": ("nucleus",), "separate": "parts"}, "objects cannot be told apart so"),
+        ({"classes": ("a", "b")}, "config-classes"),
+        ({"postprocess.separation": "distance_watershed"}, "separation-unknown"),
+        ({"postprocess.separation": "magic"}, "separation-unknown"),
+        ({"normalization.stain": "macenko"}, "config-type"),
+        ({"train.monitor": "auc"}, "monitor-unknown"),
+        ({"train.crop_px": None}, "config-range"),
+        ({"taxonomies": (ADP_FUNC,)}, "taxonomy-classes"),
+        ({"classes": ("nucleus",)}, "separation-unknown"),
+        (
+            {
+                "classes": ("nucleus",),
+                "postprocess.separation": "distance_watershed",
+                "tune_postprocess": True,
+            },
+            "config-unused",
+        ),
     ],
 )
-def test_odd_recipes_are_refused(changes, words):
-    with pytest.raises(InputError, match=words):
-        Config(**changes)
+def test_a_config_that_contradicts_itself_is_an_error(changes, code, raises_code):
+    with raises_code(code):
+        Config().replace(**changes)
 
 
-@pytest.mark.parametrize("data", [None, {}, {"taxonomies": ["nuclei"], "sigma": 1}, {"taxonomies": 3},
-                                  {"taxonomies": ["nuclei"], "learning": {"speed": 2}}])  # fmt: skip
-def test_odd_files_are_refused(data):
-    with pytest.raises(InputError, match="this is no config of learning from masks"):
-        Config.from_dict(data)
-
-
-def test_the_small_recipe_varies_stains_and_the_published_ones_do_not():
-    assert small().learning.stain_gain > 0
-    assert small().learning.stain_offset > 0
-    assert {r.learning.stain_gain + r.learning.stain_offset for r in (fullnet(), unet())} == {0}
-    assert (small().classes, small().separate, small().variance) == (fullnet().classes, "flood", 1.0)
+def test_the_cpu_preset_varies_stains_and_the_published_ones_do_not():
+    assert preset("cpu").train.augmentation.stain_gain > 0
+    assert preset("cpu").train.augmentation.stain_offset > 0
+    assert {
+        r.train.augmentation.stain_gain + r.train.augmentation.stain_offset
+        for r in (preset("fullnet"), preset("unet-cryonuseg"))
+    } == {0}
+    assert preset("cpu").classes == preset("fullnet").classes
+    assert preset("cpu").postprocess.separation == "marker_watershed"
+    assert preset("cpu").targets.variance_weight == 1.0

@@ -9,12 +9,10 @@ from hsn import InputError
 from hsn.images.tiles import mirror_pad
 from hsn.nets import fullnet, reach, unet
 from hsn.prediction.tiling import normalize
-from hsn.supervision.masks import Config, objects, segment
-from hsn.supervision.masks import fullnet as fullnet_config
-from hsn.supervision.masks import unet as unet_config
+from hsn.supervision.masks import Config, objects, preset, segment
 from hsn.supervision.masks.inference import maps_of, reach_of
 
-PUBLISHED = fullnet_config().changed(views=1, least_um2=0.0)
+PUBLISHED = preset("fullnet").replace(tiling={"tta": 1}, postprocess={"min_area_um2": 0.0})
 
 
 def image(rng, shape):
@@ -30,11 +28,14 @@ def shaky(net, rng):
 @pytest.mark.parametrize("shape", [(70, 90), (64, 64), (33, 100)])
 def test_the_result_does_not_depend_on_the_size_of_tiles(rng, shape):
     net, pixels = shaky(unet.build(3, depth=2, width=4, seed=1), rng), image(rng, shape)
-    whole = maps_of(net, pixels, PUBLISHED.changed(tile_px=512))
+    whole = maps_of(net, pixels, PUBLISHED.replace(tiling={"tile_px": 512}))
     for tile_px in (20, 32, 50):
-        tiled = maps_of(net, pixels, PUBLISHED.changed(tile_px=tile_px))
+        tiled = maps_of(net, pixels, PUBLISHED.replace(tiling={"tile_px": tile_px}))
         np.testing.assert_allclose(tiled, whole, atol=2e-5)
-    assert np.abs(maps_of(net, pixels, PUBLISHED.changed(tile_px=20, margin_px=4)) - whole).max() > 1e-3
+    assert (
+        np.abs(maps_of(net, pixels, PUBLISHED.replace(tiling={"tile_px": 20, "halo_px": 4})) - whole).max()
+        > 1e-3
+    )
 
 
 def test_without_pooling_tiles_start_anywhere(rng):
@@ -43,7 +44,7 @@ def test_without_pooling_tiles_start_anywhere(rng):
         image(rng, (40, 45)),
     )
     assert reach_of(net, PUBLISHED) == (reach.halo_px(net), 1)
-    whole, tiled = (maps_of(net, pixels, PUBLISHED.changed(tile_px=t)) for t in (100, 17))
+    whole, tiled = (maps_of(net, pixels, PUBLISHED.replace(tiling={"tile_px": t})) for t in (100, 17))
     np.testing.assert_allclose(tiled, whole, atol=2e-5)
 
 
@@ -57,12 +58,12 @@ def test_inside_the_reach_a_tile_is_the_net_itself(rng):
 
 
 def test_eight_views_make_a_result_that_turns_with_the_image(rng):
-    net, config = shaky(unet.build(3, depth=1, width=4, seed=1), rng), PUBLISHED.changed(views=8)
+    net, config = shaky(unet.build(3, depth=1, width=4, seed=1), rng), PUBLISHED.replace(tiling={"tta": 8})
     pixels = image(rng, (24, 32))
     straight = maps_of(net, pixels, config)
     np.testing.assert_allclose(np.rot90(straight), maps_of(net, np.rot90(pixels), config), atol=1e-5)
     np.testing.assert_allclose(straight[:, ::-1], maps_of(net, pixels[:, ::-1], config), atol=1e-5)
-    one = PUBLISHED.changed(views=1)
+    one = PUBLISHED.replace(tiling={"tta": 1})
     assert np.abs(maps_of(net, pixels, one)[:, ::-1] - maps_of(net, pixels[:, ::-1], one)).max() > 1e-3
 
 
@@ -73,7 +74,7 @@ def hot(classes):
 def test_parts_of_the_inside_grow_back():
     inside = np.zeros((11, 20), int)
     inside[4:7, 4:7], inside[4:7, 12:15], inside[0, 0] = 1, 1, 1
-    told = objects(hot(inside), PUBLISHED.changed(least_um2=4 * 0.25**2), mpp=0.25)
+    told = objects(hot(inside), PUBLISHED.replace(postprocess={"min_area_um2": 4 * 0.25**2}), mpp=0.25)
     assert told.max() == 2  # the lone pixel is too small
     assert told[5].tolist() == [0, 0, 1, 1, 1, 1, 1, 1, 1, 0, 2, 2, 2, 2, 2, 2, 2, 0, 0, 0]
     assert told[1:3, 5].tolist() == [0, 1]
@@ -82,14 +83,18 @@ def test_parts_of_the_inside_grow_back():
 
 def test_a_flood_stops_where_objects_end_or_where_it_may_grow_no_further():
     classes = np.array([[0, 2, 1, 1, 2, 2, 1, 1, 2, 2, 2, 2, 0]])
-    config = Config(separate="flood", grow_um=0.5, least_um2=0)
+    config = Config(postprocess={"separation": "marker_watershed", "grow_um": 0.5, "min_area_um2": 0})
     assert objects(hot(classes), config, mpp=0.25).tolist() == [[0, 1, 1, 1, 1, 2, 2, 2, 2, 2, 0, 0, 0]]
 
 
 def test_where_two_floods_meet_evidence_decides():
     maps = hot([[1, 1, 2, 2, 2, 1, 1]])
     maps[0, 4] = (0.49, 0, 0.51)  # a notch, nearer to the second
-    told = objects(maps, Config(separate="flood", grow_um=2, least_um2=0), mpp=0.25)
+    told = objects(
+        maps,
+        Config(postprocess={"separation": "marker_watershed", "grow_um": 2, "min_area_um2": 0}),
+        mpp=0.25,
+    )
     assert told.tolist() == [[1, 1, 1, 1, 2, 2, 2]]
 
 
@@ -97,7 +102,8 @@ def test_holes_close_where_the_recipe_says():
     ring = np.ones((5, 5), int)
     ring[2, 2] = 0
     open_, closed = (
-        objects(hot(ring), PUBLISHED.changed(fill=fill, grow_um=0.0), mpp=0.25) for fill in (False, True)
+        objects(hot(ring), PUBLISHED.replace(postprocess={"fill_holes": fill, "grow_um": 0.0}), mpp=0.25)
+        for fill in (False, True)
     )
     assert (open_[2, 2], closed[2, 2]) == (0, 1)
 
@@ -106,8 +112,8 @@ def test_a_waist_parts_what_touches():
     rows, columns = np.indices((21, 41))
     mask = np.maximum(9 - np.hypot(rows - 10, columns - 10), 9 - np.hypot(rows - 10, columns - 26)) > 0
     maps = mask[..., None].astype(np.float32)
-    assert objects(maps, unet_config(), mpp=0.25).max() == 1
-    parted = objects(maps, unet_config().changed(waist_um=0.25), mpp=0.25)
+    assert objects(maps, preset("unet-cryonuseg"), mpp=0.25).max() == 1
+    parted = objects(maps, preset("unet-cryonuseg").replace(postprocess={"h_um": 0.25}), mpp=0.25)
     assert parted.max() == 2
     assert parted[10, 10] != parted[10, 26]
     np.testing.assert_array_equal(parted > 0, mask)
@@ -115,9 +121,14 @@ def test_a_waist_parts_what_touches():
 
 def test_nothing_is_found_in_nothing():
     nothing = np.zeros((6, 7), int)
-    for separate in ("parts", "flood"):
-        assert objects(hot(nothing), Config(separate=separate), mpp=0.25).max() == 0
-    assert objects(np.zeros((6, 7, 1)), unet_config().changed(waist_um=1.0), mpp=0.25).max() == 0
+    for separate in ("components", "marker_watershed"):
+        assert objects(hot(nothing), Config(postprocess={"separation": separate}), mpp=0.25).max() == 0
+    assert (
+        objects(
+            np.zeros((6, 7, 1)), preset("unet-cryonuseg").replace(postprocess={"h_um": 1.0}), mpp=0.25
+        ).max()
+        == 0
+    )
 
 
 def test_sizes_are_micrometres_whatever_the_scale(rng):
@@ -154,4 +165,4 @@ def test_a_net_that_pools_and_has_no_reach_needs_a_margin(raises_code):
     net = fullnet.build(growth=2, layers_per_block=4, pooled=True)
     with raises_code("receptive-field-unbounded"):
         reach_of(net, PUBLISHED)
-    assert reach_of(net, PUBLISHED.changed(margin_px=40)) == (40, 16)
+    assert reach_of(net, PUBLISHED.replace(tiling={"halo_px": 40})) == (40, 16)

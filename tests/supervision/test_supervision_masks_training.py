@@ -2,10 +2,10 @@
 
 import importlib
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
+from routing import changed
 
 from hsn import InputError, models
 from hsn.annotations.label_files import write_labels
@@ -15,22 +15,33 @@ from hsn.metrics.objects import match
 from hsn.metrics.table import overlaps
 from hsn.nets import unet
 from hsn.supervision import masks, segment
+from hsn.supervision.masks import preset
 from hsn.supervision.masks import tuning as choose
-from hsn.supervision.masks.config import fullnet
-from hsn.supervision.masks.config import unet as unet_config
 from hsn.supervision.masks.training import Annotated, Crops, contrast
 
 MPP = 0.31  # um per pixel: nuclei of 8 to 30 px
 
 
 def config(base=None, **learning):
-    numbers = {"epochs": 2, "steps": 2, "batch": 2, "crop_px": 32, "validation": (0,), "bend_px": 2.0, "skew": 0.1,
-               "rate": 5e-3, "lowest_rate": 1e-4, "momenta": (0.9, 0.99), "monitor": "pq", **learning}  # fmt: skip
-    base = base or fullnet().changed(
-        shrink_px=0, separate="flood", grow_um=1.0, least_um2=2.0, border_weight=2.0
+    numbers = {
+        "epochs": 2,
+        "steps": 2,
+        "batch_size": 2,
+        "crop_px": 32,
+        "validation": (0,),
+        "elastic_px": 2.0,
+        "affine_jitter": 0.1,
+        "learning_rate": 5e-3,
+        "min_learning_rate": 1e-4,
+        "betas": (0.9, 0.99),
+        "monitor": "pq",
+        **learning,
+    }
+    base = base or preset("fullnet").replace(
+        targets={"shrink_px": 0, "border_weight": 2.0},
+        postprocess={"separation": "marker_watershed", "grow_um": 1.0, "min_area_um2": 2.0},
     )
-    return base.changed(mpp=MPP, image_mpp=MPP, views=1, margin_px=8,
-                        learning=replace(base.learning, **numbers))  # fmt: skip
+    return changed(base.replace(mpp=MPP, image_mpp=MPP, tiling={"tta": 1, "halo_px": 8}), **numbers)
 
 
 def net(outputs=3, seed=0):
@@ -45,7 +56,7 @@ def tissue():
 
 def test_masks_teach_what_an_object_is(tmp_path, tissue):
     history = masks.fit(
-        net(), *tissue, config(epochs=4, steps=25, batch=4, crop_px=64), out=tmp_path / "taught"
+        net(), *tissue, config(epochs=4, steps=25, batch_size=4, crop_px=64), out=tmp_path / "taught"
     )
     assert history.epochs[history.best]["validation_pq"] == max(history.column("validation_pq"))
     other = synthetic.draw_tissue(9, (96, 112), mpp=MPP)
@@ -88,13 +99,24 @@ def test_how_objects_are_told_is_chosen_on_validation_images(tmp_path, tissue, m
         np.float32
     )  # insides are nowhere surer than 0.4, elsewhere above 0.3
     monkeypatch.setattr(choose, "maps_of", lambda net, image, config: maps)
-    numbers = config().changed(waist_um=0.7, grow_um=0.0)
+    numbers = config().replace(postprocess={"h_um": 0.7, "grow_um": 0.0})
     best = choose.best_told(None, [Annotated(images[0], objects[0], numbers)], numbers)
-    assert (best.inside, best.changed(inside=None, waist_um=0.7)) == (None, numbers)
-    spoilt = numbers.changed(inside=0.4)  # finds nothing
-    assert choose.best_told(None, [Annotated(images[0], objects[0], spoilt)], spoilt).inside is None
-    numbers = config(epochs=1, choose=True)
-    chosen = numbers.changed(inside=0.3, waist_um=0.15)
+    assert (
+        best.postprocess.foreground_threshold,
+        best.replace(postprocess={"foreground_threshold": None, "h_um": 0.7}),
+    ) == (
+        None,
+        numbers,
+    )
+    spoilt = numbers.replace(postprocess={"foreground_threshold": 0.4})  # finds nothing
+    assert (
+        choose.best_told(
+            None, [Annotated(images[0], objects[0], spoilt)], spoilt
+        ).postprocess.foreground_threshold
+        is None
+    )
+    numbers = config(epochs=1, tune_postprocess=True)
+    chosen = numbers.replace(postprocess={"foreground_threshold": 0.3, "h_um": 0.15})
     module = importlib.import_module("hsn.supervision.masks.training")  # `masks.fit` is the function
     monkeypatch.setattr(module, "best_told", lambda net, known, given: chosen)
     masks.fit(net(), *tissue, numbers, out=tmp_path / "chosen")
@@ -105,11 +127,11 @@ def test_how_objects_are_told_is_chosen_on_validation_images(tmp_path, tissue, m
 
 def _explains_itself(folder, history):
     card = json.loads((folder / "card.json").read_text())
-    assert (card["supervision"], card["taxonomies"]) == ("masks", ["nuclei"])
+    assert (card["method"], card["taxonomies"]) == ("masks", ["nuclei"])
     assert card["scores"]["validation_pq"] == history.epochs[history.best]["validation_pq"]
     loaded = masks.Config.from_dict(models.load(folder).config)
-    assert loaded == config(epochs=4, steps=25, batch=4, crop_px=64)
-    assert card["normalization"]["mean"] == list(loaded.mean)
+    assert loaded == config(epochs=4, steps=25, batch_size=4, crop_px=64)
+    assert card["normalization"]["mean"] == list(loaded.normalization.mean)
 
 
 def test_a_killed_run_ends_like_one_that_was_not(tmp_path, tissue, monkeypatch):
@@ -141,7 +163,7 @@ def test_one_output_learns_too_from_files_by_accumulated_batches(tmp_path, tissu
     for k in range(2):
         write(tmp_path / f"{k}.png", images[k])
         write_labels(tmp_path / f"{k}_mask.png", np.where(instances[k] > 0, 255, 0))
-    numbers = config(unet_config(), epochs=1, steps=2, monitor="loss", accumulate=2)
+    numbers = config(preset("unet-cryonuseg"), epochs=1, steps=2, monitor="loss", accumulate_batches=2)
     history = masks.fit(net(1), [tmp_path / f"{k}.png" for k in range(2)],
                         [tmp_path / f"{k}_mask.png" for k in range(2)], numbers, out=tmp_path / "o")  # fmt: skip
     assert np.isfinite(history.epochs[0]["validation_loss"])
@@ -172,7 +194,7 @@ def test_a_batch_holds_what_the_loss_needs(tissue):
 
 
 def test_coarser_nets_get_smaller_images(tissue):
-    numbers = config().changed(mpp=2 * MPP)
+    numbers = config().replace(mpp=2 * MPP)
     known = Annotated(tissue[0][0], tissue[1][0], numbers)
     assert known.image.shape == (48, 48, 3)
     assert known.small.shape == known.weight.shape == (48, 48)
@@ -185,25 +207,31 @@ def test_stains_are_the_recipes_where_it_learns_and_where_it_sees(tissue):
 
     images, annotations = tissue
     stain = fit_normalizer("macenko", images[1:])
-    numbers = config(turn_deg=0.0, skew=0.0, bend_px=0.0, zoom=(1.0, 1.0), flips=(False, False)).changed(
-        stain=stain
-    )
+    numbers = config(
+        rotation_deg=0.0, affine_jitter=0.0, elastic_px=0.0, zoom=(1.0, 1.0), flips=(False, False)
+    ).replace(normalization={"stain": stain})
     known = Annotated(images[0], annotations[0], numbers)
     np.testing.assert_array_equal(known.image, stain.normalize(images[0]))
     np.testing.assert_array_equal(known.image, preprocess(images[0], numbers, MPP))
-    plain = Annotated(images[0], annotations[0], numbers.changed(stain=None))
+    plain = Annotated(images[0], annotations[0], numbers.replace(normalization={"stain": None}))
     assert not np.array_equal(known.image, plain.image)
     # Segmenting with the stain is segmenting the normalize image without it.
-    one, other = (masks.segment(net(), image, numbers.changed(stain=s))
+    one, other = (masks.segment(net(), image, numbers.replace(normalization={'stain': s}))
                   for image, s in ((images[0], stain), (known.image, None)))  # fmt: skip
     np.testing.assert_array_equal(one.evidence, other.evidence)
 
 
 def test_crops_are_stained_as_the_recipe_says(tissue):
     images, annotations = tissue
-    still = {"turn_deg": 0.0, "skew": 0.0, "bend_px": 0.0, "zoom": (1.0, 1.0), "flips": (False, False)}
-    plain = config(**still).changed(mean=(0, 0, 0), std=(1, 1, 1))
-    changed = plain.changed(learning=replace(plain.learning, stain_gain=0.3, stain_offset=0.05))
+    still = {
+        "rotation_deg": 0.0,
+        "affine_jitter": 0.0,
+        "elastic_px": 0.0,
+        "zoom": (1.0, 1.0),
+        "flips": (False, False),
+    }
+    plain = config(**still).replace(normalization={"mean": (0, 0, 0), "std": (1, 1, 1)})
+    changed = plain.replace(train={"augmentation": {"stain_gain": 0.3, "stain_offset": 0.05}})
     known = [Annotated(images[0], annotations[0], plain)]
     one, other = (Crops(known, r).batch(0, 0) for r in (plain, changed))
     assert np.abs(one[0][0] - other[0][0]).mean() > 1  # the first crop is of the same place
@@ -211,8 +239,8 @@ def test_crops_are_stained_as_the_recipe_says(tissue):
 
 
 def test_contrast_may_differ_by_channel(rng):
-    learning = unet_config().learning
-    drawn = np.array([contrast(rng, learning) * np.ones(3) for _ in range(500)])
+    learning = preset("unet-cryonuseg").train
+    drawn = np.array([contrast(rng, learning.augmentation) * np.ones(3) for _ in range(500)])
     apart = np.ptp(drawn, axis=1) > 0
     assert 0.12 < apart.mean() < 0.28
     assert 0.25 <= drawn.min() < 0.5

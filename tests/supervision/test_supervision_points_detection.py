@@ -1,20 +1,21 @@
 """Detecting from points: bumps and what they speak for, points from maps, and what may count as background."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hsn.supervision.points import preset
 from hsn.supervision.points.background import background_of
-from hsn.supervision.points.config import Config, published
+from hsn.supervision.points.config import Config
 from hsn.supervision.points.crops import detection_crops
 from hsn.supervision.points.detection import click_targets, find_points, merged
 from hsn.supervision.points.fields import fields_of
 from hsn.supervision.points.losses import detection_loss
 
-LUNG = Config(mpp=0.25, radius_um=2.0, most_peak_um2=150 * 0.25**2)  # the paper's second data set: r1 is 8 px
+LUNG = Config(
+    mpp=0.25, radius_um=2.0, max_peak_area_um2=150 * 0.25**2
+)  # the paper's second data set: r1 is 8 px
 
 clicks = st.lists(st.tuples(st.integers(-5, 45), st.integers(-5, 55)), max_size=5)
 
@@ -22,7 +23,7 @@ clicks = st.lists(st.tuples(st.integers(-5, 45), st.integers(-5, 55)), max_size=
 @pytest.mark.parametrize(
     ("config", "pixels", "farthest", "row", "known"),
     [
-        (published(), 145, 6.71, [255, 238, 195, 140, 88, 48, 23, 0], 1517),
+        (preset("qu2020"), 145, 6.71, [255, 238, 195, 140, 88, 48, 23, 0], 1517),
         (LUNG, 69, 4.47, [255, 225, 154, 82, 34, 0], 797),
     ],
 )
@@ -39,15 +40,15 @@ def test_a_lone_click_is_the_published_bump(config, pixels, farthest, row, known
 
 @given(clicks, clicks)
 def test_another_click_never_takes_knowledge_away(some, more):
-    before, after = (click_targets(points, (40, 50), published()) for points in (some, some + more))
+    before, after = (click_targets(points, (40, 50), preset("qu2020")) for points in (some, some + more))
     assert (after.target >= before.target).all()
     assert (after.weight >= before.weight).all()
 
 
 @given(clicks)
 def test_a_click_outside_reaches_in_as_if_the_image_went_on(points):
-    here = click_targets(points, (40, 50), published())
-    wider = click_targets(np.reshape(points, (-1, 2)) + 30, (100, 110), published())
+    here = click_targets(points, (40, 50), preset("qu2020"))
+    wider = click_targets(np.reshape(points, (-1, 2)) + 30, (100, 110), preset("qu2020"))
     for a, b in zip(here, wider, strict=True):
         np.testing.assert_array_equal(a, b[30:70, 30:80])
 
@@ -55,13 +56,13 @@ def test_a_click_outside_reaches_in_as_if_the_image_went_on(points):
 def test_without_a_click_only_the_background_is_known():
     background = np.zeros((9, 9), bool)
     background[:3] = True
-    target, weight = click_targets([], (9, 9), published(), background=background)
+    target, weight = click_targets([], (9, 9), preset("qu2020"), background=background)
     assert not target.any()
     np.testing.assert_array_equal(weight, background)
 
 
 def test_where_background_covers_a_bump_the_click_wins():
-    target, weight = click_targets([[4, 4]], (9, 9), published(), background=np.ones((9, 9), bool))
+    target, weight = click_targets([[4, 4]], (9, 9), preset("qu2020"), background=np.ones((9, 9), bool))
     assert (target[4, 4], weight[4, 4]) == (1, 10)
 
 
@@ -83,35 +84,35 @@ def blobs(*boxes, value=0.6):
 def test_parts_of_a_nuclear_size_are_points():
     probability = blobs((0, 0, 3, 4), (10, 10, 3, 3), (20, 20, 10, 20), (40, 20, 10, 19))
     # 12 px are enough, 9 are not; 190 px are, 200 are not.
-    assert find_points(probability, published()).tolist() == [[1.0, 1.5], [44.5, 29.0]]
-    assert find_points(blobs((0, 0, 5, 5), value=0.35), published()).shape == (0, 2)
+    assert find_points(probability, preset("qu2020")).tolist() == [[1.0, 1.5], [44.5, 29.0]]
+    assert find_points(blobs((0, 0, 5, 5), value=0.35), preset("qu2020")).shape == (0, 2)
 
 
 def test_corners_connect():
     probability = blobs((0, 0, 4, 4), (4, 4, 4, 4))
-    assert find_points(probability, published()).tolist() == [[3.5, 3.5]]
+    assert find_points(probability, preset("qu2020")).tolist() == [[3.5, 3.5]]
 
 
 def test_local_maxima_tell_touching_nuclei_apart():
-    target = click_targets([[20, 20], [20, 29]], (40, 50), published()).target
+    target = click_targets([[20, 20], [20, 29]], (40, 50), preset("qu2020")).target
     touching = np.maximum(target, blobs((18, 20, 5, 10), value=0.4)[:40, :50])
-    assert len(find_points(touching, published())) == 1
-    found = find_points(touching, published().changed(peaks="maxima"))
+    assert len(find_points(touching, preset("qu2020"))) == 1
+    found = find_points(touching, preset("qu2020").replace(detection_peaks="maxima"))
     assert found.tolist() == [[20.0, 20.0], [20.0, 29.0]]
-    assert find_points(np.zeros((9, 9)), published().changed(peaks="maxima")).shape == (0, 2)
+    assert find_points(np.zeros((9, 9)), preset("qu2020").replace(detection_peaks="maxima")).shape == (0, 2)
 
 
 def test_clicks_stay_and_found_points_join_them_a_radius_away():
     given_, found = [[30.2, 30.4]], [[30, 41], [30, 41.9], [30, 42.9]]
-    assert merged(given_, found, published()).tolist() == [np.float32([30.2, 30.4]).tolist(), [30, 42]]
-    assert merged([], [[1.9, 2.9]], published()).tolist() == [[1, 2]]
-    assert merged(given_, np.zeros((0, 2)), published()).shape == (1, 2)
+    assert merged(given_, found, preset("qu2020")).tolist() == [np.float32([30.2, 30.4]).tolist(), [30, 42]]
+    assert merged([], [[1.9, 2.9]], preset("qu2020")).tolist() == [[1, 2]]
+    assert merged(given_, np.zeros((0, 2)), preset("qu2020")).shape == (1, 2)
 
 
 def test_background_is_what_is_dark_and_what_is_too_large():
     probability = blobs((0, 0, 10, 19), (20, 0, 10, 20), value=0.9)
     probability[40:, :] = 0.5
-    background = background_of(probability, published())
+    background = background_of(probability, preset("qu2020"))
     assert not background[:10, :19].any()  # 190 px may be a nucleus
     assert background[20:30, :20].all()  # 200 px may not
     assert background[15].all()
@@ -120,12 +121,14 @@ def test_background_is_what_is_dark_and_what_is_too_large():
 
 def test_probabilities_count_in_steps_of_a_file():
     # 0.1 * 255 is 25.5: 25 / 255 is below 0.1, 26 / 255 above.
-    assert background_of(np.array([[25.9 / 255, 26 / 255]]), published()).tolist() == [[True, False]]
+    assert background_of(np.array([[25.9 / 255, 26 / 255]]), preset("qu2020")).tolist() == [[True, False]]
 
 
 def test_a_crop_teaches_the_moved_clicks_and_nothing_beyond_the_image(rng):
-    config = published().changed(learning=replace(
-        published().learning, crop_px=64, zoom=(0.8, 1.0), validation=(0,), detection_batch=6))  # fmt: skip
+    config = preset("qu2020").replace(
+        train={"crop_px": 64, "augmentation": {"zoom": (0.8, 1.0)}, "validation": (0,)},
+        detection_batch_size=6,
+    )
     images = [rng.integers(0, 255, (48, 48, 3), dtype=np.uint8) for _ in range(2)]
     fields = fields_of(images, [[[24, 24]], [[24, 24]]], config)
     crops = detection_crops(fields[1:], config)

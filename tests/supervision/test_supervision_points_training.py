@@ -2,11 +2,10 @@
 
 import json
 import shutil
-import sys
-from dataclasses import replace
 
 import numpy as np
 import pytest
+from routing import changed
 
 from hsn import InputError, models, points, segment
 from hsn.annotations import points as point_files
@@ -15,7 +14,7 @@ from hsn.annotations.sampling import points_from_instances, sample_points
 from hsn.data import synthetic
 from hsn.images.read import write
 from hsn.nets import resunet
-from hsn.supervision.points import rounds
+from hsn.supervision.points import rounds, training
 from hsn.supervision.points.fields import GRID, clicks_in, fields_of
 from hsn.types import History, Targets
 
@@ -23,11 +22,10 @@ MPP = 0.5
 
 
 def config(**learning):
-    epochs = {"detection_epochs": 2, "segmentation_epochs": 2, "refinement_epochs": 1, "steps": 2}
-    crops = {"detection_batch": 2, "segmentation_batch": 2, "crop_px": 32}
+    epochs = {"detection_epochs": 2, "epochs": 2, "refinement_epochs": 1, "steps": 2}
+    crops = {"detection_batch_size": 2, "batch_size": 2, "crop_px": 32}
     numbers = {"rounds": 1, "validation": (0,), **epochs, **crops, **learning}
-    quick = points.quick(MPP)
-    return quick.changed(image_mpp=MPP, learning=replace(quick.learning, **numbers))
+    return changed(points.preset("cpu").for_mpp(MPP), image_mpp=MPP, **numbers)
 
 
 def net(seed=0):
@@ -55,7 +53,7 @@ def steps(monkeypatch):
         return History(tuple(rows), 0)
 
     monkeypatch.setattr(rounds, "train", trained)
-    monkeypatch.setattr(sys.modules["hsn.supervision.points.training"], "train", trained)
+    monkeypatch.setattr(training, "train", trained)
     return ran
 
 
@@ -66,11 +64,11 @@ def test_every_stage_learns_from_clicks_on_some_nuclei(tmp_path):
     epochs = {
         "rounds": 1,
         "detection_epochs": 6,
-        "segmentation_epochs": 8,
+        "epochs": 8,
         "refinement_epochs": 2,
         "steps": 12,
     }
-    numbers = config(**epochs, crop_px=96, detection_batch=4, segmentation_batch=4)
+    numbers = config(**epochs, crop_px=96, detection_batch_size=4, batch_size=4)
     net_ = resunet.build(2, depth=18, width=8, seed=0)
     history = points.fit(net_, images, clicks, numbers, out=tmp_path / "o")
     assert [row["epoch"] for row in history.epochs] == list(range(1, 11))
@@ -98,7 +96,7 @@ def test_the_folder_explains_itself(tmp_path, steps):
     labelled = point_files.read(tmp_path / "o" / "points" / "slide 2.geojson", label="clicked")
     np.testing.assert_allclose(labelled, clicks[2], atol=1e-3)
     card = json.loads((tmp_path / "o" / "card.json").read_text())
-    assert (card["supervision"], card["taxonomies"]) == ("points", ["nuclei"])
+    assert (card["method"], card["taxonomies"]) == ("points", ["nuclei"])
     assert f"{sum(map(len, clicks))} clicks on 3 images" in card["notes"]
     assert points.Config.from_dict(models.load(tmp_path / "o").config) == config()
     result = segment(images[0], tmp_path / "o")
@@ -155,7 +153,7 @@ def test_a_killed_run_ends_like_one_that_was_not(tmp_path, monkeypatch, eager):
 
 def test_who_clicked_every_nucleus_needs_no_detection(tmp_path, steps):
     images, clicks = tissue(ratio=1.0)
-    points.fit(net(), images, clicks, config(rounds=None).changed(crf=0.0), out=tmp_path / "o")
+    points.fit(net(), images, clicks, config(rounds=None).replace(crf_weight=0.0), out=tmp_path / "o")
     assert steps == ["coarse"]
     np.testing.assert_allclose(
         point_files.read(tmp_path / "o" / "points" / "0001.geojson"), clicks[1], atol=1e-3
@@ -192,9 +190,9 @@ def test_a_round_begins_anew_or_goes_on(tmp_path, steps, monkeypatch):
     monkeypatch.setattr(rounds, "train", lambda net, *a, **k: (
         begun.append(net.get_weights()[0].sum()), net.set_weights([w + 0.01 for w in net.get_weights()]),
         train(net, *a, **k))[2])  # fmt: skip
-    points.fit(net(), images, clicks, config(start="anew"), out=tmp_path / "anew")
+    points.fit(net(), images, clicks, config(start="initial"), out=tmp_path / "anew")
     onward = net()
-    points.fit(onward, images, clicks, config(start="onward"), out=tmp_path / "onward")
+    points.fit(onward, images, clicks, config(start="previous"), out=tmp_path / "onward")
     first = net().get_weights()[0]
     assert begun == pytest.approx([first.sum(), first.sum(), first.sum(), (first + 0.01).sum()], rel=1e-4)
     np.testing.assert_allclose(onward.get_weights()[0], first + 0.02, atol=1e-5)
@@ -223,7 +221,7 @@ def test_of_few_images_patches_are_held_out():
 
 def test_points_are_found_again_at_the_scale_of_the_image():
     images, clicks = tissue()
-    field = fields_of(images, clicks, config().changed(image_mpp=0.3))[1]
+    field = fields_of(images, clicks, config().replace(image_mpp=0.3))[1]
     assert field.image.shape[:2] == (38, 38)
     np.testing.assert_allclose(field.at_image(field.clicks), clicks[1], atol=1e-4)
     np.testing.assert_allclose(field.at_net(clicks[1]), field.clicks, atol=1e-4)
@@ -234,7 +232,9 @@ def test_the_rim_is_unknown_or_black_background():
 
     images, _ = tissue(count=2, side=32)
     for rim, known in (("unknown", 0), ("background", 1)):
-        numbers = config(rim=rim, crop_px=64, bend_px=0.0, zoom=(1, 1), skew=0.0, turn_deg=0.0)
+        numbers = config(
+            outside=rim, crop_px=64, elastic_px=0.0, zoom=(1, 1), affine_jitter=0.0, rotation_deg=0.0
+        )
         fields = fields_of(images, [[[16, 16]]] * 2, numbers)
         for field in fields:
             field.codes = np.full((32, 32), 8, np.uint8)
@@ -243,7 +243,7 @@ def test_the_rim_is_unknown_or_black_background():
         assert not target[:, :16].any()
         assert (target[:, 20:40, 20:40] == 1).all()
         if rim == "background":
-            black = (pixels[0, 0, 0] * numbers.std + numbers.mean).round(3)
+            black = (pixels[0, 0, 0] * numbers.normalization.std + numbers.normalization.mean).round(3)
             np.testing.assert_array_equal(black, 0)
 
 

@@ -11,10 +11,14 @@ from hsn.extras.maskrcnn.whole import Report
 from hsn.nets import unet
 from hsn.objects.overlaps import ScoredInstances
 from hsn.supervision import masks
-from hsn.supervision.selected import loss, published, quick, segment, targets
+from hsn.supervision.selected import loss, preset, segment, targets
 from hsn.supervision.selected.dense import Dense, objects, system_of
 
-CONFIG = quick().changed(mean=(127.5,) * 3, std=(127.5,) * 3, margin_px=0, least_um2=0.0, fill=False)
+CONFIG = preset("cpu").replace(
+    normalization={"mean": (127.5,) * 3, "std": (127.5,) * 3},
+    tiling={"halo_px": 0},
+    postprocess={"min_area_um2": 0.0, "fill_holes": False},
+)
 BACKGROUND, INSIDE, CONTOUR = np.eye(3, dtype=np.uint8) * 255
 
 
@@ -52,15 +56,15 @@ def test_a_finer_image_is_seen_at_the_scale_of_the_net():
 
 def test_lengths_are_micrometres():
     maps = np.eye(3)[np.pad([[1]], 9)]  # inside in the middle, background around
-    parts = CONFIG.changed(separate="parts", grow_um=0.5)
+    parts = CONFIG.replace(postprocess={"separation": "components", "grow_um": 0.5})
     widths = [int((objects(maps, parts, mpp=mpp)[9] > 0).sum()) for mpp in (0.25, 0.125)]
     assert widths == [5, 9]
-    assert not objects(maps, parts.changed(least_um2=0.1), mpp=0.25).any()
-    assert objects(maps, parts.changed(least_um2=0.1), mpp=0.5).any()
+    assert not objects(maps, parts.replace(postprocess={"min_area_um2": 0.1}), mpp=0.25).any()
+    assert objects(maps, parts.replace(postprocess={"min_area_um2": 0.1}), mpp=0.5).any()
 
 
 def test_the_scale_and_the_taxonomy_are_asked_for():
-    with pytest.raises(InputError, match="`mpp` must be positive"):
+    with pytest.raises(InputError, match="`mpp` must be above 0"):
         segment(sighted(), drawn(), CONFIG, mpp=0)
     with pytest.raises(InputError, match="does not segment this taxonomy"):
         segment(sighted(), drawn(), CONFIG, taxonomy="glas")
@@ -81,7 +85,11 @@ def test_a_dense_net_scores_objects_by_their_evidence():
 
 def test_a_dense_net_sees_all_that_a_sibling_sees():
     """The same net and numbers by both methods: targets, loss and objects are one code."""
-    same = masks.small().changed(mean=CONFIG.mean, std=CONFIG.std, margin_px=0, least_um2=0.0, fill=False)
+    same = masks.preset("cpu").replace(
+        normalization={"mean": CONFIG.normalization.mean, "std": CONFIG.normalization.std},
+        tiling={"halo_px": 0},
+        postprocess={"min_area_um2": 0.0, "fill_holes": False},
+    )
     image = drawn()
     told = segment(sighted(), image, CONFIG).instances
     np.testing.assert_array_equal(told, masks.segment(sighted(), image, same).instances)
@@ -98,7 +106,7 @@ def test_a_dense_net_sees_all_that_a_sibling_sees():
 def test_pixels_of_which_nothing_is_known_weigh_nothing(rng):
     """Neither objects nor predictions there change the loss; elsewhere both do."""
     # A border's weight is told by both objects around it, wherever they are.
-    system = Dense(unet.build(3, depth=1, width=4, seed=0), CONFIG.changed(border_weight=0.0))
+    system = Dense(unet.build(3, depth=1, width=4, seed=0), CONFIG.replace(targets={"border_weight": 0.0}))
     images = rng.integers(0, 256, (1, 16, 16, 3)).astype(np.float32)
     known = np.ones((1, 16, 16), bool)
     known[:, :, 8:] = False
@@ -127,7 +135,7 @@ def test_what_a_masked_array_masks_is_unknown():
     np.testing.assert_array_equal(weight == 0, np.eye(6, dtype=bool))
     with pytest.raises(InputError, match="an image and its objects must be of one size"):
         targets(np.zeros((6, 5, 3), np.uint8), told, CONFIG)
-    detected = targets(np.zeros((6, 6, 3), np.uint8), told, published())
+    detected = targets(np.zeros((6, 6, 3), np.uint8), told, preset("lou2022"))
     np.testing.assert_array_equal(detected.target, ~np.eye(6, dtype=bool))
 
 
@@ -142,7 +150,7 @@ def test_what_a_detector_found_is_painted_with_its_scores(monkeypatch):
         return Report(scored, ())
 
     monkeypatch.setattr(maskrcnn.MaskRCNN, "segment", segment_at_scale)
-    config = published().changed(detector=maskrcnn.LEAN, mpp=0.5, least_um2=2.0)
+    config = preset("lou2022").replace(detector=maskrcnn.LEAN, mpp=0.5, postprocess={"min_area_um2": 2.0})
     net = maskrcnn.build(maskrcnn.LEAN, seed=0)
     result = segment(net, drawn(), config, mpp=0.25)
     np.testing.assert_array_equal(result.instances, np.kron(found, np.ones((2, 2), int)))
@@ -152,7 +160,9 @@ def test_what_a_detector_found_is_painted_with_its_scores(monkeypatch):
 
 def test_a_system_is_what_the_recipe_says():
     net = maskrcnn.build(maskrcnn.LEAN, seed=0)
-    system = system_of(net, published().changed(detector=maskrcnn.LEAN, mean=(1.0, 2.0, 3.0)))
+    system = system_of(
+        net, preset("lou2022").replace(detector=maskrcnn.LEAN, normalization={"mean": (1.0, 2.0, 3.0)})
+    )
     assert system.numbers.mean == (1.0, 2.0, 3.0)
     with pytest.raises(
         InputError, match=r"the net does not see what the config says.*or give the config a `detector`"

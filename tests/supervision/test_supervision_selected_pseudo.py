@@ -8,7 +8,7 @@ import pytest
 
 from hsn.annotations.label_files import read_labels
 from hsn.objects.overlaps import ScoredInstances
-from hsn.supervision.selected.config import quick
+from hsn.supervision.selected import preset
 from hsn.supervision.selected.pseudo import believed, label
 
 INSTANCES = np.zeros((20, 30), np.int32)
@@ -30,8 +30,8 @@ class System:
 
 
 def config(**changes):
-    return quick().changed(
-        mpp=0.5, least_score=0.5, least_believed_um2=2.0, most_believed_um2=20.0, **changes
+    return preset("cpu").replace(
+        mpp=0.5, min_score=0.5, min_pseudo_area_um2=2.0, max_pseudo_area_um2=20.0, **changes
     )
 
 
@@ -45,7 +45,7 @@ def test_doubts_about_score_and_size_are_unknown():
     instances, known = believed(SCORED, config())
     np.testing.assert_array_equal(instances, INSTANCES == 1)
     np.testing.assert_array_equal(known, INSTANCES <= 1)
-    instances, known = believed(SCORED, config().changed(least_believed_um2=0.0, most_believed_um2=None))
+    instances, known = believed(SCORED, config().replace(min_pseudo_area_um2=0.0, max_pseudo_area_um2=None))
     assert instances.max() == 3
     np.testing.assert_array_equal(known, INSTANCES != 2)
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from routing import changed
 
 from hsn import InputError, models, segment
 from hsn.annotations.label_files import read_labels, write_labels
@@ -15,8 +16,7 @@ from hsn.metrics.objects import match
 from hsn.metrics.table import overlaps
 from hsn.nets import unet
 from hsn.supervision import selected
-from hsn.supervision.selected import Preset, paint, pseudo
-from hsn.supervision.selected.config import quick
+from hsn.supervision.selected import Preset, paint, preset, pseudo
 from hsn.supervision.selected.patches import Patch
 from hsn.supervision.selected.training import shares
 from hsn.training import object_training as training
@@ -37,11 +37,11 @@ class Killed(Exception):  # noqa: N818 - it says what happened
 
 
 def config(learning=None, **changes):
-    numbers = {"epochs": 2, "steps": 2, "batch": 2, "crop_px": 32, "validation": (1,), "rate": 5e-3,
-               "lowest_rate": 1e-3, "bend_px": 1.0, "stain_gain": 0.1, **(learning or {})}  # fmt: skip
-    wanted = {"mpp": MPP, "image_mpp": MPP, "margin_px": 8, "least_um2": 2.0, "synthetic": 2, "preset": TINY,
-              "least_score": 0.0, "least_believed_um2": 0.0, **changes}  # fmt: skip
-    return quick().changed(learning=replace(quick().learning, **numbers), **wanted)
+    numbers = {"epochs": 2, "steps": 2, "batch_size": 2, "crop_px": 32, "validation": (1,), "learning_rate": 5e-3,
+               "min_learning_rate": 1e-3, "elastic_px": 1.0, "stain_gain": 0.1, **(learning or {})}  # fmt: skip
+    wanted = {"mpp": MPP, "image_mpp": MPP, "halo_px": 8, "min_area_um2": 2.0, "synthetic": 2, "synthesis": TINY,
+              "min_score": 0.0, "min_pseudo_area_um2": 0.0, **changes}  # fmt: skip
+    return changed(preset("cpu"), **numbers, **wanted)
 
 
 def net(seed=0):
@@ -143,7 +143,7 @@ class Trained:
     def __init__(self, scores):
         self.scores, self.seen = list(scores), []
 
-    def __call__(self, system, images, annotations, learning, *, out, known, often):
+    def __call__(self, system, images, annotations, learning, *, out, known, often, **_):
         self.seen.append((images, annotations, known, often, learning, system.net.get_weights()))
         score = self.scores[len(self.seen) - 1]
         system.net.set_weights([np.full_like(w, len(self.seen)) for w in system.net.get_weights()])
@@ -162,7 +162,7 @@ def test_the_round_that_validates_best_is_kept(tissue, tmp_path, monkeypatch):
     assert models.Card.read(tmp_path / "mine").scores == {"validation_pq": 0.7}
 
 
-@pytest.mark.parametrize("start", ["anew", "onward"])
+@pytest.mark.parametrize("start", ["initial", "previous"])
 def test_where_rounds_begin(tissue, tmp_path, monkeypatch, start):
     loop = Trained([0.5, 0.7])
     monkeypatch.setattr(training, "fit", loop)
@@ -170,7 +170,7 @@ def test_where_rounds_begin(tissue, tmp_path, monkeypatch, start):
     came, first, second = net(3).get_weights(), loop.seen[0][-1], loop.seen[1][-1]
     for a, b, c in zip(came, first, second, strict=True):
         np.testing.assert_array_equal(a, b)
-        np.testing.assert_array_equal(c, a if start == "anew" else np.ones_like(a))
+        np.testing.assert_array_equal(c, a if start == "initial" else np.ones_like(a))
 
 
 def test_what_a_round_learns_from_and_is_judged_by(tissue, tmp_path, monkeypatch):
@@ -257,7 +257,7 @@ def test_refusals(whole, tissue, tmp_path):
     with pytest.raises(InputError, match=r"the net does not see what the config says.*received 1;"):
         selected.fit(unet.build(1, depth=1, width=4), images, told, config(), **mine)
     with pytest.raises(InputError, match=r"the patch has not the right size.*64 x 64"):
-        selected.fit(net(), images, told, config(preset=replace(TINY, smallest_px=65)), **mine)
+        selected.fit(net(), images, told, config(synthesis=replace(TINY, smallest_px=65)), **mine)
     with pytest.raises(InputError, match=r"holds another run.*these images, masks and this config"):
         selected.fit(net(), images, told, config(rounds=3), out=whole[0])
     with pytest.raises(InputError, match="holds another run"):
@@ -293,8 +293,8 @@ def test_few_patches_teach_what_a_nucleus_is(tmp_path, monkeypatch):
     monkeypatch.setattr(paint, "synthesize", selected.synthesize)
     drawn = [synthetic.draw_tissue(seed, (96, 96), mpp=MPP) for seed in (0, 10, 1, 4)]  # with whole nuclei
     unseen = [synthetic.draw_tissue(seed, (96, 96), mpp=MPP).image for seed in (20, 21)]
-    numbers = {"epochs": 4, "steps": 25, "batch": 4, "crop_px": 64}
-    mine = config(numbers, least_score=0.6)
+    numbers = {"epochs": 4, "steps": 25, "batch_size": 4, "crop_px": 64}
+    mine = config(numbers, min_score=0.6)
     out = tmp_path / "mine"
     images, told = [d.image for d in drawn] + unseen, [d.instances for d in drawn] + [None] * 2
     selected.fit(unet.build(3, depth=2, width=6, batch_norm=True, seed=0), images, told, mine, out=out)

@@ -26,9 +26,15 @@ def square(rng, shape=(64, 80)):
 
 def teacher():
     config = tags.Config(
-        classes=SEEN.names, thresholds=(0, 0), taxonomies=(SEEN,), window_px=32, features="activation_4", mean=150,
-        std=50, mpp=1.0, image_mpp=1.0,
-    )  # fmt: skip
+        classes=SEEN.names,
+        thresholds=(0, 0),
+        taxonomies=(SEEN,),
+        window_px=32,
+        cam_layers=("activation_4", "dense_1"),
+        normalization={"mean": (150,) * 3, "std": (50,) * 3},
+        mpp=1.0,
+        image_mpp=1.0,
+    )
     return histonet.m4(2, width=0.1, input_px=None, seed=0), config
 
 

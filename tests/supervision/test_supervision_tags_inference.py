@@ -24,7 +24,7 @@ def adp():
 @pytest.mark.parametrize("subtraction", ["order_free", "sequential"])
 def test_all_taxonomies_come_from_one_look(adp, ihc, windows, subtraction):
     net, config = adp
-    config = config.changed(windows=windows, subtraction=subtraction)
+    config = config.replace(windows=windows, subtraction=subtraction)
     image = ihc[:100, :130]
     made = list(tags.all_stages(net, image, config))
     assert [m.taxonomy.name for m in made] == ["adp-morph", "adp-func", "glas"]
@@ -49,7 +49,7 @@ def test_inferred_classes_do_not_compete_before_adjustment(adp, ihc):
 
 def test_the_result_has_the_size_of_the_image_whatever_the_scale(adp, ihc):
     net, config = adp
-    tuned = config.changed(refinement={"adp-morph": tags.Refinement((1, 20), (10, 40, 50), 5, mpp=1.2142857)})
+    tuned = config.replace(crf={"adp-morph": tags.CRFConfig((1, 20), (10, 40, 50), 5, mpp=1.2142857)})
     assert tags.stages(net, ihc[:90, :70], tuned, mpp=0.5).image.shape[:2] == (37, 29)
     result = tags.segment(net, ihc[:90, :70], tuned, mpp=0.5)
     assert result.labels.shape == (90, 70)
@@ -62,13 +62,13 @@ def test_the_result_has_the_size_of_the_image_whatever_the_scale(adp, ihc):
 
 def test_with_eight_views_it_does_not_matter_how_the_image_is_held(adp, ihc):
     net, config = adp
-    config = config.changed(views=8)
+    config = config.replace(tta=8)
     upright, turned = (
         tags.stages(net, np.ascontiguousarray(i), config, taxonomy="glas").cam
         for i in (ihc[:70, :64], np.rot90(ihc[:70, :64])[:, ::-1])
     )
     np.testing.assert_allclose(np.rot90(upright)[:, ::-1], turned, atol=1e-4)
-    once = tags.stages(net, ihc[:70, :64], config.changed(views=1), taxonomy="glas").cam
+    once = tags.stages(net, ihc[:70, :64], config.replace(tta=1), taxonomy="glas").cam
     assert np.abs(once - upright).max() > 0.01
 
 
@@ -76,7 +76,7 @@ def test_overlapped_windows_of_one_window_are_the_stitched_ones(adp, ihc):
     net, config = adp
     image = ihc[:64, :64]
     one, other = (
-        tags.stages(net, image, config.changed(windows=w), taxonomy="adp-func")
+        tags.stages(net, image, config.replace(windows=w), taxonomy="adp-func")
         for w in ("cover", "overlapped")
     )
     np.testing.assert_allclose(one.adjusted, other.adjusted, atol=1e-5)
@@ -87,7 +87,11 @@ def test_a_net_that_sees_all_classes_has_nothing_inferred(ihc):
     net = histonet.m4(2, width=0.1, input_px=None, seed=0)
     seen = replace(GLAS, other=None, forced=())
     config = tags.Config(
-        classes=GLAS.names, thresholds=(0, 0), taxonomies=(seen,), window_px=32, features="activation_4"
+        classes=GLAS.names,
+        thresholds=(0, 0),
+        taxonomies=(seen,),
+        window_px=32,
+        cam_layers=("activation_4", "dense_1"),
     )
     made = tags.stages(net, ihc[:48, :48], config)
     np.testing.assert_array_equal(made.adjusted, made.cam)

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from routing import changed
 
 from hsn import InputError, models
 from hsn.images.read import write
@@ -32,15 +33,23 @@ def patches(count, rng, side=24):
 def config(**learning):
     numbers = {
         "epochs": 3,
-        "batch": 8,
+        "batch_size": 8,
         "validation": 0.25,
-        "patch_px": 24,
-        "gain": 0.02,
-        "offset": 2.0,
+        "crop_px": 24,
+        "color_gain": 0.02,
+        "color_offset": 2.0,
         **learning,
     }
-    return tags.Config(classes=TWO.names, thresholds=(0.5, 0.5), taxonomies=(TWO,), window_px=48, mpp=1, image_mpp=1,
-                       features="activation_4", learning=tags.TrainConfig(**numbers))  # fmt: skip
+    two = tags.Config(
+        classes=TWO.names,
+        thresholds=(0.5, 0.5),
+        taxonomies=(TWO,),
+        window_px=48,
+        mpp=1,
+        image_mpp=1,
+        cam_layers=("activation_4", "dense_1"),
+    )
+    return changed(two, **numbers)
 
 
 def net(seed=0):
@@ -70,7 +79,7 @@ def test_the_folder_explains_itself(tmp_path, rng):
     assert card["classes"] == ["pink", "blue"]
     assert card["scores"]["validation_loss"] == history.epochs[history.best]["validation_loss"]
     loaded = tags.Config.from_dict(models.load(tmp_path / "run").config)
-    assert loaded.learning == config().learning
+    assert loaded.train == config().train
     assert card["thresholds"] == list(loaded.thresholds)
     assert {"epoch", "rate", "loss", "validation_loss", "validation_auc"} <= set(history.epochs[0])
     assert len(history.column("loss")) == 3
@@ -105,7 +114,7 @@ def test_a_killed_run_ends_like_one_that_was_not(tmp_path, rng, monkeypatch):
 def test_a_grid_of_tags_is_learned_with_what_lies_around_each_cell(tmp_path, rng):
     images, _ = patches(24, rng, side=48)
     grids = rng.random((24, 3, 3, 2)) < 0.5
-    numbers = {"patch_px": 48, "cell_px": 16, "cell_stride_px": 16, "epochs": 2}
+    numbers = {"crop_px": 48, "cell_px": 16, "cell_stride_px": 16, "epochs": 2}
     classifier = net()
     before = classifier.get_weights()[0].copy()
     history = tags.fit(classifier, images, grids, config(**numbers), out=tmp_path)
@@ -129,7 +138,7 @@ def test_a_grid_of_tags_is_learned_with_what_lies_around_each_cell(tmp_path, rng
 def test_grids_that_do_not_fit_are_refused(tmp_path, rng, grid, numbers, words):
     images, _ = patches(4, rng, side=48)
     with pytest.raises(InputError, match=words):
-        tags.fit(net(), images, np.ones((4, *grid, 2)), config(patch_px=48, **numbers), out=tmp_path / "run")
+        tags.fit(net(), images, np.ones((4, *grid, 2)), config(crop_px=48, **numbers), out=tmp_path / "run")
 
 
 def test_a_state_of_another_net_is_refused(tmp_path, rng):

@@ -8,18 +8,25 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
+from hsn.config import TrainConfig
 from hsn.data.drawing import ellipses, noise, scatter, stained
 from hsn.extras import maskrcnn
 from hsn.instances import renumber
 from hsn.metrics.objects import aji
 from hsn.metrics.table import overlaps
 from hsn.objects.overlaps import ScoredInstances
-from hsn.training.object_training import Crops, TrainConfig, fit
+from hsn.training.object_training import Crops, fit
 
 STILL = TrainConfig(
-    epochs=2, steps=2, batch=2, crop_px=32, zoom=(1, 1), flips=(False, False), turn_deg=0.0, gain=0.0, offset=0.0,
+    epochs=2,
+    steps=2,
+    batch_size=2,
+    crop_px=32,
+    min_learning_rate=1e-5,
+    weight_decay=1e-5,
+    monitor="pq",
     validation=(0,),
-)  # fmt: skip
+)
 
 
 def nuclei(seed, side=96):
@@ -74,10 +81,10 @@ def test_the_history_tells_what_validation_found(pairs, tmp_path):
 
 def test_a_resumed_run_ends_like_one_that_was_not_interrupted(pairs, tmp_path):
     whole, parts = Threshold(), Threshold()
-    fit(whole, *pairs, replace(STILL, rate=1e-3, lowest_rate=1e-3), out=tmp_path / "whole", show=False)
+    fit(whole, *pairs, STILL.replace(min_learning_rate=1e-3), out=tmp_path / "whole", show=False)
     for epochs in (1, 2):
-        rates = {"rate": 1e-3, "lowest_rate": 1e-3}
-        fit(parts, *pairs, replace(STILL, epochs=epochs, **rates), out=tmp_path / "parts", show=False)
+        train = STILL.replace(epochs=epochs, min_learning_rate=1e-3)
+        fit(parts, *pairs, train, out=tmp_path / "parts", show=False)
     for one, two in zip(whole.net.get_weights(), parts.net.get_weights(), strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-6)
     for one, two in zip(whole.seen, parts.seen, strict=True):
@@ -88,7 +95,7 @@ def test_a_resumed_run_ends_like_one_that_was_not_interrupted(pairs, tmp_path):
 
 def test_examples_are_made_by_the_net_as_it_is_then(pairs, tmp_path):
     system = Threshold()
-    fit(system, *pairs, replace(STILL, epochs=1, steps=3), out=tmp_path, show=False)
+    fit(system, *pairs, STILL.replace(epochs=1, steps=3), out=tmp_path, show=False)
     weights = [seen[3].tobytes() for seen in system.seen]
     assert len(set(weights)) == 3
 
@@ -97,10 +104,14 @@ def test_crops_move_objects_with_their_image():
     instances = np.zeros((60, 70), np.int32)
     instances[10:30, 15:40], instances[35:55, 5:30] = 1, 2
     image = np.stack([100 + 50 * instances] * 3, axis=2).astype(np.uint8)
-    moving = replace(STILL, crop_px=48, zoom=(0.8, 1.25), flips=(True, True), turn_deg=180.0, batch=4)
+    moving = STILL.replace(
+        crop_px=48,
+        batch_size=4,
+        augmentation={"zoom": (0.8, 1.25), "flips": (True, True), "rotation_deg": 180.0},
+    )
     known = np.ones((60, 70), bool)
     known[40:] = False
-    images, told, sure, _ = Crops([(image, instances, known)], moving).batch(0, 0)
+    images, told, sure, _ = Crops([(image, instances, known)], moving, 4).batch(0, 0)
     for pixels, numbers in zip(images, told, strict=True):
         inside = [pixels[numbers == n].mean() for n in range(1, numbers.max() + 1)]
         assert all(min(abs(i - 150), abs(i - 200)) < 15 for i in inside)
@@ -115,8 +126,8 @@ def test_small_rests_are_not_told():
     instances = np.zeros((40, 40), np.int32)
     instances[3:5, 3], instances[20:30, 20:30] = 1, 2
     image = np.full((40, 40, 3), 9, np.uint8)
-    whole = replace(STILL, crop_px=40, batch=1, least_px=4)
-    _, told, _, _ = Crops([(image, instances, np.ones((40, 40), bool))], whole).batch(0, 0)
+    whole = STILL.replace(crop_px=40, batch_size=1)
+    _, told, _, _ = Crops([(image, instances, np.ones((40, 40), bool))], whole, 4).batch(0, 0)
     assert np.unique(told).tolist() == [0, 1]
     assert (told > 0).sum() == 100
 
@@ -128,7 +139,7 @@ def flat(level, shape=(40, 40)):
 def drawn(often, steps=50):
     """How often each of some flat images is drawn in an epoch, and its batches."""
     crops = Crops(
-        [flat(10 * k) for k in range(len(often))], replace(STILL, steps=steps, batch=4), often=often
+        [flat(10 * k) for k in range(len(often))], STILL.replace(steps=steps, batch_size=4), 4, often=often
     )
     levels = np.concatenate([crops.batch(3, step)[0][:, 0, 0, 0] for step in range(steps)])
     return np.bincount(levels.astype(int) // 10, minlength=len(often)), levels
@@ -146,20 +157,24 @@ def test_images_are_drawn_as_often_as_is_said():
 def test_how_often_is_said_of_all_images_but_counts_for_those_that_are_learned_from(pairs, tmp_path):
     system = Threshold()
     images = [np.full_like(image, 60 * k) for k, image in enumerate(pairs[0])]
-    fit(system, images, pairs[1], replace(STILL, epochs=1), out=tmp_path, often=[5, 0, 1], show=False)
+    fit(system, images, pairs[1], STILL.replace(epochs=1), out=tmp_path, often=[5, 0, 1], show=False)
     assert {int(seen[0].max()) for seen in system.seen} == {120}
 
 
 def test_stains_are_varied_and_tissue_is_bent():
     image, instances = nuclei(3)
     told = [(image, instances, np.ones(instances.shape, bool))]
-    still = replace(STILL, crop_px=96, batch=1)
-    (as_it_is,), (objects,), _, _ = Crops(told, still).batch(0, 0)
+    still = STILL.replace(crop_px=96, batch_size=1)
+    (as_it_is,), (objects,), _, _ = Crops(told, still, 4).batch(0, 0)
     np.testing.assert_array_equal(as_it_is, image)
-    (stained_anew,), (same,), _, _ = Crops(told, replace(still, stain_gain=0.3)).batch(0, 0)
+    (stained_anew,), (same,), _, _ = Crops(told, still.replace(augmentation={"stain_gain": 0.3}), 4).batch(
+        0, 0
+    )
     np.testing.assert_array_equal(same, objects)
     assert 2 < np.abs(stained_anew - image).mean() < 60
-    (bent,), (moved,), _, _ = Crops(told, replace(still, bend_px=3.0, bend_every_px=20.0)).batch(0, 0)
+    (bent,), (moved,), _, _ = Crops(
+        told, still.replace(augmentation={"elastic_px": 3.0, "elastic_spacing_px": 20.0}), 4
+    ).batch(0, 0)
     assert 0.02 < ((moved > 0) != (objects > 0)).mean() < 0.3
     assert image[objects > 0].mean() + 10 < image[objects == 0].mean()
     assert bent[moved > 0].mean() + 10 < bent[moved == 0].mean()  # objects lie where their image does
@@ -168,7 +183,9 @@ def test_stains_are_varied_and_tissue_is_bent():
 def test_an_image_smaller_than_a_crop_lies_in_its_middle():
     image, instances, known = flat(200, (20, 24))
     instances[5:10, 5:10] = 1
-    (pixels,), (told,), (sure,), _ = Crops([(image, instances, known)], replace(STILL, batch=1)).batch(0, 0)
+    (pixels,), (told,), (sure,), _ = Crops([(image, instances, known)], STILL.replace(batch_size=1), 4).batch(
+        0, 0
+    )
     assert pixels.shape == (32, 32, 3)
     assert abs(int(sure.sum()) - 20 * 24) <= 0
     assert sure[6:26, 4:28].all()
@@ -183,8 +200,8 @@ def test_refusals(pairs, tmp_path):
         fit(Threshold(), images, objects[:2], STILL, out=tmp_path)
     with pytest.raises(ValueError, match="an image and its objects must be of one size"):
         fit(Threshold(), images, [o[1:] for o in objects], STILL, out=tmp_path)
-    with pytest.raises(ValueError, match="no such score to choose by; expected pq or aji"):
-        fit(Threshold(), images, objects, replace(STILL, monitor="loss"), out=tmp_path)
+    with pytest.raises(ValueError, match="`monitor` must be one of pq, aji"):
+        fit(Threshold(), images, objects, STILL.replace(monitor="loss"), out=tmp_path)
 
 
 def test_mask_rcnn_learns_four_drawn_images_by_heart(tmp_path):
@@ -192,10 +209,15 @@ def test_mask_rcnn_learns_four_drawn_images_by_heart(tmp_path):
     numbers = replace(maskrcnn.LEAN, blocks=(1, 1, 1, 1), tile_px=96, margin_px=16)
     system = maskrcnn.MaskRCNN(maskrcnn.build(numbers, seed=0), numbers)
     images, objects = zip(*(nuclei(seed) for seed in range(4)), strict=True)
-    learning = replace(
-        STILL, epochs=2, steps=75, batch=4, crop_px=96, rate=2e-3, lowest_rate=1e-5, flips=(True, True), gain=0.05,
-        offset=3.0, validation=(4, 5, 6, 7),
-    )  # fmt: skip
+    learning = STILL.replace(
+        epochs=2,
+        steps=75,
+        batch_size=4,
+        crop_px=96,
+        learning_rate=2e-3,
+        augmentation={"flips": (True, True), "color_gain": 0.05, "color_offset": 3.0},
+        validation=(4, 5, 6, 7),
+    )
     history = fit(system, images * 2, objects * 2, learning, out=tmp_path, show=False)
     assert history.epochs[1]["loss"] < 0.6 * history.epochs[0]["loss"]
     found = [system.segment(image).scored.instances for image in images]

@@ -162,19 +162,19 @@ def _import_folder(data: Path, home: Path, origin: str) -> Path:
         "patches were among its training patches, so scores on them are optimistic.",
     )
     config = {
+        "format": 1,
+        "method": "tags",
         "classes": list(ADP_OUTPUTS),
         "thresholds": list(thresholds),
         "taxonomies": list(refinement),
         "mpp": MPP,
         "image_mpp": MPP,
         "window_px": histonet.INPUT_PX,
-        "mean": histonet.MEAN,
-        "std": histonet.STD,
-        "features": histonet.feature_layer(net).name,
-        "logits": histonet.logits_layer(net).name,
+        "normalization": {"mean": [histonet.MEAN] * 3, "std": [histonet.STD] * 3},
+        "cam_layers": [histonet.feature_layer(net).name, histonet.logits_layer(net).name],
         "cam_norm": "per_class",
         "subtraction": "order_free",
-        "refinement": {name: numbers | {"mpp": _TUNED_MPP.get(name)} for name, numbers in refinement.items()},
+        "crf": {name: numbers | {"mpp": _TUNED_MPP.get(name)} for name, numbers in refinement.items()},
     }
     folders.save(home / NAME, net, card, config)
     return home / NAME

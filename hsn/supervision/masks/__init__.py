@@ -1,22 +1,23 @@
-"""Masks: an annotator outlines every object, and a net learns to tell them apart (FullNet + varCE, two U-Nets)."""
+"""Masks: learn from outlines of all objects (after FullNet + varCE and two U-Nets)."""
 
-from .config import TERNARY, Config, fullnet, small, unet
-from .inference import objects, segment
-from .losses import loss
-from .target_maps import targets
-from .train_config import TrainConfig
-from .training import fit
+from ...deprecated import attributes
 
-__all__ = [
-    "TERNARY",
-    "Config",
-    "TrainConfig",
-    "fit",
-    "fullnet",
-    "loss",
-    "objects",
-    "segment",
-    "small",
-    "targets",
-    "unet",
-]
+_NAMES = {
+    "Config": ".config:Config",
+    "PRESETS": ".config:PRESETS",
+    "TERNARY": ".config:TERNARY",
+    "TrainConfig": "hsn.config:TrainConfig",
+    "fit": ".training:fit",
+    "loss": ".losses:loss",
+    "objects": ".inference:objects",
+    "preset": ".config:preset",
+    "segment": ".inference:segment",
+    "targets": ".target_maps:targets",
+}
+_OLD_NAMES = {
+    "fullnet": (".config:fullnet", "preset('fullnet')"),
+    "small": (".config:cpu", "preset('cpu')"),
+    "unet": (".config:unet_cryonuseg", "preset('unet-cryonuseg')"),
+}
+__all__ = list(_NAMES)
+__getattr__, __dir__ = attributes(__name__, _NAMES, _OLD_NAMES)

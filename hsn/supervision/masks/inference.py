@@ -55,27 +55,27 @@ def segment(net, image, config, *, taxonomy=None, mpp=None):
 def preprocess(image, config, image_mpp):
     """A whole image at the net's scale and in the config's stains, uint8 (h, w, 3)."""
     small = rescale(image, image_mpp, config.mpp)
-    return config.stain.normalize(small) if config.stain else small
+    return config.normalization.stain.normalize(small) if config.normalization.stain else small
 
 
 def maps_of(net, image, config):
-    """The net's probabilities over an image as it sees it, float32 (h, w, C); mean over `config.views` symmetries."""
+    """The net's probabilities over an image at its scale, float32 (h, w, C); mean over `tiling.tta` symmetries."""
     margin_px, step_px = reach_of(net, config)
     return tiled.maps_of(
         net,
         image,
-        mean=config.mean,
-        std=config.std,
-        tile_px=config.tile_px,
+        mean=config.normalization.mean,
+        std=config.normalization.std,
+        tile_px=config.tiling.tile_px,
         margin_px=margin_px,
         step_px=step_px,
-        views=SYMMETRIES if config.views == 8 else (),
+        views=SYMMETRIES if config.tiling.tta == 8 else (),
     )
 
 
 def reach_of(net, config):
     """The margin of tiles, and what their starts must be multiples of, both in pixels of the net."""
-    return reach.reach_of(net, config.margin_px)
+    return reach.reach_of(net, config.tiling.halo_px)
 
 
 def objects(maps, config, *, mpp):
@@ -96,18 +96,18 @@ def objects(maps, config, *, mpp):
     Examples
     --------
     >>> import numpy as np
-    >>> from hsn.supervision.masks.config import unet
+    >>> from hsn.supervision.masks.config import preset
     >>> maps = np.array([[0.9, 0.9, 0.1, 0.7]])[..., None]
-    >>> objects(maps, unet(), mpp=0.25).tolist()
+    >>> objects(maps, preset("unet-cryonuseg"), mpp=0.25).tolist()
     [[1, 1, 0, 2]]
     """
     return told.objects(
         maps,
-        inside=config.inside,
-        separate=config.separate,
-        grow_px=round(config.grow_um / mpp, 3),  # a rest of rounding would cost a whole pixel
-        meet=config.meet,
-        waist_px=config.waist_um / mpp,
-        least_px=config.least_um2 / mpp**2,
-        fill=config.fill,
+        inside=config.postprocess.foreground_threshold,
+        separate=config.postprocess.separation,
+        grow_px=round(config.postprocess.grow_um / mpp, 3),  # a rest of rounding would cost a whole pixel
+        meet=config.postprocess.overlap,
+        waist_px=config.postprocess.h_um / mpp,
+        least_px=config.postprocess.min_area_um2 / mpp**2,
+        fill=config.postprocess.fill_holes,
     )

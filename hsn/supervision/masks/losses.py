@@ -23,13 +23,13 @@ def loss(config):
     Examples
     --------
     >>> import numpy as np
-    >>> from hsn.supervision.masks.config import unet
-    >>> of = loss(unet())
+    >>> from hsn.supervision.masks.config import preset
+    >>> of = loss(preset("unet-cryonuseg"))
     >>> round(float(of(np.array([[[[1, 1]]]]), np.array([[[[0.5]]]]), np.ones((1, 1, 1)), None)), 4)
     0.6931
     """
 
     def of(target, prediction, weight, image):
-        return object_loss(target, prediction, weight, variance=config.variance)
+        return object_loss(target, prediction, weight, variance=config.targets.variance_weight)
 
     return of

@@ -4,7 +4,7 @@ Two nets: `unet` trains on two processor cores with the preset "cpu"; `fullnet` 
 2019) and needs a GPU.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ...checks import one_of
 from ...data.setup import DataSummary, FitSetup, check_masks, crop_px, summarize
@@ -12,10 +12,9 @@ from ...images.read import read
 from ...nets import segmenters
 from ...progress import track
 from ...stains.normalizers import METHODS, fit_normalizer
-from . import config as configs
+from .config import PRESETS, preset
 
 NETS = segmenters.NETS
-PRESETS = {"cpu": configs.small, "fullnet": configs.fullnet}
 DEFAULT_PRESET = {"unet": "cpu", "fullnet": "fullnet"}
 EPOCHS = 80
 CROPS_PX = {"unet": 192, "fullnet": 208}
@@ -63,7 +62,7 @@ def prepare(found, request, options, *, progress=None):
     left_out = summary.left_out
     stain, summary = _to_one_stain(summary, options.stain, progress) if options.stain else (None, summary)
     name = request.net or NETS[0]
-    config = _config(name, summary, request).changed(stain=stain)
+    config = _config(name, summary, request).replace(**{"normalization.stain": stain})
     net = segmenters.build(name, len(config.classes), width=request.width, seed=request.seed)
     return FitSetup(net, summary.images, summary.annotations, config, left_out, _notes(found), counts)
 
@@ -93,25 +92,22 @@ def _pixels(image):
 
 def _config(net, summary, request):
     """Return the config at the scale of these images; an epoch shows as many pixels as they have."""
-    config = PRESETS[request.preset or DEFAULT_PRESET[net]]()
-    lost_px = config.shrink_px + (1 if net == "fullnet" else _CONTOUR_PX)
-    batch_size = request.batch_size or config.learning.batch
+    config = preset(request.preset or DEFAULT_PRESET[net])
+    lost_px = config.targets.shrink_px + (1 if net == "fullnet" else _CONTOUR_PX)
+    batch_size = request.batch_size or config.train.batch_size
     side_px = crop_px(summary.min_side_px, CROPS_PX[net], segmenters.UNET_STEP_PX)
-    learning = replace(
-        config.learning,
-        epochs=request.epochs or EPOCHS,
-        batch=batch_size,
-        crop_px=side_px,
-        steps=-(-summary.pixels // (batch_size * side_px**2)),
-        validation=request.validation,
-        seed=request.seed,
-    )
-    return config.changed(
+    return config.replace(
         taxonomies=request.taxonomies or config.taxonomies,
         mpp=request.mpp,
         image_mpp=request.mpp,
-        mean=summary.mean,
-        std=summary.std,
-        grow_um=lost_px * request.mpp,
-        learning=learning,
+        normalization={"mean": summary.mean, "std": summary.std},
+        postprocess={"grow_um": lost_px * request.mpp},
+        train={
+            "epochs": request.epochs or EPOCHS,
+            "batch_size": batch_size,
+            "crop_px": side_px,
+            "steps": -(-summary.pixels // (batch_size * side_px**2)),
+            "validation": request.validation,
+            "seed": request.seed,
+        },
     )

@@ -35,8 +35,8 @@ def targets(image, annotation, config):
 
     Examples
     --------
-    >>> from hsn.supervision.masks.config import fullnet
-    >>> made = targets(np.zeros((1, 6, 3), np.uint8), np.array([[0, 0, 5, 5, 5, 5]]), fullnet())
+    >>> from hsn.supervision.masks.config import preset
+    >>> made = targets(np.zeros((1, 6, 3), np.uint8), np.array([[0, 0, 5, 5, 5, 5]]), preset("fullnet"))
     >>> made.target.argmax(axis=2).tolist(), made.weight.tolist()
     ([[0, 0, 2, 2, 1, 1]], [[1.0, 1.0, 1.0, 1.0, 1.0, 1.0]])
     """
@@ -51,16 +51,19 @@ def encoded(instances, config):
 
     Examples
     --------
-    >>> from hsn.supervision.masks.config import unet
-    >>> encoded(np.array([[0, 3, 3, 0, 4]]), unet())[0].tolist()
+    >>> from hsn.supervision.masks.config import preset
+    >>> encoded(np.array([[0, 3, 3, 0, 4]]), preset("unet-cryonuseg"))[0].tolist()
     [[0.0, 0.0], [1.0, 1.0], [1.0, 1.0], [0.0, 0.0], [1.0, 2.0]]
     """
     return objects.encode_targets(
-        instances, len(config.classes), shrink_px=config.shrink_px, contour_px=config.contour_px
+        instances,
+        len(config.classes),
+        shrink_px=config.targets.shrink_px,
+        contour_px=config.targets.contour_px,
     )
 
 
 def weights_of(instances, config):
     """The weights alone, float32 (H, W): 1, and more between objects; see `targets`."""
-    sigma_px = config.border_sigma_um / config.mpp
-    return objects.compute_weights(instances, sigma_px=sigma_px, height=config.border_weight)
+    sigma_px = config.targets.border_sigma_um / config.mpp
+    return objects.compute_weights(instances, sigma_px=sigma_px, height=config.targets.border_weight)

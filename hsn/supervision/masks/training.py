@@ -25,10 +25,10 @@ from ...training.loop import Plan, learn
 from ...training.sampling import batch_of
 from ...training.schedules import cosine
 from ...training.splits import train_val_split
+from .config import MONITORS
 from .inference import maps_of, objects, preprocess
 from .losses import loss
 from .target_maps import encoded, targets, weights_of
-from .train_config import MONITORS
 from .tuning import best_told
 
 ADAM_EPSILON = 1e-8  # torch's, which both systems used; Keras has 1e-7
@@ -66,23 +66,25 @@ def fit(net, images, annotations, config, *, out):
     if len(images) != len(annotations):
         refuse("images and masks must belong together", expected=f"masks for {len(images)} images",
                received=len(annotations), remedy="give one label image per image, in the same order")  # fmt: skip
-    numbers = config.learning
-    learned, held_out = train_val_split(len(images), numbers.validation, seed=numbers.seed)
+    train = config.train
+    learned, held_out = train_val_split(len(images), train.validation, seed=train.seed)
     known = [Annotated(image, objects, config) for image, objects in zip(images, annotations, strict=True)]
     crops = Crops([known[k] for k in learned], config)
     optimizer = keras.optimizers.Adam(
-        beta_1=numbers.momenta[0],
-        beta_2=numbers.momenta[1],
+        beta_1=train.betas[0],
+        beta_2=train.betas[1],
         epsilon=ADAM_EPSILON,
-        gradient_accumulation_steps=numbers.accumulate if numbers.accumulate > 1 else None,
+        gradient_accumulation_steps=train.accumulate_batches if train.accumulate_batches > 1 else None,
     )
     plan = Plan(
-        epochs=numbers.epochs,
-        steps=numbers.steps or -(-len(learned) // numbers.batch),
+        epochs=train.epochs,
+        steps=train.steps or -(-len(learned) // train.batch_size),
         batch=crops.batch,
-        rate=lambda epoch: cosine(epoch / numbers.epochs, lowest=numbers.lowest_rate, highest=numbers.rate),
+        rate=lambda epoch: cosine(
+            epoch / train.epochs, lowest=train.min_learning_rate, highest=train.learning_rate
+        ),
         validate=lambda: validation(net, [known[k] for k in held_out], config),
-        monitor=MONITORS[numbers.monitor],
+        monitor=MONITORS[train.monitor],
     )
     history = learn(
         net,
@@ -90,24 +92,23 @@ def fit(net, images, annotations, config, *, out):
         plan,
         optimizer=optimizer,
         out=Path(out) / "training",
-        weight_decay=numbers.weight_decay,
-        precision=numbers.precision,
+        weight_decay=train.weight_decay,
+        precision=train.precision,
         # XLA takes a minute to compile a net with skips, and its convolutions on CPUs are slower.
         jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
     )
-    if numbers.choose:
+    if config.tune_postprocess:
         config = best_told(net, [known[k] for k in held_out], config)
-    models.save(out, net, card(config, history, name=Path(out).name), config.as_dict())
+    models.save(out, net, card(config, history, name=Path(out).name), config.to_dict())
     return history
 
 
 def card(config, history, *, name):
     """The card of what `fit` trained."""
     kept = history.epochs[history.best]
-    notes = (
-        f"epoch {kept['epoch']} of {len(history.epochs)} was kept, by validation {config.learning.monitor}"
-    )
-    thresholds = None if config.inside is None else (config.inside,) * len(config.classes)
+    notes = f"epoch {kept['epoch']} of {len(history.epochs)} was kept, by validation {config.train.monitor}"
+    threshold = config.postprocess.foreground_threshold
+    thresholds = None if threshold is None else (threshold,) * len(config.classes)
     return models.card_of(config, kept, name=name, notes=notes, thresholds=thresholds)
 
 
@@ -145,61 +146,67 @@ class Crops:
 
     def batch(self, epoch, step):
         """Pixels (B, px, px, 3), targets (B, px, px, C + 1), weights (B, px, px)."""
-        numbers = self._config.learning
-        chosen, rng = batch_of(len(self._known), numbers.batch, seed=numbers.seed, epoch=epoch, step=step)
+        train = self._config.train
+        chosen, rng = batch_of(len(self._known), train.batch_size, seed=train.seed, epoch=epoch, step=step)
         drawn = [self._crop(rng, self._known[k]) for k in chosen]
         return tuple(np.stack(x) for x in zip(*drawn, strict=True))
 
     def _crop(self, rng, known):
-        numbers = self._config.learning
+        train = self._config.train
         warp = draw_warp(
             rng,
             known.small.shape,
-            numbers.crop_px,
-            zoom=numbers.zoom,
-            flips=numbers.flips,
-            turn_deg=numbers.turn_deg,
-            shear_deg=numbers.shear_deg,
-            skew=numbers.skew,
-            bend_px=numbers.bend_px,
-            bend_every_px=numbers.bend_every_px,
-            ripple_px=numbers.ripple_px,
-            ripple_sigma_px=numbers.ripple_sigma_px,
+            train.crop_px,
+            zoom=train.augmentation.zoom,
+            flips=train.augmentation.flips,
+            turn_deg=train.augmentation.rotation_deg,
+            shear_deg=train.augmentation.shear_deg,
+            skew=train.augmentation.affine_jitter,
+            bend_px=train.augmentation.elastic_px,
+            bend_every_px=train.augmentation.elastic_spacing_px,
+            ripple_px=train.augmentation.noise_elastic_px,
+            ripple_sigma_px=train.augmentation.noise_elastic_sigma_px,
         )
         color = draw(
             rng,
             flips=False,
             quarter_turns=False,
-            gain=numbers.gain,
-            offset=numbers.offset,
-            stain_gain=numbers.stain_gain,
-            stain_offset=numbers.stain_offset,
+            gain=train.augmentation.color_gain,
+            offset=train.augmentation.color_offset,
+            stain_gain=train.augmentation.stain_gain,
+            stain_offset=train.augmentation.stain_offset,
         )
         pixels = color.paint(warp.image(known.image))
-        pixels = normalize(pixels, self._config.mean, self._config.std) * contrast(rng, numbers)
+        normalization = self._config.normalization
+        pixels = normalize(pixels, normalization.mean, normalization.std) * contrast(rng, train.augmentation)
         # Contours are drawn after the move, so that their width stays; weights move with the image.
         return pixels, encoded(warp.labels(known.small), self._config), warp.weight(known.weight)
 
 
-def contrast(rng, numbers):
-    """Factors of the three normalize channels, float32 (3,); see `TrainConfig.contrasts`."""
+def contrast(rng, augmentation):
+    """Draw factors of the three normalized channels, float32 (3,); see `Augmentation.contrast`."""
     factors = np.ones(3)
-    for k, spread in enumerate(numbers.contrasts):
-        apart = k == len(numbers.contrasts) - 1 and rng.random() < numbers.apart
+    for k, spread in enumerate(augmentation.contrast):
+        last = k == len(augmentation.contrast) - 1
+        apart = last and rng.random() < augmentation.channelwise_contrast
         factors = factors * (1 + spread * rng.uniform(-1, 1, 3 if apart else 1))
     return factors.astype(np.float32)
 
 
 def validation(net, known, config):
     """Scores of images that were not learned from: `validation_loss`, `validation_iou`, `validation_pq`."""
-    of, single = loss(config), config.changed(views=1)
+    of, single = loss(config), config.replace(**{"tiling.tta": 1})
     losses, ious, matching = [], [], Matching()
     for each in known:
         maps = maps_of(net, each.image, single)
         target, weight = targets(each.image, each.small, config)
         losses.append(float(of(target[None], maps[None], weight[None], None)))
         inside = target[..., INSIDE if config.ternary else 0] > 0
-        found = maps.argmax(axis=2) == INSIDE if config.ternary else maps[..., 0] > config.inside
+        found = (
+            maps.argmax(axis=2) == INSIDE
+            if config.ternary
+            else maps[..., 0] > config.postprocess.foreground_threshold
+        )
         ious.append((inside & found).sum() / max((inside | found).sum(), 1))
         told = objects(maps, config, mpp=config.mpp)
         matching += match(overlaps(each.small, told))

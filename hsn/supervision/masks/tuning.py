@@ -30,7 +30,11 @@ def best_told(net, known, config):
     Config
         With another `inside` and `waist_um`; chosen by panoptic quality, pooled, at the images' own scale.
     """
-    ways = [config.changed(inside=inside, waist_um=waist) for inside in INSIDES for waist in WAISTS_UM]
+    ways = [
+        config.replace(postprocess={"foreground_threshold": inside, "h_um": waist})
+        for inside in INSIDES
+        for waist in WAISTS_UM
+    ]
     ways = [config, *(way for way in ways if way != config)]
     matchings = [Matching() for _ in ways]
     for each in known:

@@ -1,21 +1,23 @@
-"""Points: an annotator clicks on some nuclei, and a net learns to segment all of them (Qu et al., TMI 2020)."""
+"""Points: learn to segment all nuclei from clicks on some (after Qu et al., TMI 2020)."""
 
-from .config import Config, TrainConfig, published, quick, radius_of
-from .inference import objects, segment
-from .losses import loss
-from .target_maps import Given, targets
-from .training import fit
+from ...deprecated import attributes
 
-__all__ = [
-    "Config",
-    "Given",
-    "TrainConfig",
-    "fit",
-    "loss",
-    "objects",
-    "published",
-    "quick",
-    "radius_of",
-    "segment",
-    "targets",
-]
+_NAMES = {
+    "Config": ".config:Config",
+    "Given": ".target_maps:Given",
+    "PRESETS": ".config:PRESETS",
+    "TrainConfig": "hsn.config:TrainConfig",
+    "fit": ".training:fit",
+    "loss": ".losses:loss",
+    "objects": ".inference:objects",
+    "preset": ".config:preset",
+    "radius_of": ".config:radius_of",
+    "segment": ".inference:segment",
+    "targets": ".target_maps:targets",
+}
+_OLD_NAMES = {
+    "published": (".config:qu2020", "preset('qu2020')"),
+    "quick": (".config:quick", "preset('cpu'), and `for_mpp`"),
+}
+__all__ = list(_NAMES)
+__getattr__, __dir__ = attributes(__name__, _NAMES, _OLD_NAMES)

@@ -21,18 +21,18 @@ def background_of(probability, config):
     Returns
     -------
     bool array, shape (H, W)
-        What is below `config.empty`, and what is bright over more than any nucleus' bump.
+        What is below `config.background_threshold`, and what is bright over more than any nucleus' bump.
 
     Examples
     --------
-    >>> from hsn.supervision.points.config import published
+    >>> from hsn.supervision.points.config import preset
     >>> probability = np.full((40, 40), 0.5)
     >>> probability[:20, :20], probability[30:35, 30:35], probability[0, 30:] = 0.8, 0.8, 0.05
-    >>> background = background_of(probability, published())
+    >>> background = background_of(probability, preset("qu2020"))
     >>> int(background.sum()), bool(background[32, 32])
     (410, False)
     """
     seen = np.floor(GREYS * np.asarray(probability)) / GREYS
-    parts, areas = parts_of(seen > config.bright, config)
-    too_large = np.append(False, areas >= config.most_peak_um2)
-    return (seen < config.empty) | too_large[parts]
+    parts, areas = parts_of(seen > config.bright_threshold, config)
+    too_large = np.append(False, areas >= config.max_peak_area_um2)
+    return (seen < config.background_threshold) | too_large[parts]

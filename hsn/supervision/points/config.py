@@ -1,26 +1,37 @@
-"""The config of learning from clicks on some nuclei: every number of the published system, with its unit and source.
+"""Config of learning from clicks on some nuclei: every number of the published system, with its unit and source.
 
-Lengths are micrometres, so that one config serves every scale; the paper's are pixels at 0.25 um/px.
+Lengths are micrometers, so that one config serves every scale; the paper's are pixels at 0.25 um/px.
 
 Source: Qu et al., Weakly supervised deep nuclei segmentation using partial points annotation, IEEE TMI 2020, and its
 released code; the numbers are those for many organs.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from ...config import BaseConfig
-from ...errors import refuse
+from ...config import (
+    Augmentation,
+    BaseConfig,
+    Count,
+    NonNegative,
+    Normalization,
+    Positive,
+    PositiveInt,
+    PostProcess,
+    Share,
+    Tiling,
+    TrainConfig,
+    preset_of,
+)
+from ...errors import InputError
 from ...instances import renumber
 from ...nets import fullnet as fullnet_net
 from ...taxonomies import NUCLEI, Taxonomy
-from .train_config import RIMS, STARTS, TrainConfig
 
-GREY = 255.0  # the paper's normalization is of pixels over 255
+GRAY = 255.0  # the paper normalizes pixels over 255
 PUBLISHED_RADIUS_UM = 2.75  # mean nuclear radius of many organs: 11 px at 0.25 um/px
-PEAKS = ("parts", "maxima")
-GRADIENTS = ("exact", "released")
 
 
 @dataclass(frozen=True)
@@ -32,103 +43,164 @@ class Config(BaseConfig):
     classes : (str, str)
         The two outputs of the segmenter.
     taxonomies : tuple of Taxonomy
-        What can be segmented; of two classes, the second being the nuclei. The first is the default.
+        Label spaces of two classes, the second being the nuclei. The first is the default.
     mpp, image_mpp : float
-        Micrometres per pixel of the nets' input, and of images that come without their own.
-    mean, std : tuple of 3 float
-        Normalization of red, green and blue, for pixels 0..255.
+        Micrometers per pixel of the nets' input, and of images that come without their own.
+    normalization : Normalization
+        Without a stain.
     radius_um : float
-        r1, the mean radius of a nucleus: of how far away a found point is a hit, and two points are one nucleus.
-    ring : float
-        Around a click, up to this many radii, no other nucleus is expected: background, beyond the bump.
-    sharpness : float
-        Radii over the sigma of the bump on a click.
-    cut : float
-        Where the bump is lower than this it is 0.
+        r1, the mean radius of a nucleus: the largest distance of a hit, and the smallest between two nuclei.
+    background_radii : float
+        Around a click, up to this many radii, the pixels beyond the Gaussian are background.
+    radii_per_sigma : float
+        Radii over the sigma of the Gaussian on a click.
+    min_gaussian : float
+        Smaller values of the Gaussian are set to 0.
     click_weight : float
-        Weight of a pixel on a bump; of background it is 1.
-    likely : float or None
-        From which probability on a pixel belongs to a detected nucleus. None: each round chooses what answers best to
-        clicks; a net that learned for a short time is less sure than the published one, and each round is less sure
-        than the one before.
-    peaks : {"parts", "maxima"}
-        What a found point is: the middle of a connected part of what is likely; or each local maximum of it, which
-        tells nuclei apart whose bumps touch.
-    least_peak_um2, most_peak_um2 : float
-        Parts of another area are no nuclei.
-    bright, empty : float
-        Background of the next round is where the probability is below `empty`, and in parts above `bright` that are
-        too large for a nucleus.
-    crf : float
+        Weight of a pixel on a Gaussian; of background it is 1.
+    detection_threshold : float or None
+        Probability above which a pixel belongs to a detected nucleus. None: each round takes the threshold that fits
+        the clicks best.
+    detection_peaks : {"components", "maxima"}
+        What becomes a point: the centroid of a connected component above the threshold, or each local maximum of the
+        probability there, which separates nuclei with touching Gaussians.
+    min_peak_area_um2, max_peak_area_um2 : float
+        Components with another area are ignored.
+    background_threshold, bright_threshold : float
+        Background of the next round: pixels with a probability below `background_threshold`, and components above
+        `bright_threshold` that are too large for a nucleus.
+    crf_weight : float
         Factor of the CRF loss.
-    crf_um, crf_rgb : float
-        Its spreads, in place and in colours 0..1.
+    crf_sigma_um, crf_sigma_rgb : float
+        Its standard deviations, in space and in colors 0..1.
     crf_gradient : {"exact", "released"}
         See `hsn.losses.crf`; the released one is about twice as steep.
-    waist_um : float
-        Depth of a waist from which it parts what is connected; 0 leaves it whole, as published.
-    least_um2 : float
-        Smaller objects are dropped.
-    tile_px, margin_px : int
-        Side of what one forward pass decides, and what it sees around that, at the nets' scale.
-    views : {1, 8}
-        Symmetries of the square that are averaged.
-    learning : TrainConfig
+    postprocess : PostProcess
+        Its `h_um` is 0 as published, so that nuclei that touch are one.
+    tiling : Tiling
+    rounds : int or None
+        Rounds of self-training after the first detection; None skips detection, because every nucleus is clicked.
+    start : {"initial", "previous"}
+        Weights that a round begins with: those of the given net, as published, or those of the round before. With
+        "previous" the segmenter also begins with the last detector.
+    detection_epochs, refinement_epochs : int
+        Epochs of each round of detection, and of segmentation with the CRF loss.
+    detection_batch_size : int
+    refinement_rate : float
+        Factor of the constant learning rate of refinement.
+    outside : {"unknown", "background"}
+        What a crop says beyond the image: nothing; or, as the released code, background on black, in segmentation.
+    complete_validation : bool
+        Whether every nucleus of the validation images is clicked. Then F1 decides which epoch of detection is kept,
+        as published; otherwise the loss decides.
+    train : TrainConfig
+        `epochs` and `batch_size` are those of segmentation by the coarse labels. Elastic deformation is used in
+        segmentation only. With 0 `steps` an epoch has as many crops as show all pixels once. Of fewer than 4 images,
+        `validation` is a share of patches.
 
     Examples
     --------
-    >>> config = published()
-    >>> Config.from_dict(config.as_dict()) == config, config.radius_px
+    >>> config = preset("qu2020")
+    >>> Config.from_dict(config.to_dict()) == config, config.radius_px
     (True, 11.0)
     """
 
-    KIND = "points"
-    LEARNING = TrainConfig
+    METHOD = "points"
+    FIXED = {
+        "normalization.stain": None,
+        "postprocess.foreground_threshold": None,
+        "postprocess.separation": "distance_watershed",
+        "postprocess.grow_um": 0.0,
+        "postprocess.overlap": "nearest",
+        "postprocess.fill_holes": True,
+        "train.accumulate_batches": 1,
+        "train.monitor": "loss",
+        "train.augmentation.shear_deg": 0.0,
+        "train.augmentation.noise_elastic_px": (0.0, 0.0),
+        "train.augmentation.contrast": (),
+    }
+    FORMAT0 = {
+        "ring": "background_radii",
+        "sharpness": "radii_per_sigma",
+        "cut": "min_gaussian",
+        "likely": "detection_threshold",
+        "peaks": ("detection_peaks", {"parts": "components", "maxima": "maxima"}.get),
+        "least_peak_um2": "min_peak_area_um2",
+        "most_peak_um2": "max_peak_area_um2",
+        "bright": "bright_threshold",
+        "empty": "background_threshold",
+        "crf": "crf_weight",
+        "crf_um": "crf_sigma_um",
+        "crf_rgb": "crf_sigma_rgb",
+        "learning.rounds": "rounds",
+        "learning.start": ("start", {"anew": "initial", "onward": "previous"}.get),
+        "learning.segmentation_epochs": "train.epochs",
+        "learning.segmentation_batch": "train.batch_size",
+        "learning.detection_epochs": "detection_epochs",
+        "learning.detection_batch": "detection_batch_size",
+        "learning.refinement_epochs": "refinement_epochs",
+        "learning.refinement_rate": "refinement_rate",
+        "learning.rim": "outside",
+        "learning.complete_validation": "complete_validation",
+    }
 
     classes: tuple[str, str] = ("background", "nucleus")
     taxonomies: tuple[Taxonomy, ...] = (NUCLEI,)
-    mpp: float = 0.25
-    image_mpp: float = 0.25
-    mean: tuple[float, float, float] = tuple(GREY * m for m in fullnet_net.NUCLEI_MEAN)
-    std: tuple[float, float, float] = tuple(GREY * s for s in fullnet_net.NUCLEI_STD)
-    radius_um: float = PUBLISHED_RADIUS_UM
-    ring: float = 2.0
-    sharpness: float = 4.0
-    cut: float = 0.05
-    click_weight: float = 10.0
-    likely: float | None = 0.35
-    peaks: str = "parts"
-    least_peak_um2: float = 12 * 0.25**2
-    most_peak_um2: float = 200 * 0.25**2
-    bright: float = 0.7
-    empty: float = 0.1
-    crf: float = 0.005
-    crf_um: float = 9 * 0.25
-    crf_rgb: float = 0.1
-    crf_gradient: str = "released"
-    waist_um: float = 0.0
-    least_um2: float = 20 * 0.25**2
-    tile_px: int = 224
-    margin_px: int = 64
-    views: int = 1
-    learning: TrainConfig = field(default_factory=TrainConfig)
+    mpp: Positive = 0.25
+    image_mpp: Positive = 0.25
+    normalization: Normalization = Normalization(
+        mean=tuple(GRAY * m for m in fullnet_net.NUCLEI_MEAN),
+        std=tuple(GRAY * s for s in fullnet_net.NUCLEI_STD),
+    )
+    radius_um: Positive = PUBLISHED_RADIUS_UM
+    background_radii: Positive = 2.0
+    radii_per_sigma: Positive = 4.0
+    min_gaussian: NonNegative = 0.05
+    click_weight: NonNegative = 10.0
+    detection_threshold: Share | None = 0.35
+    detection_peaks: Literal["components", "maxima"] = "components"
+    min_peak_area_um2: NonNegative = 12 * 0.25**2
+    max_peak_area_um2: NonNegative = 200 * 0.25**2
+    bright_threshold: Share = 0.7
+    background_threshold: Share = 0.1
+    crf_weight: NonNegative = 0.005
+    crf_sigma_um: Positive = 9 * 0.25
+    crf_sigma_rgb: Positive = 0.1
+    crf_gradient: Literal["exact", "released"] = "released"
+    postprocess: PostProcess = PostProcess(
+        separation="distance_watershed", min_area_um2=20 * 0.25**2, fill_holes=True
+    )
+    tiling: Tiling = Tiling(tile_px=224, halo_px=64)
+    rounds: Count | None = 3
+    start: Literal["initial", "previous"] = "initial"
+    detection_epochs: Count = 80
+    refinement_epochs: Count = 20
+    detection_batch_size: PositiveInt = 16
+    refinement_rate: Positive = 0.1
+    outside: Literal["unknown", "background"] = "unknown"
+    complete_validation: bool = False
+    train: TrainConfig = TrainConfig(
+        epochs=100,
+        batch_size=8,
+        crop_px=224,
+        learning_rate=1e-4,
+        min_learning_rate=1e-4,
+        betas=(0.9, 0.99),
+        weight_decay=1e-4,
+        augmentation=Augmentation(
+            zoom=(0.8, 1.25),
+            flips=(True, True),
+            rotation_deg=90.0,
+            affine_jitter=0.3,
+            elastic_px=15.0,
+            elastic_spacing_px=250 / 6,  # a mesh of 6 x 6 over a patch of 250 px
+        ),
+    )
 
-    def __post_init__(self):
-        self._check_positive(
-            "mpp", "image_mpp", "radius_um", "ring", "sharpness", "tile_px", "crf_um", "crf_rgb"
-        )
-        self._check_normalization()
-        self._check_choices(
-            peaks=(self.peaks, PEAKS),
-            views=(self.views, (1, 8)),
-            crf_gradient=(self.crf_gradient, GRADIENTS),
-            start=(self.learning.start, STARTS),
-            rim=(self.learning.rim, RIMS),
-        )
-        if len(self.classes) != 2 or any(len(taxonomy) != 2 for taxonomy in self.taxonomies):
-            refuse("clicks are on one kind of object, beside everything else", expected="two classes",
-                   received=f"{len(self.classes)} outputs, {', '.join(t.name for t in self.taxonomies)}",
-                   remedy="train a net per kind of object")  # fmt: skip
+    def check(self):
+        """Raise if a taxonomy has more than one kind of object."""
+        super().check()
+        self.check_two_classes()
 
     @property
     def radius_px(self):
@@ -136,85 +208,123 @@ class Config(BaseConfig):
         return self.radius_um / self.mpp
 
     def for_radius(self, radius_um):
-        """A copy for nuclei of another size: lengths change alike, areas with their square.
+        """Return a copy for nuclei of another size: the radius changes, and areas with its square.
 
         Examples
         --------
-        >>> published().for_radius(5.5).most_peak_um2
+        >>> preset("qu2020").for_radius(5.5).max_peak_area_um2
         50.0
         """
-        factor = radius_um / self.radius_um
-        areas = {name: getattr(self, name) * factor**2
-                 for name in ("least_peak_um2", "most_peak_um2", "least_um2")}  # fmt: skip
-        return self.changed(radius_um=radius_um, **areas)
+        square = (radius_um / self.radius_um) ** 2
+        return self.replace(
+            **{
+                "radius_um": radius_um,
+                "min_peak_area_um2": self.min_peak_area_um2 * square,
+                "max_peak_area_um2": self.max_peak_area_um2 * square,
+                "postprocess.min_area_um2": self.postprocess.min_area_um2 * square,
+            }
+        )
+
+    def for_mpp(self, mpp):
+        """Return a copy for nets at another scale.
+
+        The CRF loss sums over neighbors, so its weight changes with the number of pixels in an area.
+
+        Examples
+        --------
+        >>> preset("qu2020").for_mpp(0.5).crf_weight
+        0.02
+        """
+        return self.replace(mpp=mpp, crf_weight=self.crf_weight * (mpp / self.mpp) ** 2)
 
 
-def published():
-    """Nuclei of many organs at 0.25 um/px, as published; for a ResUNet-34 whose encoder knows ImageNet, and a GPU.
+def qu2020():
+    """Return the numbers for nuclei of many organs at 0.25 um/px, as published.
+
+    They are for a ResUNet-34 with an encoder trained on ImageNet, and a GPU.
 
     Examples
     --------
-    >>> published().learning.rounds, published().learning.crop_px
+    >>> qu2020().rounds, qu2020().train.crop_px
     (3, 224)
     """
     return Config()
 
 
-def quick(mpp=0.5):
-    """What two processor cores can train: half the resolution, a higher rate, fewer epochs and rounds.
+def cpu():
+    """Return what two processor cores can train: half the resolution, a higher rate, fewer epochs and rounds.
 
-    Made for a ResUNet-18 of width 16, from random weights. So that little training is not lost, rounds go on where the
-    last one ended; each chooses its threshold, and nuclei are parted at waists (docs/points.md has what was measured).
-
-    Parameters
-    ----------
-    mpp : float
-        Micrometres per pixel of the nets.
+    Made for a ResUNet-18 of width 16, from random weights. Rounds continue where the last one ended, because training
+    is short; each tunes its threshold, and touching nuclei are split (docs/points.md has measurements).
 
     Examples
     --------
-    >>> quick().radius_px
+    >>> cpu().radius_px
     5.5
     """
-    # A pixel has fewer neighbours within the same micrometres, and the CRF's loss sums over them.
-    config = Config(
-        mpp=mpp, likely=None, crf=0.005 * (mpp / 0.25) ** 2, waist_um=0.3, tile_px=512, margin_px=32
+    return (
+        Config()
+        .for_mpp(0.5)
+        .replace(
+            detection_threshold=None,
+            postprocess={"h_um": 0.3},
+            tiling={"tile_px": 512, "halo_px": 32},
+            rounds=2,
+            start="previous",
+            detection_epochs=30,
+            refinement_epochs=8,
+            detection_batch_size=8,
+            train={
+                "epochs": 50,
+                "steps": 24,
+                "crop_px": 192,
+                "learning_rate": 2e-3,
+                "min_learning_rate": 2e-5,
+                "betas": (0.9, 0.999),
+                "weight_decay": 1e-5,
+                "augmentation": {
+                    "rotation_deg": 180.0,
+                    "affine_jitter": 0.1,
+                    "elastic_px": 4.0,
+                    "elastic_spacing_px": 42.0,
+                    "color_gain": 0.15,
+                    "color_offset": 15.0,
+                    "stain_gain": 0.3,
+                    "stain_offset": 0.05,
+                },
+            },
+        )
     )
-    learning = replace(
-        config.learning,
-        rounds=2,
-        start="onward",
-        detection_epochs=30,
-        segmentation_epochs=50,
-        refinement_epochs=8,
-        detection_batch=8,
-        steps=24,
-        crop_px=192,
-        rate=2e-3,
-        lowest_rate=2e-5,
-        momenta=(0.9, 0.999),
-        weight_decay=1e-5,
-        turn_deg=180.0,
-        skew=0.1,
-        bend_px=4.0,
-        bend_every_px=42.0,
-        gain=0.15,
-        offset=15.0,
-        stain_gain=0.3,
-        stain_offset=0.05,
-    )
-    return config.changed(learning=learning)
+
+
+PRESETS = {"cpu": cpu, "qu2020": qu2020}
+
+
+def preset(name):
+    """Return the config with this name: "cpu" or "qu2020".
+
+    Examples
+    --------
+    >>> preset("cpu").crf_weight
+    0.02
+    """
+    return preset_of(PRESETS, name)
+
+
+def quick(mpp=0.5):
+    """Return the preset "cpu" at some scale. Deprecated: use `preset("cpu").for_mpp(mpp)`."""
+    return cpu().for_mpp(mpp)
 
 
 def radius_of(instances, *, mpp):
-    """The mean radius of the objects of label images, in um: that of the disk of their mean area.
+    """Return the mean radius of the objects of label images, in um: that of the disk with their mean area.
 
     Parameters
     ----------
     instances : int array (H, W), or a sequence of them
         0 background; any positive ids.
     mpp : float
-        Micrometres per pixel.
+        Micrometers per pixel.
 
     Examples
     --------
@@ -222,9 +332,13 @@ def radius_of(instances, *, mpp):
     2.82
     """
     several = [instances] if np.ndim(instances[0]) == 1 else instances
-    numbered = [renumber(each)[0] for each in several]
-    count = sum(int(each.max(initial=0)) for each in numbered)
+    numbered = [renumber(one)[0] for one in several]
+    count = sum(int(one.max(initial=0)) for one in numbered)
     if not count:
-        refuse("no radius can be taken from no objects", expected="label images with objects", received="none",
-               remedy="give the radius in micrometres")  # fmt: skip
-    return float(mpp * np.sqrt(sum((each > 0).sum() for each in numbered) / count / np.pi))
+        raise InputError(
+            "no-objects",
+            "label images must have at least one object to measure a radius",
+            got="none",
+            hint="give the radius in micrometers",
+        )
+    return float(mpp * np.sqrt(sum((one > 0).sum() for one in numbered) / count / np.pi))

@@ -37,41 +37,42 @@ class Crops:
     def steps(self):
         """Batches an epoch."""
         pixels = sum(field.held.size - field.held.sum() for field in self._fields)
-        return self._config.learning.steps or -(-pixels // (self._batch * self._config.learning.crop_px**2))
+        return self._config.train.steps or -(-pixels // (self._batch * self._config.train.crop_px**2))
 
     def batch(self, epoch, step):
         """Pixels (B, px, px, 3), targets and weights (B, px, px, ...)."""
-        seed = self._config.learning.seed
+        seed = self._config.train.seed
         chosen, rng = batch_of(len(self._fields), self._batch, seed=seed, epoch=epoch, step=step)
         drawn = [self._crop(rng, self._fields[k]) for k in chosen]
         return tuple(np.stack(x) for x in zip(*drawn, strict=True))
 
     def _crop(self, rng, field):
-        numbers = self._config.learning
+        train = self._config.train
         warp = draw_warp(
             rng,
             field.held.shape,
-            numbers.crop_px,
-            zoom=numbers.zoom,
-            flips=numbers.flips,
-            turn_deg=numbers.turn_deg,
-            skew=numbers.skew,
+            train.crop_px,
+            zoom=train.augmentation.zoom,
+            flips=train.augmentation.flips,
+            turn_deg=train.augmentation.rotation_deg,
+            skew=train.augmentation.affine_jitter,
             bend_px=self._bend_px,
-            bend_every_px=numbers.bend_every_px,
+            bend_every_px=train.augmentation.elastic_spacing_px,
         )
         color = draw(
             rng,
             flips=False,
             quarter_turns=False,
-            gain=numbers.gain,
-            offset=numbers.offset,
-            stain_gain=numbers.stain_gain,
-            stain_offset=numbers.stain_offset,
+            gain=train.augmentation.color_gain,
+            offset=train.augmentation.color_offset,
+            stain_gain=train.augmentation.stain_gain,
+            stain_offset=train.augmentation.stain_offset,
         )
         pixels = color.paint(warp.image(field.image))
         if self._blacken:
             pixels = np.where(_shown(field, warp)[..., None], pixels, 0)
-        return normalize(pixels, self._config.mean, self._config.std), *self._taught(field, warp)
+        normalization = self._config.normalization
+        return normalize(pixels, normalization.mean, normalization.std), *self._taught(field, warp)
 
 
 def _shown(field, warp):
@@ -89,12 +90,12 @@ def detection_crops(fields, config):
         # Nothing is known outside of the image, nor in what is held out.
         return target, weight * warp.labels((~field.held).astype(np.float32))
 
-    return Crops(fields, config, batch=config.learning.detection_batch, taught=taught)
+    return Crops(fields, config, batch=config.detection_batch_size, taught=taught)
 
 
 def segmentation_crops(fields, config):
     """Crops that teach a segmenter: the two coarse labels."""
-    blacken = config.learning.rim == "background"
+    blacken = config.outside == "background"
 
     def taught(field, warp):
         codes = warp.labels(np.where(field.held, 0, field.codes))
@@ -102,5 +103,5 @@ def segmentation_crops(fields, config):
             codes = np.where(_shown(field, warp), codes, BLACK_BACKGROUND)
         return decode(codes)
 
-    return Crops(fields, config, batch=config.learning.segmentation_batch, taught=taught,
-                 bend_px=config.learning.bend_px, blacken=blacken)  # fmt: skip
+    return Crops(fields, config, batch=config.train.batch_size, taught=taught,
+                 bend_px=config.train.augmentation.elastic_px, blacken=blacken)  # fmt: skip

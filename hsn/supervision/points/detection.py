@@ -41,16 +41,18 @@ def click_targets(points, shape, config, *, background=None):
 
     Examples
     --------
-    >>> from hsn.supervision.points.config import published
-    >>> target, weight = click_targets([[0, 0]], (1, 30), published())
+    >>> from hsn.supervision.points.config import preset
+    >>> target, weight = click_targets([[0, 0]], (1, 30), preset("qu2020"))
     >>> (255 * target[0, :8]).round().astype(int).tolist(), int((weight > 0).sum())
     ([255, 238, 195, 140, 88, 48, 23, 0], 23)
     """
-    away = _distance(as_points(points), shape, reach_px=int(np.ceil(config.ring * config.radius_px)))
-    sigma_px = config.radius_px / config.sharpness
+    away = _distance(
+        as_points(points), shape, reach_px=int(np.ceil(config.background_radii * config.radius_px))
+    )
+    sigma_px = config.radius_px / config.radii_per_sigma
     bump = np.exp(-0.5 * (away / sigma_px) ** 2)
-    target = np.floor(GREYS * np.where(bump < config.cut, 0, bump)) / GREYS  # (H, W)
-    known = away <= config.ring * config.radius_px
+    target = np.floor(GREYS * np.where(bump < config.min_gaussian, 0, bump)) / GREYS  # (H, W)
+    known = away <= config.background_radii * config.radius_px
     if background is not None:
         known = known | background
     weight = np.where(target > 0, config.click_weight, known)
@@ -88,22 +90,22 @@ def find_points(probability, config, *, likely=None):
 
     Examples
     --------
-    >>> from hsn.supervision.points.config import published
+    >>> from hsn.supervision.points.config import preset
     >>> probability = np.zeros((9, 40))
     >>> probability[2:7, 5:10] = 0.5
     >>> probability[2:7, 20:27] = 0.2
-    >>> find_points(probability, published()).tolist()
+    >>> find_points(probability, preset("qu2020")).tolist()
     [[4.0, 7.0]]
     """
-    likely = probability > (config.likely if likely is None else likely)
-    if config.peaks == "maxima":
+    likely = probability > (config.detection_threshold if likely is None else likely)
+    if config.detection_peaks == "maxima":
         apart_px = max(1, round(config.radius_px / 2))  # two nuclei are not nearer
         found = peak_local_max(
             np.where(likely, probability, 0), min_distance=apart_px, exclude_border=False, labels=likely
         )
         return as_points(found[np.lexsort(found.T[::-1])])
     parts, areas = parts_of(likely, config)
-    fit = (areas >= config.least_peak_um2) & (areas < config.most_peak_um2)
+    fit = (areas >= config.min_peak_area_um2) & (areas < config.max_peak_area_um2)
     rows, columns = np.nonzero(likely)
     numbers = parts[rows, columns] - 1
     sums = [np.bincount(numbers, weights=places, minlength=len(areas)) for places in (rows, columns)]
@@ -133,8 +135,8 @@ def merged(given, found, config):
 
     Examples
     --------
-    >>> from hsn.supervision.points.config import published
-    >>> merged([[5, 5]], [[9, 9], [5.5, 40.8]], published()).tolist()
+    >>> from hsn.supervision.points.config import preset
+    >>> merged([[5, 5]], [[9, 9], [5.5, 40.8]], preset("qu2020")).tolist()
     [[5.0, 5.0], [5.0, 40.0]]
     """
     given, found = as_points(given), np.floor(as_points(found))

@@ -108,11 +108,11 @@ def fields_of(images, annotations, config):
                received=len(annotations), remedy="give the points of each image, in the same order")  # fmt: skip
     fields = [Field(name, image, given, config)
               for name, image, given in zip(_names(images), images, annotations, strict=True)]  # fmt: skip
-    numbers = config.learning
-    if isinstance(numbers.validation, float) and len(fields) < FEWEST_IMAGES:
-        _hold_patches_out(fields, numbers)
+    train = config.train
+    if isinstance(train.validation, float) and len(fields) < FEWEST_IMAGES:
+        _hold_patches_out(fields, train)
     else:
-        for k in train_val_split(len(fields), numbers.validation, seed=numbers.seed)[1]:
+        for k in train_val_split(len(fields), train.validation, seed=train.seed)[1]:
             fields[k].held[:] = True
     if not any(len(clicks_in(field, ~field.held)) for field in fields):
         refuse("there is no click to learn from", expected="some on the images that do not validate", received="none",
@@ -137,7 +137,7 @@ def inside(points, where):
     return points[where[rows, columns]]
 
 
-def _hold_patches_out(fields, numbers):
+def _hold_patches_out(fields, train):
     """Mark a share of the patches with clicks."""
     patches = []
     for field in fields:
@@ -152,7 +152,7 @@ def _hold_patches_out(fields, numbers):
         refuse("there are too few clicks to learn from some and judge by others", received=len(patches),
                expected=f"clicks in 2 or more of {GRID} x {GRID} patches of an image",
                remedy="click nuclei all over the image")  # fmt: skip
-    for k in train_val_split(len(patches), numbers.validation, seed=numbers.seed)[1]:
+    for k in train_val_split(len(patches), train.validation, seed=train.seed)[1]:
         field, patch = patches[k]
         field.held[patch] = True
 

@@ -60,12 +60,12 @@ def maps_of(net, image, config):
     return tiled.maps_of(
         net,
         image,
-        mean=config.mean,
-        std=config.std,
-        tile_px=config.tile_px,
-        margin_px=config.margin_px,
+        mean=config.normalization.mean,
+        std=config.normalization.std,
+        tile_px=config.tiling.tile_px,
+        margin_px=config.tiling.halo_px,
         step_px=resunet.STEP_PX,
-        views=SYMMETRIES if config.views == 8 else (),
+        views=SYMMETRIES if config.tiling.tta == 8 else (),
     )
 
 
@@ -86,14 +86,17 @@ def objects(maps, config, *, mpp):
 
     Examples
     --------
-    >>> from hsn.supervision.points.config import published
+    >>> from hsn.supervision.points.config import preset
+    >>> config = preset("qu2020").replace(postprocess={"min_area_um2": 2 * 0.25**2})
     >>> nucleus = np.array([[0.9, 0.9, 0.1, 0.7, 0.2]])
-    >>> objects(np.stack([1 - nucleus, nucleus], 2), published().changed(least_um2=2 * 0.25**2), mpp=0.25).tolist()
+    >>> objects(np.stack([1 - nucleus, nucleus], 2), config, mpp=0.25).tolist()
     [[1, 1, 0, 0, 0]]
     """
-    least_px = config.least_um2 / mpp**2
+    least_px = config.postprocess.min_area_um2 / mpp**2
     parts = label_components(maps[..., 1] > maps[..., 0], connectivity=8)
     mask = fill_holes(remove_small_objects(parts, min_area_px=least_px) > 0)
-    if not config.waist_um:
+    if not config.postprocess.h_um:
         return label_components(mask, connectivity=8)
-    return remove_small_objects(distance_watershed(mask, h_px=config.waist_um / mpp), min_area_px=least_px)
+    return remove_small_objects(
+        distance_watershed(mask, h_px=config.postprocess.h_um / mpp), min_area_px=least_px
+    )

@@ -29,8 +29,8 @@ def loss(config):
     Examples
     --------
     >>> import numpy as np
-    >>> from hsn.supervision.points.config import published
-    >>> of = loss(published().changed(crf=0.0))
+    >>> from hsn.supervision.points.config import preset
+    >>> of = loss(preset("qu2020").replace(crf_weight=0.0))
     >>> half, known = np.full((1, 1, 1, 2), 0.5), np.array([[[[1, 0]]]])
     >>> round(float(of(np.ones((1, 1, 1, 2)), half, known, None)), 4)
     0.3466
@@ -41,13 +41,15 @@ def loss(config):
         value = (
             sum(binary_cross_entropy(target[..., k], nucleus, weight[..., k]) for k in range(LABELS)) / LABELS
         )
-        if not config.crf:
+        if not config.crf_weight:
             return value
-        pixels = ops.cast(image, "float32") * list(config.std) + list(config.mean)
+        pixels = ops.cast(image, "float32") * list(config.normalization.std) + list(config.normalization.mean)
         colors = ops.clip(pixels / 255, 0, 1)
-        sxy_px = config.crf_um / config.mpp
-        smooth = crf_loss(nucleus, colors, sxy_px=sxy_px, srgb=config.crf_rgb, gradient=config.crf_gradient)
-        return value + config.crf * smooth
+        sxy_px = config.crf_sigma_um / config.mpp
+        smooth = crf_loss(
+            nucleus, colors, sxy_px=sxy_px, srgb=config.crf_sigma_rgb, gradient=config.crf_gradient
+        )
+        return value + config.crf_weight * smooth
 
     return of
 

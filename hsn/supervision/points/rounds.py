@@ -43,11 +43,11 @@ def detect(net, fields, config, folder):
     keras.Model
         The last detector.
     """
-    numbers = config.learning
-    detector = resunet.rebuild(net, 1, seed=numbers.seed)
-    for k in range(numbers.rounds + 1):
-        if numbers.start == "anew" and k:
-            detector = resunet.rebuild(net, 1, seed=numbers.seed + k)
+    seed = config.train.seed
+    detector = resunet.rebuild(net, 1, seed=seed)
+    for k in range(config.rounds + 1):
+        if config.start == "initial" and k:
+            detector = resunet.rebuild(net, 1, seed=seed + k)
         one = folder / f"round-{k}"
         if (one / SCORES).exists():
             detector.load_weights(one / BEST)
@@ -64,7 +64,6 @@ def detect(net, fields, config, folder):
 
 def _round(detector, fields, config, folder):
     """Train one detector, and write what it sees."""
-    numbers = config.learning
     judging = [field for field in fields if field.held.any()]
     train(
         detector,
@@ -72,8 +71,8 @@ def _round(detector, fields, config, folder):
         detection_crops([field for field in fields if len(clicks_in(field, ~field.held))], config),
         lambda: validation(detector, judging, config),
         config,
-        epochs=numbers.detection_epochs,
-        monitor="-validation_f1" if numbers.complete_validation else "validation_loss",
+        epochs=config.detection_epochs,
+        monitor="-validation_f1" if config.complete_validation else "validation_loss",
         out=folder,
     )
     maps = [maps_of(detector, field.image, config)[..., 0] for field in fields]
@@ -106,7 +105,7 @@ def validation(detector, fields, config):
         squares += (weight * (probability - target) ** 2).sum()
         known += (weight > 0).sum()
     scores = {"validation_loss": squares / max(known, 1)}
-    if config.learning.complete_validation:
+    if config.complete_validation:
         matching = _likely(maps, fields, config)[1]
         scores |= {"validation_precision": matching.precision, "validation_recall": matching.recall,
                    "validation_f1": matching.f1}  # fmt: skip
@@ -115,7 +114,7 @@ def validation(detector, fields, config):
 
 def _likely(maps, fields, config):
     """The threshold of probabilities whose points answer best to clicks, and how they do."""
-    tried = LIKELY if config.likely is None else (config.likely,)
+    tried = LIKELY if config.detection_threshold is None else (config.detection_threshold,)
     told = [sum((_answers(probability, field, likely, config)
                  for probability, field in zip(maps, fields, strict=True)), PointMatching())
             for likely in tried]  # fmt: skip
@@ -130,7 +129,7 @@ def _answers(probability, field, likely, config):
     them: there another nucleus is a mistake, elsewhere nobody can tell.
     """
     found = find_points(probability, config, likely=likely)
-    if config.learning.complete_validation:
+    if config.complete_validation:
         clicks, where = clicks_in(field, field.held), field.held
     else:
         clicks, where = field.clicks, click_targets(field.clicks, field.held.shape, config).weight > 0

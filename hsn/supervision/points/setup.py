@@ -4,7 +4,7 @@ Three nets: `resunet18` trains on two processor cores with the preset "cpu"; `re
 numbers of the published system (Qu et al., IEEE TMI 2020), a GPU and the weights of an encoder.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -18,11 +18,10 @@ from ...data.discovery import same_stem
 from ...data.setup import FitSetup, crop_px, summarize
 from ...errors import InputError
 from ...nets import resunet, segmenters
-from . import config as configs
+from .config import PRESETS, preset
 from .target_maps import Given, decode
 
 NETS = {"resunet18": 18, "resunet34": 34, "resunet50": 50}
-PRESETS = {"cpu": configs.quick, "qu2020": configs.published}
 CPU_NET, CPU_WIDTH, PUBLISHED_WIDTH = "resunet18", 16, 64
 _MAX_CODE = 8  # of the files of coarse labels
 
@@ -147,33 +146,29 @@ def _net(name, request, encoder):
 
 def _config(net, summary, request, options):
     """Return the config for these images and this size of nuclei."""
-    config = PRESETS[request.preset or ("cpu" if net == CPU_NET else "qu2020")]()
-    learning = config.learning
+    config = preset(request.preset or ("cpu" if net == CPU_NET else "qu2020"))
     if options.radius_um is not None:
         config = config.for_radius(options.radius_um)
     # The stages keep their proportions.
-    factor = 1 if request.epochs is None else request.epochs / learning.segmentation_epochs
+    factor = 1 if request.epochs is None else request.epochs / config.train.epochs
     epochs = {
-        name: max(1, round(factor * getattr(learning, name)))
-        for name in ("detection_epochs", "segmentation_epochs", "refinement_epochs")
+        name: max(1, round(factor * getattr(config, name)))
+        for name in ("detection_epochs", "refinement_epochs")
     }
-    rounds = learning.rounds if options.rounds is None else options.rounds
+    rounds = config.rounds if options.rounds is None else options.rounds
     side_px = int(summary.min_side_px * request.mpp / config.mpp)
-    size = request.batch_size
-    batches = {} if size is None else {"detection_batch": size, "segmentation_batch": size}
-    learning = replace(
-        learning,
-        rounds=None if options.complete else rounds,
-        crop_px=crop_px(side_px, learning.crop_px, resunet.STEP_PX),
-        validation=request.validation,
-        seed=request.seed,
-        **epochs,
-        **batches,
-    )
-    return config.changed(
+    return config.replace(
         image_mpp=request.mpp,
-        mean=summary.mean,
-        std=summary.std,
+        normalization={"mean": summary.mean, "std": summary.std},
         taxonomies=request.taxonomies or config.taxonomies,
-        learning=learning,
+        rounds=None if options.complete else rounds,
+        detection_batch_size=request.batch_size or config.detection_batch_size,
+        train={
+            "epochs": max(1, round(factor * config.train.epochs)),
+            "batch_size": request.batch_size or config.train.batch_size,
+            "crop_px": crop_px(side_px, config.train.crop_px, resunet.STEP_PX),
+            "validation": request.validation,
+            "seed": request.seed,
+        },
+        **epochs,
     )

@@ -64,8 +64,8 @@ def targets(image, annotation, config):
 
     Examples
     --------
-    >>> from hsn.supervision.points.config import published
-    >>> target, weight = targets(np.zeros((30, 50, 3), np.uint8), [[15, 10], [15, 40]], published())
+    >>> from hsn.supervision.points.config import preset
+    >>> target, weight = targets(np.zeros((30, 50, 3), np.uint8), [[15, 10], [15, 40]], preset("qu2020"))
     >>> target[15, [10, 25], 0].tolist(), weight[15, [25, 17], 0].tolist()
     ([1.0, 0.0], [1.0, 0.0])
     """
@@ -75,7 +75,7 @@ def targets(image, annotation, config):
         return Targets(*np.zeros((2, *shape, LABELS), np.float32))
     scale = config.radius_px / _LABELS_RADIUS_PX
     voronoi = voronoi_label(points, shape, scale=scale)
-    cluster = cluster_label(image, points, seed=config.learning.seed, scale=scale)
+    cluster = cluster_label(image, points, seed=config.train.seed, scale=scale)
     return Targets(*(np.stack(both, axis=2) for both in zip(voronoi, cluster, strict=True)))
 
 

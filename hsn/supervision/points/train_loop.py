@@ -30,22 +30,22 @@ def train(net, loss, crops, validate, config, *, epochs, monitor, out, factor=No
     -------
     History
     """
-    numbers = config.learning
+    train = config.train
 
     def rate(epoch):
         if factor is not None:
-            return numbers.rate * factor
-        return cosine(epoch / epochs, lowest=numbers.lowest_rate, highest=numbers.rate)
+            return train.learning_rate * factor
+        return cosine(epoch / epochs, lowest=train.min_learning_rate, highest=train.learning_rate)
 
-    beta_1, beta_2 = numbers.momenta
+    beta_1, beta_2 = train.betas
     return learn(
         net,
         loss,
         Plan(epochs, crops.steps, crops.batch, rate, validate, monitor),
         optimizer=keras.optimizers.Adam(beta_1=beta_1, beta_2=beta_2, epsilon=ADAM_EPSILON),
         out=out,
-        weight_decay=numbers.weight_decay,
-        precision=numbers.precision,
+        weight_decay=train.weight_decay,
+        precision=train.precision,
         # XLA takes a minute to compile a net with skips, and its convolutions on CPUs are slower.
         jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
     )

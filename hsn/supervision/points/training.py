@@ -86,13 +86,13 @@ def fit(net, images, annotations, config, *, out):
     fields = fields_of(images, annotations, config)
     arrays = (each for f in fields for each in (f.image, f.clicks, f.background, f.codes))
     claim(out, config, arrays, guide=ABOUT, what="images, clicks")
-    if config.learning.rounds is not None and any(field.codes is None for field in fields):
+    if config.rounds is not None and any(field.codes is None for field in fields):
         detector = detect(net, fields, config, out / "detection")
-        if config.learning.start == "onward":
+        if config.start == "previous":
             _inherit(net, detector)
     label(fields, config, out)
     history = _segmentation(net, fields, config, out / "segmentation")
-    models.save(out, net, card(config, history, fields, name=out.name), config.as_dict())
+    models.save(out, net, card(config, history, fields, name=out.name), config.to_dict())
     return history
 
 
@@ -113,7 +113,7 @@ def label(fields, config, out):
             field.codes = read_labels(path).astype(np.uint8)
         if field.codes is not None:
             continue
-        complete = config.learning.complete_validation and field.held.all()
+        complete = config.complete_validation and field.held.all()
         found = field.found if field.found is not None and not complete else np.zeros((0, 2))
         points = merged(field.clicks, found, config)
         names = [CLICKED] * len(field.clicks) + [FOUND] * (len(points) - len(field.clicks))
@@ -124,12 +124,11 @@ def label(fields, config, out):
 
 def _segmentation(net, fields, config, folder):
     """Train the segmenter, by the labels and then with the CRF loss as well."""
-    numbers = config.learning
     crops = segmentation_crops([field for field in fields if not field.held.all()], config)
     judging = [field for field in fields if field.held.any()]
-    phases = {"coarse": (config.changed(crf=0.0), numbers.segmentation_epochs, None)}
-    if config.crf and numbers.refinement_epochs:
-        phases["refined"] = (config, numbers.refinement_epochs, numbers.refinement_rate)
+    phases = {"coarse": (config.replace(crf_weight=0.0), config.train.epochs, None)}
+    if config.crf_weight and config.refinement_epochs:
+        phases["refined"] = (config, config.refinement_epochs, config.refinement_rate)
     rows, best = [], None
     for name, (phase, epochs, factor) in phases.items():
         history = train(
@@ -154,7 +153,7 @@ def validation(net, fields, config):
     for field in fields:
         maps = maps_of(net, field.image, config)
         target, weight = decode(np.where(field.held, field.codes, 0))
-        pixels = normalize(field.image, config.mean, config.std)
+        pixels = normalize(field.image, config.normalization.mean, config.normalization.std)
         losses.append(float(of(target[None], maps[None], weight[None], pixels[None])))
     return {"validation_loss": np.mean(losses)}
 

@@ -1,11 +1,22 @@
-"""Selected: an annotator outlines all objects of a few chosen patches, and a net learns to tell them all (Lou 2022)."""
+"""Selected: learn from outlines of all objects in a few chosen patches (after Lou et al., 2022)."""
 
-from ...extras.singan.presets import Preset
-from ...extras.singan.synthesis import synthesize
-from .config import Config, published, quick
-from .inference import segment
-from .losses import loss
-from .target_maps import targets
-from .training import fit
+from ...deprecated import attributes
 
-__all__ = ["Config", "Preset", "fit", "loss", "published", "quick", "segment", "synthesize", "targets"]
+_NAMES = {
+    "Config": ".config:Config",
+    "PRESETS": ".config:PRESETS",
+    "Preset": "hsn.extras.singan.presets:Preset",
+    "TrainConfig": "hsn.config:TrainConfig",
+    "fit": ".training:fit",
+    "loss": ".losses:loss",
+    "preset": ".config:preset",
+    "segment": ".inference:segment",
+    "synthesize": "hsn.extras.singan.synthesis:synthesize",
+    "targets": ".target_maps:targets",
+}
+_OLD_NAMES = {
+    "published": (".config:lou2022", "preset('lou2022')"),
+    "quick": (".config:cpu", "preset('cpu')"),
+}
+__all__ = list(_NAMES)
+__getattr__, __dir__ = attributes(__name__, _NAMES, _OLD_NAMES)

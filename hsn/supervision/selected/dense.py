@@ -66,21 +66,22 @@ class Dense:
         """
         made = [taught(*each, self.config) for each in zip(instances, known, strict=True)]
         target, weight = (np.stack(side) for side in zip(*made, strict=True))
-        return tiled.normalize(images, self.config.mean, self.config.std), target, weight
+        normalization = self.config.normalization
+        return tiled.normalize(images, normalization.mean, normalization.std), target, weight
 
     def maps(self, image):
         """Probabilities over an image at the net's scale, float32 (H, W, 3)."""
         config = self.config
-        margin_px, step_px = reach.reach_of(self.net, config.margin_px)
+        margin_px, step_px = reach.reach_of(self.net, config.tiling.halo_px)
         return tiled.maps_of(
             self.net,
             as_image(image),
-            mean=config.mean,
-            std=config.std,
-            tile_px=config.tile_px,
+            mean=config.normalization.mean,
+            std=config.normalization.std,
+            tile_px=config.tiling.tile_px,
             margin_px=margin_px,
             step_px=step_px,
-            views=SYMMETRIES if config.views == 8 else (),
+            views=SYMMETRIES if config.tiling.tta == 8 else (),
         )
 
     def segment(self, image):
@@ -113,19 +114,20 @@ def objects(maps, config, *, mpp):
 
     Examples
     --------
-    >>> from hsn.supervision.selected.config import quick
+    >>> from hsn.supervision.selected.config import preset
     >>> maps = np.eye(3)[[[0, 2, 1, 1, 2, 0]]]
-    >>> objects(maps, quick().changed(least_um2=0.0), mpp=0.25).tolist()
+    >>> objects(maps, preset("cpu").replace(postprocess={"min_area_um2": 0.0}), mpp=0.25).tolist()
     [[0, 1, 1, 1, 1, 0]]
     """
     return told.objects(
         maps,
-        inside=config.inside,
-        separate=config.separate,
-        grow_px=round(config.grow_um / mpp, 3),  # a rest of rounding would cost a whole pixel
-        waist_px=config.waist_um / mpp,
-        least_px=config.least_um2 / mpp**2,
-        fill=config.fill,
+        inside=config.postprocess.foreground_threshold,
+        separate=config.postprocess.separation,
+        grow_px=round(config.postprocess.grow_um / mpp, 3),  # a rest of rounding would cost a whole pixel
+        meet=config.postprocess.overlap,
+        waist_px=config.postprocess.h_um / mpp,
+        least_px=config.postprocess.min_area_um2 / mpp**2,
+        fill=config.postprocess.fill_holes,
     )
 
 
@@ -133,4 +135,6 @@ def system_of(net, config):
     """The system that a config's net learns and finds in: `Dense`, or Mask R-CNN where the config has a detector."""
     if config.detector is None:
         return Dense(net, config)
-    return MaskRCNN(net, replace(config.detector, mean=config.mean, std=config.std))
+    return MaskRCNN(
+        net, replace(config.detector, mean=config.normalization.mean, std=config.normalization.std)
+    )

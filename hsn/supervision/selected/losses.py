@@ -21,15 +21,15 @@ def loss(config):
     Examples
     --------
     >>> import numpy as np
-    >>> from hsn.supervision.selected.config import quick
+    >>> from hsn.supervision.selected.config import preset
     >>> even = np.full((1, 1, 1, 3), 1 / 3)
-    >>> round(float(loss(quick())(np.array([[[[0, 1, 0, 1]]]]), even, np.ones((1, 1, 1)), None)), 4)
+    >>> round(float(loss(preset("cpu"))(np.array([[[[0, 1, 0, 1]]]]), even, np.ones((1, 1, 1)), None)), 4)
     1.0986
     """
 
     def of(target, prediction, weight, image):
         if config.detector is not None:
             return losses.loss(target, prediction)
-        return object_loss(target, prediction, weight, variance=config.variance)
+        return object_loss(target, prediction, weight, variance=config.targets.variance_weight)
 
     return of

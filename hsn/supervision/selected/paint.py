@@ -37,7 +37,7 @@ def paint(patches, config, folder):
     """
     fit = [patch for patch in patches if config.synthetic and _has_nuclei(patch)]
     for patch in fit:
-        check(*patch.original, config.preset)
+        check(*patch.original, config.synthesis)
     pairs = []
     for patch in fit:
         for image, instances in _painted(patch, config, folder / patch.name):
@@ -65,9 +65,9 @@ def _painted(patch, config, folder):
             synthesize(
                 *patch.original,
                 out=folder,
-                preset=config.preset,
+                preset=config.synthesis,
                 count=config.synthetic,
-                seed=config.learning.seed,
+                seed=config.train.seed,
                 max_overlap=config.max_overlap,
                 progress=_Show(progress, patch.name),
             )

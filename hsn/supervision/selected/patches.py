@@ -81,13 +81,13 @@ def patches_of(images, annotations, config):
     patches = [Patch(number, *each, config)
                for number, each in enumerate(zip(images, annotations, strict=True))]  # fmt: skip
     annotated = [number for number, patch in enumerate(patches) if patch.instances is not None]
-    numbers = config.learning
-    wanted = numbers.validation
+    train = config.train
+    wanted = train.validation
     if not isinstance(wanted, (int, float)):
         if not set(wanted) <= set(annotated):
             refuse("only annotated images can validate", expected=f"some of {annotated}", received=tuple(wanted),
                    remedy="mend `validation` in the config")  # fmt: skip
         wanted = [annotated.index(number) for number in wanted]
-    for k in train_val_split(len(annotated), wanted, seed=numbers.seed)[1]:
+    for k in train_val_split(len(annotated), wanted, seed=train.seed)[1]:
         patches[annotated[k]].judges = True
     return patches

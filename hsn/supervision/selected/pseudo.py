@@ -79,19 +79,19 @@ def believed(scored, config):
     Examples
     --------
     >>> from hsn.objects.overlaps import ScoredInstances
-    >>> from hsn.supervision.selected.config import quick
+    >>> from hsn.supervision.selected.config import preset
     >>> scored = ScoredInstances(np.array([[1, 1, 0, 2, 2, 3]]), np.array([0.9, 0.4, 0.8]))
-    >>> config = quick().changed(mpp=1.0, least_score=0.5, least_believed_um2=2.0)
+    >>> config = preset("cpu").replace(mpp=1.0, min_score=0.5, min_pseudo_area_um2=2.0)
     >>> instances, known = believed(scored, config)
     >>> instances.tolist(), known.astype(int).tolist()
     ([[1, 1, 0, 0, 0, 0]], [[1, 1, 1, 0, 0, 0]])
     """
-    most_um2 = np.inf if config.most_believed_um2 is None else config.most_believed_um2
+    most_um2 = np.inf if config.max_pseudo_area_um2 is None else config.max_pseudo_area_um2
     return Pseudo(
         *select_pseudo_labels(
             scored,
-            min_score=config.least_score,
-            min_area_px=config.least_believed_um2 / config.mpp**2,
+            min_score=config.min_score,
+            min_area_px=config.min_pseudo_area_um2 / config.mpp**2,
             max_area_px=most_um2 / config.mpp**2,
         )
     )

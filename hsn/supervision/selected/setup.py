@@ -17,10 +17,9 @@ from ...errors import InputError
 from ...extras import maskrcnn
 from ...extras.singan.synthesis import check as check_synthesis
 from ...nets import segmenters
-from . import config as configs
+from .config import PRESETS, preset
 
 NETS = (*segmenters.NETS, "maskrcnn")
-PRESETS = {"cpu": configs.quick}
 # What the contour takes from an object; growing gives it back.
 _LOST_PX = {"unet": 1.5, "fullnet": 1.0}
 _DETECTOR_SCORE = 0.4  # scores of a detector are lower; on Kumar's validation images AJI is best from 0.25
@@ -145,7 +144,7 @@ def prepare(found, request, options, *, progress=None):
     hsn.data.setup.FitSetup
     """
     name = request.net or NETS[0]
-    config = _changed(PRESETS[request.preset or "cpu"](), name, options)
+    config = _changed(preset(request.preset or "cpu"), name, options)
     summary = summarize(found, partial(_masks, config=config), progress=progress)
     annotated = sum(annotation is not None for annotation in summary.annotations)
     if not annotated:
@@ -167,7 +166,7 @@ def _masks(image, annotation, pixels, *, config):
         return None
     if config.synthetic:
         try:
-            check_synthesis(pixels, np.zeros(pixels.shape[:2], int), config.preset)
+            check_synthesis(pixels, np.zeros(pixels.shape[:2], int), config.synthesis)
         except InputError as error:
             raise InputError(
                 "patch-not-synthesizable",
@@ -180,10 +179,10 @@ def _masks(image, annotation, pixels, *, config):
 
 def _changed(config, net, options):
     """Return the config with the options of the user."""
-    changes = {"synthetic": options.synthetic, "rounds": options.rounds, "least_score": options.min_score}
+    changes = {"synthetic": options.synthetic, "rounds": options.rounds, "min_score": options.min_score}
     if net == "maskrcnn":
-        config = config.changed(least_score=_DETECTOR_SCORE)
-    return config.changed(**{name: value for name, value in changes.items() if value is not None})
+        config = config.replace(min_score=_DETECTOR_SCORE)
+    return config.replace(**{name: value for name, value in changes.items() if value is not None})
 
 
 def _config(config, net, summary, request):
@@ -194,21 +193,18 @@ def _config(config, net, summary, request):
     if net == "maskrcnn":
         changes |= {"detector": _numbers(request.width), "classes": ("background", "object")}
     else:
-        changes["grow_um"] = _LOST_PX[net] * request.mpp
-    learning = replace(
-        config.learning,
-        crop_px=crop_px(summary.min_side_px, config.learning.crop_px, _STEP_PX),
-        batch=request.batch_size or config.learning.batch,
-        epochs=request.epochs or config.learning.epochs,
-        validation=request.validation,
-        seed=request.seed,
-    )
-    return config.changed(
+        changes["postprocess"] = {"grow_um": _LOST_PX[net] * request.mpp}
+    return config.replace(
         mpp=request.mpp,
         image_mpp=request.mpp,
-        mean=summary.mean,
-        std=summary.std,
-        learning=learning,
+        normalization={"mean": summary.mean, "std": summary.std},
+        train={
+            "crop_px": crop_px(summary.min_side_px, config.train.crop_px, _STEP_PX),
+            "batch_size": request.batch_size or config.train.batch_size,
+            "epochs": request.epochs or config.train.epochs,
+            "validation": request.validation,
+            "seed": request.seed,
+        },
         **changes,
     )
 

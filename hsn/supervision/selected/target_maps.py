@@ -36,9 +36,9 @@ def targets(image, annotation, config):
 
     Examples
     --------
-    >>> from hsn.supervision.selected.config import quick
+    >>> from hsn.supervision.selected.config import preset
     >>> told = np.ma.masked_equal([[0, 0, 5, 5, 5, 9]], 9)
-    >>> target, weight = targets(np.zeros((1, 6, 3), np.uint8), told, quick())
+    >>> target, weight = targets(np.zeros((1, 6, 3), np.uint8), told, preset("cpu"))
     >>> target[..., :3].argmax(axis=2).tolist(), weight.tolist()
     ([[0, 2, 2, 1, 2, 2]], [[1.0, 1.0, 1.0, 1.0, 1.0, 0.0]])
     """
@@ -53,8 +53,13 @@ def taught(instances, known, config):
     """Targets of objects, int (H, W), and where they are known, bool (H, W)."""
     if config.detector is not None:
         return Targets(np.where(known, instances, 0).astype(np.float32), known.astype(np.float32))
-    target = objects.encode_targets(instances, len(config.classes), contour_px=config.contour_px)
-    sigma_px = config.border_sigma_um / config.mpp
-    weight = objects.compute_weights(instances, sigma_px=sigma_px, height=config.border_weight)
+    target = objects.encode_targets(
+        instances,
+        len(config.classes),
+        shrink_px=config.targets.shrink_px,
+        contour_px=config.targets.contour_px,
+    )
+    sigma_px = config.targets.border_sigma_um / config.mpp
+    weight = objects.compute_weights(instances, sigma_px=sigma_px, height=config.targets.border_weight)
     target[..., -1] *= known  # the variance term counts parts, and does not look at weights
     return Targets(target, weight * known)

@@ -10,7 +10,6 @@ on where it was. `README.txt` in the folder says what lies where.
 
 import json
 import warnings
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,7 @@ from ...files import atomic_write
 from ...training import object_training as training
 from ...training.run import claim
 from ...types import History
+from .config import MONITORS
 from .dense import system_of
 from .paint import paint
 from .patches import patches_of
@@ -93,7 +93,7 @@ def fit(net, images, annotations, config, *, out):
     for k in range(config.rounds + 1 if unseen else 1):
         if k:
             pseudo = label(system, unseen, config, out / "pseudo" / str(k))
-        if config.start == "anew" or not k:
+        if config.start == "initial" or not k:
             net.set_weights(start)
         histories.append(_round(system, patches, painted, pseudo, config, out / "rounds" / str(k)))
         counts = {"real": len(_learned(patches)), "synthetic": len(painted), "pseudo": len(pseudo)}
@@ -103,7 +103,7 @@ def fit(net, images, annotations, config, *, out):
             text = json.dumps({"kept": kept, "rounds": told}, indent=1) + "\n"
             temporary.write_text(text, encoding="utf-8")
     system.teaching.load_weights(out / "rounds" / str(kept) / BEST)
-    models.save(out, net, card(config, told, kept, name=out.name), config.as_dict())
+    models.save(out, net, card(config, told, kept, name=out.name), config.to_dict())
     return _joined(histories, kept)
 
 
@@ -138,8 +138,11 @@ def _round(system, patches, painted, pseudo, config, folder):
     often = None
     if config.real_share is not None:
         often = [1.0] * len(judges) + shares(len(real), (len(synthetic), len(taken)), config.real_share)
-    learning = replace(config.learning, validation=tuple(range(len(judges))))
-    return training.fit(system, images, instances, learning, out=folder, known=known, often=often)
+    train = config.train.replace(validation=tuple(range(len(judges))))
+    return training.fit(
+        system, images, instances, train, out=folder, known=known, often=often, clip_norm=config.clip_norm,
+        min_object_px=config.min_object_px,
+    )  # fmt: skip
 
 
 def shares(real, others, real_share):
@@ -171,7 +174,7 @@ def shares(real, others, real_share):
 
 def _best(told, config):
     """The round of the best validation; of equals the first."""
-    monitor = training.MONITORS[config.learning.monitor].lstrip("-")
+    monitor = MONITORS[config.train.monitor].lstrip("-")
     return max(range(len(told)), key=lambda k: told[k][monitor])
 
 
@@ -189,6 +192,6 @@ def card(config, told, kept, *, name):
     notes = (
         f"learned from {counts['real']} annotated patches, {counts['synthetic']} synthetic pairs and"
         f" {counts['pseudo']} pseudo-labelled images; epoch {row['epoch']} of round {kept} of 0 to {len(told) - 1} was"
-        f" kept, by validation {config.learning.monitor}"
+        f" kept, by validation {config.train.monitor}"
     )
     return models.card_of(config, row, name=name, notes=notes)

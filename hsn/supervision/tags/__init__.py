@@ -1,20 +1,21 @@
-"""Tags: an annotator names the tissues in a patch, and a net learns where they are (after HistoSegNet)."""
+"""Tags: learn where tissues are from the names of the tissues in each patch (after HistoSegNet)."""
 
-from .config import Config, Refinement, TrainConfig
-from .inference import Stages, all_stages, segment, stages
-from .losses import loss
-from .target_maps import targets
-from .training import fit
+from ...deprecated import attributes
 
-__all__ = [
-    "Config",
-    "Refinement",
-    "Stages",
-    "TrainConfig",
-    "all_stages",
-    "fit",
-    "loss",
-    "segment",
-    "stages",
-    "targets",
-]
+_NAMES = {
+    "CRFConfig": ".config:CRFConfig",
+    "Config": ".config:Config",
+    "PRESETS": ".config:PRESETS",
+    "Stages": ".inference:Stages",
+    "TrainConfig": "hsn.config:TrainConfig",
+    "all_stages": ".inference:all_stages",
+    "fit": ".training:fit",
+    "loss": ".losses:loss",
+    "preset": ".config:preset",
+    "segment": ".inference:segment",
+    "stages": ".inference:stages",
+    "targets": ".target_maps:targets",
+}
+_OLD_NAMES = {"Refinement": (".config:CRFConfig", "CRFConfig")}
+__all__ = list(_NAMES)
+__getattr__, __dir__ = attributes(__name__, _NAMES, _OLD_NAMES)

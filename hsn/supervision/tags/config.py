@@ -1,161 +1,237 @@
-"""The config of learning from tags: every number of HistoSegNet's pipeline, with its unit and source.
+"""Config of learning from tags: every number of HistoSegNet's pipeline, with its unit and source.
 
-A config is a value. It travels with the weights as `config.json`, and whoever has both can repeat what was done.
+Presets: "cpu" is what `hsn fit` takes; "histosegnet" has the numbers of the release (Chan et al., ICCV 2019). Classes,
+thresholds and taxonomies are those of your own tags.
 """
 
 from dataclasses import dataclass, field
+from typing import Literal
 
-from ... import taxonomies
-from ...config import BaseConfig
-from ...errors import refuse
+from ...checks import same_length
+from ...config import (
+    Augmentation,
+    BaseConfig,
+    Count,
+    Normalization,
+    Positive,
+    PositiveInt,
+    Record,
+    Share,
+    TrainConfig,
+    preset_of,
+)
+from ...errors import InputError
+from ...taxonomies import Taxonomy
+
+ADP_MPP = 0.25 * 1088 / 224  # ADP patches of 1088 px at 0.25 um/px, shrunk to 224 px
+ADP_MEAN, ADP_STD = 193.09203, 56.450138 + 1e-7  # of ADP's training patches
 
 
 @dataclass(frozen=True)
-class Refinement:
-    """Dense-CRF numbers: (sigma px, weight), (sigma px, sigma grey levels, weight), mean-field steps.
-
-    `mpp` is the scale at which the pixels are meant, in um/px: finer images are adjusted and refined at it. None
-    means the image's own scale. The defaults are the release's for ADP's functional types and GlaS.
-    """
-
-    gaussian: tuple[float, float] = (3, 40)
-    bilateral: tuple[float, float, float] = (10, 4, 25)
-    iterations: int = 5
-    mpp: float | None = None
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How a patch classifier is trained; HistoSegNet's successor study and the classifier code of ADP.
+class CRFConfig(Record):
+    """Numbers of the dense CRF; the defaults are the release's for ADP's functional types and GlaS.
 
     Attributes
     ----------
-    epochs, batch : int
-    lowest_rate, highest_rate : float
-        Bounds of the triangular cyclical learning rate.
-    half_cycle : int
-        Epochs from the lowest rate to the highest.
-    halve_every : int
-        Epochs after which both bounds are halved.
-    momentum : float
-        Of stochastic gradient descent, Nesterov's.
-    flips, quarter_turns : bool
-        Augmentation: tissue has no upright.
-    gain, offset : float
-        Augmentation of colour: each channel is multiplied by 1 +- gain and shifted by +- offset grey levels.
-    shift_px : int
-        Augmentation: shift, the border mirrored.
-    patch_px : int or None
-        Side that patches are resized to; None is the config's `window_px`.
-    cell_px, cell_stride_px : int or None
-        Side of the cells where each patch comes with a grid of tags, and from one cell to the next.
-    validation : float or tuple of int
-        Share of the patches to validate on, drawn by the seed, or their indices.
-    seed : int
+    gaussian : (float, float)
+        Sigma in pixels, and weight.
+    bilateral : (float, float, float)
+        Sigma in pixels, sigma in gray levels, and weight.
+    iterations : int
+        Steps of mean-field inference.
+    mpp : float or None
+        Scale of these pixels in um/px: finer images are adjusted and refined at it. None takes the image's own.
     """
 
-    epochs: int = 80
-    batch: int = 16
-    lowest_rate: float = 1e-3
-    highest_rate: float = 2e-2
-    half_cycle: int = 5
-    halve_every: int = 20
-    momentum: float = 0.9
-    flips: bool = True
-    quarter_turns: bool = True
-    gain: float = 0.1
-    offset: float = 15.0
-    shift_px: int = 0
-    patch_px: int | None = None
-    cell_px: int | None = None
-    cell_stride_px: int | None = None
-    validation: float | tuple[int, ...] = 0.2
-    seed: int = 0
+    gaussian: tuple[float, float] = (3.0, 40.0)
+    bilateral: tuple[float, float, float] = (10.0, 4.0, 25.0)
+    iterations: Count = 5
+    mpp: Positive | None = None
 
 
 @dataclass(frozen=True)
 class Config(BaseConfig):
-    """What turns an image into a segmentation, and how the net for it learns.
+    """What turns an image into a segmentation, and how the net for it is trained.
 
     Attributes
     ----------
     classes : tuple of str
         The net's outputs, in order.
     thresholds : tuple of float
-        From which score each class counts as present.
+        Score from which each class counts as present.
     taxonomies : tuple of Taxonomy
-        What can be segmented; the first is the default.
+        Label spaces; the first is the default.
     mpp, image_mpp : float
-        Micrometres per pixel of the net's input, and of images that come without their own.
+        Micrometers per pixel of the net's input, and of images that come without their own.
     window_px : int
         Side of the net's input.
-    mean, std : float
-        Normalization, for pixels 0..255.
-    features, logits : str or None
-        Layers for Grad-CAM; None for a segmentation net.
+    normalization : Normalization
+        Without a stain.
+    cam_layers : (str, str) or None
+        Names of the layers of features and logits for Grad-CAM; None for a segmentation net.
     cam_norm : {"per_class", "per_image"}
     subtraction : {"order_free", "sequential"}
     windows : {"cover", "overlapped"}
-        The fewest windows, stitched before the classes compete; or windows overlapping by a quarter, each
-        adjusted alone and averaged with its neighbours.
-    views : {1, 8}
-        How many symmetries of the square the net looks at an image in; evidence is their mean. Eight need
-        ``windows="cover"``.
-    refinement : dict
-        Dense-CRF numbers per taxonomy name.
-    learning : TrainConfig
+        The fewest windows, stitched before the classes compete; or windows that overlap by a quarter, each adjusted
+        separately and averaged with its neighbors.
+    tta : {1, 8}
+        Symmetries of the square that are averaged. Eight need ``windows="cover"``.
+    crf : dict of str to CRFConfig
+        Numbers of the dense CRF by the name of the taxonomy.
+    cell_px, cell_stride_px : int or None
+        Side and distance of the cells, if each patch comes with a grid of tags.
+    half_cycle_epochs : int
+        Epochs from the lowest learning rate to the highest.
+    halve_every_epochs : int
+        Epochs after which both bounds of the learning rate are halved.
+    momentum : float
+        Of stochastic gradient descent with Nesterov momentum.
+    quarter_turns : bool
+        Whether patches are rotated by quarter turns.
+    shift_px : int
+        Largest shift of patches, the border mirrored.
+    train : TrainConfig
+        `learning_rate` and `min_learning_rate` are the bounds of the cyclical rate. `crop_px` is the side that patches
+        are resized to; None takes `window_px`.
 
     Examples
     --------
-    >>> config = Config(classes=("G.O",), thresholds=(0.5,), taxonomies=(taxonomies.GLAS,))
-    >>> Config.from_dict(config.as_dict()) == config
+    >>> from hsn.taxonomies import GLAS
+    >>> config = Config(classes=("G.O",), thresholds=(0.5,), taxonomies=(GLAS,))
+    >>> Config.from_dict(config.to_dict()) == config
     True
     """
 
-    KIND = "tags"
-    LEARNING = TrainConfig
+    METHOD = "tags"
+    FIXED = {
+        "normalization.stain": None,
+        "train.steps": 0,
+        "train.betas": (0.9, 0.999),
+        "train.weight_decay": 0.0,
+        "train.accumulate_batches": 1,
+        "train.precision": "float32",
+        "train.monitor": "loss",
+        "train.augmentation.zoom": (1.0, 1.0),
+        "train.augmentation.rotation_deg": 0.0,
+        "train.augmentation.shear_deg": 0.0,
+        "train.augmentation.affine_jitter": 0.0,
+        "train.augmentation.elastic_px": 0.0,
+        "train.augmentation.noise_elastic_px": (0.0, 0.0),
+        "train.augmentation.stain_gain": 0.0,
+        "train.augmentation.stain_offset": 0.0,
+        "train.augmentation.contrast": (),
+    }
+    FORMAT0 = {
+        "mean": ("normalization.mean", lambda mean: (mean,) * 3),
+        "std": ("normalization.std", lambda std: (std,) * 3),
+        "views": "tta",
+        "refinement": "crf",
+        "learning.highest_rate": "train.learning_rate",
+        "learning.half_cycle": "half_cycle_epochs",
+        "learning.halve_every": "halve_every_epochs",
+        "learning.momentum": "momentum",
+        "learning.flips": ("train.augmentation.flips", lambda flips: (False, flips)),
+        "learning.quarter_turns": "quarter_turns",
+        "learning.shift_px": "shift_px",
+        "learning.patch_px": "train.crop_px",
+        "learning.cell_px": "cell_px",
+        "learning.cell_stride_px": "cell_stride_px",
+    }
 
-    classes: tuple[str, ...]
-    thresholds: tuple[float, ...]
-    taxonomies: tuple[taxonomies.Taxonomy, ...]
-    mpp: float = 0.25 * 1088 / 224  # um/px: ADP patches of 1088 px at 0.25 um/px, shrunk to 224 px
-    image_mpp: float = 0.25 * 1088 / 224
-    window_px: int = 224
-    mean: float = 193.09203  # of ADP's training patches
-    std: float = 56.450138 + 1e-7
-    features: str | None = "activation_7"
-    logits: str | None = "dense_1"
-    cam_norm: str = "per_class"
-    subtraction: str = "order_free"
-    windows: str = "cover"
-    views: int = 1
-    refinement: dict[str, Refinement] = field(default_factory=dict)
-    learning: TrainConfig = TrainConfig()
+    classes: tuple[str, ...] = ()
+    thresholds: tuple[float, ...] = ()
+    taxonomies: tuple[Taxonomy, ...] = ()
+    mpp: Positive = ADP_MPP
+    image_mpp: Positive = ADP_MPP
+    window_px: PositiveInt = 224
+    normalization: Normalization = Normalization(mean=(ADP_MEAN,) * 3, std=(ADP_STD,) * 3)
+    cam_layers: tuple[str, str] | None = ("activation_7", "dense_1")
+    cam_norm: Literal["per_class", "per_image"] = "per_class"
+    subtraction: Literal["order_free", "sequential"] = "order_free"
+    windows: Literal["cover", "overlapped"] = "cover"
+    tta: Literal[1, 8] = 1
+    crf: dict[str, CRFConfig] = field(default_factory=dict)
+    cell_px: PositiveInt | None = None
+    cell_stride_px: PositiveInt | None = None
+    half_cycle_epochs: PositiveInt = 5
+    halve_every_epochs: PositiveInt = 20
+    momentum: Share = 0.9
+    quarter_turns: bool = True
+    shift_px: Count = 0
+    train: TrainConfig = TrainConfig(
+        epochs=80,
+        batch_size=16,
+        learning_rate=2e-2,
+        min_learning_rate=1e-3,
+        augmentation=Augmentation(flips=(False, True), color_gain=0.1, color_offset=15.0),
+    )
 
-    def __post_init__(self):
-        if len(self.classes) != len(self.thresholds):
-            refuse("a config needs a threshold per class", expected=f"{len(self.classes)} thresholds",
-                   received=len(self.thresholds), remedy="give one per output of the net")  # fmt: skip
-        refined = {f"refinement of {n} mpp": r.mpp for n, r in self.refinement.items() if r.mpp is not None}
-        self._check_positive("mpp", "image_mpp", "window_px", "std", **refined)
-        if self.windows not in ("cover", "overlapped"):
-            refuse("this way to lay windows does not exist", expected="'cover' or 'overlapped'",
-                   received=repr(self.windows), remedy="mend config.json")  # fmt: skip
-        if self.views not in (1, 8) or (self.views == 8 and self.windows != "cover"):
-            refuse("this number of views does not exist", expected="1, or 8 with windows 'cover'",
-                   received=f"{self.views!r} with windows {self.windows!r}", remedy="mend config.json")  # fmt: skip
+    def check(self):
+        """Raise if thresholds, windows or taxonomies do not fit the net."""
+        super().check()
+        same_length("classes", self.classes, "thresholds", self.thresholds)
+        if self.tta == 8 and self.windows != "cover":
+            raise InputError(
+                "config-unused", "`tta` must be 1 with overlapped windows", got=8, hint="use windows 'cover'"
+            )
         for taxonomy in self.taxonomies:
-            unseen = [n for n in taxonomy.names if n not in self.classes and n not in taxonomy.inferred]
-            if unseen:
-                refuse(f"the net has no output for some classes of taxonomy '{taxonomy.name}'",
-                       expected=f"an output or a rule for {', '.join(taxonomy.names)}", received=f"none for {unseen}",
-                       remedy="use a taxonomy of the net's classes, or train a net for it")  # fmt: skip
+            missing = [n for n in taxonomy.names if n not in self.classes and n not in taxonomy.inferred]
+            if missing:
+                raise InputError(
+                    "taxonomy-classes",
+                    f"the net must have an output for each class of taxonomy {taxonomy.name}",
+                    got=f"none for {', '.join(missing)}",
+                    hint="use a taxonomy of the net's classes, or train a net for it",
+                )
 
     @classmethod
-    def _parsed(cls, data):
-        return {
-            "refinement": {
-                name: Refinement(tuple(r["gaussian"]), tuple(r["bilateral"]), r["iterations"], r.get("mpp"))
-                for name, r in data.get("refinement", {}).items()
-            }
-        }
+    def upgrade(cls, data):
+        """Return an older recipe as the fields of today: two layer names become a pair."""
+        data = super().upgrade(data)
+        if "features" in data:
+            features, logits = data.pop("features"), data.pop("logits", "dense_1")
+            data["cam_layers"] = None if features is None else (features, logits)
+        return data
+
+
+def cpu():
+    """Return what `hsn fit` takes for tags: two processor cores can train it.
+
+    Examples
+    --------
+    >>> cpu().train.batch_size
+    16
+    """
+    return Config()
+
+
+def histosegnet():
+    """Return the numbers of the HistoSegNet release: sequential subtraction.
+
+    Examples
+    --------
+    >>> histosegnet().crf["adp-morph"].gaussian
+    (1.0, 20.0)
+    """
+    return Config(
+        subtraction="sequential",
+        crf={
+            "adp-morph": CRFConfig((1, 20), (10, 40, 50), mpp=ADP_MPP),
+            "adp-func": CRFConfig(mpp=ADP_MPP),
+            "glas": CRFConfig(),
+        },
+    )
+
+
+PRESETS = {"cpu": cpu, "histosegnet": histosegnet}
+
+
+def preset(name):
+    """Return the config with this name: "cpu" or "histosegnet".
+
+    Examples
+    --------
+    >>> preset("cpu").windows
+    'cover'
+    """
+    return preset_of(PRESETS, name)

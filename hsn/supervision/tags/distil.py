@@ -22,6 +22,7 @@ from ...images.read import resample
 from ...images.tiles import mirror_pad
 from ...losses.cross_entropy import cross_entropy
 from ...metrics.classes import confusion_matrix, mean_iou
+from ...prediction.tiling import normalize
 from ...training.augment import draw
 from ...training.loop import Plan, learn
 from ...training.schedules import cosine
@@ -92,7 +93,7 @@ def pseudo_labels(teachers, image, *, strength=(), taxonomy=None, mpp=None):
 
 def mean_evidence(teachers, image, *, taxonomy=None, mpp=None):
     """Adjusted evidence, mean over nets and symmetries: float32 (H, W, C); parameters as for `pseudo_labels`."""
-    each = (evidence_of(net, image, r.changed(views=8), taxonomy=taxonomy, mpp=mpp) for net, r in teachers)
+    each = (evidence_of(net, image, r.replace(tta=8), taxonomy=taxonomy, mpp=mpp) for net, r in teachers)
     return sum(each) / np.float32(len(teachers))
 
 
@@ -156,12 +157,10 @@ def student_config(teacher, *, window_px):
         mpp=teacher.mpp,
         image_mpp=teacher.image_mpp,
         window_px=window_px,
-        mean=teacher.mean,
-        std=teacher.std,
-        features=None,
-        logits=None,
-        refinement=teacher.refinement,
-        learning=teacher.learning,
+        normalization=teacher.normalization,
+        cam_layers=None,
+        crf=teacher.crf,
+        train=teacher.train,
     )
 
 
@@ -189,7 +188,9 @@ class _Tiles:
         classes = len(self._config.taxonomy())
         soft = self._numbers.softness
         target = np.eye(classes, dtype=np.float32)[labels] * (1 - soft) + soft / classes
-        return (pixels - self._config.mean) / self._config.std, target, np.ones(labels.shape, np.float32)
+        normalization = self._config.normalization
+        pixels = normalize(pixels, normalization.mean, normalization.std)
+        return pixels, target, np.ones(labels.shape, np.float32)
 
     def _tile(self, rng):
         numbers = self._numbers

@@ -13,7 +13,7 @@ from ...images.tiles import enlarge
 from ...prediction.class_maps import cover, stitched
 from ...training.augment import SYMMETRIES
 from ...types import Segmentation
-from .config import Refinement
+from .config import CRFConfig
 from .overlap import overlapped
 from .stages_of_view import Seen, Stages, always, refined, seer_of, wanted_outputs, with_inferred
 
@@ -83,7 +83,7 @@ def all_stages(net, image, config, *, taxonomies=None, mpp=None):
 
 
 def _refinement(config, taxonomy):
-    return config.refinement.get(taxonomy.name, Refinement())
+    return config.crf.get(taxonomy.name, CRFConfig())
 
 
 def evidence_of(net, image, config, *, taxonomy=None, mpp=None):
@@ -114,11 +114,11 @@ def _seen(net, image, config, taxonomies, *, scale):
     """What the net saw of an image, its windows stitched."""
     keep, forced, seer = wanted_outputs(config, taxonomies), always(config, taxonomies), seer_of(net, config)
     maps, scores = 0, 0
-    for view in SYMMETRIES[: config.views]:
+    for view in SYMMETRIES[: config.tta]:
         windows = cover(np.ascontiguousarray(view.move(image)), window_px=config.window_px, scale=scale)
         seen, each = stitched(seer, windows, always=forced, keep=keep)
         maps, scores = maps + view.back(seen), scores + each.max(axis=0)
-    views = np.float32(config.views)
+    views = np.float32(config.tta)
     return Seen(maps / views, scores / views, keep, image, config)
 
 

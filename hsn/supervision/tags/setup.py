@@ -1,6 +1,6 @@
 """Set up training from tags: net, config and patches, from what was found and the options of `hsn.fit`."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -8,10 +8,9 @@ from ...checks import one_of
 from ...data.setup import FitSetup, summarize, taxonomy_of
 from ...errors import InputError
 from ...nets import histonet
-from .config import Config, TrainConfig
+from .config import PRESETS, preset
 
 NETS = histonet.FAMILY
-PRESETS = ("cpu",)
 NET, WIDTH = "m2", 0.25
 
 
@@ -68,19 +67,20 @@ def prepare(found, request, options, *, progress=None):
 
 
 def _config(net, classes, summary, request, side_px):
-    learning = TrainConfig(validation=request.validation, seed=request.seed)
-    changes = {"epochs": request.epochs, "batch": request.batch_size}
-    learning = replace(learning, **{name: value for name, value in changes.items() if value})
-    return Config(
+    config = preset(request.preset or "cpu")
+    return config.replace(
         classes=tuple(classes),
         thresholds=(0.5,) * len(classes),
         taxonomies=request.taxonomies or (taxonomy_of(classes, request.name),),
         mpp=request.mpp * summary.min_side_px / side_px,
         image_mpp=request.mpp,
         window_px=side_px,
-        mean=summary.gray_mean,
-        std=summary.gray_std,
-        features=histonet.feature_layer(net).name,
-        logits=histonet.logits_layer(net).name,
-        learning=learning,
+        normalization={"mean": (summary.gray_mean,) * 3, "std": (summary.gray_std,) * 3},
+        cam_layers=(histonet.feature_layer(net).name, histonet.logits_layer(net).name),
+        train={
+            "epochs": request.epochs or config.train.epochs,
+            "batch_size": request.batch_size or config.train.batch_size,
+            "validation": request.validation,
+            "seed": request.seed,
+        },
     )

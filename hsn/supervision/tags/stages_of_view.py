@@ -8,7 +8,7 @@ from ...crf.dense_crf import refine
 from ...prediction.class_maps import Seer
 from ...taxonomies import Taxonomy
 from .adjust import adjust
-from .config import Config, Refinement
+from .config import Config, CRFConfig
 
 
 @dataclass(frozen=True)
@@ -125,11 +125,10 @@ def seer_of(net, config):
     """The net as the evidence room looks through it."""
     return Seer(
         net,
-        features=config.features,
-        logits=config.logits,
+        layers=config.cam_layers,
         thresholds=config.thresholds,
-        mean=config.mean,
-        std=config.std,
+        mean=config.normalization.mean,
+        std=config.normalization.std,
         cam_norm=config.cam_norm,
     )
 
@@ -141,7 +140,7 @@ def refined(adjusted, image, config, taxonomy):
     """
     if not adjusted.any():
         return adjusted.copy()
-    numbers = config.refinement.get(taxonomy.name, Refinement())
+    numbers = config.crf.get(taxonomy.name, CRFConfig())
     return refine(
         adjusted,
         image,

@@ -16,6 +16,7 @@ from ...images.read import read, resample
 from ...metrics.ranking import roc_auc
 from ...nets import histonet
 from ...prediction.scores import fit_thresholds
+from ...prediction.tiling import normalize
 from ...training.augment import draw
 from ...training.loop import Plan, learn
 from ...training.sampling import batch_of
@@ -35,7 +36,7 @@ def fit(net, images, annotations, config, *, out):
     net : keras.Model
         A classifier, for instance of `hsn.nets.histonet`; trained in place.
     images : sequence of uint8 arrays (H, W, 3), or of paths
-        Patches; each is resized to `config.learning.patch_px` where it differs. Paths are read when needed, so
+        Patches; each is resized to `config.train.crop_px` where it differs. Paths are read when needed, so
         that memory stays bounded.
     annotations : array, shape (N, C), or (N, R, S, C)
         Tags: per patch and class of the config 1 (present), 0 (absent) or NaN (not said). With four axes, tags of
@@ -57,9 +58,9 @@ def fit(net, images, annotations, config, *, out):
         another run.
     """
     out = Path(out)
-    patches = Patches(images, config.learning.patch_px or config.window_px)
+    patches = Patches(images, config.train.crop_px or config.window_px)
     truth = _truths(patches, annotations, config)
-    learned, held_out = train_val_split(len(patches), config.learning.validation, seed=config.learning.seed)
+    learned, held_out = train_val_split(len(patches), config.train.validation, seed=config.train.seed)
     learner = _over_what_is_tagged(net, truth[0], config)
     of = loss(config)
 
@@ -76,7 +77,7 @@ def fit(net, images, annotations, config, *, out):
         learner,
         of,
         _plan(patches, truth, learned, config, validate),
-        optimizer=keras.optimizers.SGD(momentum=config.learning.momentum, nesterov=True),
+        optimizer=keras.optimizers.SGD(momentum=config.momentum, nesterov=True),
         out=out / "training",
     )
     scores = predict(learner, patches, held_out, config)
@@ -85,8 +86,8 @@ def fit(net, images, annotations, config, *, out):
         fit_thresholds(*(x[..., k : k + 1][known[..., k] > 0] for x in (truth[0][held_out] > 0, scores)))[0]
         for k in range(len(config.classes))
     ]
-    finished = config.changed(thresholds=tuple(float(t) for t in fitted))
-    models.save(out, net, card(finished, history, name=out.name), finished.as_dict())
+    finished = config.replace(thresholds=tuple(float(t) for t in fitted))
+    models.save(out, net, card(finished, history, name=out.name), finished.to_dict())
     return history
 
 
@@ -94,18 +95,18 @@ def _over_what_is_tagged(net, target, config):
     """The net as it learns: scoring whole patches, or the cells of a grid."""
     if target.ndim == 2:
         return net
-    side, numbers = config.learning.patch_px or config.window_px, config.learning
-    if not (numbers.cell_px and numbers.cell_stride_px):
+    side = config.train.crop_px or config.window_px
+    if not (config.cell_px and config.cell_stride_px):
         refuse("a grid of tags needs its sizes", expected="`cell_px` and `cell_stride_px` in the config",
                received=f"tags of shape {target.shape[1:]}", remedy="say how large a tagged cell is")  # fmt: skip
-    cells = (side - numbers.cell_px) // numbers.cell_stride_px + 1
+    cells = (side - config.cell_px) // config.cell_stride_px + 1
     if target.shape[1:3] != (cells, cells):
         refuse("the grid of tags does not cover the patch", received=target.shape[1:3],
                expected=f"{cells} x {cells} cells for {side} px", remedy="give a tag for each cell")  # fmt: skip
-    if numbers.shift_px:
-        refuse("a grid of tags cannot be shifted", expected="`shift_px` of 0", received=numbers.shift_px,
+    if config.shift_px:
+        refuse("a grid of tags cannot be shifted", expected="`shift_px` of 0", received=config.shift_px,
                remedy="leave it out of the config")  # fmt: skip
-    return histonet.build_cell_classifier(net, cell_px=numbers.cell_px, stride_px=numbers.cell_stride_px)
+    return histonet.build_cell_classifier(net, cell_px=config.cell_px, stride_px=config.cell_stride_px)
 
 
 def card(config, history, *, name):
@@ -142,27 +143,27 @@ def _truths(patches, annotations, config):
 
 
 def _plan(patches, truth, learned, config, validate):
-    numbers = config.learning
+    train = config.train
     target, weight = truth
 
     def batch(epoch, step):
-        drawn, rng = batch_of(len(learned), numbers.batch, seed=numbers.seed, epoch=epoch, step=step)
+        drawn, rng = batch_of(len(learned), train.batch_size, seed=train.seed, epoch=epoch, step=step)
         chosen = learned[drawn]
-        draws = [_draw(rng, numbers) for _ in chosen]
+        draws = [_draw(rng, config) for _ in chosen]
         pixels = np.stack([d.paint(patches[k]) for d, k in zip(draws, chosen, strict=True)])  # (B, px, px, 3)
         tags = (_moved(draws, of[chosen]) for of in (target, weight))
-        return (pixels - config.mean) / config.std, *tags
+        return normalize(pixels, config.normalization.mean, config.normalization.std), *tags
 
     return Plan(
-        epochs=numbers.epochs,
-        steps=-(-len(learned) // numbers.batch),
+        epochs=train.epochs,
+        steps=-(-len(learned) // train.batch_size),
         batch=batch,
         rate=lambda epoch: triangular(
             epoch,
-            lowest=numbers.lowest_rate,
-            highest=numbers.highest_rate,
-            half_cycle=numbers.half_cycle,
-            halve_every=numbers.halve_every,
+            lowest=config.train.min_learning_rate,
+            highest=config.train.learning_rate,
+            half_cycle=config.half_cycle_epochs,
+            halve_every=config.halve_every_epochs,
         ),
         validate=validate,
         monitor="validation_loss",
@@ -174,14 +175,15 @@ def _moved(draws, tags):
     return tags if tags.ndim == 2 else np.stack([d.move(t) for d, t in zip(draws, tags, strict=True)])
 
 
-def _draw(rng, numbers):
+def _draw(rng, config):
+    augmentation = config.train.augmentation
     return draw(
         rng,
-        flips=numbers.flips,
-        quarter_turns=numbers.quarter_turns,
-        shift_px=numbers.shift_px,
-        gain=numbers.gain,
-        offset=numbers.offset,
+        flips=augmentation.flips[1],
+        quarter_turns=config.quarter_turns,
+        shift_px=config.shift_px,
+        gain=augmentation.color_gain,
+        offset=augmentation.color_offset,
     )
 
 
@@ -189,6 +191,7 @@ def predict(net, patches, chosen, config):
     """Scores of some patches: float32 (n, C), or (n, R, S, C) for a grid of cells."""
     scores = []
     for k in range(0, len(chosen), PREDICT_BATCH):
-        pixels = np.stack([patches[i] for i in chosen[k : k + PREDICT_BATCH]]).astype(np.float32)
-        scores.append(keras.ops.convert_to_numpy(net((pixels - config.mean) / config.std, training=False)))
+        pixels = np.stack([patches[i] for i in chosen[k : k + PREDICT_BATCH]])
+        pixels = normalize(pixels, config.normalization.mean, config.normalization.std)
+        scores.append(keras.ops.convert_to_numpy(net(pixels, training=False)))
     return np.concatenate(scores)
