@@ -95,7 +95,7 @@ def test_masks_are_interpolated_between_samples():
     slope = np.tile(np.linspace(0, 1, 28), (28, 1))
     _, left, piece = paste(slope, np.float32([0, 2, 4, 13]), (32, 32))
     assert left == 2
-    assert piece.sum(axis=1).tolist() == [5] * 4  # of 11 pixels, the middle one is no surer than a half
+    assert piece.sum(axis=1).tolist() == [5] * 4  # of 11 pixels, the middle one has a probability of 0.5
 
 
 def tissue(rng, shape, most=9):
@@ -154,7 +154,7 @@ def test_equal_warnings_of_tiles_are_given_once():
 
 @pytest.mark.parametrize("shift", [-1.5, 0, 1.5])
 def test_an_object_between_two_tiles_is_found_once(shift):
-    """Both place its centre on their own side of the line, or both on the other's."""
+    """Each tile places the center on its own side of the boundary, or on the other side."""
 
     def wobbling(window):
         box, scores, pieces, _ = seen_exactly(window)
