@@ -159,7 +159,7 @@ Labels = Annotated[
 Encoder = Annotated[
     Path | None,
     typer.Option(
-        rich_help_panel=_POINTS, help="ResNet weights to start with, .npz or .pth; see docs/points.md."
+        rich_help_panel=_POINTS, help="ResNet weights to start with, .npz or .pth; see docs/how-to/points.md."
     ),
 ]
 Rounds = Annotated[
