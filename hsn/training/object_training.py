@@ -1,8 +1,8 @@
 """Objects: a system that tells objects apart learns from random crops of images and their label images.
 
-A system is a net with what surrounds it, as `hsn.extras.maskrcnn.MaskRCNN` is. It has `teaching`, the net that the loop
-trains; `loss`; ``examples(images, instances, known, rng)``, what a step learns from; and ``segment(image)``, whose
-result has `scored` and `said`. Nothing here knows what net it is.
+A system wraps a net, as `hsn.extras.maskrcnn.MaskRCNN`. It has `training_model`, the net that the loop trains; `loss`;
+``examples(images, instances, known, rng)``, the inputs of a step; and ``segment(image)``, with a result that has
+`scored` and `warnings`. This file does not depend on the kind of net.
 """
 
 import keras
@@ -81,7 +81,7 @@ def fit(system, images, annotations, train, *, out, known=None, often=None, clip
         monitor=f"-validation_{train.monitor}",
     )
     return learn(
-        system.teaching, system.loss, plan, optimizer=keras.optimizers.Adam(clipnorm=clip_norm), out=out,
+        system.training_model, system.loss, plan, optimizer=keras.optimizers.Adam(clipnorm=clip_norm), out=out,
         weight_decay=train.weight_decay, show=show,
         # XLA takes a minute to compile a net of this size, and its convolutions on CPUs are slower.
         jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
@@ -167,5 +167,5 @@ def validation(system, pairs):
         table = overlaps(instances, report.scored.instances)
         ajis.append(aji(table).score)
         matching += match(table)
-        cut += bool(report.said)
+        cut += bool(report.warnings)
     return {"validation_aji": np.mean(ajis), "validation_pq": matching.pq, "validation_cut": cut}

@@ -88,7 +88,7 @@ def test_bad_images_are_named_at_the_end(run, tissue):
     ("options", "code"),
     [
         (["--n", "1000"], "too-few-patches"),
-        (["--patch", "65"], "patch-size-invalid"),
+        (["--patch", "65"], "input"),
         (["--encoder", "nowhere"], "model-unknown"),
         (["--encoder", "net.pth"], "weights-format"),
     ],

@@ -11,7 +11,7 @@ import numpy as np
 from ...checks import as_image
 from ...errors import refuse
 from ...extras.maskrcnn import MaskRCNN
-from ...extras.maskrcnn.whole import Report
+from ...extras.maskrcnn.tiles import DetectionReport
 from ...nets import reach
 from ...objects import labeling as told
 from ...objects.overlaps import score_objects
@@ -32,7 +32,7 @@ class Dense:
 
     Attributes
     ----------
-    net, teaching : keras.Model
+    net, training_model : keras.Model
         The net; it is what the loop trains.
     """
 
@@ -41,7 +41,7 @@ class Dense:
         if outputs != len(config.classes):
             refuse("the net does not see what the config says", expected=f"outputs {', '.join(config.classes)}",
                    received=outputs, remedy="build it with 3 outputs, or give the config a `detector`")  # fmt: skip
-        self.net = self.teaching = net
+        self.net = self.training_model = net
         self.config, self._loss = config, loss(config)
 
     def loss(self, target, prediction, weight, image):
@@ -94,7 +94,7 @@ class Dense:
         """
         maps = self.maps(image)
         instances = objects(maps, self.config, mpp=self.config.mpp)
-        return Report(score_objects(instances, told.object_evidence(maps)), ())
+        return DetectionReport(score_objects(instances, told.object_evidence(maps)), ())
 
 
 def objects(maps, config, *, mpp):

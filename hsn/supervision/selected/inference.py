@@ -52,7 +52,7 @@ def segment(net, image, config, *, taxonomy=None, mpp=None):
         maps = enlarge(system.maps(small), shape)
         return segmentation(objects(maps, config, mpp=image_mpp), object_evidence(maps), wanted)
     found = system.segment(
-        small, least_px=max(1, round(config.postprocess.min_area_um2 / config.mpp**2))
+        small, min_area_px=max(1, round(config.postprocess.min_area_um2 / config.mpp**2))
     ).scored
     instances = resize_labels(found.instances, shape)
     sure = np.append(0, found.scores).astype(np.float32)[instances]

@@ -102,7 +102,7 @@ def fit(net, images, annotations, config, *, out):
         with atomic_write(out / ROUNDS) as temporary:
             text = json.dumps({"kept": kept, "rounds": told}, indent=1) + "\n"
             temporary.write_text(text, encoding="utf-8")
-    system.teaching.load_weights(out / "rounds" / str(kept) / BEST)
+    system.training_model.load_weights(out / "rounds" / str(kept) / BEST)
     models.save(out, net, card(config, told, kept, name=out.name), config.to_dict())
     return _joined(histories, kept)
 

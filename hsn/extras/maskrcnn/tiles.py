@@ -17,22 +17,22 @@ from ...objects.overlaps import PlacedMask, ScoredInstances, resolve_overlaps
 SLACK_PX = 2
 
 
-class Report(NamedTuple):
+class DetectionReport(NamedTuple):
     """Detected objects of an image.
 
     Attributes
     ----------
     scored : ScoredInstances
         Objects and their scores.
-    said : tuple of str
+    warnings : tuple of str
         A sentence for each limit that was reached.
     """
 
     scored: ScoredInstances
-    said: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
-def segment(find, image, *, tile_px, margin_px, least_px=1):
+def segment_tiled(find, image, *, tile_px, margin_px, min_area_px=1):
     """Detect the objects of an image tile by tile.
 
     Parameters
@@ -44,7 +44,7 @@ def segment(find, image, *, tile_px, margin_px, least_px=1):
         Smaller images are padded with zeros.
     tile_px, margin_px : int
         Side of a tile, and margin around its core: half the size of an object or more.
-    least_px : int
+    min_area_px : int
         Smallest area of an object, in pixels. Default: 1.
 
     Returns
@@ -67,7 +67,7 @@ def segment(find, image, *, tile_px, margin_px, least_px=1):
             for k in np.flatnonzero(((centers >= low) & (centers < high)).all(axis=1)):
                 masks.append(_move_to_image(tile_masks[k], top, left, shape))
                 scores.append(tile_scores[k])
-    return Report(resolve_overlaps(masks, scores, shape, min_area_px=least_px), tuple(warnings))
+    return DetectionReport(resolve_overlaps(masks, scores, shape, min_area_px=min_area_px), tuple(warnings))
 
 
 def _move_to_image(placed, top, left, shape):
