@@ -26,4 +26,4 @@ def test_without_a_checkout_the_demo_says_so(run, model, monkeypatch, tmp_path):
     monkeypatch.setattr(demo, "__file__", str(tmp_path / "a" / "b" / "c.py"))
     result = run("demo", "--model", model)
     assert result.exit_code == 2
-    assert "the demo needs the samples of a checkout" in result.stderr
+    assert result.code == "demo-samples"

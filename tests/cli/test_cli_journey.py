@@ -3,7 +3,6 @@
 import json
 import signal
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,7 +23,7 @@ QUICK = ["--mpp", MPP, "--epochs", 1, "--width", 2, "--batch-size", 2, "--valida
 def study(monkeypatch, tissue):
     """Three images with clicks as GeoJSON beside them, and a net that learns for two steps."""
     config = setup.PRESETS["cpu"]()
-    config = config.changed(tile_px=64, margin_px=16, learning=replace(config.learning, steps=1, rounds=0))
+    config = config.replace(tiling={"tile_px": 64, "halo_px": 16}, train={"steps": 1}, rounds=0)
     monkeypatch.setitem(setup.PRESETS, "cpu", lambda: config)
     for k, drawn in enumerate(tissue("study", 3, (48, 64), mpp=MPP)):
         clicks = points_from_instances(drawn.instances, place="inside")[:6]
