@@ -22,7 +22,7 @@ import numpy as np
 from encoder_training import Schedule, Training, predict, single_thread
 
 from hsn.data import multiorgan
-from hsn.losses.objects import encode, object_loss, weights_of
+from hsn.losses.objects import compute_weights, encode_targets, object_loss
 from hsn.metrics.intervals import interval
 from hsn.metrics.objects import aji, match
 from hsn.metrics.table import overlaps
@@ -45,7 +45,7 @@ CHOICES = [{"inside": i, "waist_um": h} for i, h in product((0.2, 0.3, 0.4, 0.5)
 def train(out, seed):
     """Train one net and choose on validation; write `summary.json`."""
     data = [(s.image(), s.instances()) for s in multiorgan.images(DATA, "train")]
-    data = [(image, ids.astype(np.int32), weights_of(ids, **BORDER)) for image, ids in data]
+    data = [(image, ids.astype(np.int32), compute_weights(ids, **BORDER)) for image, ids in data]
     net = encoder_unet.build(3, dropout=0.0, seed=seed, **encoder_unet.SIZES["small"])
 
     def loss(prediction, target, weight):
@@ -77,7 +77,7 @@ def _crop(rng, image, ids, weight):
         rng, flips=False, quarter_turns=False, gain=0.15, offset=15.0, stain_gain=0.3, stain_offset=0.05
     )
     x = encoder_unet.preprocess(color.paint(warp.image(image)))
-    return x, encode(warp.labels(ids), 3, contour_px=CONTOUR_PX), warp.weight(weight)
+    return x, encode_targets(warp.labels(ids), 3, contour_px=CONTOUR_PX), warp.weight(weight)
 
 
 def _maps(net, sample, tta):
@@ -86,14 +86,14 @@ def _maps(net, sample, tta):
 
 
 def _objects(maps, choice):
-    return objects(maps, inside=choice["inside"], separate="flood", grow_px=GROW_UM / MPP,
+    return objects(maps, inside=choice["inside"], separate="marker_watershed", grow_px=GROW_UM / MPP,
                    waist_px=choice["waist_um"] / MPP, least_px=MIN_AREA_UM2 / MPP**2, fill=True)  # fmt: skip
 
 
 def _scores(truth, found):
     table, both = overlaps(truth, found), ((truth > 0) & (found > 0)).sum()
     return {
-        "AJI": aji(table),
+        "AJI": aji(table).score,
         "PQ": match(table).pq,
         "Dice": 2 * both / ((truth > 0).sum() + (found > 0).sum()),
     }

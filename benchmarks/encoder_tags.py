@@ -29,7 +29,7 @@ from keras import ops
 from hsn.data import glas
 from hsn.images.read import resample
 from hsn.metrics.classes import class_scores
-from hsn.metrics.counts import confusion
+from hsn.metrics.counts import confusion_matrix
 from hsn.metrics.intervals import interval
 from hsn.nets import encoder_unet
 from hsn.training.augment import draw, draw_warp
@@ -123,11 +123,11 @@ def _shape(image):
 
 
 def counts_of(net, pairs, *, tta):
-    """Return one confusion table per image, at the images' own resolution."""
+    """Return one confusion matrix per image, at the images' own resolution."""
     counts = []
     for image, labels in pairs:
         p = resample(predict(net, image, _shape(image), tta=tta), labels.shape)
-        counts.append(confusion(labels, p.argmax(2), 2))
+        counts.append(confusion_matrix(labels, p.argmax(2), 2))
     return counts
 
 
@@ -179,7 +179,7 @@ def train(out, seeds):
             )
         with np.load(maps) as archive:
             gland = [archive[name].astype(np.float32) for name in archive.files]
-        counts = [confusion(labels, (resample(p, labels.shape) > 0.5).astype(int), 2)
+        counts = [confusion_matrix(labels, (resample(p, labels.shape) > 0.5).astype(int), 2)
                   for (_, labels), p in zip(learned, gland, strict=True)]  # fmt: skip
         unsure = np.mean([((p >= UNSURE[0]) & (p <= UNSURE[1])).mean() for p in gland])
         rows["pseudo-masks"] = {"mIoU": row_of(counts)["mIoU"], "ignored": round(float(unsure), 3)}

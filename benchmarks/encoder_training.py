@@ -13,8 +13,8 @@ import keras
 import numpy as np
 
 from hsn.images.read import resample
+from hsn.images.symmetries import SYMMETRIES
 from hsn.nets import encoder_unet
-from hsn.training.augment import SYMMETRIES
 
 EVERY = 25  # steps between checkpoints
 
@@ -69,7 +69,7 @@ class Training:
 
         self.net, self.folder, self.schedule = net, folder, schedule
         self.done, self.seconds, self.loss = 0, 0.0, None
-        parts = [encoder_unet.encoder_of(net).trainable_variables]
+        parts = [encoder_unet.extract_encoder(net).trainable_variables]
         ours = {id(v) for v in parts[0]}
         parts.append([v for v in net.trainable_variables if id(v) not in ours])
         self.optimizers = [

@@ -25,16 +25,17 @@ from keras import layers
 
 from ..errors import InputError
 from . import encoders
-from .geometry import halo_px, multiply_adds, receptive_field_px, size_divisor
-from .parts import seeds_from
+from .cost import multiply_adds
+from .parts import seed_stream
+from .reach import halo_px, receptive_field_px, size_divisor
 
 __all__ = [
     "SIZES",
     "Head",
     "build",
-    "encoder_of",
+    "extract_encoder",
     "halo_px",
-    "logits_of",
+    "logits_layer",
     "multiply_adds",
     "preprocess",
     "receptive_field_px",
@@ -137,8 +138,8 @@ def build(
     >>> build(3, weights=None, **SIZES["small"]).output_shape
     (None, None, None, 3)
     >>> heads = [Head("ternary", 3, "softmax"), Head("distance", 1, "linear")]
-    >>> sorted(build(heads=heads, weights=None, decoder=(8, 8)).output_shape)
-    ['distance', 'ternary']
+    >>> sorted(output.shape[-1] for output in build(heads=heads, weights=None, decoder=(8, 8)).outputs)
+    [1, 3]
     """
     heads = _heads(outputs, heads)
     info = encoders.describe(encoder, stride=encoder_stride)
@@ -148,7 +149,7 @@ def build(
     if not 0 <= dropout < 1:
         raise InputError("dropout", "`dropout` must be from 0 to below 1", got=dropout, hint="Try 0.1")
     base = encoders.build(encoder, weights=weights, stride=encoder_stride, seed=seed)
-    seeds = seeds_from(None if seed is None else seed + 1000)  # the encoder takes those below
+    seeds = seed_stream(None if seed is None else seed + 1000)  # the encoder takes those below
     inputs, image, features = _features(base, info, sides_px)
     *skips, x = features
     for step, channels in enumerate(decoder, 1):
@@ -258,7 +259,7 @@ def preprocess(image, *, encoder=encoders.DEFAULT):
     return encoders.describe(encoder).preprocess(image)
 
 
-def logits_of(net, head=None):
+def logits_layer(net, head=None):
     """Return the layer to whose output a head's activation is applied.
 
     Parameters
@@ -274,13 +275,13 @@ def logits_of(net, head=None):
 
     Examples
     --------
-    >>> logits_of(build(2, weights=None, **SIZES["small"])).output.shape
+    >>> logits_layer(build(2, weights=None, **SIZES["small"])).output.shape
     (None, None, None, 2)
     """
     return net.get_layer("logits" if head is None else f"{head}_logits")
 
 
-def encoder_of(net):
+def extract_encoder(net):
     """Return the encoder of a net, up to its coarsest map; it shares the net's weights.
 
     Use it to train the encoder at a lower learning rate, or, with `hsn.nets.encoders.arrays_of`, to start another net.
@@ -297,7 +298,7 @@ def encoder_of(net):
 
     Examples
     --------
-    >>> encoder_of(build(1, weights=None, **SIZES["small"])).output_shape
+    >>> extract_encoder(build(1, weights=None, **SIZES["small"])).output_shape
     (None, None, None, 112)
     """
     return keras.Model(net.input, net.get_layer("up1").input, name="encoder")

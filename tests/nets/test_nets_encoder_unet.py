@@ -89,7 +89,7 @@ def test_several_heads_are_named_and_activated(rng):
     }
     np.testing.assert_allclose(found["ternary"].sum(axis=-1), 1, rtol=1e-5)
     assert 0 < found["contour"].min() < found["contour"].max() < 1
-    logits = keras.Model(net.input, encoder_unet.logits_of(net, "distance").output)
+    logits = keras.Model(net.input, encoder_unet.logits_layer(net, "distance").output)
     image = rng.normal(size=(1, 32, 32, 3)).astype("float32")
     np.testing.assert_allclose(output_of(logits, image), output_of(net, image)["distance"], atol=1e-6)
 
@@ -98,20 +98,20 @@ def test_a_single_head_is_named_as_in_other_nets():
     net = encoder_unet.build(heads=[Head("distance", 1, "linear")], **TINY)
     assert net.layers[-1].name == "probabilities"
     assert net.layers[-1].activation is keras.activations.linear
-    assert encoder_unet.logits_of(net).output.shape[-1] == 1
+    assert encoder_unet.logits_layer(net).output.shape[-1] == 1
 
 
 def test_the_encoder_starts_from_its_weights():
     net = encoder_unet.build(1, decoder=(8,), encoder_stride=16)
     given = encoders.arrays_of(encoders.build(stride=16))
-    found = encoders.arrays_of(encoder_unet.encoder_of(net))
+    found = encoders.arrays_of(encoder_unet.extract_encoder(net))
     assert found.keys() == given.keys()
     assert all(np.array_equal(found[name], given[name]) for name in given)
 
 
 def test_one_nets_encoder_starts_another():
     one, other = encoder_unet.build(1, **TINY), encoder_unet.build(3, **TINY | {"seed": 9})
-    trained = encoders.arrays_of(encoder_unet.encoder_of(one))
+    trained = encoders.arrays_of(encoder_unet.extract_encoder(one))
     third = encoder_unet.build(3, **TINY | {"weights": trained, "seed": 9})
     assert np.array_equal(third.get_layer("stem").get_weights()[0], one.get_layer("stem").get_weights()[0])
     decoder = [net.get_layer("decoder1_1_conv").get_weights()[0] for net in (other, third)]
@@ -169,7 +169,7 @@ def test_the_receptive_field_is_how_far_a_change_is_noticed(decoder):
     _make_positive(net)
     side = 8 * (2 * halo // 8 + 4)
     plain, farthest = np.zeros((1, side, side, 3), "float32"), 0
-    to_logits = keras.Model(net.input, encoder_unet.logits_of(net).output)
+    to_logits = keras.Model(net.input, encoder_unet.logits_layer(net).output)
     before = output_of(to_logits, plain)
     for place in range(side // 16 * 8, side // 16 * 8 + 8):
         image = plain.copy()

@@ -15,8 +15,8 @@ from keras import ops
 
 from hsn.errors import InputError
 from hsn.nets import encoders, resnet_state, resunet
+from hsn.nets.cost import multiply_adds
 from hsn.nets.encoders import efficientnet_lite
-from hsn.nets.geometry import multiply_adds
 
 sys.path.insert(0, str(Path(__file__).parent))
 import lite0_torch
@@ -254,14 +254,14 @@ def test_torchvisions_weights_reach_every_map_of_a_resnet(depth, rng):
     parts = {"kernel": "weight", "gamma": "weight", "beta": "bias", "moving_mean": "running_mean",
              "moving_variance": "running_var"}  # fmt: skip
     state = {}
-    for layer in resunet.encoder_of(net).layers:
+    for layer in resunet.extract_encoder(net).layers:
         for variable in layer.weights:
             array = ops.convert_to_numpy(variable)
             array = array.transpose(3, 2, 0, 1) if array.ndim == 4 else rng.uniform(0.8, 1.2, array.shape)
             state[f"{layer.name}.{parts[variable.name]}"] = array.astype("float32")
     resnet_state.load_encoder(net, state)
     image = rng.normal(size=(1, 64, 64, 3)).astype("float32")
-    deepest = ops.convert_to_numpy(resunet.encoder_of(net)(image, training=False))
+    deepest = ops.convert_to_numpy(resunet.extract_encoder(net)(image, training=False))
     found = maps_of(encoders.build(f"resnet{depth}", weights=state), image)
     np.testing.assert_allclose(found[-1], deepest, rtol=1e-4, atol=1e-4 * np.abs(deepest).max())
 

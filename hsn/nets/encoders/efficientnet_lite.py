@@ -22,7 +22,7 @@ from keras import layers
 
 from ...errors import InputError
 from ...files import PRETRAINED
-from ..parts import seeds_from
+from ..parts import seed_stream
 from .contract import EncoderInfo, load_arrays
 
 INFO = EncoderInfo(
@@ -87,7 +87,7 @@ def build(*, weights="imagenet", stride=32, seed=None):
     if isinstance(weights, str) and weights != "imagenet":
         raise InputError("weights-type", '`weights` must be "imagenet", None or a mapping of names to arrays',
                          got=repr(weights), hint='Try weights="imagenet"')  # fmt: skip
-    seeds = seeds_from(seed)
+    seeds = seed_stream(seed)
     inputs = layers.Input((None, None, 3), name="image")
     x = _convolution(inputs, STEM_CHANNELS, 3, 2, seeds, "stem")
     x = layers.ReLU(max_value=6.0, name="stem_relu")(_normalization(x, "stem_bn"))

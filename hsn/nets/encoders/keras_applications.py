@@ -5,7 +5,7 @@ import warnings
 import keras
 
 from ...errors import InputError
-from ..parts import seeds_from
+from ..parts import seed_stream
 from .contract import EncoderInfo, load_arrays
 
 INFO = EncoderInfo(
@@ -63,7 +63,7 @@ def build(*, weights="imagenet", stride=32, seed=None):
     features = [net.get_layer(name).output for name in TAPS[: len(info.strides)]]
     model = keras.Model(net.input, features, name=INFO.name)
     if weights is None:
-        _draw(model, seeds_from(seed))
+        _draw(model, seed_stream(seed))
     elif not isinstance(weights, str):
         load_arrays(model, weights)
     return model
