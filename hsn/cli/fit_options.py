@@ -51,6 +51,16 @@ Start = Annotated[
 ]
 Device = Annotated[str | None, typer.Option(help="cpu, gpu or gpu:1. Default: the backend chooses.")]
 
+# --- Output ---------------------------------------------------------------------------------------------------------
+ProgressFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--progress",
+        rich_help_panel="Output",
+        help="Append one JSON line a second at most: stage, loss, scores, eta.",
+    ),
+]
+
 # --- Training -------------------------------------------------------------------------------------------------------
 Net = Annotated[
     str | None,

@@ -1,4 +1,4 @@
-"""`hsn choose`: files that fit together, a second run that does not embed again, and what cannot be used."""
+"""`hsn select`: files that fit together, a second run that does not embed again, and what cannot be used."""
 
 import csv
 import json
@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import hsn
 from hsn.images.read import read, write
 
 SMALL = ("--patch", "64", "--stride", "32")
@@ -29,7 +30,7 @@ def table(path="o/choice.csv"):
 
 
 def test_one_patch_per_kind_and_files_that_fit_together(run, tissue):
-    result = run("choose", tissue, "--n", "2", "--out", "o", *SMALL, "--json")
+    result = run("select", tissue, "--n", "2", "--out", "o", *SMALL, "--json")
     assert result.exit_code == 0
     said = result.said
     assert (said["images"], said["encoder"]) == (3, "texture")
@@ -52,13 +53,13 @@ def test_one_patch_per_kind_and_files_that_fit_together(run, tissue):
 
 
 def test_a_second_choice_does_not_look_again_and_names_what_the_first_left(run, tissue, monkeypatch):
-    first = run("choose", tissue, "--n", "3", "--out", "o", *SMALL)
+    first = run("select", tissue, "--n", "3", "--out", "o", *SMALL)
     assert "compared by texture" in first.stdout
     assert "stands for" in first.stdout
     from hsn.selection import texture
 
     monkeypatch.setattr(texture, "describe", None)
-    second = run("choose", tissue, "--n", "1", "--out", "o", *SMALL)
+    second = run("select", tissue, "--n", "1", "--out", "o", *SMALL)
     assert second.exit_code == 0
     assert "o/patches also holds" in second.stderr
     assert len(table()) == 1
@@ -66,7 +67,7 @@ def test_a_second_choice_does_not_look_again_and_names_what_the_first_left(run, 
 
 def test_a_trained_net_may_compare(run, tissue, model):
     result = run(
-        "choose", tissue, "--n", "2", "--out", "o", "--encoder", model, "--mpp", "0.6", *SMALL, "--json"
+        "select", tissue, "--n", "2", "--out", "o", "--encoder", model, "--mpp", "0.6", *SMALL, "--json"
     )
     assert result.exit_code == 0
     assert result.said["encoder"].startswith("tiny x 0.4839 ")
@@ -75,7 +76,7 @@ def test_a_trained_net_may_compare(run, tissue, model):
 def test_bad_images_are_named_at_the_end(run, tissue):
     (tissue / "bad.png").write_bytes(b"no image")
     write(tissue / "small.png", np.full((40, 200, 3), 120, np.uint8))
-    result = run("choose", tissue, "gone", "--n", "2", "--out", "o", *SMALL, "--json")
+    result = run("select", tissue, "gone", "--n", "2", "--out", "o", *SMALL, "--json")
     assert result.exit_code == 1
     assert result.said["images"] == 3
     for name in ("bad.png", "small.png", "gone"):
@@ -93,12 +94,25 @@ def test_bad_images_are_named_at_the_end(run, tissue):
     ],
 )
 def test_what_cannot_be_done_is_one_sentence(run, tissue, options, code):
-    result = run("choose", tissue, "--out", "o", *SMALL, "--n", "2", *options)
+    result = run("select", tissue, "--out", "o", *SMALL, "--n", "2", *options)
     assert (result.exit_code, result.code) == (2, code)
     assert len(result.stderr.splitlines()) == 1
 
 
 def test_no_image_is_refused(run, tmp_path):
     (tmp_path / "empty").mkdir()
-    result = run("choose", tmp_path / "empty", "--out", "o")
+    result = run("select", tmp_path / "empty", "--out", "o")
     assert (result.exit_code, result.code) == (2, "images-missing")
+
+
+def test_the_old_name_of_the_command_still_works(run, tissue):
+    first = run("choose", tissue, "--n", "2", "--out", "o", *SMALL, "--json")
+    assert first.exit_code == 0
+    assert run("select", tissue, "--n", "2", "--out", "o", *SMALL, "--json").said == first.said
+
+
+def test_python_and_the_command_line_select_the_same_patches(run, tissue):
+    said = run("select", tissue, "--n", "2", "--out", "o", *SMALL, "--json").said
+    selection = hsn.select_patches(tissue, 2, out="p", side_px=64, stride_px=32)
+    assert selection.rows == said["chosen"]
+    assert table("p/choice.csv") == table("o/choice.csv")
