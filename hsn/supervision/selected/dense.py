@@ -77,7 +77,7 @@ class Dense:
 
         Returns
         -------
-        Report
+        DetectionReport
             `scored.instances` and `scored.scores`; `said` is empty, there is no limit to reach.
         """
         maps = self.maps(image)
