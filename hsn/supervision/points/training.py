@@ -5,7 +5,7 @@ coarse labels are made for each image; a segmenter learns these, and in its last
 (Qu et al., IEEE TMI 2020).
 
 Every stage writes what it made before the next begins, and a stage whose results are there is not run again: a run that
-was killed goes on where it was. `README.txt` in the folder says what lies where.
+was killed goes on where it was. `training/README.md` says what lies where.
 """
 
 from pathlib import Path

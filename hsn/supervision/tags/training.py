@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from ... import models
-from ...checks import as_image
+from ...checks import as_image, same_length
 from ...errors import refuse
 from ...images.read import read, resample
 from ...images.scaling import normalize
@@ -142,9 +142,7 @@ class Patches:
 
 def _truths(patches, annotations, config):
     """Targets and weights of all patches: two arrays (N, C)."""
-    if len(patches) != len(annotations):
-        refuse("images and tags must belong together", expected=f"tags for {len(patches)} images",
-               received=len(annotations), remedy="give one row of tags per image, in the same order")  # fmt: skip
+    same_length("images", patches, "annotations", annotations)
     # A blank stands in for the patch: tags alone decide the target, and no file need be read for that.
     blank = np.zeros((1, 1, 3), np.uint8)
     each = [targets(blank, tags, config) for tags in annotations]
