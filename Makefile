@@ -30,3 +30,7 @@ SANITIZED := hsn/_native/sanitized$(shell $(BIN)/python -c "import sysconfig; pr
 sanitize: setup
 	c++ -std=c++17 -O1 -g -fPIC -shared -Wno-psabi -ffp-contract=off -fsanitize=address,undefined -fno-sanitize-recover=undefined -DHSN_MODULE=sanitized $$($(BIN)/python -m pybind11 --includes) hsn/_native/module.cpp -o $(SANITIZED) -pthread
 	HSN_NATIVE=sanitized ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$$(c++ -print-file-name=libasan.so) $$(c++ -print-file-name=libubsan.so)" $(BIN)/python -m pytest -p no:cacheprovider tests/refinement -k "crf or lattice or blocks"; rm -f $(SANITIZED)
+
+.PHONY: docs
+docs: setup
+	$(BIN)/python -m pip install --quiet --editable '.[docs]' && NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build

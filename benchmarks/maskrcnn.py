@@ -107,7 +107,7 @@ def choose(system):
 def chosen(config, out):
     """The trained system of a folder, its config with the threshold chosen, and its validation AJI."""
     system = fresh_system(config.replace(detector=replace(config.detector, least_score=THRESHOLDS[0])))
-    system.teaching.load_weights(out / BEST)
+    system.training_model.load_weights(out / BEST)
     least_score, value = choose(system)
     return system, config.replace(detector=replace(config.detector, least_score=least_score)), value
 
@@ -158,7 +158,7 @@ def row_of(system, sample, least_score):
     report = system.segment(sample.image())
     seconds = time.process_time() - begun
     scores = bench.nuclei_scores(sample.instances(), sure(report.scored, least_score))
-    return {"image": sample.name, **scores, "seconds": seconds, "said": list(report.said)}
+    return {"image": sample.name, **scores, "seconds": seconds, "said": list(report.warnings)}
 
 
 def summary_of(rows):

@@ -1,15 +1,16 @@
-"""hsn segments H&E histology and learns from whatever annotation a lab has.
+"""hsn segments H&E histology and trains nets from the annotations that a lab has.
 
-The front door is light: a name opens its room at first use, so `import hsn` and `hsn --help` load neither
-Keras nor NumPy.
+    model = hsn.fit("study/", mpp=0.5, out="mine")
+    result = hsn.segment("image.png", model)
+
+A public name is imported at its first use: `import hsn` and `hsn --help` load neither Keras nor NumPy.
 """
 
-import importlib
-from typing import Any
+from .deprecated import attributes
 
 __version__ = "0.1.0"
 
-# public name -> where it is defined ("module:name"), or a module
+# Public name -> "module:name", or a module.
 _EXPORTS = {
     "fit": "hsn.workflows.fitting:fit",
     "segment": "hsn.workflows.segmentation:segment",
@@ -28,18 +29,14 @@ _EXPORTS = {
     "tags": "hsn.supervision.tags",
     "taxonomies": "hsn.taxonomies",
 }
+# Names of 0.1 that work for one more release.
+_OLD_NAMES = {
+    "Refusal": ("hsn.errors:InputError", "hsn.InputError"),
+    "synthesise": ("hsn.extras.singan.synthesis:synthesize", "hsn.synthesize"),
+}
 __all__ = ["__version__", *_EXPORTS]
+__getattr__, _ = attributes(__name__, _EXPORTS, _OLD_NAMES)
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _EXPORTS:
-        raise AttributeError(f"module 'hsn' has no attribute {name!r}; it has {', '.join(_EXPORTS)}")
-    room, _, inner = _EXPORTS[name].partition(":")
-    value = importlib.import_module(room)
-    value = getattr(value, inner) if inner else value
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
+def __dir__():
     return sorted(__all__)

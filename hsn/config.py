@@ -109,9 +109,14 @@ class Record:
         return dataclasses.asdict(self)  # type: ignore[call-overload]
 
 
-@lru_cache
 def hints_of(cls: type) -> dict[str, Any]:
     """Return the annotation of each field of a dataclass."""
+    key: Any = cls  # mypy takes classes for unhashable
+    return _hints_of(key)
+
+
+@lru_cache
+def _hints_of(cls: type) -> dict[str, Any]:
     hints = get_type_hints(cls, include_extras=True)
     return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
 
@@ -153,7 +158,7 @@ def conform(value: Any, hint: Any, name: str) -> Any:
             conform(k, arguments[0], name): conform(v, arguments[1], f"{name}.{k}") for k, v in value.items()
         }
     elif hint is Taxonomy and isinstance(value, str | Mapping):
-        return taxonomies.get(value) if isinstance(value, str) else taxonomies.parse(value)
+        return taxonomies.get(value) if isinstance(value, str) else taxonomies.parse(dict(value))
     elif dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
         return parse(hint, value)  # type: ignore[arg-type]
     elif hint is float and isinstance(value, numbers.Real) and not isinstance(value, bool):
@@ -204,7 +209,7 @@ def _words(hint: Any) -> str:
     if origin is tuple:
         return f"{'several times' if arguments[-1] is Ellipsis else f'{len(arguments)} times'} {_words(arguments[0])}"
     names = {float: "a finite number", int: "a whole number", str: "text", bool: "true or false"}
-    return names.get(hint) or getattr(hint, "__name__", str(hint))
+    return str(names.get(hint) or getattr(hint, "__name__", hint))
 
 
 def parse(cls: type, data: Mapping[str, Any]) -> Any:

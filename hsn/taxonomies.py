@@ -200,7 +200,7 @@ def parse(data: dict, origin: str = "taxonomy") -> Taxonomy:
                 "taxonomy-fields",
                 f"{origin} must have the fields of {kind.__name__}",
                 got=f"{fields} ({error})",
-                hint="see docs/taxonomies.md for an example",
+                hint="see docs/how-to/taxonomies.md for an example",
             ) from None
 
     fields = dict(data) if isinstance(data, dict) else {"not a table": data}
@@ -226,7 +226,7 @@ def read(path: Path | str) -> Taxonomy:
             "taxonomy-unreadable",
             f"{path} must be a TOML or JSON file",
             got=error,
-            hint="see docs/taxonomies.md for an example",
+            hint="see docs/how-to/taxonomies.md for an example",
         ) from None
     return parse(data, origin=str(path))
 

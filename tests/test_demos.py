@@ -32,7 +32,7 @@ def test_demo_02_needs_a_net_and_says_so(tmp_path, monkeypatch):
     from hsn import InputError
 
     monkeypatch.setenv("HSN_HOME", str(tmp_path / "home"))
-    with pytest.raises(InputError, match="there is no such trained net"):
+    with pytest.raises(InputError, match="must be a trained folder"):
         load("demo_02_segment_glas_patches").main(ROOT, "all", "no-such-net", tmp_path / "out")
 
 

@@ -4,6 +4,7 @@ import doctest
 import importlib
 import re
 import shlex
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -13,11 +14,12 @@ from hsn import taxonomies
 from hsn.models.folders import PRETRAINED
 
 ROOT = Path(__file__).parents[1]
+MAX_BLOCK_LINES = 8
 MODULES = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
     for path in (ROOT / "hsn").rglob("*.py")
 )
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -37,7 +39,7 @@ def blocks(language):
     """Fenced blocks of the documents, with the document's name."""
     for path in DOCUMENTS:
         for block in re.findall(rf"^```{language}\n(.*?)^```", path.read_text(encoding="utf-8"), re.M | re.S):
-            yield path.name, block
+            yield path.relative_to(ROOT).as_posix(), block
 
 
 @pytest.mark.parametrize(("document", "block"), list(blocks("toml")))
@@ -47,11 +49,36 @@ def test_taxonomy_files_in_the_documents_are_taxonomies(document, block, tmp_pat
     assert len(taxonomy) == len(tomllib.loads(block)["classes"])
 
 
-@pytest.mark.parametrize(("document", "block"), list(blocks("python")))
-def test_python_in_the_documents_compiles_and_its_imports_exist(document, block):
-    compile(block, document, "exec")
-    for line in re.findall(r"^(?:from hsn.*|import hsn.*)$", block, re.M):
-        exec(line, {})  # our own documents: whatever they import must be there
+@pytest.fixture
+def samples(tmp_path, monkeypatch):
+    """Working folder of the documents' Python blocks: images, their truth, and a study with clicks."""
+    images, truth = ROOT / "img" / "03_nuclei_cc0", ROOT / "gt" / "03_nuclei_cc0"
+    shutil.copytree(images, tmp_path / "images", ignore=shutil.ignore_patterns("*.md"))
+    shutil.copytree(truth / "labels", tmp_path / "truth")
+    (tmp_path / "study").mkdir()
+    for name in ("tissue_1", "tissue_2"):
+        shutil.copy(images / f"{name}.png", tmp_path / "study")
+        shutil.copy(truth / "clicks" / f"{name}.geojson", tmp_path / "study")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+PYTHON = sorted({document for document, _ in blocks("python")})
+
+
+SLOW = {"README.md"}  # trains a net
+
+
+@pytest.mark.parametrize(
+    "document", [pytest.param(d, marks=pytest.mark.slow) if d in SLOW else d for d in PYTHON]
+)
+def test_python_in_a_document_runs(document, samples):
+    """The blocks of one document run in order, in one namespace, beside sample data."""
+    namespace = {}
+    for name, block in blocks("python"):
+        if name == document:
+            assert len(block.strip().splitlines()) <= MAX_BLOCK_LINES
+            exec(compile(block, document, "exec"), namespace)  # our own documents
 
 
 def commands():
@@ -83,7 +110,7 @@ def test_the_documents_show_a_taxonomy_and_commands():
     assert list(commands())
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_links_between_documents_lead_somewhere(path):
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text(encoding="utf-8")):
         assert (path.parent / target).exists(), f"{path.name} links {target}"

@@ -206,6 +206,13 @@ def test_every_door_leads_somewhere():
         assert getattr(hsn, name) is (getattr(module, inner) if inner else module)
 
 
+@pytest.mark.parametrize(("old", "new"), [("Refusal", "InputError"), ("synthesise", "synthesize")])
+def test_names_of_the_last_release_still_work_with_a_warning(old, new):
+    with pytest.warns(DeprecationWarning, match=f"hsn.{old} is deprecated; use hsn.{new}"):
+        value = getattr(hsn, old)
+    assert value is getattr(hsn, new)
+
+
 def lines_of_code(node):
     """Lines of a function without its docstring."""
     first = node.body[0]

@@ -99,7 +99,7 @@ def cluster_label(
     shape = image.shape[:2]
     distance, owners = nearest_points(points, shape)
     pixels = to_pixels(points, shape)
-    valid = image.any(axis=2) if rule == "color" else np.ones(shape, bool)  # (H, W)
+    valid = np.any(image, axis=2) if rule == "color" else np.ones(shape, bool)  # (H, W)
     clusters = _cluster_pixels(_features(image, distance / scale), valid, seed)  # (H, W), -1 where not valid
     assign = _assign_by_color if rule == "color" else _assign_by_overlap
     nuclei, background = assign(clusters, image, pixels, distance / scale)

@@ -1,5 +1,6 @@
 """Read and write label images, and read color masks."""
 
+from os import PathLike
 from pathlib import Path
 
 import cv2
@@ -15,7 +16,7 @@ MAX_PNG_LABEL = 65535  # PNG stores at most 16 bits per value
 _MAX_LABEL = 2**31 - 1  # int32
 
 
-def read_labels(path: Path | str) -> np.ndarray:
+def read_labels(path: str | PathLike[str]) -> np.ndarray:
     """Read a label image: one integer per pixel.
 
     A color file with three equal channels is read as one channel, because HistoSegNet stores gland ids this way.
@@ -71,7 +72,7 @@ def read_labels(path: Path | str) -> np.ndarray:
     return stored.astype(np.int32)
 
 
-def read_color_mask(path: Path | str) -> np.ndarray:
+def read_color_mask(path: str | PathLike[str]) -> np.ndarray:
     """Read a color mask; `hsn.annotations.colors.from_colors` converts it to labels.
 
     Parameters
@@ -118,7 +119,7 @@ def read_color_mask(path: Path | str) -> np.ndarray:
     return np.ascontiguousarray(stored[..., order])
 
 
-def write_labels(path: Path | str, labels: npt.ArrayLike) -> None:
+def write_labels(path: str | PathLike[str], labels: npt.ArrayLike) -> None:
     """Write labels or instances without loss: 8 bits if the values fit, else 16-bit PNG or TIFF, or 32-bit TIFF.
 
     Parameters
@@ -178,7 +179,7 @@ def write_labels(path: Path | str, labels: npt.ArrayLike) -> None:
         temporary.write_bytes(content.tobytes())
 
 
-def _decode(path: Path | str) -> np.ndarray:
+def _decode(path: str | PathLike[str]) -> np.ndarray:
     """Decode an image file unchanged; channels in OpenCV's order."""
     path = Path(path)
     try:

@@ -89,7 +89,7 @@ def read(path: Path | str, shape: tuple[int, int] | None) -> np.ndarray:
     Raises
     ------
     InputError
-        "shape-mismatch", or an error of the file's reader.
+        "shape-mismatch", "shape-missing" for outlines without `shape`, or an error of the file's reader.
 
     Examples
     --------
@@ -102,6 +102,13 @@ def read(path: Path | str, shape: tuple[int, int] | None) -> np.ndarray:
     """
     path = Path(path)
     if path.suffix.lower() in OUTLINES:
+        if shape is None:
+            raise InputError(
+                "shape-missing",
+                f"`shape` must be the height and width of the image of {path}",
+                got=None,
+                hint="outlines do not store the size of their image",
+            )
         return OUTLINES[path.suffix.lower()](path, shape)
     stored = read_labels(path)
     if shape is not None and stored.shape != tuple(shape):

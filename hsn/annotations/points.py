@@ -256,7 +256,7 @@ def _read_marks(path: Path, shape: tuple[int, int] | None) -> np.ndarray:
 
 def _is_inside(points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Return whether each point is on the image, including the outer halves of its outermost pixels."""
-    return ((points >= -0.5) & (points <= np.array(shape[:2]) - 0.5)).all(axis=1)
+    return np.all((points >= -0.5) & (points <= np.array(shape[:2]) - 0.5), axis=1)
 
 
 def _check_distinct(points: np.ndarray, shape: tuple[int, int], path: Path) -> None:

@@ -70,5 +70,5 @@ def fill_outlines(outlines: Iterable[Outline], shape: tuple[int, int]) -> np.nda
                 hint="export the annotation again, in pixels",
             )
         if len(points) > 2:
-            instances[polygon(*points.T, shape)] = 0 if outline.hole else number
+            instances[polygon(points[:, 0], points[:, 1], shape)] = 0 if outline.hole else number
     return renumber(instances)[0]

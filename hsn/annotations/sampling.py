@@ -94,11 +94,12 @@ def sample_points(
         )
     rng = np.random.default_rng(rng_or_seed)
     if replace:
-        drawn = np.unique(rng.integers(len(points), size=int(len(points) * ratio))) if len(points) else []
+        count = int(len(points) * ratio)
+        drawn = np.unique(rng.integers(len(points), size=count)) if len(points) else np.zeros(0, np.int64)
     else:
         count = min(len(points), max(1, round(len(points) * ratio)))
         drawn = np.sort(rng.choice(len(points), count, replace=False))
-    return points[np.asarray(drawn, np.int64)]
+    return points[drawn]
 
 
 def _innermost_pixel(mask: np.ndarray, box: tuple[slice, slice]) -> list[int]:

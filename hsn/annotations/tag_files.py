@@ -72,8 +72,8 @@ def from_table(paths: Iterable[Path | str], table: Path | str) -> Tagged:
     >>> tagged.classes, tagged.tags.tolist()
     (('gland', 'fat'), [[0.0, nan], [1.0, 0.0]])
     """
-    paths, (classes, rows) = tuple(map(Path, paths)), read_table(table)
-    keys = {path: row_of(path, rows) for path in paths}
+    images, (classes, rows) = tuple(map(Path, paths)), read_table(table)
+    keys = {path: row_of(path, rows) for path in images}
     untagged = [path for path, key in keys.items() if key is None]
     if untagged:
         raise InputError(
@@ -100,7 +100,7 @@ def from_table(paths: Iterable[Path | str], table: Path | str) -> Tagged:
             got=f"none for {_name_some(unused)}",
             hint="give the folder that contains the images, or remove the rows",
         )
-    return Tagged(paths, np.array([rows[matched[path]] for path in paths], np.float32), classes)
+    return Tagged(images, np.array([rows[matched[path]] for path in images], np.float32), classes)
 
 
 def from_names(paths: Iterable[Path | str], classes: Iterable[str]) -> Tagged:
@@ -126,8 +126,9 @@ def from_names(paths: Iterable[Path | str], classes: Iterable[str]) -> Tagged:
     >>> from_names(["x-[1 0].png", "y[11].png"], ("tumor", "stroma")).tags.tolist()
     [[1.0, 0.0], [1.0, 1.0]]
     """
-    paths, classes = tuple(map(Path, paths)), tuple(classes)
-    untagged = [path for path in paths if not has_tags(path)]
+    images, classes = tuple(map(Path, paths)), tuple(classes)
+    found = {path: _IN_NAME.search(path.stem) for path in images}
+    untagged = [path for path, match in found.items() if match is None]
     if untagged:
         raise InputError(
             "tags-not-in-name",
@@ -135,7 +136,7 @@ def from_names(paths: Iterable[Path | str], classes: Iterable[str]) -> Tagged:
             got=_name_some(untagged),
             hint="rename these files, or give the tags as a table",
         )
-    digits = {path: re.findall("[01]", _IN_NAME.search(path.stem)[1]) for path in paths}
+    digits = {path: re.findall("[01]", match[1]) for path, match in found.items() if match is not None}
     wrong = [path for path, tags in digits.items() if len(tags) != len(classes)]
     if wrong:
         raise InputError(
@@ -144,7 +145,7 @@ def from_names(paths: Iterable[Path | str], classes: Iterable[str]) -> Tagged:
             got=_name_some(wrong),
             hint="name the classes of the digits, in their order",
         )
-    return Tagged(paths, np.array([digits[path] for path in paths], np.float32), classes)
+    return Tagged(images, np.array([digits[path] for path in images], np.float32), classes)
 
 
 def from_folders(paths: Iterable[Path | str]) -> Tagged:
@@ -172,8 +173,8 @@ def from_folders(paths: Iterable[Path | str]) -> Tagged:
     >>> from_folders(["data/stroma/1.png", "data/tumor/2.png"]).tags.tolist()
     [[1.0, 0.0], [0.0, 1.0]]
     """
-    paths = tuple(map(Path, paths))
-    classes = tuple(sorted({path.parent.name for path in paths}))
+    images = tuple(map(Path, paths))
+    classes = tuple(sorted({path.parent.name for path in images}))
     if len(classes) < 2:
         raise InputError(
             "folders-too-few",
@@ -181,9 +182,9 @@ def from_folders(paths: Iterable[Path | str]) -> Tagged:
             got=f"images in {', '.join(map(repr, classes)) or 'none'}",
             hint="sort the images into folders with the names of their classes",
         )
-    counts = Counter(path.name for path in paths)
+    counts = Counter(path.name for path in images)
     copies = defaultdict(list)
-    for path in paths:
+    for path in images:
         # Only files of the same name can be copies; hashing all files would take minutes.
         copies[path.name, _digest(path) if counts[path.name] > 1 else ""].append(path)
     tags = [[float(c in {path.parent.name for path in same}) for c in classes] for same in copies.values()]

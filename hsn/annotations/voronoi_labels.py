@@ -97,7 +97,7 @@ def voronoi_edges(rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
     [[False, False, True, False, False]]
     """
     lines = np.zeros(rows.shape, bool)
-    r, c = np.indices(rows.shape, np.int64, sparse=True)
+    r, c = np.ogrid[: rows.shape[0], : rows.shape[1]]
     distance2 = (r - rows) ** 2 + (c - cols) ** 2  # (H, W), squared integers, so that ties are exact
     for down, right in ((0, 1), (0, -1), (1, 0), (-1, 0)):
         # A neighbor is in another cell if it has a nearer point than this pixel's point.

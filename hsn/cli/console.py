@@ -1,4 +1,4 @@
-"""How commands speak: results to stdout, progress and complaints to stderr, and the exit code."""
+"""Output of commands: results on stdout; progress and warnings on stderr; the exit code."""
 
 import json
 import os
@@ -10,70 +10,92 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from .progress import progress_display  # noqa: F401 - commands import all of their output from here
+from .progress import progress_display
 
-FAILED, REFUSED = 1, 2  # exit codes: some of it failed; none of it could be done
+__all__ = [
+    "FAILED",
+    "REFUSED",
+    "STOPPED",
+    "AsJson",
+    "Commands",
+    "Quiet",
+    "display_on_stderr",
+    "exit_with_failures",
+    "print_result",
+    "progress_display",
+    "start_keras",
+    "table",
+    "warn",
+]
+
+# Exit codes: some of it failed; nothing could be done; the user stopped it.
+FAILED, REFUSED, STOPPED = 1, 2, 130
+_RESUMABLE = ("fit", "segment", "select", "choose", "synthesize")
 _GREETINGS = (b"WARNING: All log messages before absl::InitializeLog()", b"I0000 ")  # of TensorFlow
 
-AsJson = Annotated[bool, typer.Option("--json", help="Write results to stdout as JSON.")]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Write results to stdout as JSON.", rich_help_panel="Output")
+]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Show no progress and no notes.", rich_help_panel="Output")
+]
 
 
 class Commands(TyperGroup):
-    """A group of commands in which a error is one sentence on stderr, not a traceback."""
+    """A group of commands that prints an error as one sentence on stderr, without a traceback."""
 
     def invoke(self, ctx):
-        """Run the chosen command."""
+        """Run the command that the user names."""
+        from ..progress import Cancelled
+
         try:
             return super().invoke(ctx)
+        except (KeyboardInterrupt, Cancelled):
+            resumes = ctx.invoked_subcommand in _RESUMABLE
+            warn("stopped; the same command resumes" if resumes else "stopped")
+            raise typer.Exit(STOPPED) from None
         except ValueError as error:
             from ..errors import InputError
 
             if not isinstance(error, InputError):
                 raise
-            complain(error)
+            warn(error)
             raise typer.Exit(REFUSED) from None
 
 
-def complain(sentence):
-    """Say one sentence on stderr."""
+def warn(sentence):
+    """Print one sentence on stderr."""
     typer.echo(f"hsn: {' '.join(str(sentence).split())}", err=True)
 
 
-def tell(data, text, *, as_json):
-    """Say the result on stdout: `data` as JSON, or `text` for people."""
+def print_result(data, text, *, as_json):
+    """Print a result on stdout: `data` as JSON, or `text` for people."""
     from ..files import plain
 
     typer.echo(json.dumps(plain(data), indent=2, ensure_ascii=False) if as_json else text)
 
 
-def close(failures, *, code=FAILED):
-    """Name what failed, if anything did, and leave with an exit code that says so.
+def exit_with_failures(failures, *, code=FAILED):
+    """Name what failed and exit with `code`; return if nothing failed.
 
     Parameters
     ----------
     failures : list of (str, str)
         What failed, and why in one sentence.
+    code : int
+        Exit code. Default: 1.
     """
     for name, why in failures:
-        # A error of a file starts with the file's name already.
-        complain(why if str(name) in why else f"{name}: {why}")
+        # An error of a file starts with the file's name already.
+        warn(why if str(name) in why else f"{name}: {why}")
     if failures:
-        complain(f"{len(failures)} failed, named above")
+        warn(f"{len(failures)} failed, named above")
         raise typer.Exit(code)
-
-
-def progress():
-    """A progress display on stderr, silent where stderr is no terminal; a context manager."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
 
 
 @contextmanager
 def display_on_stderr():
-    """Let whatever shows progress by rich's own console do so on stderr: stdout is for results."""
+    """Let rich's own console write to stderr: stdout is for results."""
     import rich
 
     console = rich.get_console()
@@ -94,8 +116,8 @@ def table(heading, rows):
 def start_keras():
     """Import Keras and its backend without TensorFlow's greeting.
 
-    TensorFlow 2.21 writes two lines to stderr while it is imported, whatever its own settings say. They are taken out
-    of what it writes there; the rest, which may be the reason why it does not start, comes through.
+    TensorFlow 2.21 writes lines to stderr while it is imported, whatever its settings are. They are removed; the rest,
+    which may be the reason for a failure, is written to stderr.
     """
     if "keras" in sys.modules:
         return

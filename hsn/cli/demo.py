@@ -1,4 +1,4 @@
-"""`hsn demo`: real tissue and drawn tissue, segmented by the net that ships with hsn."""
+"""`hsn demo`: segment real and drawn samples with a net that ships with hsn."""
 
 import os
 from pathlib import Path
@@ -6,54 +6,63 @@ from typing import Annotated
 
 import typer
 
-from .console import AsJson, close, start_keras, tell
+from .console import AsJson, Quiet, exit_with_failures, print_result, progress_display, start_keras
 
 MODEL = "glas-tags"
-REAL_IMAGES = 4  # of GlaS's test images, where they are at hand: enough to see, too few to compare
+REAL_IMAGES = 4  # of the test images of GlaS, if HSN_DATA has them: for pictures, too few for scores
 
 
 def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path("out"),
     model: Annotated[str, typer.Option("--model", "-m", help="Name or folder of a trained net.")] = MODEL,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ):
-    """Segment the samples that come along, score those with truth, and draw one page of all."""
+    """Segment the samples of a checkout, score the ones with truth, and draw one page."""
     start_keras()
     from ..reports.report import write_report
 
     sets = _sets(out)
-    reports = {name: write_report(model, samples, out=out / name) for name, samples in sets.items()}
+    with progress_display(quiet=quiet) as progress:
+        reports = {
+            name: write_report(model, samples, out=out / name, progress=progress)
+            for name, samples in sets.items()
+        }
     inputs = [
         sample.image_path
         for samples in sets.values()
         for sample in samples
         if out in sample.image_path.parents
     ]
-    files = [*inputs, *(path for made in reports.values() for path in made.files)]
+    files = [*inputs, *(path for report in reports.values() for path in report.files)]
     files.append(_sheet(out, reports, model))
     data = {
         "model": model,
         "scores": {
-            n: {t.taxonomy.name: t.as_dict() for t in r.evaluations.values() if t.images}
-            for n, r in reports.items()
+            name: {e.taxonomy.name: e.as_dict() for e in report.evaluations.values() if e.images}
+            for name, report in reports.items()
         },
         "files": files,
     }
-    tables = [f"== {name} ==\n{made}" for name, made in reports.items() if str(made)]
-    text = "\n\n".join([*tables, "\n".join(f"wrote {path}" for path in files), f"look at {files[-1]} first"])
-    tell(data, text, as_json=as_json)
-    close([failure for made in reports.values() for failure in made.failures])
+    tables = [f"== {name} ==\n{report}" for name, report in reports.items() if str(report)]
+    text = "\n\n".join([*tables, "\n".join(f"wrote {path}" for path in files), f"open {files[-1]} first"])
+    print_result(data, text, as_json=as_json)
+    exit_with_failures([failure for report in reports.values() for failure in report.failures])
 
 
 def _sets(out):
-    """Samples by the name of their set: drawn ones, the real one of scikit-image, and GlaS where it is."""
+    """Return samples by the name of their set: drawn ones, one of scikit-image, and GlaS if HSN_DATA has it."""
     from ..data import data_folder, glas
-    from ..errors import refuse
+    from ..errors import InputError
 
     root = Path(__file__).parents[2]
     if not (root / "img").is_dir():
-        refuse("the demo needs the samples of a checkout", expected=f"the folder {root / 'img'}", received="none",
-               remedy="run it where hsn was cloned, or segment images of your own with `hsn segment`")  # fmt: skip
+        raise InputError(
+            "demo-samples",
+            f"{root / 'img'} must exist, because the demo segments the samples of a checkout",
+            got="no such folder",
+            hint="run it in a clone of hsn, or segment your own images with `hsn segment`",
+        )
     drawn = [sample for sample in glas.list_samples(root, "all") if sample.name.startswith("made_")]
     sets = {"drawn": drawn, "immunohistochemistry": [_real(out)]}
     if os.environ.get("HSN_DATA") and (Path(os.environ["HSN_DATA"]) / "glas").is_dir():
@@ -66,7 +75,7 @@ def _sets(out):
 
 
 def _real(out):
-    """The histology image inside scikit-image's wheel, as a sample without truth."""
+    """Return the histology image of scikit-image as a sample without truth."""
     from skimage.data import immunohistochemistry
 
     from ..data.sample import Sample
@@ -78,13 +87,13 @@ def _real(out):
 
 
 def _sheet(out, reports, model):
-    """One page: every overlay with its name."""
+    """Draw one page with every overlay and its name; return its path."""
     from ..images.read import read
     from ..reports import figures
 
     pictures, captions = [], []
-    for name, made in reports.items():
-        for path in made.files:
+    for name, report in reports.items():
+        for path in report.files:
             if path.parent.name == "overlay":
                 pictures.append(read(path))
                 captions.append(path.stem if path.stem == name else f"{path.stem} ({name})")

@@ -7,7 +7,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from .console import FAILED, AsJson, start_keras, table, tell
+from .console import FAILED, AsJson, print_result, start_keras, table
 
 _NEEDED = (
     "keras", "numpy", "scipy", "scikit-image", "opencv-python-headless", "matplotlib", "pillow", "h5py", "pydantic",
@@ -44,7 +44,7 @@ def doctor(
         ("ok" if c.ok else "MISSING", c.name, f"{c.found}; {c.hint}" if c.hint else c.found) for c in checks
     ]
     data = {"ok": ok, "checks": [check._asdict() for check in checks]}
-    tell(data, table(("", "what", "found"), rows), as_json=as_json)
+    print_result(data, table(("", "what", "found"), rows), as_json=as_json)
     if not ok:
         raise typer.Exit(FAILED)
 

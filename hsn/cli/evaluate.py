@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from .console import AsJson, close, progress_display, start_keras, tell
+from .console import AsJson, Quiet, exit_with_failures, print_result, progress_display, start_keras
 
 _Predictions = Annotated[
     Path, typer.Argument(help="Folder of label images or color masks; with --model, of images.")
@@ -48,6 +48,7 @@ def evaluate(
         bool, typer.Option("--hausdorff", help="With --instances: score its distance too.")
     ] = False,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for tables and pictures.")] = Path("out"),
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ):
     """Score predictions against truth: IoU of each class, mIoU, and the averages of HistoSegNet's release.
@@ -58,7 +59,7 @@ def evaluate(
         start_keras()
     from ..workflows.evaluation import evaluate as score
 
-    with progress_display() as progress:
+    with progress_display(quiet=quiet) as progress:
         result = score(
             predictions if model is None else model, None if model is None else predictions, truth, taxonomy=taxonomy,
             instances=instances, hausdorff=hausdorff, objects=objects, suffix=suffix, mpp=mpp, size=size,
@@ -66,5 +67,5 @@ def evaluate(
         )  # fmt: skip
     data = result.scores | {"files": result.files, "failures": dict(result.failures)}
     text = "\n\n".join([result.text, "\n".join(f"wrote {path}" for path in result.files)])
-    tell(data, text, as_json=as_json)
-    close(result.failures)
+    print_result(data, text, as_json=as_json)
+    exit_with_failures(result.failures)

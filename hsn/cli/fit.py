@@ -3,7 +3,16 @@
 from pathlib import Path
 
 from . import fit_options
-from .console import AsJson, close, complain, display_on_stderr, progress_display, start_keras, tell
+from .console import (
+    AsJson,
+    Quiet,
+    display_on_stderr,
+    exit_with_failures,
+    print_result,
+    progress_display,
+    start_keras,
+    warn,
+)
 
 # Validation scores in the order in which they are printed.
 _SCORES = {
@@ -47,6 +56,8 @@ def fit(
     min_score: fit_options.MinScore = None,
     validation: fit_options.Validation = 0.2,
     seed: fit_options.Seed = 0,
+    progress: fit_options.ProgressFile = None,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ):
     """Train a net from the annotations in a folder: masks, points, tags, or masks of selected patches."""
@@ -64,9 +75,10 @@ def fit(
         "taxonomy": taxonomy or None,
     }  # fmt: skip
     start_keras()
-    if selected is not None and _select_first(selected, data, n, seed, given, options, as_json):
+    show = {"quiet": quiet, "file": progress}
+    if selected is not None and _select_first(selected, data, seed, given, options, as_json, show):
         return
-    _train(_one_or_many(data), given, common, options, as_json)
+    _train(_one_or_many(data), given, common, options, as_json, show)
 
 
 def _one_or_many(data):
@@ -74,23 +86,23 @@ def _one_or_many(data):
     return data[0] if data and len(data) == 1 else data or None
 
 
-def _train(data, given, common, options, as_json):
+def _train(data, given, common, options, as_json, show):
     """Set up, train and print."""
     from ..workflows.fitting import prepare
 
-    with progress_display() as progress:
+    with progress_display(**show) as progress:
         prepared = prepare(data, given, options, **common, progress=progress)
-        complain(prepared.summary)
-        for sentence in prepared.setup.notes:
-            complain(sentence)
-        for name, why in prepared.setup.left_out:
-            complain(f"left out: {why if name in why else f'{name}: {why}'}")
+        if not show["quiet"]:
+            for sentence in (prepared.summary, *prepared.setup.notes):
+                warn(sentence)
+            for name, why in prepared.setup.left_out:
+                warn(f"left out: {why if name in why else f'{name}: {why}'}")
         with display_on_stderr():
             result = prepared.run(progress)
     data = {"folder": result.folder} | result.counts
     data |= {"best": result.best, "epochs": result.history.epochs, "files": result.files}
-    tell(data, _text(result), as_json=as_json)
-    close(result.left_out)
+    print_result(data, _text(result), as_json=as_json)
+    exit_with_failures(result.left_out)
 
 
 def _text(result):
@@ -117,12 +129,12 @@ def _counts(result):
     return ""
 
 
-def _select_first(folder, images, n, seed, given, options, as_json):
+def _select_first(folder, images, seed, given, options, as_json, show):
     """Select patches where there are none yet; return whether that was done."""
     from ..errors import InputError
     from ..workflows.fitting import check_options
     from ..workflows.selection import has_patches, next_step, select_patches
-    from .choose import text_of
+    from .select import data_of, text_of
 
     folder = Path(folder)
     if has_patches(folder) or sum(value is not None for value in given.values()) > 1:
@@ -135,15 +147,9 @@ def _select_first(folder, images, n, seed, given, options, as_json):
             got="neither",
             hint=f"name the images: hsn fit IMAGES --selected {folder} ...",
         )
-    with progress_display() as progress:
-        selection = select_patches(images, n or 6, out=folder, seed=seed, progress=progress)
+    with progress_display(**show) as progress:
+        selection = select_patches(images, options.get("n", 6), out=folder, seed=seed, progress=progress)
     step = next_step(folder)
-    tell(_data(selection) | {"next": step}, f"{text_of(selection)}\n{step}", as_json=as_json)
-    close(selection.left_out)
+    print_result(data_of(selection) | {"next": step}, f"{text_of(selection)}\n{step}", as_json=as_json)
+    exit_with_failures(selection.left_out)
     return True
-
-
-def _data(selection):
-    from .choose import data_of
-
-    return data_of(selection)

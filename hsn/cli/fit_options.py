@@ -51,6 +51,16 @@ Start = Annotated[
 ]
 Device = Annotated[str | None, typer.Option(help="cpu, gpu or gpu:1. Default: the backend chooses.")]
 
+# --- Output ---------------------------------------------------------------------------------------------------------
+ProgressFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--progress",
+        rich_help_panel="Output",
+        help="Append one JSON line a second at most: stage, loss, scores, eta.",
+    ),
+]
+
 # --- Training -------------------------------------------------------------------------------------------------------
 Net = Annotated[
     str | None,
@@ -149,7 +159,7 @@ Labels = Annotated[
 Encoder = Annotated[
     Path | None,
     typer.Option(
-        rich_help_panel=_POINTS, help="ResNet weights to start with, .npz or .pth; see docs/points.md."
+        rich_help_panel=_POINTS, help="ResNet weights to start with, .npz or .pth; see docs/how-to/points.md."
     ),
 ]
 Rounds = Annotated[

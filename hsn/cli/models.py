@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .console import AsJson, Commands, table, tell
-from .progress import progress_display
+from .console import AsJson, Commands, print_result, progress_display, table
 
 commands = typer.Typer(
     cls=Commands,
@@ -35,7 +34,9 @@ def list_(as_json: AsJson = False):
         for name, folder, card in found
     ]
     text = table(("name", "method", "taxonomies", "um/px", "license", "folder"), rows)
-    tell(data, text if rows else "no trained net is installed; try `hsn models fetch`", as_json=as_json)
+    print_result(
+        data, text if rows else "no trained net is installed; try `hsn models fetch`", as_json=as_json
+    )
 
 
 @commands.command()
@@ -50,7 +51,7 @@ def show(
     rows = card.summary()
     width = max(map(len, rows))
     text = "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items())
-    tell(card.model_dump(), text, as_json=as_json)
+    print_result(card.model_dump(), text, as_json=as_json)
 
 
 @commands.command("import")
@@ -66,7 +67,9 @@ def import_(
     from .. import models
 
     folder = models.import_release(path, home=home, data_to=data_to)
-    tell({"name": folder.name, "folder": folder}, f"{folder.name} is ready in {folder}", as_json=as_json)
+    print_result(
+        {"name": folder.name, "folder": folder}, f"{folder.name} is ready in {folder}", as_json=as_json
+    )
 
 
 @commands.command()
@@ -85,4 +88,4 @@ def fetch(
         archive = models.fetch(source, to=to, progress=progress)
     folder = models.import_release(archive, home=home)
     text = f"{folder.name} is ready in {folder}; {archive} may be deleted"
-    tell({"archive": archive, "name": folder.name, "folder": folder}, text, as_json=as_json)
+    print_result({"archive": archive, "name": folder.name, "folder": folder}, text, as_json=as_json)

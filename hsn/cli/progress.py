@@ -111,7 +111,7 @@ class _File:
                 "total": event.total,
                 "eta_s": self._pace.eta_s(event),
             }
-            | event.values
+            | {name: value for name, value in event.values.items() if not callable(value)}
         )
         if time.monotonic() - self._last >= FILE_EVERY_S:
             self._write()
@@ -147,10 +147,7 @@ class _Pace:
 def _numbers(values):
     """Return the numbers of an event as short texts."""
     shown = {name.removeprefix("validation_"): value for name, value in values.items() if name != "step"}
-    return [
-        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
-        for name, value in shown.items()
-    ]
+    return [f"{name} {value:.4g}" for name, value in shown.items() if isinstance(value, int | float)]
 
 
 def _duration(seconds):

@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from .console import FAILED, REFUSED, AsJson, close, progress_display, start_keras, tell
+from .console import (
+    FAILED,
+    REFUSED,
+    AsJson,
+    Quiet,
+    exit_with_failures,
+    print_result,
+    progress_display,
+    start_keras,
+)
 
 
 def segment(
@@ -22,6 +31,7 @@ def segment(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Redo images that are done already.")
     ] = False,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ):
     """Segment images: for each a label image, an overlay, areas and scores as JSON, and a row of summary.csv.
@@ -32,12 +42,12 @@ def segment(
     start_keras()
     from ..workflows.segmentation import SUMMARY, segment_all
 
-    with progress_display() as progress:
+    with progress_display(quiet=quiet) as progress:
         batch = segment_all(
             images, model, out, taxonomy=taxonomy, mpp=mpp, overwrite=overwrite, progress=progress
         )
-    tell(batch.results, _text(batch, out / SUMMARY), as_json=as_json)
-    close(batch.failures, code=FAILED if batch.results else REFUSED)
+    print_result(batch.results, _text(batch, out / SUMMARY), as_json=as_json)
+    exit_with_failures(batch.failures, code=FAILED if batch.results else REFUSED)
 
 
 def _text(batch, table):

@@ -1,11 +1,12 @@
-"""`hsn synthesize`: one annotated patch in; pairs of painted images and their nuclei out."""
+"""`hsn synthesize`: one annotated patch in; synthetic images and their nuclei out."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from .console import AsJson, progress, start_keras, tell
+from ..progress import report
+from .console import AsJson, Quiet, print_result, progress_display, start_keras
 
 PREVIEW_EVERY = 200  # steps between two previews
 SHOWN = 4  # pairs of a preview
@@ -19,22 +20,23 @@ def synthesize(
             help="Its nuclei: a label image, Aperio XML, or ImageJ's regions.", show_default=False
         ),
     ],
-    n: Annotated[int, typer.Option("--n", "-n", help="Pairs wanted.")] = 50,
+    n: Annotated[int, typer.Option("--n", "-n", help="Number of pairs.")] = 50,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path("out"),
     preset: Annotated[
         str, typer.Option(help="quick: minutes on two cores. paper: the published sizes, days.")
     ] = "quick",
-    seed: Annotated[int, typer.Option(help="Of layouts, initial weights and noise.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of layouts, initial weights and noise.")] = 0,
     max_overlap: Annotated[
-        float, typer.Option(help="Part of a nucleus that may lie under others, 0 to 1.")
+        float, typer.Option(help="Part of a nucleus that others may cover, 0 to 1.")
     ] = 0.1,
     mode: Annotated[str, typer.Option(help="repaired, or released: as the authors' code does.")] = "repaired",
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ):
-    """Paint new images with known nuclei, in the manner of one annotated patch.
+    """Synthesize images with known nuclei, in the style of one annotated patch.
 
-    The folder holds pairs/images and pairs/labels, for `hsn fit --masks`; preview.png shows how far it is. The same
-    command goes on where a killed one ended.
+    The folder gets pairs/images and pairs/labels, for `hsn fit --masks`; preview.png shows the progress. An interrupted
+    run resumes.
     """
     from ..annotations.mask_files import read as read_mask
     from ..images.read import read
@@ -44,28 +46,26 @@ def synthesize(
     start_keras()
     from ..extras.singan.synthesis import synthesize as paint
 
-    with progress() as bar:
+    with progress_display(quiet=quiet) as progress:
         pairs = paint(
             patch, nuclei, out=out, preset=preset, count=n, seed=seed, mode=mode, max_overlap=max_overlap,
-            progress=_Show(bar, out / "preview.png"),
+            progress=_Show(progress, out / "preview.png"),
         )  # fmt: skip
     covered = float((pairs.instances > 0).mean())
     objects = int(pairs.instances.max(axis=(1, 2)).sum())
     told = {"pairs": len(pairs.images), "nuclei": objects, "covered": covered, "folder": out / "pairs"}
     text = f"{len(pairs.images)} pairs with {objects} nuclei, {100 * covered:.0f} % of the area -> {out / 'pairs'}"
-    tell(told | {"preview": out / "preview.png"}, text, as_json=as_json)
+    print_result(told | {"preview": out / "preview.png"}, text, as_json=as_json)
 
 
 class _Show:
-    """Moves a progress bar, and draws the preview now and then."""
+    """Reports progress, and draws the preview now and then."""
 
-    def __init__(self, bar, path):
-        self.bar, self.path, self.tasks = bar, path, {}
+    def __init__(self, progress, path):
+        self.progress, self.path = progress, path
 
     def __call__(self, now):
-        if now.stage not in self.tasks:
-            self.tasks[now.stage] = self.bar.add_task(now.stage, total=now.total)
-        self.bar.update(self.tasks[now.stage], completed=now.done)
+        report(self.progress, now.stage, now.done, now.total)
         ended = now.done == now.total
         if ended or (now.done and now.done % PREVIEW_EVERY == 0 and now.stage != "painting"):
             self._draw(now, f"{now.stage}, {now.done} of {now.total}")

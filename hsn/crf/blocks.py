@@ -15,7 +15,7 @@ from .engines import resolve_engine, solve
 from .mean_field import Problem
 
 # Two filter radii: beyond them labels do not change, and marginals change less than by the order of float32 sums
-# (measured in docs/crf.md).
+# (measured in docs/results/crf.md).
 HALO_RADII = 2
 
 

@@ -14,7 +14,7 @@ from .sample import Sample, image_paths, nuclei_sample
 
 MPP = 0.25  # um per pixel, nominal for 40x
 
-_ORGANS = {
+_ORGANS: dict[str, dict[str, tuple[str, ...]]] = {
     "train": {
         "Breast": ("TCGA-A7-A13E", "TCGA-A7-A13F", "TCGA-AR-A1AK"),
         "Kidney": ("TCGA-B0-5711", "TCGA-HE-7128", "TCGA-HE-7129"),

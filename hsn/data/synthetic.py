@@ -6,6 +6,7 @@ replace real tissue: a good score on them says little about real images.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -87,7 +88,6 @@ def draw_tissue(
     >>> field.image.shape, sorted(field.labels)
     ((64, 96, 3), ['adp-func', 'adp-morph', 'glas'])
     """
-    shape = tuple(int(side) for side in shape)
     if len(shape) != 2 or min(shape) < 16:
         raise InputError(
             "shape-too-small",
@@ -102,6 +102,7 @@ def draw_tissue(
             got=mpp,
             hint="draw at another scale and resize the image",
         )
+    shape = (int(shape[0]), int(shape[1]))
     rng = np.random.default_rng(seed)
     layout = draw_layout(rng, shape, mpp)
     nuclei, darkness = _draw_nuclei(rng, layout, mpp)
@@ -118,35 +119,50 @@ def _labels(material: np.ndarray) -> dict[str, np.ndarray]:
     truth = {}
     for column, name in enumerate(("adp-morph", "adp-func", "glas")):
         taxonomy = taxonomies.get(name)
-        table = [taxonomy.index(_MATERIALS[m][column]) for m in MATERIALS]
+        table = [taxonomy.index(str(_MATERIALS[m][column])) for m in MATERIALS]
         truth[name] = np.array(table, np.int32)[material]
     return truth
 
 
 def _draw_nuclei(rng: np.random.Generator, layout: TissueLayout, mpp: float) -> tuple[np.ndarray, np.ndarray]:
     """Draw the nuclei of each material: return their numbers (H, W), and the stain amount by number."""
-    groups = []
+    groups: list[tuple[np.ndarray, ...]] = []
 
-    def grow(where, *, spacing_um, share, long_um, short_um, along, spread, dark):
+    def grow(
+        where: np.ndarray,
+        *,
+        spacing_um: float,
+        share: float,
+        long_um: tuple[float, float],
+        short_um: tuple[float, float],
+        along: np.ndarray,
+        spread: float,
+        dark: tuple[float, float],
+    ) -> None:
         points = scatter(rng, layout.material.shape, spacing_um / mpp)
         points = points[values_at(where, points) & (rng.random(len(points)) < share)]
         semi = np.stack([rng.uniform(*long_um, len(points)), rng.uniform(*short_um, len(points))], axis=1)
         angle = values_at(along, points) + rng.normal(0, spread, len(points))
         groups.append((points, semi / mpp, angle, rng.uniform(*dark, len(points))))
 
-    def is_(*names):
+    def is_(*names: str) -> np.ndarray:
         return np.isin(layout.material, [CODE[name] for name in names])
 
     basal = is_("epithelium") & (layout.height > 0.12)
     row_height = rng.uniform(0.42, 0.75)  # one row of nuclei, or several as in adenoma
     grow(basal & (layout.height < row_height), spacing_um=6.2, share=0.92, long_um=(3.6, 5.0),
          short_um=(1.9, 2.7), along=layout.inward, spread=0.25, dark=(0.60, 1.0))  # fmt: skip
-    spindle = {"long_um": (4.0, 7.5), "along": layout.fibers, "dark": (0.75, 1.1)}
+    spindle: dict[str, Any] = {"long_um": (4.0, 7.5), "along": layout.fibers, "dark": (0.75, 1.1)}
     grow(is_("dense"), spacing_um=13, share=0.75, short_um=(1.0, 1.7), spread=0.2, **spindle)
     grow(is_("loose"), spacing_um=13, share=0.5, short_um=(1.1, 2.0), spread=0.6, **spindle)
     grow(is_("vessel wall"), spacing_um=8, share=0.6, short_um=(0.9, 1.4), spread=0.1, **spindle)
     grow(is_("fat wall"), spacing_um=12, share=0.12, short_um=(0.8, 1.2), spread=0.3, **spindle)
-    round_ = {"long_um": (2.5, 3.2), "short_um": (2.2, 2.8), "along": layout.fibers, "spread": 1.5}
+    round_: dict[str, Any] = {
+        "long_um": (2.5, 3.2),
+        "short_um": (2.2, 2.8),
+        "along": layout.fibers,
+        "spread": 1.5,
+    }
     grow(is_("lymphoid"), spacing_um=6.4, share=0.85, dark=(0.95, 1.25), **round_)
     grow(is_("loose"), spacing_um=15, share=0.35, dark=(0.95, 1.25), **round_)
     points, semi, angle, dark = (np.concatenate(parts) for parts in zip(*groups, strict=True))

@@ -31,7 +31,7 @@ class Interval(NamedTuple):
 
 def interval(
     rows: npt.ArrayLike,
-    score: Callable[[np.ndarray], float] | None = None,
+    score: Callable[..., float] | None = None,
     *,
     level: float = 0.95,
     resamples: int = 2000,

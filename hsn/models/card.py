@@ -40,7 +40,8 @@ class Normalization(_Strict):
 
     def __str__(self) -> str:
         def text(numbers: _Channels) -> str:
-            return ", ".join(f"{n:.5g}" for n in (numbers if isinstance(numbers, tuple) else (numbers,)))
+            channels = numbers if isinstance(numbers, tuple) else (numbers,)
+            return ", ".join(f"{n:.5g}" for n in (channels if len(set(channels)) > 1 else channels[:1]))
 
         return f"(x - {text(self.mean)}) / {text(self.std)}"
 

@@ -5,7 +5,7 @@ means over images. Intervals are bootstrapped over images.
 """
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -175,11 +175,13 @@ def _score(name: str, truth: np.ndarray, found: np.ndarray, *, hausdorff: bool) 
     return _Scored(name, np.array(counts, float), means, *numbers)
 
 
+def _of_sum(score: Callable[[np.ndarray], float]) -> Callable[[np.ndarray], float]:
+    """Return the score of counts summed over images."""
+    return lambda drawn: score(drawn.sum(axis=0))
+
+
 def _pooled(rows: list[_Scored]) -> dict[str, Any]:
     """Return every score over all images, with its interval."""
     counts = np.stack([row.counts for row in rows])  # (n, 12)
-    predicted = {
-        name: interval(counts, lambda drawn, score=score: score(drawn.sum(axis=0)))
-        for name, score in POOLED.items()
-    }
+    predicted = {name: interval(counts, _of_sum(score)) for name, score in POOLED.items()}
     return predicted | {name: interval([row.means[name] for row in rows]) for name in rows[0].means}

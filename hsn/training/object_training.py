@@ -1,8 +1,8 @@
 """Train a system that separates objects, on random crops of images and label images.
 
-A system is a net with its pre- and post-processing, for instance `hsn.extras.maskrcnn.MaskRCNN`. It has `teaching`, the
-net that the loop trains; `loss`; ``examples(images, instances, known, rng)``, which returns what a step learns from;
-and ``segment(image)``, whose result has `scored` and `said`.
+A system is a net with its pre- and post-processing, for instance `hsn.extras.maskrcnn.MaskRCNN`. It has
+`training_model`, the net that the loop trains; `loss`; ``examples(images, instances, known, rng)``, which returns what
+a step learns from; and ``segment(image)``, whose result has `scored` and `warnings`.
 """
 
 from typing import NamedTuple
@@ -86,7 +86,7 @@ def fit(system, images, annotations, train, *, out, known=None, shares=None, cli
     pairs = list(zip(annotations, known, strict=True))
     samples = training_images(images, pairs, _prepare, progress=progress)
     with Run.open(
-        out, train, net=system.teaching, data=(images, annotations, known), progress=progress
+        out, train, net=system.training_model, data=(images, annotations, known), progress=progress
     ) as run:
         history = fit_system(
             system,
@@ -142,7 +142,7 @@ def fit_system(system, learned, held_out, train, *, out, shares=None, clip_norm=
     )
     optimizer = adam(train, epsilon=KERAS_EPSILON, clipnorm=clip_norm)
     return fit_net(
-        system.teaching, system.loss, spec, out=out, train=train, optimizer=optimizer, progress=progress
+        system.training_model, system.loss, spec, out=out, train=train, optimizer=optimizer, progress=progress
     )
 
 
@@ -184,5 +184,5 @@ def validate(system, samples):
         table = overlaps(record.instances, report.scored.instances)
         ajis.append(aji(table).score)
         matching += match(table)
-        cut += bool(report.said)
+        cut += bool(report.warnings)
     return {"validation_aji": np.mean(ajis), "validation_pq": matching.pq, "validation_cut": cut}

@@ -17,7 +17,7 @@ def test_the_demo_scores_what_has_truth_and_names_every_file(run, model, monkeyp
     assert named == written
     assert "o/summary.png" in named
     assert read("o/immunohistochemistry/glas/overlay/immunohistochemistry.png").shape == (512, 512, 3)
-    assert result.stdout.endswith("look at o/summary.png first\n")
+    assert result.stdout.endswith("open o/summary.png first\n")
 
 
 def test_without_a_checkout_the_demo_says_so(run, model, monkeypatch, tmp_path):
@@ -26,4 +26,4 @@ def test_without_a_checkout_the_demo_says_so(run, model, monkeypatch, tmp_path):
     monkeypatch.setattr(demo, "__file__", str(tmp_path / "a" / "b" / "c.py"))
     result = run("demo", "--model", model)
     assert result.exit_code == 2
-    assert "the demo needs the samples of a checkout" in result.stderr
+    assert result.code == "demo-samples"

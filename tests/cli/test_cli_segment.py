@@ -171,7 +171,7 @@ def test_an_opaque_alpha_channel_is_no_fault(run, model, tmp_path, rng):
     ("options", "code"),
     [
         (["--model", "glass-tags"], "model-unknown"),
-        (["--taxonomy", "adp-func"], "input"),
+        (["--taxonomy", "adp-func"], "taxonomy-unknown"),
         (["--mpp", "-1"], None),
     ],
 )

@@ -22,7 +22,7 @@ from hsn.crf.lattice import Lattice
 from hsn.crf.mean_field import Problem
 from hsn.crf.terms import Term, make_terms
 
-CONFIGS = {  # gaussian (px, weight), bilateral (px, grey levels, weight): HistoSegNet's and its successor's
+CONFIGS = {  # gaussian (px, weight), bilateral (px, gray levels, weight): HistoSegNet's and its successor's
     "morph": ((1, 20), (10, 40, 50)),
     "func": ((3, 40), (10, 4, 25)),
     "defaults": ((3, 30), (10, 20, 50)),

@@ -20,7 +20,7 @@ def exact(features, values):
 
 
 def lattice_by_hand(features, values):
-    """The lattice one point and one corner at a time, as its authors tell it: float64, dictionaries."""
+    """The lattice as its authors describe it, one point and one corner at a time: float64, dictionaries."""
     order = features.shape[1] + 1
     rows, placed = {}, []
     for feature, value in zip(features.astype(float), values, strict=True):
@@ -56,7 +56,7 @@ def test_it_equals_the_lattice_of_its_authors(engine, dimension, rng):
 
 @pytest.mark.parametrize("engine", ["scipy", NATIVE])
 def test_it_approximates_the_gaussian_of_all_pairs(engine):
-    # Place alone on a full grid, where no corner misses a neighbour: the lattice's own error remains, 3 %.
+    # Position only, on a full grid without missing neighbors: the error of the lattice itself is 3 %.
     y, x = np.mgrid[:40, :40].astype(np.float32)
     features = np.stack([x, y], axis=-1) / 3
     values = np.sin(x / 4 + y / 7).reshape(-1, 1) + 2

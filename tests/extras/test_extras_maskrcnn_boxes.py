@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hsn.extras.maskrcnn import LEAN, PAPER, Numbers, boxes
+from hsn.extras.maskrcnn import LEAN, PAPER, MaskRCNNConfig, boxes
 from hsn.extras.maskrcnn.anchors import make_anchors
 from hsn.extras.maskrcnn.boxes import NMS_BLOCK, nms
 from hsn.extras.maskrcnn.proposals import propose
@@ -43,11 +43,11 @@ def test_ratios_keep_the_area_and_are_width_over_height():
 
 def test_levels_and_sides_must_fit(raises_code):
     with raises_code("maskrcnn-levels"):
-        Numbers(levels=(2,), sides_px=((8,), (9,)))
+        MaskRCNNConfig(levels=(2,), sides_px=((8,), (9,)))
     with raises_code("maskrcnn-tile-size"):
-        Numbers(tile_px=100)
+        MaskRCNNConfig(tile_px=100)
     with raises_code("maskrcnn-anchor-sides"):
-        _ = Numbers(levels=(2, 3), sides_px=((8,), (9, 10))).anchors_a_cell
+        _ = MaskRCNNConfig(levels=(2, 3), sides_px=((8,), (9, 10))).anchors_a_cell
 
 
 corner = st.floats(-50, 50, width=32)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import find_objects
 
-from hsn.extras.maskrcnn import boxes, whole
+from hsn.extras.maskrcnn import boxes, tiles
 from hsn.extras.maskrcnn.detect import paste, select_detections
 from hsn.metrics.objects import match
 from hsn.metrics.table import overlaps
@@ -95,7 +95,7 @@ def test_masks_are_interpolated_between_samples():
     slope = np.tile(np.linspace(0, 1, 28), (28, 1))
     _, left, piece = paste(slope, np.float32([0, 2, 4, 13]), (32, 32))
     assert left == 2
-    assert piece.sum(axis=1).tolist() == [5] * 4  # of 11 pixels, the middle one is no surer than a half
+    assert piece.sum(axis=1).tolist() == [5] * 4  # of 11 pixels, the middle one has a probability of 0.5
 
 
 def tissue(rng, shape, most=9):
@@ -127,7 +127,7 @@ def seen_exactly(window):
 @pytest.mark.parametrize(("tile_px", "margin_px"), [(64, 8), (64, 16), (96, 24), (256, 32)])
 def test_the_result_does_not_depend_on_the_tiling(shape, tile_px, margin_px, rng):
     truth = tissue(rng, shape)
-    report = whole.segment(seen_exactly, truth, tile_px=tile_px, margin_px=margin_px)
+    report = tiles.segment_tiled(seen_exactly, truth, tile_px=tile_px, margin_px=margin_px)
     found = report.scored.instances
     assert len(report.scored.scores) == len(np.unique(truth)) - 1
     matching = match(overlaps(truth, found))
@@ -138,7 +138,7 @@ def test_the_result_does_not_depend_on_the_tiling(shape, tile_px, margin_px, rng
 def test_all_of_1500_objects_are_found(rng):
     truth = tissue(rng, (480, 468))
     assert truth.max() == 1560
-    report = whole.segment(seen_exactly, truth, tile_px=128, margin_px=16)
+    report = tiles.segment_tiled(seen_exactly, truth, tile_px=128, margin_px=16)
     assert len(report.scored.scores) == 1560
     assert match(overlaps(truth, report.scored.instances)).pq == 1
 
@@ -147,14 +147,14 @@ def test_equal_warnings_of_tiles_are_given_once():
     def full(window):
         return np.zeros((0, 4)), np.zeros(0), [], ("the limit of 3 detections left out objects",)
 
-    report = whole.segment(full, np.zeros((200, 200)), tile_px=64, margin_px=8)
-    assert report.said == ("the limit of 3 detections left out objects",)
+    report = tiles.segment_tiled(full, np.zeros((200, 200)), tile_px=64, margin_px=8)
+    assert report.warnings == ("the limit of 3 detections left out objects",)
     assert report.scored.instances.shape == (200, 200)
 
 
 @pytest.mark.parametrize("shift", [-1.5, 0, 1.5])
 def test_an_object_between_two_tiles_is_found_once(shift):
-    """Both place its centre on their own side of the line, or both on the other's."""
+    """Each tile places the center on its own side of the boundary, or on the other side."""
 
     def wobbling(window):
         box, scores, pieces, _ = seen_exactly(window)
@@ -163,11 +163,11 @@ def test_an_object_between_two_tiles_is_found_once(shift):
     image = np.zeros((64, 112), int)
     image[20:30, 51:61] = 1
     image[0, 0] = 2
-    assert len(whole.segment(wobbling, image, tile_px=64, margin_px=8).scored.scores) == 2
+    assert len(tiles.segment_tiled(wobbling, image, tile_px=64, margin_px=8).scored.scores) == 2
 
 
 def test_small_remainders_are_dropped(rng):
     truth = tissue(rng, (64, 64))
     areas = np.bincount(truth.ravel())[1:]
-    report = whole.segment(seen_exactly, truth, tile_px=64, margin_px=16, least_px=30)
+    report = tiles.segment_tiled(seen_exactly, truth, tile_px=64, margin_px=16, min_area_px=30)
     assert len(report.scored.scores) == (areas >= 30).sum()

@@ -8,7 +8,7 @@ import pytest
 from keras import ops
 
 from hsn import models
-from hsn.extras.maskrcnn import LEAN, PAPER, MaskRCNN, Numbers, build
+from hsn.extras.maskrcnn import LEAN, PAPER, MaskRCNN, MaskRCNNConfig, build
 from hsn.extras.maskrcnn.net import make_backbone
 from hsn.extras.maskrcnn.system import CHUNK
 from hsn.nets import unet
@@ -50,7 +50,7 @@ def test_the_lean_net_has_its_documented_size():
 
 
 def test_maps_and_anchors_have_their_published_sizes():
-    numbers = Numbers(**SMALL)
+    numbers = MaskRCNNConfig(**SMALL)
     seen = make_backbone(build(numbers, seed=0))(np.zeros((1, 256, 256, 3), "float32"))
     assert seen["anchor_logits"].shape == (1, 16_368, 2)
     assert seen["anchor_deltas"].shape == (1, 16_368, 4)
@@ -59,7 +59,7 @@ def test_maps_and_anchors_have_their_published_sizes():
 
 def test_anchors_and_their_outputs_have_the_same_order():
     """The proposal net's bias of one shape appears where anchors of that shape are."""
-    numbers = Numbers(**SMALL)
+    numbers = MaskRCNNConfig(**SMALL)
     net = build(numbers, seed=0)
     system = MaskRCNN(net, numbers)
     for name in ("rpn_class", "rpn_box"):
@@ -75,7 +75,7 @@ def test_anchors_and_their_outputs_have_the_same_order():
 
 def test_a_shifted_object_has_shifted_features():
     """Rows are rows and columns columns: what lies down and right in the image does so on every level."""
-    trunk = make_backbone(build(Numbers(**SMALL), seed=0))
+    trunk = make_backbone(build(MaskRCNNConfig(**SMALL), seed=0))
     image = np.zeros((1, 256, 256, 3), "float32")
     image[:, 176:208, 48:80] = 3
     plain = trunk(np.zeros_like(image))
@@ -115,7 +115,7 @@ def test_examples_fit_the_training_model(system):
         "image": (2, 64, 64, 3), "boxes": (2, 12, 4), "places": (2, 12), "mask_boxes": (2, 3, 4), "mask_places": (2, 3),
     }  # fmt: skip
     assert target["classes"].sum() >= 3  # the objects' own boxes are regions
-    prediction = system.teaching(inputs)
+    prediction = system.training_model(inputs)
     assert prediction["anchor_logits"].shape == (*target["objects"].shape, 2)
     assert prediction["class_logits"].shape == (24, 2)
     assert prediction["box_deltas"].shape == (24, 2, 4)
@@ -133,9 +133,9 @@ def test_all_layers_get_gradients(system):
     images, instances = squares()
     inputs, target, _ = system.examples(images, instances, KNOWN, np.random.default_rng(0))
     with tf.GradientTape() as tape:
-        value = system.loss(target, system.teaching(inputs, training=True), None, inputs)
+        value = system.loss(target, system.training_model(inputs, training=True), None, inputs)
     variables = system.net.trainable_weights
-    assert len(variables) == len(system.teaching.trainable_weights)
+    assert len(variables) == len(system.training_model.trainable_weights)
     gradients = tape.gradient(value, [v.value for v in variables])
     assert [v.path for v, g in zip(variables, gradients, strict=True) if g is None] == []
     assert np.mean([np.abs(g).max() > 0 for g in gradients]) > 0.9
@@ -163,7 +163,7 @@ def test_a_reached_limit_warns(system):
     images, _ = squares()
     few = MaskRCNN(system.net, replace(TINY, detections=1, overlap=0.1))
     report = few.segment(images[0])
-    assert any("the limit of 1 detections dropped objects" in sentence for sentence in report.said)
+    assert any("the limit of 1 detections dropped objects" in sentence for sentence in report.warnings)
     assert len(report.scored.scores) == 1
 
 
@@ -180,4 +180,4 @@ def test_other_nets_and_images_raise(system, raises_code):
         MaskRCNN(system.net, replace(TINY, sides_px=((8, 14, 24), (30, 40, 50))))
     with raises_code("image-dtype"):
         system.segment(np.zeros((9, 9), np.uint8))
-    assert isinstance(system.teaching, keras.Model)
+    assert isinstance(system.training_model, keras.Model)

@@ -59,7 +59,7 @@ def test_masks_pass_gradients_unless_released(image, mask, released, heard):
     if released and keras.backend.backend() == "tensorflow":
         slope = gradient(
             lambda x: of_nuclei(x) + 0 * ops.sum(x), image
-        )  # TensorFlow says None for no way at all
+        )  # TensorFlow gives None without a gradient
     else:
         slope = gradient(of_nuclei, image)
     assert slope.any() == heard

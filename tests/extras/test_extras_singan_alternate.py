@@ -54,10 +54,10 @@ def test_a_killed_run_continues(tmp_path, last):
     with pytest.raises(Killed):
         train_alternating(turns, [other], steps=8, state=state, keep_every=2, after=kill)
     other, turns = game(8)
-    told = []
-    assert train_alternating(turns, [other], steps=8, state=state, keep_every=2, after=told.append) == whole
+    counts = []
+    assert train_alternating(turns, [other], steps=8, state=state, keep_every=2, after=counts.append) == whole
     assert float(other[0]) == end
-    assert told == list(range(last // 2 * 2, 9))
+    assert counts == list(range(last // 2 * 2, 9))
     untouched, turns = game(1)  # a finished run takes no step, but gives what it has
     assert train_alternating(turns, [untouched], steps=8, state=state, keep_every=2) == whole
     assert float(untouched[0]) == end

@@ -48,8 +48,8 @@ def test_the_receptive_field_is_11_px(kind, rng):
         if kind == "generator"
         else singan.build_critic(4, batch_norm=False, seed=1)
     )
-    told = [net([x, np.zeros((1, 31, 31, 3))]) if kind == "generator" else net(x) for x in (before, after)]
-    one, other = map(ops.convert_to_numpy, told)
+    outputs = [net([x, np.zeros((1, 31, 31, 3))]) if kind == "generator" else net(x) for x in (before, after)]
+    one, other = map(ops.convert_to_numpy, outputs)
     rows, columns = np.nonzero(abs(one - other)[0].max(axis=-1))
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (5, 15, 5, 15)  # of 21 x 21
 

@@ -51,7 +51,7 @@ def loss(nothing):  # the score's offset has no part in its slope: give it a gra
     return ops.reshape(gradient_penalty(critic, real, made, 0.3) + 0 * ops.sum(weights[-1]), (1,))
 
 put(before)
-told = make_step(loss, trained=[critic], nets=[critic], optimizer=Descent(1.0))(np.zeros(1))[0]
+gradient_value = make_step(loss, trained=[critic], nets=[critic], optimizer=Descent(1.0))(np.zeros(1))[0]
 slopes = [start - ops.convert_to_numpy(w) for start, w in zip(before, weights)]
 worst = 0
 for _ in range(2):
@@ -59,7 +59,7 @@ for _ in range(2):
     difference = (value(direction, 1e-3) - value(direction, -1e-3)) / 2e-3
     worst = max(worst, abs(sum((a * b).sum() for a, b in zip(slopes, direction)) / difference - 1))
 put(before)
-print(told, worst, float(np.abs(slopes[1]).max()))
+print(gradient_value, worst, float(np.abs(slopes[1]).max()))
 """
 
 
@@ -93,7 +93,7 @@ def test_its_value_is_the_distance_of_the_norm_over_channels_from_one(weights, e
 
 
 def test_it_is_evaluated_between_the_images():
-    """The slope of x^2 is 2 x: the penalty tells at which x it was taken."""
+    """The slope of x^2 is 2 x: the penalty depends on the x at which it is evaluated."""
     inputs = layers.Input((1, 1, 1))
     net = keras.Model(inputs, layers.Multiply()([inputs, inputs]))
     real, made = ops.full((1, 1, 1, 1), 3.0), ops.full((1, 1, 1, 1), 1.0)

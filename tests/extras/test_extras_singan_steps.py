@@ -1,4 +1,4 @@
-"""Steps of an optimiser on a part of what a loss looks at, on every backend."""
+"""Optimizer steps on some of the nets of a loss, on every backend."""
 
 import importlib.util
 import os
@@ -57,19 +57,19 @@ from hsn.extras.singan.steps import make_step
 
 assert keras.backend.backend() == sys.argv[1]
 rng = np.random.default_rng(0)
-generator, judges = singan.build_generator(2), [singan.build_critic(2) for _ in range(3)]
-nets = [generator, *judges]
+generator, critic_nets = singan.build_generator(2), [singan.build_critic(2) for _ in range(3)]
+nets = [generator, *critic_nets]
 for net in nets:
     for weight in net.trainable_variables:
         weight.assign(0.3 * rng.normal(size=weight.shape))
-critics = [lambda x, judge=judge: judge(x, training=True) for judge in judges]
+critics = [lambda x, critic=critic: critic(x, training=True) for critic in critic_nets]
 mask = np.where(rng.random((1, 14, 14, 1)) > 0.5, 1, -1)
 condition, coarser = rng.normal(size=(1, 24, 24, 4)), rng.normal(size=(1, 24, 24, 3))
 real, parts = rng.normal(size=(3, 1, 14, 14, 3)), rng.random((3, 1, 4, 4, 1))
 
 def of_critics(condition, coarser, mask, real, parts):
     made = [ops.stop_gradient(v) for v in critic_images(generator([condition, coarser], training=True), mask)]
-    slopes = [gradient_penalty(judge, real[k], made[k], 0.4) for k, judge in enumerate(judges)]
+    slopes = [gradient_penalty(critic, real[k], made[k], 0.4) for k, critic in enumerate(critic_nets)]
     return critic_terms(critics, real, made, parts, parts, slopes)
 
 def of_generator(condition, coarser, mask, parts, image):
@@ -77,7 +77,7 @@ def of_generator(condition, coarser, mask, parts, image):
     return generator_terms(critics, critic_images(made, mask), parts, made, image)
 
 adams = [keras.optimizers.Adam(1e-2, 0.5, 0.999, epsilon=1e-8) for _ in range(2)]
-first = make_step(of_critics, trained=judges, nets=nets, optimizer=adams[0])
+first = make_step(of_critics, trained=critic_nets, nets=nets, optimizer=adams[0])
 second = make_step(of_generator, trained=[generator], nets=nets, optimizer=adams[1])
 terms = []
 for _ in range(3):
@@ -90,7 +90,7 @@ print(*terms, *(float(ops.mean(v)) for v in statistics))
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_backends_give_the_same_steps(backend):
-    told = {}
+    results = {}
     for name in (backend, "tensorflow"):
         if importlib.util.find_spec(name) is None:
             pytest.skip(f"{name} is not installed")
@@ -99,6 +99,6 @@ def test_backends_give_the_same_steps(backend):
             [sys.executable, "-c", ROUNDS, name], env=environment, check=False, capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr
-        told[name] = np.array(done.stdout.split(), float)
-    assert len(told[backend]) == 3 * 7 + 8
-    np.testing.assert_allclose(told[backend], told["tensorflow"], rtol=2e-2, atol=2e-3)
+        results[name] = np.array(done.stdout.split(), float)
+    assert len(results[backend]) == 3 * 7 + 8
+    np.testing.assert_allclose(results[backend], results["tensorflow"], rtol=2e-2, atol=2e-3)

@@ -39,13 +39,13 @@ def patch():
 
 @pytest.fixture(scope="module")
 def whole(patch, tmp_path_factory):
-    """A run that was not disturbed: folder, pairs, and what it told."""
-    folder, told = tmp_path_factory.mktemp("synthesis") / "whole", []
+    """An uninterrupted run: folder, pairs, and its events."""
+    folder, events = tmp_path_factory.mktemp("synthesis") / "whole", []
 
-    def tell(now):
-        told.append((now.stage, now.done, now.total, [array.shape for array in now.values["preview"]()]))
+    def record(now):
+        events.append((now.stage, now.done, now.total, [array.shape for array in now.values["preview"]()]))
 
-    return folder, synthesize(*patch, out=folder, preset=TINY, count=3, seed=1, progress=tell), told
+    return folder, synthesize(*patch, out=folder, preset=TINY, count=3, seed=1, progress=record), events
 
 
 def test_pairs_are_layouts_of_the_patch_and_are_written_for_training(whole, patch):
@@ -73,21 +73,21 @@ def test_about_json_describes_the_folder(whole, patch):
 
 
 def test_progress_is_reported_with_previews(whole):
-    _, _, told = whole
-    assert [(what, done, total) for what, done, total, _ in told] == [
+    _, _, events = whole
+    assert [(what, done, total) for what, done, total, _ in events] == [
         *(("scale 1 of 2", k, 2) for k in range(3)), *(("scale 2 of 2", k, 2) for k in range(3)),
         *(("painting", k, 3) for k in (1, 2, 3)),
     ]  # fmt: skip
-    assert told[0][3] == [(2, 24, 24, 3), (2, 24, 24)]
-    assert told[5][3] == [(2, 48, 48, 3), (2, 48, 48)]
-    assert told[-1][3] == [(3, 48, 48, 3), (3, 48, 48)]
+    assert events[0][3] == [(2, 24, 24, 3), (2, 24, 24)]
+    assert events[5][3] == [(2, 48, 48, 3), (2, 48, 48)]
+    assert events[-1][3] == [(3, 48, 48, 3), (3, 48, 48)]
 
 
 def test_a_finished_folder_generates_more_pairs(whole, patch):
     folder, pairs, _ = whole
-    told = []
-    more = synthesize(*patch, out=folder, preset=TINY, count=4, seed=1, progress=told.append)
-    assert {now.stage for now in told} == {"painting"}
+    events = []
+    more = synthesize(*patch, out=folder, preset=TINY, count=4, seed=1, progress=events.append)
+    assert {now.stage for now in events} == {"painting"}
     assert (more.images[:3] == pairs.images).all()
     assert (folder / "pairs" / "images" / "003.png").exists()
 

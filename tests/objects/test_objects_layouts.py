@@ -45,7 +45,7 @@ def test_a_filled_outline_equals_the_nucleus():
     box, mask = layouts._fill(outline + 40, (96, 96))
     assert mask.shape == (9, 14)
     assert (mask == (ELLIPSE > 0)).all()
-    assert [part.start for part in box] == [40 - 4, 40 - 6]  # the centre, cut down to whole pixels
+    assert [part.start for part in box] == [40 - 4, 40 - 6]  # the center, rounded down
 
 
 def test_outlines_of_few_vertices_are_ignored(raises_code):

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import hsn
-from hsn import InputError
 from hsn.annotations.colors import from_colors, to_colors
 from hsn.annotations.label_files import read_labels, write_labels
 from hsn.data.sample import Sample
@@ -126,8 +125,8 @@ def test_objects_are_numbered_only_if_the_samples_number_them(samples):
     )
 
 
-def test_a_taxonomy_that_the_net_lacks_raises(tiny_model, samples, tmp_path):
-    with pytest.raises(InputError, match="does not segment this taxonomy"):
+def test_a_taxonomy_that_the_net_lacks_raises(tiny_model, samples, tmp_path, raises_code):
+    with raises_code("taxonomy-unknown"):
         write_report(tiny_model, samples, out=tmp_path, taxonomies=["adp-func"])
 
 

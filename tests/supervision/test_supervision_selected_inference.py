@@ -7,7 +7,7 @@ from keras import layers, ops
 
 from hsn import InputError
 from hsn.extras import maskrcnn
-from hsn.extras.maskrcnn.whole import Report
+from hsn.extras.maskrcnn.tiles import DetectionReport
 from hsn.nets import unet
 from hsn.objects.overlaps import ScoredInstances
 from hsn.supervision import masks
@@ -38,7 +38,7 @@ def drawn(scale=1):
 
 def test_a_dense_net_scores_objects_by_their_evidence():
     report = Dense(sighted(), CONFIG).segment(drawn())
-    assert report.said == ()
+    assert report.warnings == ()
     assert report.scored.instances.max() == 2
     np.testing.assert_allclose(report.scored.scores, [0.98, 0.98], atol=0.02)
     faint = drawn()
@@ -109,9 +109,9 @@ def test_what_a_detector_found_is_painted_with_its_scores(monkeypatch):
     scored = ScoredInstances(found, np.array([0.75, 0.5], np.float32))
     asked = []
 
-    def segment_at_scale(self, image, *, least_px):
-        asked.append(least_px)
-        return Report(scored, ())
+    def segment_at_scale(self, image, *, min_area_px):
+        asked.append(min_area_px)
+        return DetectionReport(scored, ())
 
     monkeypatch.setattr(maskrcnn.MaskRCNN, "segment", segment_at_scale)
     config = preset("lou2022").replace(detector=maskrcnn.LEAN, mpp=0.5, postprocess={"min_area_um2": 2.0})

@@ -26,7 +26,7 @@ from hsn.types import History
 PATCHES = (0, 5, 4)  # made tissue of 64 px with whole nuclei
 MPP = 0.31  # um per pixel: nuclei of 8 to 30 px
 TINY = Preset(smallest_px=48, filters=(4,), critic_norm=False, steps=2, critic_steps=1, layouts=2, crop_px=32)
-SMALL = maskrcnn.Numbers(
+SMALL = maskrcnn.MaskRCNNConfig(
     blocks=(1, 1, 1, 1), width=4, pyramid=8, rpn=8, box=16, mask=8, mask_layers=1, head_norm=False, levels=(2,),
     sides_px=((8, 16),), head_levels=(2,), rois=16, tile_px=64, margin_px=8, detections=50, proposals=50,
     candidates=200, mean=(190.0, 140.0, 170.0), std=(40.0, 50.0, 40.0),
@@ -149,7 +149,7 @@ class Trained:
         score = self.scores[len(self.seen) - 1]
         system.net.set_weights([np.full_like(w, len(self.seen)) for w in system.net.get_weights()])
         out.mkdir(parents=True)
-        system.teaching.save_weights(out / "best.weights.h5")
+        system.training_model.save_weights(out / "best.weights.h5")
         return History(({"epoch": 1, "validation_pq": score},), 0)
 
 

@@ -48,7 +48,7 @@ class Threshold:
     def __init__(self):
         x = layers.Input((None, None, 3))
         grey = layers.Conv2D(1, 1, kernel_initializer="zeros", name="grey")(x)
-        self.teaching = self.net = keras.Model(x, grey)
+        self.training_model = self.net = keras.Model(x, grey)
         self.seen = []
 
     def examples(self, images, instances, known, rng):
@@ -61,7 +61,9 @@ class Threshold:
     def segment(self, image):
         dark = ops.convert_to_numpy(self.net(image[None] / 255.0))[0, ..., 0] > 0.5
         instances = dark.astype(np.int32)
-        return SimpleNamespace(scored=ScoredInstances(instances, np.ones(instances.max())), said=("a limit",))
+        return SimpleNamespace(
+            scored=ScoredInstances(instances, np.ones(instances.max())), warnings=("a limit",)
+        )
 
 
 def sample(*record):

@@ -2,7 +2,7 @@
 
 The system follows He et al., Mask R-CNN, ICCV 2017, in the form of Matterport's code, as trained on nuclei by Lou et
 al. ("Which pixel to annotate", IEEE TMI 2022). `system` combines the other files: `presets` (all numbers), `anchors`,
-`boxes`, `proposals`, `align`, `net`, `targets`, `losses`, `detect` and `whole` (images of any size).
+`boxes`, `proposals`, `align`, `net`, `targets`, `losses`, `detect` and `tiles` (images of any size).
 
 Notes
 -----
@@ -12,7 +12,7 @@ not slower: the boxes of a dense tile are about 10^6 numbers, its convolutions a
 """
 
 from .net import build
-from .presets import LEAN, PAPER, Numbers
+from .presets import LEAN, PAPER, MaskRCNNConfig
 from .system import MaskRCNN
 
-__all__ = ["LEAN", "PAPER", "MaskRCNN", "Numbers", "build"]
+__all__ = ["LEAN", "PAPER", "MaskRCNN", "MaskRCNNConfig", "build"]

@@ -22,7 +22,7 @@ def build(numbers=LEAN, *, seed=None, name="maskrcnn"):
 
     Parameters
     ----------
-    numbers : Numbers
+    numbers : MaskRCNNConfig
     seed : int, optional
         Seed of the initial weights.
 
@@ -36,8 +36,8 @@ def build(numbers=LEAN, *, seed=None, name="maskrcnn"):
 
     Examples
     --------
-    >>> from .presets import Numbers
-    >>> net = build(Numbers(blocks=(1, 1, 1, 1), width=2, pyramid=4, rpn=4, box=8, mask=4))
+    >>> from .presets import MaskRCNNConfig
+    >>> net = build(MaskRCNNConfig(blocks=(1, 1, 1, 1), width=2, pyramid=4, rpn=4, box=8, mask=4))
     >>> net.output["mask_logits"].shape
     (None, 28, 28, 2)
     """
@@ -218,7 +218,7 @@ def make_training_model(net, numbers):
     ----------
     net : keras.Model
         From `build`. The layers are shared: training changes `net`.
-    numbers : Numbers
+    numbers : MaskRCNNConfig
 
     Returns
     -------

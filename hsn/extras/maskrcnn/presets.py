@@ -6,7 +6,7 @@ from ...errors import InputError
 
 
 @dataclass(frozen=True)
-class Numbers:
+class MaskRCNNConfig:
     """Numbers of a Mask R-CNN. The defaults are those of Lou et al. for nuclei (`PAPER`).
 
     Attributes
@@ -155,13 +155,13 @@ class Numbers:
         return int(self.rois * self.roi_share)
 
 
-PAPER = Numbers()
+PAPER = MaskRCNNConfig()
 
 # For nuclei at 0.25 um/px on two CPU cores. With these sides, 90 % of Kumar's training nuclei (half are 13 to 27 px
 # wide) have an anchor of IoU 0.5. Objects below 80 px belong to level 2: the heads use only this level. Mean and
 # standard deviation are those of Kumar's 12 training images. Two thirds of the training regions are background, which
 # lowers the scores: on Kumar's validation images, AJI is best at a minimum score below 0.5.
-LEAN = Numbers(
+LEAN = MaskRCNNConfig(
     blocks=(2, 2, 2, 2), width=16, pyramid=64, rpn=64, box=128, mask=32, mask_layers=2, head_norm=False,
     levels=(2, 3), sides_px=((11, 17), (26, 40)), head_levels=(2,),
     mean=(190.67, 139.16, 171.22), std=(40.31, 50.44, 38.49),

@@ -6,7 +6,7 @@ import numpy as np
 from ...checks import as_image
 from ...objects.overlaps import PlacedMask
 from . import boxes as b
-from . import losses, whole
+from . import losses, tiles
 from .anchors import make_anchors
 from .detect import paste, select_detections
 from .net import check_net, make_backbone, make_box_head, make_mask_head, make_training_model
@@ -23,20 +23,20 @@ class MaskRCNN:
     ----------
     net : keras.Model
         From `build`, or loaded from a file.
-    numbers : Numbers
-        Numbers of `build`. Limits and thresholds can differ.
+    numbers : MaskRCNNConfig
+        The numbers of `build`. Limits and thresholds can differ.
 
     Attributes
     ----------
     net : keras.Model
         The net that is saved.
-    teaching : keras.Model
+    training_model : keras.Model
         The model for training; it shares the weights.
     """
 
     def __init__(self, net, numbers):
         self.net, self.numbers = check_net(net, numbers), numbers
-        self.teaching = make_training_model(net, numbers)
+        self.training_model = make_training_model(net, numbers)
         parts = make_backbone(net), make_box_head(net, numbers), make_mask_head(net, numbers)
         self._backbone, self._box_head, self._mask_head = map(_compiled, parts)
         self._anchors_of = {}
@@ -64,7 +64,7 @@ class MaskRCNN:
         Returns
         -------
         (dict of arrays, dict of arrays, None)
-            Inputs of `teaching`, and the target of `loss`.
+            Inputs of `training_model`, and the target of `loss`.
         """
         numbers, shape = self.numbers, images.shape[1:3]
         pixels = self._normalize(images)
@@ -95,24 +95,24 @@ class MaskRCNN:
         }
         return inputs, target, None
 
-    def segment(self, image, *, least_px=1):
+    def segment(self, image, *, min_area_px=1):
         """Detect the objects of an image of any size, at the scale of the net.
 
         Parameters
         ----------
         image : uint8 array, shape (H, W, 3)
-        least_px : int
+        min_area_px : int
             Smallest area of an object, in pixels. Default: 1.
 
         Returns
         -------
-        whole.Report
-            `scored.instances` and `scored.scores`; `said` holds a sentence for each limit that was reached.
+        tiles.DetectionReport
+            `scored.instances` and `scored.scores`; `warnings` holds a sentence for each limit that was reached.
         """
         numbers = self.numbers
         pixels = self._normalize(as_image(image))
-        return whole.segment(
-            self.find, pixels, tile_px=numbers.tile_px, margin_px=numbers.margin_px, least_px=least_px
+        return tiles.segment_tiled(
+            self.find, pixels, tile_px=numbers.tile_px, margin_px=numbers.margin_px, min_area_px=min_area_px
         )
 
     def find(self, pixels):

@@ -22,7 +22,7 @@ def anchor_targets(anchors, truth, numbers, rng, *, unknown=None):
     anchors : float array, shape (A, 4)
     truth : float array, shape (n, 4)
         Boxes of the objects; n may be 0.
-    numbers : Numbers
+    numbers : MaskRCNNConfig
     rng : numpy.random.Generator
     unknown : bool array, shape (H, W), optional
         True where objects may lack annotation.
@@ -86,7 +86,7 @@ def roi_targets(proposals, instances, numbers, rng, *, unknown=None):
     proposals : float array, shape (m, 4)
     instances : int32 array, shape (H, W)
         0 background, 1..n.
-    numbers : Numbers
+    numbers : MaskRCNNConfig
     rng : numpy.random.Generator
     unknown : bool array, shape (H, W), optional
         True where objects may lack annotation.

@@ -256,7 +256,7 @@ def cpu():
     """Return what two processor cores can train: half the resolution, a higher rate, fewer epochs and rounds.
 
     Made for a ResUNet-18 of width 16, from random weights. Rounds continue where the last one ended, because training
-    is short; each tunes its threshold, and touching nuclei are split (docs/points.md has measurements).
+    is short; each tunes its threshold, and touching nuclei are split (docs/results/points.md has measurements).
 
     Examples
     --------

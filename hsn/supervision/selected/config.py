@@ -26,7 +26,7 @@ from ...config import (
     preset_of,
 )
 from ...errors import InputError
-from ...extras.maskrcnn import PAPER, Numbers
+from ...extras.maskrcnn import PAPER, MaskRCNNConfig
 from ...extras.singan import presets as synthesis_presets
 from ...losses.objects import TERNARY
 from ...nets import fullnet as fullnet_net
@@ -50,7 +50,7 @@ class Config(BaseConfig):
         Micrometers per pixel of the net's input, and of images that come without their own.
     normalization : Normalization
         Without a stain.
-    detector : hsn.extras.maskrcnn.Numbers or None
+    detector : hsn.extras.maskrcnn.MaskRCNNConfig or None
         Of a Mask R-CNN, except for its normalization; None for a net with the outputs inside and contour. Only such a
         net uses `targets`, `postprocess` (except for `min_area_um2`) and `tiling`.
     targets : ObjectTargets
@@ -111,7 +111,7 @@ class Config(BaseConfig):
         mean=tuple(GRAY * m for m in fullnet_net.NUCLEI_MEAN),
         std=tuple(GRAY * s for s in fullnet_net.NUCLEI_STD),
     )
-    detector: Numbers | None = None
+    detector: MaskRCNNConfig | None = None
     targets: ObjectTargets = ObjectTargets(border_weight=5.0, border_sigma_um=5 * 0.25)
     postprocess: PostProcess = PostProcess(
         separation="marker_watershed", grow_um=2 * 0.25, min_area_um2=20 * 0.25**2, fill_holes=True

@@ -11,7 +11,7 @@ import numpy as np
 from ...checks import as_image
 from ...errors import InputError
 from ...extras.maskrcnn import MaskRCNN
-from ...extras.maskrcnn.whole import Report
+from ...extras.maskrcnn.tiles import DetectionReport
 from ...images.scaling import normalize
 from ...objects.labeling import label_instances, object_probability
 from ...objects.overlaps import score_objects
@@ -31,7 +31,7 @@ class Dense:
 
     Attributes
     ----------
-    net, teaching : keras.Model
+    net, training_model : keras.Model
         The net, which is also what the loop trains.
     """
 
@@ -44,7 +44,7 @@ class Dense:
                 got=outputs,
                 hint="build it with 3 outputs, or give the config a `detector`",
             )
-        self.net = self.teaching = net
+        self.net = self.training_model = net
         self.config, self._loss = config, loss(config)
 
     def loss(self, target, prediction, weight, image):
@@ -81,12 +81,12 @@ class Dense:
 
         Returns
         -------
-        Report
-            `scored.instances` and `scored.scores`; `said` is empty, because no limit can be reached.
+        DetectionReport
+            `scored.instances` and `scored.scores`; `warnings` is empty, because no limit can be reached.
         """
         maps = self.maps(image)
         instances = label_instances(maps, self.config.postprocess, mpp=self.config.mpp)
-        return Report(score_objects(instances, object_probability(maps)), ())
+        return DetectionReport(score_objects(instances, object_probability(maps)), ())
 
 
 def system_of(net, config):

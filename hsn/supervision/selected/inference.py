@@ -42,7 +42,7 @@ def segment(net, image, config, *, taxonomy=None, mpp=None, progress=None):
     chosen, image, image_mpp = checked(image, config, taxonomy, mpp)
     small = rescale(image, image_mpp, config.mpp)
     min_area_px = max(1, round(config.postprocess.min_area_um2 / config.mpp**2))
-    found = _detector(net, config).segment(small, least_px=min_area_px).scored
+    found = _detector(net, config).segment(small, min_area_px=min_area_px).scored
     instances = resize_labels(found.instances, image.shape[:2])
     scores = np.append(0, found.scores).astype(np.float32)[instances]
     return segmentation_of(renumber(instances)[0], scores, chosen)

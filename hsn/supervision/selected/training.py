@@ -84,7 +84,7 @@ def fit(net, images, annotations, config, *, out, progress=None):
             rows.append({"round": k, "learned_from": counts, **histories[-1].epochs[histories[-1].best]})
             kept = _best(rows, config)
             _write_rounds(run.out / ROUNDS, kept, rows)
-        system.teaching.load_weights(run.out / "rounds" / str(kept) / BEST)
+        system.training_model.load_weights(run.out / "rounds" / str(kept) / BEST)
         models.save(run.out, net, card(config, rows, kept, name=run.out.name), config.to_dict())
         history = _join(histories, kept)
         run.finish(history)

@@ -1,0 +1,122 @@
+"""Discovery: every habit of the field is recognized, and only competing kinds need a word from the user."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hsn.data.discovery import count_kinds, discover, from_lists, images_of_table
+
+
+@pytest.fixture
+def touch(tmp_path):
+    def touch(*names, text=""):
+        for name in names:
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        return tmp_path
+
+    return touch
+
+
+HABITS = {
+    "label images beside": (["a.png", "a_mask.png", "b.png", "b_mask.png"], "masks"),
+    "label images in a folder": (["images/a.png", "labels/a.png", "images/b.png", "labels/b.png"], "masks"),
+    "Aperio XML": (["a.tif", "a.xml", "b.tif", "b.xml"], "masks"),
+    "ROI zips": (["images/a.tif", "rois/a.zip", "images/b.tif", "rois/b.zip"], "masks"),
+    "CSV beside": (["a.png", "a.csv", "b.png", "b.csv"], "points"),
+    "GeoJSON of QuPath": (["a.png", "a.png.geojson", "b.png", "b.geojson"], "points"),
+    "point images": (["images/a.png", "points/a.png", "images/b.png", "points/b.png"], "points"),
+    "point images of Qu": (["a.png", "labels_point/a_label_point.png", "b.png", "labels_point/b_label_point.png"],
+                           "points"),
+    "folders per class": (["tumor/a.png", "stroma/b.png"], "tags"),
+    "names with tags": (["a-[1 0].png", "b[01].png"], "tags"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("habit", HABITS)
+def test_every_habit_is_recognized(touch, habit):
+    names, kind = HABITS[habit]
+    folder = touch(*names)
+    found = discover(folder, classes=("x", "y"))
+    assert found.kind == kind
+    assert len(found.images) == len(found.annotations) == 2
+    assert found.left_out == ()
+    assert {name: count for name, count in count_kinds(folder).items() if count} == {kind: 2}
+
+
+def test_a_table_of_tags_is_found_beside_the_images(touch):
+    touch("a.png", "sub/b.png")
+    folder = touch("tags.csv", text="name,gland,fat\na.png,1,0\nb.png,0,1\n")
+    found = discover(folder)
+    assert (found.kind, found.classes) == ("tags", ("gland", "fat"))
+    np.testing.assert_array_equal(found.annotations, [[1, 0], [0, 1]])
+
+
+def test_a_folder_of_selected_patches_is_recognized(touch):
+    touch("patches/a.png", "labels/a.png", "patches/b.png", "contact_sheet.png", "places/a.geojson")
+    folder = touch("choice.csv", text="number,patch,image\n1,a.png,elsewhere.png\n")
+    found = discover(folder)
+    assert found.kind == "selected"
+    assert [path.name for path in found.images] == ["a.png"]
+    assert [Path(path).name for path, _ in found.left_out] == ["b.png"]
+
+
+def test_two_kinds_compete_until_one_is_named(touch, raises_code):
+    folder = touch("a.png", "a_mask.png", "b.png", "b.csv", "c.png", "c.csv")
+    with raises_code("kind-ambiguous") as error:
+        discover(folder)
+    assert "2 images with points and 1 images with masks" in str(error.value) or (
+        "1 images with masks and 2 images with points" in str(error.value)
+    )
+    assert [path.name for path in discover(folder, kind="points").annotations] == ["b.csv", "c.csv"]
+    assert [path.name for path in discover(folder, kind="masks").annotations] == ["a_mask.png"]
+
+
+def test_what_is_left_out_is_named_with_its_reason(touch):
+    found = discover(touch("a.png", "a.csv", "b.png", "c.csv"))
+    assert {Path(path).name: why for path, why in found.left_out} == {
+        "b.png": "has no points of its name",
+        "c.csv": "has no image of its name",
+    }
+    assert str(found) == "found 1 images with points; left out 2"
+
+
+@pytest.mark.parametrize(
+    ("names", "code"),
+    [
+        (["a.png", "b.png"], "annotations-missing"),
+        (["images/a.png", "more/b.png"], "annotations-missing"),
+        (["notes.txt"], "annotations-missing"),
+    ],
+)
+def test_images_alone_are_refused_with_the_habits(touch, raises_code, names, code):
+    with raises_code(code):
+        discover(touch(*names))
+
+
+def test_a_folder_that_does_not_exist_is_refused(tmp_path, raises_code):
+    with raises_code("data-missing"):
+        discover(tmp_path / "nowhere")
+
+
+def test_tags_are_given_as_names_or_as_numbers(raises_code):
+    found = from_lists("tags", ["a.png", "b.png"], ["gland", ("fat", "gland")])
+    assert found.classes == ("fat", "gland")
+    np.testing.assert_array_equal(found.annotations, [[0, 1], [1, 1]])
+    found = from_lists("tags", ["a.png"], np.array([[1, np.nan]]), classes=("x", "y"))
+    np.testing.assert_array_equal(found.annotations, [[1, np.nan]])
+    with raises_code("classes-missing"):
+        from_lists("tags", ["a.png"], [[1, 0]])
+    with raises_code("length-mismatch"):
+        from_lists("points", ["a.png"], [])
+
+
+def test_an_edited_table_of_patches_is_read_as_far_as_it_goes(touch):
+    folder = touch("a.png")
+    path = folder / "choice.csv"
+    path.write_text(f"number,image\n1,{folder / 'a.png'}\n2,{folder / 'gone.png'}\n3,{folder / 'a.png'}\n")
+    assert images_of_table(path) == ([folder / "a.png"], 1, [])
+    found, gone, failures = images_of_table(folder / "nowhere.csv")
+    assert (found, gone, len(failures)) == ([], 0, 1)
