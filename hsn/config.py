@@ -343,7 +343,7 @@ class TrainConfig(Record):
     augmentation : Augmentation
     """
 
-    epochs: Count = 40
+    epochs: PositiveInt = 40
     steps: Count = 0
     batch_size: PositiveInt = 4
     crop_px: PositiveInt | None = None
@@ -442,6 +442,9 @@ class BaseConfig(Record):
     """
 
     METHOD: ClassVar[str]
+    LENGTHS: ClassVar[tuple[str, ...]] = (
+        "train.epochs",
+    )  # more of them extend a run; see `hsn.training.run`
     FIXED: ClassVar[dict[str, Any]] = {}
     FORMAT0: ClassVar[dict[str, Any]] = {}
 

@@ -50,7 +50,7 @@ METHOD_FILES = {"targets": "target_maps", "loss": "losses", "fit": "training", "
 METHOD_SHAPE = {
     "targets": "image, annotation, config",
     "loss": "config",
-    "fit": "net, images, annotations, config, *, out",
+    "fit": "net, images, annotations, config, *, out, progress=None",
     "segment": "net, image, config, *, taxonomy=None, mpp=None, progress=None",
 }
 LONGEST_FUNCTION = 60  # lines of code, docstring not counted

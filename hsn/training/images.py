@@ -66,9 +66,10 @@ class TrainingImage:
     Parameters
     ----------
     name : str
-    image : uint8 array (H, W, 3), or path
+    image : uint8 array (H, W, 3), path, or TrainingImage
+        Of another training image the pixels of its record are taken.
     annotation : object
-        As the method takes it.
+        As the method takes it; kept as an attribute.
     prepare : callable
         ``(name, image, annotation) -> record``: a tuple of arrays at the net's scale, pixels first.
     cache : ImageCache
@@ -80,16 +81,18 @@ class TrainingImage:
     """
 
     def __init__(self, name, image, annotation, prepare, cache) -> None:
-        self.name, self._image, self._annotation = name, image, annotation
+        self.name, self._image, self.annotation = name, image, annotation
         self._prepare, self._cache = prepare, cache
 
     def original(self) -> np.ndarray:
         """Return the image as it came, uint8 (H, W, 3); decoded anew if it is a file."""
+        if isinstance(self._image, TrainingImage):
+            return self._image.load()[0]
         return as_image(self._image) if isinstance(self._image, np.ndarray) else read(self._image)
 
     def load(self) -> Any:
         """Return the record that `prepare` makes."""
-        return self._cache.get(id(self), lambda: self._prepare(self.name, self.original(), self._annotation))
+        return self._cache.get(id(self), lambda: self._prepare(self.name, self.original(), self.annotation))
 
 
 def training_images(

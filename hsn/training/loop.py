@@ -1,37 +1,39 @@
-"""The loop: it learns, keeps the best, can be killed at any moment and goes on where the last epoch ended.
+"""The training loop of all methods: trains, keeps the best epoch, and continues after being killed.
 
-What is on disk after each epoch is one state (weights, optimiser) and the history that names it; both are moved into
-place whole. All that is random (order, augmentation, dropout) is drawn from the seed and the epoch's number, so that a
-run that was killed and resumed ends like one that was not.
+After each epoch one state (weights and optimizer) is on disk, with the history that names it; both are moved into place
+whole. All random draws (order, crops, augmentation, dropout) follow from the seed and the number of the epoch. So a run
+that was killed and continued ends like one that was not.
 """
 
 import json
-import os
 import warnings
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ..errors import refuse
+from ..checks import one_of
+from ..errors import InputError
 from ..files import atomic_write
+from ..progress import report
 from ..types import History
+from .schedules import cosine
 
-HISTORY = "history.json"
+HISTORY, BEST = "history.json", "best.weights.h5"
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
-EXACT = (
-    "probabilities",
-)  # the layer of the final sigmoid or softmax: 16 bits would round what is nearly sure
-EPOCH_DRAWS = 100_000  # room for the draws of one epoch: a layer counts one per step
+EXACT = ("probabilities",)  # layer of the final sigmoid or softmax: 16 bits would round values close to 1
+EPOCH_DRAWS = 100_000  # seeds of one epoch's dropout: a layer counts one per step
+ADAM_EPSILON = 1e-8  # of PyTorch, which the published systems used; Keras has 1e-7
 
 
 class Learner(keras.Model):
-    """A net together with a loss that may look at the image: ``loss(target, prediction, weight, image)``.
+    """A net with a loss that may use the image: ``loss(target, prediction, weight, image)``.
 
     Only the plain net inside is ever saved as a model.
     """
@@ -44,11 +46,11 @@ class Learner(keras.Model):
         self.built = True  # as the net inside is: a state can be loaded before the first batch
 
     def call(self, x, training=False):
-        """The net's own output."""
+        """Return the output of the net."""
         return self.net(x, training=training)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """The loss, the net's own penalties, and the decay of all weights, which thus goes through the optimiser."""
+        """Return the loss, the net's own penalties, and the decay of all weights."""
         value = self._loss(y, y_pred, sample_weight, x)
         if self._weight_decay:
             squares = sum(ops.sum(ops.square(ops.cast(w, "float32"))) for w in self.net.trainable_weights)
@@ -57,80 +59,116 @@ class Learner(keras.Model):
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What a run does: `epochs` epochs of `steps` batches.
+class LoopSpec:
+    """What a training run does: `epochs` epochs of `steps` batches.
 
     Attributes
     ----------
     epochs, steps : int
     batch : callable
-        ``(epoch, step) -> (x, target, weight)``: arrays for one step; must depend on nothing else. It is called in
-        a thread, one step ahead.
-    rate : callable
+        ``(epoch, step) -> (x, target, weight)``: arrays of one step; must depend on nothing else. It is called in a
+        thread, one step ahead.
+    learning_rate : callable
         Learning rate at a time in epochs.
     validate : callable
-        ``() -> dict`` of numbers after an epoch.
+        ``() -> dict`` of scores after an epoch.
     monitor : str
-        Which of these numbers decides which epoch is best; the lowest, or with a leading "-" the highest.
-    finish : callable, optional
-        ``drawn -> (x, target, weight)``: what is left to do to what `batch` has drawn. It is called when the net has
-        learned from the batch before, so it may ask the net.
+        Score that decides which epoch is best; the lowest, or with a leading "-" the highest.
+    complete : callable, optional
+        ``batch -> (x, target, weight)``: work that is left to do after the net has learned from the batch before, so
+        that it may use the net.
+    stage : str
+        Name of the work in progress events.
     """
 
     epochs: int
     steps: int
-    batch: callable
-    rate: callable
-    validate: callable
+    batch: Callable[[int, int], tuple]
+    learning_rate: Callable[[float], float]
+    validate: Callable[[], dict[str, float]]
     monitor: str
-    finish: callable = None
+    complete: Callable[[tuple], tuple] | None = None
+    stage: str = "training"
+
+    @classmethod
+    def of(cls, train, *, epochs=None, factor=None, **arguments) -> "LoopSpec":
+        """Return the spec of a `TrainConfig`: a cosine from its highest to its lowest rate.
+
+        Parameters
+        ----------
+        train : TrainConfig
+        epochs : int, optional
+            Default: those of `train`.
+        factor : float, optional
+            Constant rate instead, as a share of the highest.
+        **arguments
+            The other attributes of `LoopSpec`.
+        """
+        epochs = train.epochs if epochs is None else epochs
+
+        def learning_rate(epoch):
+            if factor is not None:
+                return train.learning_rate * factor
+            return cosine(epoch / epochs, lowest=train.min_learning_rate, highest=train.learning_rate)
+
+        return cls(epochs=epochs, learning_rate=learning_rate, **arguments)
 
 
-def learn(
-    net, loss, plan, *, optimizer, out, weight_decay=0.0, precision="float32", jit_compile="auto", show=True
-):
-    """Train `net` in place by `plan`; afterwards it holds the best epoch's weights.
+def adam(train, **arguments):
+    """Return Adam with the numbers of a `TrainConfig`; further arguments go to Keras."""
+    accumulate = train.accumulate_batches if train.accumulate_batches > 1 else None
+    arguments = {"epsilon": ADAM_EPSILON, "gradient_accumulation_steps": accumulate} | arguments
+    return keras.optimizers.Adam(beta_1=train.betas[0], beta_2=train.betas[1], **arguments)
+
+
+def fit_net(net, loss, spec, *, out, train=None, optimizer=None, jit_compile=None, progress=None):
+    """Train `net` in place; afterwards it holds the weights of the best epoch.
 
     Parameters
     ----------
     net : keras.Model
     loss : callable
         ``(target, prediction, weight, image) -> scalar``.
-    plan : Plan
-    optimizer : keras.optimizers.Optimizer
+    spec : LoopSpec
     out : path
-        Folder for `history.json` and the state; a run that finds its own state there goes on from it.
-    weight_decay : float
-        Half the squares of all weights times this are added to the loss, so the gradient has ``weight_decay * w``.
-    precision : {"float32", "mixed_float16", "mixed_bfloat16"}
-        What the net computes in while it learns; its weights, and the net afterwards, are float32. For gradients
-        over several batches give an optimiser with `gradient_accumulation_steps`.
-    jit_compile : bool or "auto"
-        Whether the backend compiles a step as a whole; see `keras.Model.compile`.
-    show : bool
-        Whether to show a progress bar.
+        Folder for `history.json` and the state. A run that finds its own state there continues; with more epochs than
+        before, the schedule of the new number holds from the next epoch on.
+    train : TrainConfig, optional
+        Its `weight_decay` and `precision` count. The net computes in that precision during training; its weights, and
+        the net afterwards, are float32. Default: no decay, float32.
+    optimizer : keras.optimizers.Optimizer, optional
+        Default: `adam(train)`.
+    jit_compile : bool or "auto", optional
+        Whether the backend compiles a step as a whole. Default: not with TensorFlow, where XLA takes a minute to
+        compile a net with skips and is slower on CPUs.
+    progress : callable, optional
+        Gets an event a step, with `epoch`, `step`, `loss` and the last validation scores; may raise `Cancelled`.
 
     Returns
     -------
     History
-        Per epoch: `epoch`, `rate`, `loss`, and what `validate` gave.
+        Per epoch: `epoch`, `rate`, `loss`, and what `spec.validate` gave.
 
     Raises
     ------
     InputError
-        If the state in `out` belongs to another net, or the loss is no number any more.
+        "state-unusable" if the state in `out` belongs to another net; "loss-not-finite".
     """
+    decay, precision = (train.weight_decay, train.precision) if train else (0.0, "float32")
+    optimizer = adam(train) if optimizer is None else optimizer
+    if jit_compile is None:
+        jit_compile = False if keras.backend.backend() == "tensorflow" else "auto"
     with computing_in(net, precision):
         if precision == "mixed_float16":  # small gradients would vanish in 5 bits of exponent
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-        learner = Learner(net, loss, weight_decay=weight_decay)
+        learner = Learner(net, loss, weight_decay=decay)
         learner.compile(optimizer=optimizer, jit_compile=jit_compile)
-        return _learn(net, learner, plan, Path(out), show)
+        return _run_epochs(learner, spec, Path(out), progress)
 
 
 @contextmanager
 def computing_in(net, precision):
-    """Let the layers of a net compute in another precision, those with float32 of their own excepted.
+    """Let the layers of a net compute in another precision, except those that must be exact.
 
     Examples
     --------
@@ -141,9 +179,7 @@ def computing_in(net, precision):
     >>> net.layers[0].compute_dtype
     'float32'
     """
-    if precision not in PRECISIONS:
-        refuse("this precision does not exist", expected=", ".join(PRECISIONS), received=repr(precision),
-               remedy="choose one of these")  # fmt: skip
+    one_of("precision", precision, PRECISIONS)
     mixed = [] if precision == "float32" else [layer for layer in net.layers if layer.name not in EXACT]
     before = [layer.dtype_policy for layer in mixed]
     for layer in mixed:
@@ -155,86 +191,91 @@ def computing_in(net, precision):
             layer.dtype_policy = policy
 
 
-def _learn(net, learner, plan, out, show):
+def _run_epochs(learner, spec, out, progress):
     learner.optimizer.build(learner.trainable_variables)  # or TensorFlow traces the first step twice
-    rows, best = _resume(learner, plan, out)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, disable=not show) as progress:
-        task = progress.add_task("learning", total=plan.epochs * plan.steps, completed=len(rows) * plan.steps)
-        for epoch in range(len(rows), plan.epochs):
-            losses = []
-            _seed_dropout(net, epoch)
-            for step, drawn in enumerate(_batches(plan, epoch)):
-                x, target, weight = plan.finish(drawn) if plan.finish else drawn
-                learner.optimizer.learning_rate = plan.rate(epoch + step / plan.steps)
-                losses.append(learner.train_on_batch(x, target, sample_weight=weight))
-                progress.advance(task)
-            row = {"epoch": epoch + 1, "rate": float(plan.rate(epoch)), "loss": float(np.mean(losses))}
-            if not np.isfinite(row["loss"]):
-                refuse("learning has failed: the loss is no number any more", expected="a finite loss",
-                       received=row["loss"], remedy="lower the learning rate and start again")  # fmt: skip
-            rows.append(row | {k: float(v) for k, v in plan.validate().items()})
-            best = _best(rows, plan.monitor)
-            _keep(learner, rows, best, out)
-            progress.update(task, description=_line(rows[-1], plan.monitor.lstrip("-")))
-    if best is not None:
-        net.load_weights(out / "best.weights.h5")
+    rows = _resume(learner, out)
+    total = spec.epochs * spec.steps
+    for epoch in range(len(rows), spec.epochs):
+        _seed_dropout(learner.net, epoch)
+        losses: list[float] = []
+        scores = {k: v for k, v in rows[-1].items() if k.startswith("validation")} if rows else {}
+        report(progress, spec.stage, epoch * spec.steps, total, epoch=epoch + 1, **scores)
+        for step, drawn in enumerate(_batches(spec, epoch)):
+            x, target, weight = spec.complete(drawn) if spec.complete else drawn
+            learner.optimizer.learning_rate = spec.learning_rate(epoch + step / spec.steps)
+            losses.append(learner.train_on_batch(x, target, sample_weight=weight))
+            now = {"epoch": epoch + 1, "step": step + 1, "loss": float(losses[-1]), **scores}
+            report(progress, spec.stage, epoch * spec.steps + step + 1, total, **now)
+        row = {"epoch": epoch + 1, "rate": float(spec.learning_rate(epoch)), "loss": float(np.mean(losses))}
+        if not np.isfinite(row["loss"]):
+            raise InputError(
+                "loss-not-finite",
+                "the loss must be a finite number",
+                got=row["loss"],
+                hint="lower the learning rate and start again in an empty folder",
+            )
+        rows.append(row | {k: float(v) for k, v in spec.validate().items()})
+        _keep(learner, rows, _best(rows, spec.monitor), out)
+    best = _best(rows, spec.monitor)
+    if rows:
+        learner.net.load_weights(out / BEST)
+        report(progress, spec.stage, total, total, **rows[-1])
     return History(tuple(rows), best)
 
 
-def _batches(plan, epoch):
-    """The batches of an epoch; each is drawn while the net learns from the one before."""
+def _batches(spec, epoch):
+    """Yield the batches of an epoch; each is drawn while the net learns from the one before."""
     with ThreadPoolExecutor(max_workers=1) as drawing:
-        drawn = drawing.submit(plan.batch, epoch, 0)
-        for step in range(plan.steps):
+        drawn = drawing.submit(spec.batch, epoch, 0)
+        for step in range(spec.steps):
             ready = drawn.result()
-            if step + 1 < plan.steps:
-                drawn = drawing.submit(plan.batch, epoch, step + 1)
+            if step + 1 < spec.steps:
+                drawn = drawing.submit(spec.batch, epoch, step + 1)
             yield ready
 
 
 def _seed_dropout(net, epoch):
-    """Begin each epoch from a state of its own: Keras does not save the state of random layers."""
+    """Set the seeds of random layers from the epoch's number: Keras does not save their state."""
     for k, layer in enumerate(layer for layer in net.layers if hasattr(layer, "seed_generator")):
         layer.seed_generator.state.assign(np.array([k, epoch * EPOCH_DRAWS], "uint32"))
 
 
-def _line(row, monitor):
-    return f"epoch {row['epoch']}: loss {row['loss']:.3f}, {monitor} {row[monitor]:.3f}"
-
-
-def _best(rows, monitor):
+def _best(rows, monitor) -> int | None:
+    """Return the index of the best epoch; of equals the first."""
     sign, name = (-1, monitor[1:]) if monitor.startswith("-") else (1, monitor)
-    return min(range(len(rows)), key=lambda k: sign * rows[k][name])
+    return min(range(len(rows)), key=lambda k: sign * rows[k][name], default=None)
 
 
 def _keep(learner, rows, best, out):
-    """Write the state under a name of its own, then the history that points to it, then drop older states."""
+    """Write the state under a name of its own, then the history that names it, then remove older states."""
     state = out / f"state-{len(rows):04d}.weights.h5"
     with atomic_write(state) as temporary:
         learner.save_weights(temporary)
     if best == len(rows) - 1:
-        with atomic_write(out / "best.weights.h5") as temporary:
+        with atomic_write(out / BEST) as temporary:
             learner.net.save_weights(temporary)
     with atomic_write(out / HISTORY) as temporary:
         temporary.write_text(json.dumps({"epochs": rows, "best": best, "state": state.name}, indent=1))
     for old in out.glob("state-*.weights.h5"):
         if old != state:
-            os.remove(old)
+            old.unlink()
 
 
-def _resume(learner, plan, out):
-    """Take up the state in `out`, if there is one: rows so far and the best of them."""
+def _resume(learner, out) -> list[dict[str, Any]]:
+    """Load the state in `out`, if there is one; return the epochs so far."""
     path = out / HISTORY
     if not path.exists():
-        return [], None
+        return []
     try:
         history = json.loads(path.read_text())
-        rows, state = history["epochs"], out / Path(history["state"]).name
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # Keras only warns where a file does not fit
-            learner.load_weights(state)
+            learner.load_weights(out / Path(history["state"]).name)
+        return history["epochs"]
     except (ValueError, KeyError, OSError, TypeError, UserWarning) as error:
-        refuse(f"{out} holds a run that cannot be taken up", expected="the state of this same net",
-               received=str(error).splitlines()[0], remedy="choose an empty folder to start anew")  # fmt: skip
-    return rows, _best(rows, plan.monitor) if rows else None
+        raise InputError(
+            "state-unusable",
+            f"{out} must hold the state of this net",
+            got=str(error).splitlines()[0],
+            hint="choose an empty folder to start anew",
+        ) from None

@@ -1,170 +1,187 @@
-"""Objects: a system that tells objects apart learns from random crops of images and their label images.
+"""Train a system that separates objects, on random crops of images and label images.
 
-A system wraps a net, as `hsn.extras.maskrcnn.MaskRCNN`. It has `training_model`, the net that the loop trains; `loss`;
-``examples(images, instances, known, rng)``, the inputs of a step; and ``segment(image)``, with a result that has
-`scored` and `warnings`. This file does not depend on the kind of net.
+A system is a net with its pre- and post-processing, for instance `hsn.extras.maskrcnn.MaskRCNN`. It has
+`training_model`, the net that the loop trains; `loss`; ``examples(images, instances, known, rng)``, which returns what
+a step learns from; and ``segment(image)``, whose result has `scored` and `warnings`.
 """
 
-import keras
+from typing import NamedTuple
+
 import numpy as np
 
-from ..checks import as_image, one_of
-from ..errors import refuse
+from ..checks import one_of, same_length, same_shape
 from ..instances import renumber
 from ..metrics.objects import Matching, aji, match
 from ..metrics.table import overlaps
-from .augment import draw, draw_warp
-from .loop import Plan, learn
-from .sampling import batch_by_share, batch_of
-from .schedules import cosine
+from .images import training_images
+from .loop import LoopSpec, adam, fit_net
+from .run import Run
+from .sampling import CropSampler
 from .splits import train_val_split
 
+KERAS_EPSILON = 1e-7
 
-def fit(system, images, annotations, train, *, out, known=None, often=None, clip_norm=5.0, min_object_px=4,
-        show=True):  # fmt: skip
-    """Train a system on images whose objects are outlined.
+
+class ObjectRecord(NamedTuple):
+    """An image and its objects at the net's scale.
+
+    Attributes
+    ----------
+    pixels : uint8 (h, w, 3)
+    instances : int32 (h, w) or None
+        0 background, 1..n; None without annotation.
+    known : bool (h, w) or None
+        Where the annotation is known.
+    """
+
+    pixels: np.ndarray
+    instances: np.ndarray | None
+    known: np.ndarray | None
+
+
+def fit(system, images, annotations, train, *, out, known=None, shares=None, clip_norm=5.0, min_object_px=4,
+        progress=None):  # fmt: skip
+    """Train a system on images with outlined objects.
 
     Parameters
     ----------
     system : object
         See the module; its net is trained in place.
-    images : sequence of uint8 arrays (H, W, 3)
+    images : sequence of uint8 arrays (H, W, 3), or of paths
         At the net's scale.
     annotations : sequence of int arrays (H, W)
-        Per image its objects: 0 background, any positive ids.
+        Objects of each image: 0 background, any positive ids.
     train : TrainConfig
         Its `monitor` is "pq" or "aji".
     out : path
-        Folder of the history and the state; a run that was killed goes on from its last epoch.
+        The same call continues a run that was killed; see `hsn.training.run`.
     known : sequence of bool arrays (H, W), optional
-        Per image where its objects are told, as `hsn.objects.overlaps.pseudo_labels` gives it; everywhere by
-        default. Validation does not ask.
-    often : sequence of float, optional
-        Per image how often it is drawn, in relation to the others; all alike by default. Those of images that
-        validate do not count.
+        Where the objects of each image are known. Default: everywhere. Validation ignores it.
+    shares : sequence of float, optional
+        How often each image is drawn, relative to the others; those of validation images do not count. Default:
+        equally often.
     clip_norm : float
-        Largest norm of each variable's gradient.
+        Largest norm of each variable's gradient. Default: 5.
     min_object_px : int
-        Objects with fewer pixels in a crop are left out.
-    show : bool
-        Whether to show a progress bar.
+        Objects with fewer pixels in a crop are left out. Default: 4.
+    progress : callable, optional
+        See `hsn.progress`.
 
     Returns
     -------
     History
-        Per epoch `rate`, `loss`, `validation_aji` (mean over images), `validation_pq` (pooled) and
-        `validation_cut`, in how many images a limit of the system may have left out objects.
+        Per epoch `rate`, `loss`, `validation_aji` (mean over images), `validation_pq` (pooled) and `validation_cut`,
+        the number of images in which a limit of the system may have left out objects.
 
     Raises
     ------
     InputError
-        If images and annotations do not belong together, or nothing is left to learn or validate on.
+        "length-mismatch", "shape-mismatch", "monitor-unknown", "split-empty", or the codes of `Run.open`.
     """
     one_of("monitor", train.monitor, ("pq", "aji"))
-    pairs = [_pair(*pair) for pair in _together(images, annotations)]
-    known = [np.ones(objects.shape, bool) for _, objects in pairs] if known is None else known
-    told = [(*pair, where) for pair, where in _together(pairs, known)]
-    learned, held_out = train_val_split(len(pairs), train.validation, seed=train.seed)
-    crops = Crops(
-        [told[k] for k in learned],
-        train,
-        min_object_px,
-        often=None if often is None else [often[k] for k in learned],
-    )
-    plan = Plan(
-        epochs=train.epochs,
-        steps=train.steps,
-        batch=crops.batch,
-        finish=lambda drawn: system.examples(*drawn),
-        rate=lambda e: cosine(e / train.epochs, lowest=train.min_learning_rate, highest=train.learning_rate),
-        validate=lambda: validation(system, [pairs[k] for k in held_out]),
-        monitor=f"-validation_{train.monitor}",
-    )
-    return learn(
-        system.training_model, system.loss, plan, optimizer=keras.optimizers.Adam(clipnorm=clip_norm), out=out,
-        weight_decay=train.weight_decay, show=show,
-        # XLA takes a minute to compile a net of this size, and its convolutions on CPUs are slower.
-        jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
-    )  # fmt: skip
+    same_length("images", images, "annotations", annotations)
+    known = [None] * len(images) if known is None else known
+    same_length("images", images, "known", known)
+    learned, held_out = train_val_split(len(images), train.validation, seed=train.seed)
+    pairs = list(zip(annotations, known, strict=True))
+    samples = training_images(images, pairs, _prepare, progress=progress)
+    with Run.open(
+        out, train, net=system.training_model, data=(images, annotations, known), progress=progress
+    ) as run:
+        history = fit_system(
+            system,
+            [samples[k] for k in learned],
+            [samples[k] for k in held_out],
+            train,
+            out=run.folder,
+            shares=None if shares is None else [shares[k] for k in learned],
+            clip_norm=clip_norm,
+            min_object_px=min_object_px,
+            progress=progress,
+        )
+        run.finish(history)
+    return history
 
 
-def _together(images, annotations):
-    if len(images) != len(annotations):
-        refuse("images and objects must belong together", expected=f"objects of {len(images)} images",
-               received=len(annotations), remedy="give one label image per image, in the same order")  # fmt: skip
-    return zip(images, annotations, strict=True)
+def _prepare(name, image, pair):
+    instances, known = pair
+    same_shape(f"image {name}", image.shape, "objects", np.shape(instances))
+    known = np.ones(image.shape[:2], bool) if known is None else np.asarray(known, bool)
+    same_shape(f"image {name}", image.shape, "known", known.shape)
+    return ObjectRecord(image, renumber(instances)[0], known)
 
 
-def _pair(image, instances):
-    image, instances = as_image(image), renumber(instances)[0]
-    if image.shape[:2] != instances.shape:
-        refuse("an image and its objects must be of one size", expected=image.shape[:2],
-               received=instances.shape, remedy="check that the files are paired rightly")  # fmt: skip
-    return image, instances
-
-
-class Crops:
-    """Random crops; what a batch holds follows from the seed, the epoch and the step.
+def fit_system(system, learned, held_out, train, *, out, shares=None, clip_norm=5.0, min_object_px=4,
+               stage="training", progress=None):  # fmt: skip
+    """Train a system on prepared images: what `fit` does within a run.
 
     Parameters
     ----------
-    told : sequence of (uint8 (H, W, 3), int32 (H, W), bool (H, W))
-        Images, their objects, and where these are known.
-    train : TrainConfig
-    min_object_px : int
-    often : sequence of float, optional
-        Per image how often it is drawn, in relation to the others; all alike by default.
+    system, train, shares, clip_norm, min_object_px, progress
+        See `fit`; `shares` are those of the learned images.
+    learned, held_out : sequence of TrainingImage
+        Their records are `ObjectRecord`s.
+    out : path
+        Folder of history and state.
+    stage : str
+        Name of the work in progress events.
+
+    Returns
+    -------
+    History
+    """
+    sampler = crop_sampler(learned, train, min_object_px, shares=shares)
+    spec = LoopSpec.of(
+        train,
+        steps=train.steps,
+        batch=sampler.batch_and_rng,
+        complete=lambda drawn: system.examples(*drawn[0], drawn[1]),
+        validate=lambda: validate(system, held_out),
+        monitor=f"-validation_{train.monitor}",
+        stage=stage,
+    )
+    optimizer = adam(train, epsilon=KERAS_EPSILON, clipnorm=clip_norm)
+    return fit_net(
+        system.training_model, system.loss, spec, out=out, train=train, optimizer=optimizer, progress=progress
+    )
+
+
+def crop_sampler(samples, train, min_object_px, *, shares=None):
+    """Return the sampler of crops: pixels 0..255, objects, and where they are known.
+
+    Beyond the image crops have its mean color: mirrored objects would be complete ones, which the labels cut.
     """
 
-    def __init__(self, told, train, min_object_px, *, often=None):
-        self._told, self._train, self._min_px, self._often = told, train, min_object_px, often
+    def encode(record, warp):
+        objects = remove_small(warp.labels(record.instances), min_object_px)
+        return objects, warp.weight(record.known) == 1
 
-    def batch(self, epoch, step):
-        """Pixels (B, px, px, 3), objects and where they are known (B, px, px), a generator for what else is drawn."""
-        of, told = self._train, self._told
-        when = {"seed": of.seed, "epoch": epoch, "step": step}
-        if self._often is None:
-            chosen, rng = batch_of(len(told), of.batch_size, **when)
-        else:
-            chosen, rng = batch_by_share(self._often, of.batch_size, steps=of.steps, **when)
-        crops = [self._crop(rng, *told[k]) for k in chosen]
-        return *(np.stack(side) for side in zip(*crops, strict=True)), rng
+    def fill(pixels, record, warp):
+        outside = warp.weight(np.ones(record.pixels.shape[:2], np.float32)) < 1
+        pixels[outside] = record.pixels.mean(axis=(0, 1))
+        return pixels
 
-    def _crop(self, rng, image, instances, known):
-        of = self._train.augmentation
-        warp = draw_warp(
-            rng, instances.shape, self._train.crop_px, zoom=of.zoom, flips=of.flips, turn_deg=of.rotation_deg,
-            skew=of.affine_jitter, bend_px=of.elastic_px, bend_every_px=of.elastic_spacing_px,
-        )  # fmt: skip
-        color = draw(
-            rng, flips=False, quarter_turns=False, gain=of.color_gain, offset=of.color_offset, stain_gain=of.stain_gain,
-            stain_offset=of.stain_offset,
-        )  # fmt: skip
-        # Beyond the image's edge the picture is mirrored, which would complete objects that are told as cut.
-        outside = warp.weight(np.ones(instances.shape, np.float32)) < 1
-        pixels = color.paint(warp.image(image))
-        pixels[outside] = image.mean(axis=(0, 1))
-        return pixels, without_small(warp.labels(instances), self._min_px), warp.weight(known) == 1
+    return CropSampler(samples, train, encode, shares=shares, fill=fill)
 
 
-def without_small(instances, least_px):
-    """Objects of `least_px` pixels or more, 1..n.
+def remove_small(instances, min_area_px):
+    """Return the objects with at least `min_area_px` pixels, numbered 1..n.
 
     Examples
     --------
-    >>> without_small(np.array([[1, 4, 4, 0]]), 2).tolist()
+    >>> remove_small(np.array([[1, 4, 4, 0]]), 2).tolist()
     [[0, 1, 1, 0]]
     """
-    large = np.bincount(instances.ravel()) >= least_px
+    large = np.bincount(instances.ravel()) >= min_area_px
     return renumber(np.where(large[instances], instances, 0))[0]
 
 
-def validation(system, pairs):
-    """Scores of images that were not learned from: `validation_aji`, `validation_pq`, `validation_cut`."""
+def validate(system, samples):
+    """Return scores of validation images: `validation_aji`, `validation_pq`, `validation_cut`."""
     ajis, matching, cut = [], Matching(), 0
-    for image, instances in pairs:
-        report = system.segment(image)
-        table = overlaps(instances, report.scored.instances)
+    for record in (sample.load() for sample in samples):
+        report = system.segment(record.pixels)
+        table = overlaps(record.instances, report.scored.instances)
         ajis.append(aji(table).score)
         matching += match(table)
         cut += bool(report.warnings)

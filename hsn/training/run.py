@@ -1,56 +1,418 @@
-"""Claim: a folder belongs to one run, and says to which."""
+"""Runs: a folder belongs to one training run, which may be killed, continued and extended.
 
+Use
+---
+::
+
+    with Run.open(out, config, net=net, data=(images, annotations), progress=progress) as run:
+        history = fit_net(net, loss, ..., out=run.folder, progress=progress)
+        models.save(out, net, card, config.to_dict())
+        run.finish(history)
+
+Rules
+-----
+- `run.json` holds the config, a digest of images and annotations, and a digest of the weights that the net had at the
+  start. The same call continues the run. Another config, other data or other starting weights raise "run-other".
+- A config with more epochs extends the run: its schedule is that of the new number of epochs, from the next epoch on.
+  Stages that build on an extended one are done again (`depends`). A config with fewer epochs than are done returns what
+  there is.
+- While the block runs, the folder is locked: a second live process gets "run-locked". A lock of a dead process is taken
+  over, and the temporary files of dead processes are removed.
+- The net starts from the weights of the first call, `start.weights.h5`, even if the given net was trained since.
+"""
+
+import csv
+import dataclasses
 import hashlib
 import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 
-from ..errors import refuse
+from ..errors import InputError
 from ..files import atomic_write
+from ..progress import track
 
-RUN, GUIDE = "run.json", "README.txt"
+FOLDER = "training"  # within a trained folder
+RUN, LOCK, GUIDE, START, CURVES = "run.json", "run.lock", "README.md", "start.weights.h5", "learning.csv"
+FORMAT = 1
+_LEFTOVER = re.compile(r"\.[a-z0-9_]{8}\..+|\.new-.+")  # of `atomic_write` and of `models.save`
+_STATES = 4  # an epoch writes the weights, the two momenta of Adam and the best weights
+
+_README = """\
+# A training run of hsn
+
+Learns from: {method}. Start the same command or call again to continue a run that was interrupted; with more epochs
+it goes on from its last epoch. Another run needs another folder.
+
+| file | content |
+|---|---|
+{rows}
+"""
+_ROWS = {
+    f"{FOLDER}/{RUN}": "the config, and digests of images, annotations and starting weights",
+    f"{FOLDER}/{START}": "the weights that the net had at the start",
+    f"{FOLDER}/history.json": "loss and validation scores of every epoch",
+    f"{FOLDER}/state-*.weights.h5": "weights and optimizer after the last epoch",
+    f"{FOLDER}/best.weights.h5": "weights of the best epoch",
+    f"{FOLDER}/{CURVES}": "the history as a table",
+    "net.keras, card.json, config.json": "the trained net, which `hsn segment --model` takes",
+}
 
 
-def claim(folder, config, arrays, *, guide, what):
-    """Write whose run a folder holds, or see that it is this one's.
+class Run:
+    """A training run and its locked folder; open it with `Run.open`.
 
-    Parameters
+    Attributes
     ----------
+    out : pathlib.Path
+        The trained folder.
     folder : pathlib.Path
-        For `run.json`, the config and a checksum of what is learned from, and `README.txt`.
-    config : Config
-    arrays : iterable of array or None
-        What is learned from.
-    guide : str
-        What `README.txt` says.
-    what : str
-        What the arrays are, in words.
+        `training` within it, for history and state.
+    """
 
-    Raises
-    ------
-    InputError
-        If the folder holds a run of another config or of other arrays.
+    def __init__(self, out: Path, net: Any) -> None:
+        self.out, self.folder, self._net = out, out / FOLDER, net
+        self._record: dict[str, Any] = {}
+
+    @classmethod
+    def open(cls, out, config, *, net, data, depends=None, contents=None, progress=None) -> Self:
+        """Lock a folder and record the run in it, or check that it holds the same run.
+
+        Parameters
+        ----------
+        out : path
+            The trained folder.
+        config : Config or TrainConfig
+            Its class may name the fields that extend a run (`LENGTHS`). Default: "train.epochs".
+        net : keras.Model
+            Gets the run's starting weights.
+        data : object
+            Images and annotations: arrays, paths, dataclasses, None, and sequences of them.
+        depends : dict of str to sequence of str, optional
+            Field of `LENGTHS` -> globs, relative to `out`, of what must be done again if it grows.
+        contents : dict of str to str, optional
+            Further files and what they hold, for the README.
+        progress : callable, optional
+            See `hsn.progress`.
+
+        Returns
+        -------
+        Run
+            A context manager.
+
+        Raises
+        ------
+        InputError
+            "run-other", "run-locked", "folder-not-writable" or "folder-full".
+        """
+        run = cls(Path(out), net)
+        run._lock()
+        try:
+            run._remove_leftovers()
+            run._check_space()
+            run._claim(config, data, depends or {}, progress)
+            run._start()
+            run._write_readme(getattr(config, "METHOD", "outlines"), contents or {})
+        except BaseException:
+            run._unlock()
+            raise
+        return run
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            # The same net object, trained or half trained by now, may be given again.
+            digests = self._record["start"]
+            self._record["start"] = [digests[0], weights_digest(self._net)]
+            self._write_record()
+        finally:
+            self._unlock()
+
+    def finish(self, history) -> None:
+        """Write the learning curves as a table."""
+        if history.epochs:
+            names = list(dict.fromkeys(name for row in history.epochs for name in row))
+            with atomic_write(self.folder / CURVES) as temporary, temporary.open("w", newline="") as file:
+                table = csv.DictWriter(file, names)
+                table.writeheader()
+                table.writerows(history.epochs)
+
+    def _claim(self, config, data, depends, progress) -> None:
+        """Compare the run with the one that the folder holds, and record it."""
+        path = self.folder / RUN
+        lengths = getattr(config, "LENGTHS", ("epochs",))
+        mine = {
+            "format": FORMAT,
+            "config": json.loads(json.dumps(config.to_dict())),
+            "data": digest(data, progress=progress),
+            "start": [weights_digest(self._net)],
+        }
+        theirs = self._read_record(path)
+        if theirs is not None:
+            if mine["start"][0] not in theirs["start"]:
+                raise self._other("starting weights", "build the net with the same `seed` and weights")
+            if mine["data"] != theirs["data"]:
+                raise self._other("images or annotations", "choose an empty folder to start anew")
+            if _without(mine["config"], lengths) != _without(theirs["config"], lengths):
+                names = ", ".join(_differences(mine["config"], theirs["config"]))
+                raise self._other(f"settings ({names})", "choose an empty folder to start anew")
+            mine["start"] = theirs["start"]
+            for name in lengths:
+                if _at(mine["config"], name) > _at(theirs["config"], name):
+                    self._remove(depends.get(name, ()))
+        self._record = mine
+        self._write_record()
+
+    def _remove(self, patterns) -> None:
+        for path in sorted(path for pattern in patterns for path in self.out.glob(pattern)):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+    def _read_record(self, path: Path) -> dict[str, Any] | None:
+        if not path.exists():
+            if (self.folder / "history.json").exists() or (self.out / RUN).exists():  # of the first edition
+                raise self._other("settings, which it does not name", "choose an empty folder to start anew")
+            return None
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            assert record["format"] == FORMAT
+            assert {"config", "data", "start"} <= set(record)
+        except (OSError, ValueError, KeyError, TypeError, AssertionError):
+            raise self._other(
+                "a run.json of another version", "choose an empty folder to start anew"
+            ) from None
+        return record
+
+    def _other(self, what: str, hint: str) -> InputError:
+        return InputError(
+            "run-other",
+            f"{self.out} must be empty or hold the same run",
+            got=f"a run with other {what}",
+            hint=hint,
+        )
+
+    def _write_record(self) -> None:
+        with atomic_write(self.folder / RUN) as temporary:
+            temporary.write_text(json.dumps(self._record, indent=1) + "\n", encoding="utf-8")
+
+    def _start(self) -> None:
+        """Give the net the weights that the run began with; at the first call keep them."""
+        path = self.folder / START
+        if not path.exists():
+            with atomic_write(path) as temporary:
+                self._net.save_weights(temporary)
+            return
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # Keras only warns where a file does not fit
+            try:
+                self._net.load_weights(path)
+            except (ValueError, OSError, UserWarning):
+                raise self._other("weights, which do not fit this net", "build the same net") from None
+
+    def _write_readme(self, method: str, contents: dict[str, str]) -> None:
+        rows = "\n".join(f"| `{name}` | {what} |" for name, what in (contents | _ROWS).items())
+        with atomic_write(self.folder / GUIDE) as temporary:
+            temporary.write_text(_README.format(method=method, rows=rows), encoding="utf-8")
+
+    def _check_space(self) -> None:
+        """Raise before the first epoch if its state cannot be written."""
+        needed = _STATES * sum(weight.nbytes for weight in self._net.get_weights())
+        free = shutil.disk_usage(self.folder).free
+        if free < needed:
+            raise InputError(
+                "folder-full",
+                f"{self.out} must have {needed:,} free bytes for the state of this net",
+                got=f"{free:,}",
+                hint="make room, or choose another disk",
+            )
+
+    def _remove_leftovers(self) -> None:
+        """Remove temporary files of processes that died; the lock is ours, so nobody else is writing."""
+        for path in self.out.rglob(".*"):
+            if _LEFTOVER.fullmatch(path.name):
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+    def _lock(self) -> None:
+        path = self.folder / LOCK
+        mine = {"host": socket.gethostname(), "pid": os.getpid(), "started": process_start(os.getpid())}
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for _ in range(3):
+                try:
+                    with path.open("x", encoding="utf-8") as file:
+                        json.dump(mine, file)
+                    return
+                except FileExistsError:
+                    holder = _read_lock(path)
+                    if holder == mine:
+                        break
+                    if holder and (holder["host"] != mine["host"] or _is_alive(holder)):
+                        break
+                    path.unlink(missing_ok=True)  # of a dead process
+        except OSError as error:
+            raise InputError(
+                "folder-not-writable",
+                f"{self.out} must be a folder that can be written to",
+                got=error.strerror,
+                hint="choose another place",
+            ) from None
+        raise InputError(
+            "run-locked",
+            f"{self.out} must not be in use by another process",
+            got=f"process {holder['pid']} on {holder['host']}" if holder else "another process",
+            hint=f"wait for it, or delete {path} if it has ended",
+        )
+
+    def _unlock(self) -> None:
+        (self.folder / LOCK).unlink(missing_ok=True)
+
+
+def _read_lock(path: Path) -> dict[str, Any] | None:
+    """Return the content of a lock file; None if a crash left it without."""
+    try:
+        holder = json.loads(path.read_text(encoding="utf-8"))
+        return holder if {"host", "pid", "started"} <= set(holder) else None
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _is_alive(holder: dict[str, Any]) -> bool:
+    """Return whether the process that wrote a lock still runs; a number that was given again does not count."""
+    started = process_start(int(holder["pid"]))
+    return started is not None and started == holder["started"]
+
+
+def process_start(pid: int) -> str | None:
+    """Return when a process of this machine started, as text; None if there is no such process.
 
     Examples
     --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> from types import SimpleNamespace
-    >>> folder, config = Path(tempfile.mkdtemp()), SimpleNamespace(to_dict=lambda: {"rounds": 3})
-    >>> claim(folder, config, [np.zeros(3)], guide="What lies here.", what="images")
-    >>> claim(folder, config, [np.ones(3)], guide="What lies here.", what="images")  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-        ...
-    hsn.errors.InputError: ... holds another run; expected these images and this config, received others; ...
+    >>> process_start(os.getpid()) == process_start(os.getpid()), process_start(2**30)
+    (True, None)
     """
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(b"none" if array is None else np.ascontiguousarray(array).tobytes())
-    run = json.dumps({"config": config.to_dict(), "data": digest.hexdigest()}, indent=1)
-    path = folder / RUN
-    if path.exists() and path.read_text(encoding="utf-8") != run:
-        refuse(f"{folder} holds another run", expected=f"these {what} and this config", received="others",
-               remedy="choose an empty folder to start anew")  # fmt: skip
-    for name, text in ((RUN, run), (GUIDE, guide)):
-        with atomic_write(folder / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+    stat = Path(f"/proc/{pid}/stat")
+    if sys.platform == "linux":
+        try:
+            # The name of the program, in brackets, may hold blanks; a zombie, Z, has ended.
+            state, *numbers = stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        except OSError:
+            return None
+        return None if state == "Z" else numbers[18]
+    if sys.platform == "win32":
+        return _windows_start(pid)
+    done = subprocess.run(
+        ["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip() or None
+
+
+def _windows_start(pid: int) -> str | None:
+    """Ask the Windows kernel for the creation time of a process."""
+    import ctypes
+
+    kernel = ctypes.windll.kernel32  # type: ignore[attr-defined]
+    handle = kernel.OpenProcess(0x1000, False, pid)  # PROCESS_QUERY_LIMITED_INFORMATION
+    if not handle:
+        return None
+    times = [ctypes.c_ulonglong() for _ in range(4)]
+    code = ctypes.c_ulong()
+    try:
+        kernel.GetProcessTimes(handle, *(ctypes.byref(time) for time in times))
+        kernel.GetExitCodeProcess(handle, ctypes.byref(code))
+    finally:
+        kernel.CloseHandle(handle)
+    return str(times[0].value) if code.value == 259 else None  # STILL_ACTIVE
+
+
+def digest(data: Any, *, progress=None) -> str:
+    """Return a checksum of images and annotations, in hex; files are read in blocks and never decoded.
+
+    Parameters
+    ----------
+    data : object
+        Arrays (masked ones with their mask), paths (the content of the file), dataclasses, plain values, None, and
+        sequences of all these.
+    progress : callable, optional
+
+    Examples
+    --------
+    >>> digest([np.zeros(2), None]) == digest([np.zeros(2), None]), digest([np.zeros(2)]) == digest([np.ones(2)])
+    (True, False)
+    """
+    checksum = hashlib.sha256()
+    parts = data if isinstance(data, tuple) else (data,)
+    for part in parts:
+        _add(checksum, part, progress)
+    return checksum.hexdigest()
+
+
+def _add(checksum, value: Any, progress=None) -> None:
+    """Add one value, after a mark of its kind and size."""
+    if isinstance(value, np.ma.MaskedArray):
+        _add(checksum, value.filled(0))
+        value = np.ma.getmaskarray(value)
+    if isinstance(value, np.ndarray) and value.dtype != object:
+        checksum.update(f"array {value.dtype} {value.shape}".encode())
+        checksum.update(np.ascontiguousarray(value).data if value.size else b"")
+    elif isinstance(value, str | Path):
+        _add_file(checksum, value)
+    elif dataclasses.is_dataclass(value):
+        for field in dataclasses.fields(value):
+            _add(checksum, getattr(value, field.name))
+    elif isinstance(value, list | tuple | np.ndarray):
+        checksum.update(f"sequence {len(value)}".encode())
+        for item in track(value, progress, "checking data"):
+            _add(checksum, item)
+    else:
+        checksum.update(f"value {value!r}".encode())
+
+
+def _add_file(checksum, path: str | Path) -> None:
+    try:
+        with open(path, "rb") as file:
+            checksum.update(b"file " + hashlib.file_digest(file, "sha256").digest())
+    except OSError:  # whoever reads the image explains it better
+        checksum.update(f"path {path}".encode())
+
+
+def weights_digest(net: Any) -> str:
+    """Return a checksum of a net's weights, in hex."""
+    return digest([np.asarray(weight) for weight in net.get_weights()])
+
+
+def _at(data: dict[str, Any], path: str) -> Any:
+    for name in path.split("."):
+        data = data[name]
+    return -1 if data is None else data
+
+
+def _without(data: dict[str, Any], paths) -> dict[str, Any]:
+    """Return a copy of nested data without some entries."""
+    copy = json.loads(json.dumps(data))
+    for path in paths:
+        *places, name = path.split(".")
+        inner = copy
+        for place in places:
+            inner = inner[place]
+        inner.pop(name, None)
+    return copy
+
+
+def _differences(mine: Any, theirs: Any, path: str = "") -> list[str]:
+    """Return the dotted names of the values that differ."""
+    if isinstance(mine, dict) and isinstance(theirs, dict):
+        names = dict.fromkeys([*mine, *theirs])
+        return [
+            d for n in names for d in _differences(mine.get(n), theirs.get(n), f"{path}.{n}" if path else n)
+        ]
+    return [] if mine == theirs else [path]

@@ -1,9 +1,13 @@
-"""Order: which examples a step learns from, as nothing but a function of seed, epoch and step.
+"""Sampling: which images a step learns from, and random crops of them.
 
-So a run that was killed goes on as if it had not been.
+A batch is a function of the seed, the epoch and the step, so that a run that was killed continues as if it had not
+been.
 """
 
 import numpy as np
+
+from ..images.scaling import normalize
+from .augment import draw, draw_warp
 
 
 def batch_of(count, size, *, seed, epoch, step):
@@ -67,3 +71,102 @@ def batch_by_share(often, size, *, steps, seed, epoch, step):
     found = np.minimum(np.searchsorted(ends, places, side="right"), len(order) - 1)
     chosen = rng.permutation(order[found])[step * size + np.arange(size)]
     return chosen, np.random.default_rng((seed, epoch, step))
+
+
+class CropSampler:
+    """Draws batches of random crops: image, target and weight move by one draw.
+
+    A batch depends on the seed, the epoch and the step only.
+
+    Parameters
+    ----------
+    images : sequence of TrainingImage
+        Their records begin with the pixels, uint8 (H, W, 3), at the net's scale.
+    train : TrainConfig
+    encode : callable
+        ``(record, warp) -> tuple of arrays``: what a crop teaches, for instance target and weight.
+    normalization : Normalization, optional
+        Default: pixels stay 0..255.
+    batch_size : int, optional
+        Default: that of `train`.
+    shares : sequence of float, optional
+        How often each image is drawn, relative to the others. Default: equally often, each once before any again.
+    elastic : bool
+        Whether crops are deformed elastically. Default: True.
+    fill : callable, optional
+        ``(pixels, record, warp) -> pixels``: changes the pixels of a crop beyond the image. Default: mirrored.
+    """
+
+    def __init__(self, images, train, encode, *, normalization=None, batch_size=None, shares=None, elastic=True,
+                 fill=None):  # fmt: skip
+        self._images, self._train, self._encode = images, train, encode
+        self._normalization, self._shares, self._fill = normalization, shares, fill
+        self._batch_size = batch_size or train.batch_size
+        self._augmentation = train.augmentation if elastic else train.augmentation.replace(elastic_px=0.0)
+
+    def batch(self, epoch, step):
+        """Return pixels, float32 (B, px, px, 3), and what `encode` gave, stacked."""
+        return self.batch_and_rng(epoch, step)[0]
+
+    def batch_and_rng(self, epoch, step):
+        """Return the same, and a generator for further draws of this step."""
+        when = {"seed": self._train.seed, "epoch": epoch, "step": step}
+        if self._shares is None:
+            chosen, rng = batch_of(len(self._images), self._batch_size, **when)
+        else:
+            chosen, rng = batch_by_share(self._shares, self._batch_size, steps=self._train.steps, **when)
+        crops = [self._crop(rng, self._images[k].load()) for k in chosen]
+        return tuple(np.stack(part) for part in zip(*crops, strict=True)), rng
+
+    def _crop(self, rng, record):
+        augmentation = self._augmentation
+        warp = warp_of(rng, record[0].shape[:2], self._train.crop_px, augmentation)
+        color = color_of(rng, augmentation)
+        pixels = color.paint(warp.image(record[0]))
+        if self._fill is not None:
+            pixels = self._fill(pixels, record, warp)
+        if self._normalization is not None:
+            pixels = normalize(pixels, self._normalization.mean, self._normalization.std)
+            pixels = pixels * contrast(rng, augmentation)
+        return pixels, *self._encode(record, warp)
+
+
+def warp_of(rng, shape, crop_px, augmentation):
+    """Draw the `Warp` of a crop by the numbers of an `Augmentation`."""
+    return draw_warp(
+        rng,
+        shape,
+        crop_px,
+        zoom=augmentation.zoom,
+        flips=augmentation.flips,
+        turn_deg=augmentation.rotation_deg,
+        shear_deg=augmentation.shear_deg,
+        skew=augmentation.affine_jitter,
+        bend_px=augmentation.elastic_px,
+        bend_every_px=augmentation.elastic_spacing_px,
+        ripple_px=augmentation.noise_elastic_px,
+        ripple_sigma_px=augmentation.noise_elastic_sigma_px,
+    )
+
+
+def color_of(rng, augmentation):
+    """Draw the change of colors of a crop by the numbers of an `Augmentation`."""
+    return draw(
+        rng,
+        flips=False,
+        quarter_turns=False,
+        gain=augmentation.color_gain,
+        offset=augmentation.color_offset,
+        stain_gain=augmentation.stain_gain,
+        stain_offset=augmentation.stain_offset,
+    )
+
+
+def contrast(rng, augmentation):
+    """Draw factors of the three normalized channels, float32 (3,); see `Augmentation.contrast`."""
+    factors = np.ones(3)
+    for k, spread in enumerate(augmentation.contrast):
+        last = k == len(augmentation.contrast) - 1
+        apart = last and rng.random() < augmentation.channelwise_contrast
+        factors = factors * (1 + spread * rng.uniform(-1, 1, 3 if apart else 1))
+    return factors.astype(np.float32)

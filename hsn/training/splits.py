@@ -1,12 +1,12 @@
-"""Held out: which images a net learns from, and which only judge it."""
+"""Splits: which images a net learns from, and which it is validated on."""
 
 import numpy as np
 
-from ..errors import refuse
+from ..errors import InputError
 
 
 def train_val_split(count, validation, *, seed):
-    """Indices to learn from and to validate on.
+    """Return the indices to learn from and to validate on.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ def train_val_split(count, validation, *, seed):
     Raises
     ------
     InputError
-        If nothing is left on one side, or an index is of no image.
+        "split-empty" if nothing is left on one side, or an index does not exist.
 
     Examples
     --------
@@ -37,7 +37,10 @@ def train_val_split(count, validation, *, seed):
     held_out = np.unique(np.asarray(validation, int))
     learned = np.setdiff1d(np.arange(count), held_out)
     if not len(learned) or not len(held_out) or held_out.max() >= count or held_out.min() < 0:
-        refuse("images must remain to learn from and to validate on", expected=f"some of {count} on each side",
-               received=f"{len(learned)} to learn from, {len(held_out)} to validate on",
-               remedy="give more images, or another `validation` in the config")  # fmt: skip
+        raise InputError(
+            "split-empty",
+            f"some of the {count} images must remain to learn from, and some to validate on",
+            got=f"{len(learned)} to learn from, {len(held_out)} to validate on",
+            hint="give more images, or another `validation` in the config",
+        )
     return learned, held_out

@@ -81,7 +81,7 @@ def spy_on(monkeypatch):
     def spy_on(kind):
         seen = {}
 
-        def stop(net, images, annotations, config, *, out):
+        def stop(net, images, annotations, config, *, out, progress=None):
             seen.update(net=net, images=images, annotations=annotations, config=config)
             raise InputError("enough", "enough", got="enough", hint="stop")
 

@@ -69,7 +69,7 @@ def test_a_folder_becomes_a_net_that_numbers_nuclei(run, folder):
     pixels = np.concatenate([read(folder / f"images/{k}.png").reshape(-1, 3) for k in range(4)])
     assert config["normalization"]["mean"] == pytest.approx(pixels.mean(axis=0))
     assert config["train"]["crop_px"] == 64
-    assert "hsn segment --model" in Path("mine/README.txt").read_text()
+    assert "hsn segment --model" in Path("mine/training/README.md").read_text()
     (one,) = run("segment", folder / "images/0.png", "--model", "mine", "--json").said
     assert one["objects"] == read_labels("out/instances/0.png").max()
 
@@ -80,7 +80,7 @@ def test_a_folder_becomes_a_net_that_numbers_nuclei(run, folder):
     )
     other = run("fit", "--points", folder, "--out", "mine", "--seed", "1", *QUICK)
     assert other.exit_code == 2
-    assert "mine holds another run" in other.stderr
+    assert "mine must be empty or hold the same run" in other.stderr
 
 
 @pytest.mark.slow

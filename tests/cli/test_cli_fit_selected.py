@@ -94,7 +94,7 @@ def test_from_images_to_chosen_patches_to_a_net_that_numbers_objects(run, tissue
     assert f"epoch 1 of round {result.said['kept']} kept, AJI " in again.stdout
     other = run(*command, "--seed", "1")
     assert other.exit_code == 2
-    assert "mine holds another run" in other.stderr
+    assert "mine must be empty or hold the same run" in other.stderr
 
 
 def test_a_folder_of_patches_needs_no_images(run, folder):

@@ -39,7 +39,7 @@ def run(folder):
     system = MaskRCNN(keras.models.load_model(folder / "net.keras"), NUMBERS)
     image, objects = squares()
     before = system.segment(image).scored
-    history = fit(system, [image] * 2, [objects] * 2, LEARNING, out=folder / backend, show=False)
+    history = fit(system, [image] * 2, [objects] * 2, LEARNING, out=folder / backend)
     after = system.segment(image).scored
     np.savez(
         folder / f"{backend}.npz", instances=before.instances, scores=before.scores, after=after.instances,

@@ -1,13 +1,13 @@
 """Fitting from masks: it learns to find objects, explains itself, and a killed run ends like one that was not."""
 
-import importlib
 import json
+from functools import partial
 
 import numpy as np
 import pytest
 from routing import changed
 
-from hsn import InputError, models
+from hsn import models
 from hsn.annotations.label_files import write_labels
 from hsn.data import synthetic
 from hsn.images.read import write
@@ -15,9 +15,12 @@ from hsn.metrics.objects import match
 from hsn.metrics.table import overlaps
 from hsn.nets import unet
 from hsn.supervision import masks, segment
-from hsn.supervision.masks import preset
-from hsn.supervision.masks import tuning as choose
-from hsn.supervision.masks.training import Annotated, Crops, contrast
+from hsn.supervision.masks import preset, training
+from hsn.supervision.masks.target_maps import encode
+from hsn.supervision.masks.training import prepare
+from hsn.training.images import training_images
+from hsn.training.sampling import CropSampler, contrast
+from hsn.training.tuning import tune_postprocess
 
 MPP = 0.31  # um per pixel: nuclei of 8 to 30 px
 
@@ -72,17 +75,27 @@ def test_masks_teach_what_an_object_is(tmp_path, tissue):
     _explains_itself(tmp_path / "taught", history)
 
 
+def sampler(images, annotations, config):
+    samples = training_images(images, annotations, partial(prepare, config=config))
+    return CropSampler(
+        samples,
+        config.train,
+        lambda record, warp: (encode(warp.labels(record.small), config), warp.weight(record.weight)),
+        normalization=config.normalization,
+    )
+
+
 def test_what_is_masked_teaches_nothing(tissue):
     image, objects = tissue[0][1], tissue[1][1]
     unknown = np.zeros(objects.shape, bool)
     unknown[:40] = True
+    masked = np.ma.array(objects, mask=unknown)
     numbers = config()
-    whole = Annotated(image, objects, numbers)
-    known = Annotated(image, np.ma.array(objects, mask=unknown), numbers)
+    whole, known = (prepare("a", image, annotation, config=numbers) for annotation in (objects, masked))
     assert not known.weight[:40].any()
     assert (known.weight[44:] >= 1).all()
     assert known.instances[:40].max() == 0 < whole.instances[:40].max()
-    pixels, target, weight = Crops([known], numbers).batch(0, 0)
+    pixels, target, weight = sampler([image], [masked], numbers).batch(0, 0)
     assert (weight == 0).any()
     assert (weight >= 1).any()
     of, said = masks.loss(numbers), np.full((*weight.shape, 3), 1 / 3, np.float32)
@@ -92,33 +105,20 @@ def test_what_is_masked_teaches_nothing(tissue):
     )
 
 
-def test_how_objects_are_told_is_chosen_on_validation_images(tmp_path, tissue, monkeypatch):
-    images, objects = tissue
+def test_post_processing_is_tuned_on_validation_images(tmp_path, tissue, monkeypatch):
+    _, objects = tissue
     sure = np.stack([objects[0] == 0, objects[0] > 0, np.zeros(objects[0].shape, bool)], axis=2)
-    maps = np.where(sure, 0.35, 0.325).astype(
-        np.float32
-    )  # insides are nowhere surer than 0.4, elsewhere above 0.3
-    monkeypatch.setattr(choose, "predict_tiled", lambda net, image, *settings: maps)
-    numbers = config().replace(postprocess={"h_um": 0.7, "grow_um": 0.0})
-    best = choose.best_told(None, [Annotated(images[0], objects[0], numbers)], numbers)
-    assert (
-        best.postprocess.foreground_threshold,
-        best.replace(postprocess={"foreground_threshold": None, "h_um": 0.7}),
-    ) == (
-        None,
-        numbers,
-    )
-    spoilt = numbers.replace(postprocess={"foreground_threshold": 0.4})  # finds nothing
-    assert (
-        choose.best_told(
-            None, [Annotated(images[0], objects[0], spoilt)], spoilt
-        ).postprocess.foreground_threshold
-        is None
-    )
+    # Insides are nowhere above 0.4, and elsewhere above 0.3.
+    probabilities = np.where(sure, 0.35, 0.325).astype(np.float32)
+    given = config().postprocess.replace(h_um=0.7, grow_um=0.0)
+    pairs = [(probabilities, objects[0])]
+    best = tune_postprocess(pairs, given, mpp=MPP)
+    assert (best.foreground_threshold, best.replace(h_um=0.7)) == (None, given)
+    spoilt = given.replace(foreground_threshold=0.4)  # finds nothing
+    assert tune_postprocess(pairs, spoilt, mpp=MPP).foreground_threshold is None
     numbers = config(epochs=1, tune_postprocess=True)
     chosen = numbers.replace(postprocess={"foreground_threshold": 0.3, "h_um": 0.15})
-    module = importlib.import_module("hsn.supervision.masks.training")  # `masks.fit` is the function
-    monkeypatch.setattr(module, "best_told", lambda net, known, given: chosen)
+    monkeypatch.setattr(training, "tune_postprocess", lambda pairs, given, *, mpp: chosen.postprocess)
     masks.fit(net(), *tissue, numbers, out=tmp_path / "chosen")
     kept = models.load(tmp_path / "chosen")
     assert masks.Config.from_dict(kept.config) == chosen
@@ -151,7 +151,7 @@ def test_a_killed_run_ends_like_one_that_was_not(tmp_path, tissue, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         masks.fit(net(), *tissue, numbers, out=tmp_path / "killed")
     monkeypatch.setattr(learner, "_keep", keep)
-    resumed = net(seed=5)  # its own weights are replaced by the state
+    resumed = net()
     history = masks.fit(resumed, *tissue, numbers, out=tmp_path / "killed")
     assert [row["epoch"] for row in history.epochs] == [1, 2, 3]
     for a, b in zip(whole.get_weights(), resumed.get_weights(), strict=True):
@@ -172,9 +172,7 @@ def test_one_output_learns_too_from_files_by_accumulated_batches(tmp_path, tissu
 
 def test_a_batch_depends_on_seed_epoch_and_step_only(tissue):
     numbers = config()
-    crops = [
-        Crops([Annotated(i, a, numbers) for i, a in zip(*tissue, strict=True)], numbers) for _ in range(2)
-    ]
+    crops = [sampler(*tissue, numbers) for _ in range(2)]
     crops[1].batch(0, 0)
     for one, other in zip(crops[0].batch(3, 1), crops[1].batch(3, 1), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -184,9 +182,7 @@ def test_a_batch_depends_on_seed_epoch_and_step_only(tissue):
 
 def test_a_batch_holds_what_the_loss_needs(tissue):
     numbers = config()
-    pixels, target, weight = Crops(
-        [Annotated(i, a, numbers) for i, a in zip(*tissue, strict=True)], numbers
-    ).batch(0, 0)
+    pixels, target, weight = sampler(*tissue, numbers).batch(0, 0)
     assert (pixels.shape, target.shape, weight.shape) == ((2, 32, 32, 3), (2, 32, 32, 4), (2, 32, 32))
     assert {x.dtype for x in (pixels, target, weight)} == {np.dtype(np.float32)}
     np.testing.assert_array_equal(target[..., :3].sum(axis=-1), 1)
@@ -195,8 +191,8 @@ def test_a_batch_holds_what_the_loss_needs(tissue):
 
 def test_coarser_nets_get_smaller_images(tissue):
     numbers = config().replace(mpp=2 * MPP)
-    known = Annotated(tissue[0][0], tissue[1][0], numbers)
-    assert known.image.shape == (48, 48, 3)
+    known = prepare("a", tissue[0][0], tissue[1][0], config=numbers)
+    assert known.pixels.shape == (48, 48, 3)
     assert known.small.shape == known.weight.shape == (48, 48)
     assert known.instances.shape == (96, 96)
 
@@ -210,14 +206,14 @@ def test_stains_are_the_recipes_where_it_learns_and_where_it_sees(tissue):
     numbers = config(
         rotation_deg=0.0, affine_jitter=0.0, elastic_px=0.0, zoom=(1.0, 1.0), flips=(False, False)
     ).replace(normalization={"stain": stain})
-    known = Annotated(images[0], annotations[0], numbers)
-    np.testing.assert_array_equal(known.image, stain.normalize(images[0]))
-    np.testing.assert_array_equal(known.image, preprocess(images[0], numbers, MPP))
-    plain = Annotated(images[0], annotations[0], numbers.replace(normalization={"stain": None}))
-    assert not np.array_equal(known.image, plain.image)
+    known = prepare("a", images[0], annotations[0], config=numbers)
+    np.testing.assert_array_equal(known.pixels, stain.normalize(images[0]))
+    np.testing.assert_array_equal(known.pixels, preprocess(images[0], numbers, MPP))
+    plain = prepare("a", images[0], annotations[0], config=numbers.replace(normalization={"stain": None}))
+    assert not np.array_equal(known.pixels, plain.pixels)
     # Segmenting with the stain is segmenting the normalize image without it.
     one, other = (masks.segment(net(), image, numbers.replace(normalization={'stain': s}))
-                  for image, s in ((images[0], stain), (known.image, None)))  # fmt: skip
+                  for image, s in ((images[0], stain), (known.pixels, None)))  # fmt: skip
     np.testing.assert_array_equal(one.probabilities, other.probabilities)
 
 
@@ -231,9 +227,8 @@ def test_crops_are_stained_as_the_recipe_says(tissue):
         "flips": (False, False),
     }
     plain = config(**still).replace(normalization={"mean": (0, 0, 0), "std": (1, 1, 1)})
-    changed = plain.replace(train={"augmentation": {"stain_gain": 0.3, "stain_offset": 0.05}})
-    known = [Annotated(images[0], annotations[0], plain)]
-    one, other = (Crops(known, r).batch(0, 0) for r in (plain, changed))
+    restained = plain.replace(train={"augmentation": {"stain_gain": 0.3, "stain_offset": 0.05}})
+    one, other = (sampler(images[:1], annotations[:1], r).batch(0, 0) for r in (plain, restained))
     assert np.abs(one[0][0] - other[0][0]).mean() > 1  # the first crop is of the same place
     np.testing.assert_array_equal(one[1][0], other[1][0])
 
@@ -248,18 +243,15 @@ def test_contrast_may_differ_by_channel(rng):
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "code"),
     [
-        (
-            lambda i, a: (i[:1], a),
-            "images and masks must belong together; expected masks for 1 images, received 4",
-        ),
-        (lambda i, a: (i, [a[0], a[1], a[2], a[3][:5]]), "an image and its masks must be of one size"),
-        (lambda i, a: (i, [x.astype(float) for x in a]), "a label image must hold integers"),
-        (lambda i, a: (i[:1], a[:1]), "images must remain to learn from"),
+        (lambda i, a: (i[:1], a), "length-mismatch"),
+        (lambda i, a: (i, [a[0], a[1], a[2], a[3][:5]]), "shape-mismatch"),
+        (lambda i, a: (i, [x.astype(float) for x in a]), "label-image-invalid"),
+        (lambda i, a: (i[:1], a[:1]), "split-empty"),
     ],
 )
-def test_masks_that_cannot_be_used_are_refused(tmp_path, tissue, change, words):
-    with pytest.raises(InputError, match=words):
+def test_masks_that_cannot_be_used_are_errors(tmp_path, tissue, change, code, raises_code):
+    with raises_code(code):
         masks.fit(net(), *change(*tissue), config(), out=tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -43,7 +43,7 @@ def steps(monkeypatch):
     """The stages that ran; each trains for no longer than it takes to say so."""
     ran = []
 
-    def trained(net, loss, crops, validate, config, *, epochs, monitor, out, factor=None):
+    def trained(net, loss, crops, validate, config, *, epochs, monitor, out, factor=None, **_):
         ran.append(out.name)
         pixels, target, weight = crops.batch(0, 0)
         assert np.isfinite(float(loss(target, net(pixels, training=False), weight, pixels)))
@@ -86,8 +86,16 @@ def test_the_folder_explains_itself(tmp_path, steps):
     paths = [tmp_path / f"slide {k}.png" for k in range(3)]
     points.fit(net(), paths, clicks, config(), out=tmp_path / "o")
     assert steps == ["round-0", "round-1", "coarse", "refined"]
-    guide = (tmp_path / "o" / "README.txt").read_text()
-    for made_ in ("run.json", "points", "labels", "detection", "card.json", "config.json", "net.keras"):
+    guide = (tmp_path / "o" / "training" / "README.md").read_text()
+    for made_ in (
+        "training/run.json",
+        "points",
+        "labels",
+        "detection",
+        "card.json",
+        "config.json",
+        "net.keras",
+    ):
         assert made_ in guide
         assert (tmp_path / "o" / made_).exists()
     one = tmp_path / "o" / "detection" / "round-1"
@@ -250,7 +258,7 @@ def test_the_rim_is_unknown_or_black_background():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda i, c: (i[:1], c), "images and points must belong together; expected points for 1 images, received 3"),
+        (lambda i, c: (i[:1], c), "`annotations` must have one entry for each of the 1 `images`; got 3"),
         (lambda i, c: (i, [*c[:2], [[70, 5]]]), "points of image 0002 must be"),
         (lambda i, c: (i, [c[0], [], []]), "there is no click to learn from"),
         (lambda i, c: (i[:1], c[:1]), "images must remain to learn from"),
@@ -272,12 +280,12 @@ def test_too_few_clicks_are_refused(tmp_path):
         points.fit(net(), images, [[[5, 5], [6, 6]]], config(validation=0.2), out=tmp_path / "o")
 
 
-def test_another_run_in_the_folder_is_refused(tmp_path, steps):
+def test_another_run_in_the_folder_is_an_error(tmp_path, steps, raises_code):
     images, clicks = tissue()
     points.fit(net(), images, clicks, config(), out=tmp_path / "o")
-    with pytest.raises(InputError, match="holds another run"):
+    with raises_code("run-other"):
         points.fit(net(), images, [c[:-1] for c in clicks], config(), out=tmp_path / "o")
-    with pytest.raises(InputError, match="holds another run"):
+    with raises_code("run-other"):
         points.fit(net(), images, clicks, config(seed=1), out=tmp_path / "o")
 
 

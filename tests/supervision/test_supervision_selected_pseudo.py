@@ -1,4 +1,4 @@
-"""Pseudo-labels: what is sure is learned, what is doubted is unknown, and each image is looked at once."""
+"""Pseudo-labels: confident objects are learned, other detections are unknown, and each image is segmented once."""
 
 import json
 from types import SimpleNamespace
@@ -9,7 +9,9 @@ import pytest
 from hsn.annotations.label_files import read_labels
 from hsn.objects.overlaps import ScoredInstances
 from hsn.supervision.selected import preset
-from hsn.supervision.selected.pseudo import believed, label
+from hsn.supervision.selected.pseudo import accept, label_images
+from hsn.training.images import ImageCache, TrainingImage
+from hsn.training.object_training import ObjectRecord
 
 INSTANCES = np.zeros((20, 30), np.int32)
 INSTANCES[1:5, 1:5], INSTANCES[8:12, 8:12], INSTANCES[14:16, 20:22], INSTANCES[0:10, 15:30] = 1, 2, 3, 4
@@ -37,30 +39,32 @@ def config(**changes):
 
 @pytest.fixture
 def patches():
-    return [SimpleNamespace(name=name, image=np.zeros((20, 30, 3), np.uint8)) for name in ("a", "b", "c")]
+    record = ObjectRecord(np.zeros((20, 30, 3), np.uint8), None, None)
+    return [TrainingImage(name, record.pixels, None, lambda *_: record, ImageCache()) for name in "abc"]
 
 
 def test_doubts_about_score_and_size_are_unknown():
     """At 0.5 um/px the limits are 8 and 80 px."""
-    instances, known = believed(SCORED, config())
+    instances, known = accept(SCORED, config())
     np.testing.assert_array_equal(instances, INSTANCES == 1)
     np.testing.assert_array_equal(known, INSTANCES <= 1)
-    instances, known = believed(SCORED, config().replace(min_pseudo_area_um2=0.0, max_pseudo_area_um2=None))
+    instances, known = accept(SCORED, config().replace(min_pseudo_area_um2=0.0, max_pseudo_area_um2=None))
     assert instances.max() == 3
     np.testing.assert_array_equal(known, INSTANCES != 2)
 
 
 def test_files_say_what_is_taken_for_annotation(patches, tmp_path):
-    made = label(System(), patches, config(), tmp_path)
+    made = label_images(System(), patches, config(), tmp_path)
     assert len(made) == 3
-    for name, (instances, known) in zip("abc", made, strict=True):
+    for name, image in zip("abc", made, strict=True):
+        _, instances, known = image.load()
         assert (instances.dtype, known.dtype) == (np.int32, bool)
         np.testing.assert_array_equal(instances, INSTANCES == 1)
         np.testing.assert_array_equal(known, INSTANCES <= 1)
         np.testing.assert_array_equal(read_labels(tmp_path / "labels" / f"{name}.png"), instances)
         np.testing.assert_array_equal(read_labels(tmp_path / "known" / f"{name}.png"), 255 * known)
     summary = json.loads((tmp_path / "summary.json").read_text())
-    assert (summary["seen"], summary["believed"], summary["doubted"]) == (12, 3, 9)
+    assert (summary["detected"], summary["accepted"], summary["rejected"]) == (12, 3, 9)
     assert summary["known"] == pytest.approx((INSTANCES <= 1).mean())
     assert list(summary["images"]) == ["a", "b", "c"]
 
@@ -68,17 +72,17 @@ def test_files_say_what_is_taken_for_annotation(patches, tmp_path):
 def test_an_image_that_is_done_is_not_looked_at_again(patches, tmp_path):
     first = System(dies_at=2)
     with pytest.raises(InterruptedError):
-        label(first, patches, config(), tmp_path)
+        label_images(first, patches, config(), tmp_path)
     assert not (tmp_path / "summary.json").exists()
     second = System()
-    made = label(second, patches, config(), tmp_path)
+    made = label_images(second, patches, config(), tmp_path)
     assert (len(first.seen), len(second.seen)) == (2, 1)
     assert len(made) == 3
-    assert json.loads((tmp_path / "summary.json").read_text())["seen"] == 12
+    assert json.loads((tmp_path / "summary.json").read_text())["detected"] == 12
 
 
 def test_where_nothing_is_seen_all_is_background(patches, tmp_path):
     nothing = ScoredInstances(np.zeros((20, 30), np.int32), np.zeros(0, np.float32))
-    instances, known = believed(nothing, config())
+    instances, known = accept(nothing, config())
     assert not instances.any()
     assert known.all()

@@ -16,10 +16,11 @@ from hsn.metrics.objects import match
 from hsn.metrics.table import overlaps
 from hsn.nets import unet
 from hsn.supervision import selected
-from hsn.supervision.selected import Preset, paint, preset, pseudo
-from hsn.supervision.selected.patches import Patch
-from hsn.supervision.selected.training import shares
-from hsn.training import object_training as training
+from hsn.supervision.selected import Preset, preset, pseudo, training
+from hsn.supervision.selected import synthetic as pairs_of
+from hsn.supervision.selected.patches import load_patches
+from hsn.supervision.selected.training import share_images
+from hsn.training import object_training
 from hsn.types import History
 
 PATCHES = (0, 5, 4)  # made tissue of 64 px with whole nuclei
@@ -65,7 +66,7 @@ def copied(image, instances, *, out, count, **options):
 
 @pytest.fixture(autouse=True)
 def no_synthesis(monkeypatch):
-    monkeypatch.setattr(paint, "synthesize", copied)
+    monkeypatch.setattr(pairs_of, "synthesize", copied)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +74,7 @@ def whole(tissue, tmp_path_factory):
     """A run that nobody interrupted."""
     out = tmp_path_factory.mktemp("selected") / "whole"
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(paint, "synthesize", copied)
+        patched.setattr(pairs_of, "synthesize", copied)
         return out, selected.fit(net(), *tissue, config(), out=out)
 
 
@@ -92,27 +93,26 @@ def test_the_folder_explains_itself(whole, tissue):
     assert card.notes.startswith("learned from 2 annotated patches, 4 synthetic pairs and ")
     assert f"of round {rounds['kept']} of 0 to 1 was kept" in card.notes
     for name in ("run.json", "start.weights.h5", "synthetic/", "rounds/K/", "pseudo/K/", "rounds.json"):
-        assert name in (out / "README.txt").read_text()
+        assert name in (out / "training" / "README.md").read_text()
     summary = json.loads((out / "pseudo" / "1" / "summary.json").read_text())
     assert sorted(summary["images"]) == ["0003", "0004"]
     assert segment(tissue[0][3], out).instances.shape == (48, 80)
 
 
 def test_a_run_that_is_killed_at_every_stage_ends_like_one_that_was_not(whole, tissue, tmp_path, monkeypatch):
-    stages = [(paint, "synthesize", 2), (training, "validation", 2), (pseudo, "select_pseudo_labels", 2),
-              (training, "validation", 2), (models, "save", 1)]  # fmt: skip
-    for seed, (place, name, call) in enumerate(stages):
+    stages = [(pairs_of, "synthesize", 2), (object_training, "validate", 2), (pseudo, "select_pseudo_labels", 2),
+              (object_training, "validate", 2), (models, "save", 1)]  # fmt: skip
+    for place, name, call in stages:
         with monkeypatch.context() as patched:
             patched.setattr(place, name, dying(getattr(place, name), call))
             with pytest.raises(Killed):
-                # What a net comes with counts in the first run only.
-                selected.fit(net(seed), *tissue, config(), out=tmp_path / "whole")
+                selected.fit(net(), *tissue, config(), out=tmp_path / "whole")
     for place, name in (
-        (paint, "synthesize"),
+        (pairs_of, "synthesize"),
         (pseudo, "select_pseudo_labels"),
     ):  # what is there is not made again
         monkeypatch.setattr(place, name, dying(getattr(place, name), 1))
-    history = selected.fit(net(9), *tissue, config(), out=tmp_path / "whole")
+    history = selected.fit(net(), *tissue, config(), out=tmp_path / "whole")
     assert history.best == whole[1].best
     for mine, other in zip(history.epochs, whole[1].epochs, strict=True):
         assert mine == pytest.approx(other, rel=1e-4)
@@ -143,8 +143,9 @@ class Trained:
     def __init__(self, scores):
         self.scores, self.seen = list(scores), []
 
-    def __call__(self, system, images, annotations, learning, *, out, known, often, **_):
-        self.seen.append((images, annotations, known, often, learning, system.net.get_weights()))
+    def __call__(self, system, learned, held_out, train, *, out, shares, **_):
+        records = [[image.load() for image in images] for images in (learned, held_out)]
+        self.seen.append((*records, shares, system.net.get_weights()))
         score = self.scores[len(self.seen) - 1]
         system.net.set_weights([np.full_like(w, len(self.seen)) for w in system.net.get_weights()])
         out.mkdir(parents=True)
@@ -153,7 +154,7 @@ class Trained:
 
 
 def test_the_round_that_validates_best_is_kept(tissue, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "fit", Trained([0.5, 0.7, 0.6]))
+    monkeypatch.setattr(training, "fit_system", Trained([0.5, 0.7, 0.6]))
     mine = net()
     history = selected.fit(mine, *tissue, config(rounds=2), out=tmp_path / "mine")
     assert history.best == 1
@@ -165,7 +166,7 @@ def test_the_round_that_validates_best_is_kept(tissue, tmp_path, monkeypatch):
 @pytest.mark.parametrize("start", ["initial", "previous"])
 def test_where_rounds_begin(tissue, tmp_path, monkeypatch, start):
     loop = Trained([0.5, 0.7])
-    monkeypatch.setattr(training, "fit", loop)
+    monkeypatch.setattr(training, "fit_system", loop)
     selected.fit(net(3), *tissue, config(start=start), out=tmp_path / "mine")
     came, first, second = net(3).get_weights(), loop.seen[0][-1], loop.seen[1][-1]
     for a, b, c in zip(came, first, second, strict=True):
@@ -175,25 +176,25 @@ def test_where_rounds_begin(tissue, tmp_path, monkeypatch, start):
 
 def test_what_a_round_learns_from_and_is_judged_by(tissue, tmp_path, monkeypatch):
     loop = Trained([0.5, 0.7])
-    monkeypatch.setattr(training, "fit", loop)
+    monkeypatch.setattr(training, "fit_system", loop)
     images, annotations = tissue
     annotations = [np.ma.masked_array(annotations[0], np.eye(64, dtype=bool)), *annotations[1:]]
     selected.fit(net(), images, annotations, config(), out=tmp_path / "mine")
-    shown, told, known, often, learning, _ = loop.seen[1]
-    assert [image.shape[:2] for image in shown] == [(64, 64)] * 7 + [(48, 80)] * 2
-    assert learning.validation == (0,)
-    np.testing.assert_array_equal(shown[0], images[1])  # the judge
-    np.testing.assert_array_equal(told[0], annotations[1])
-    np.testing.assert_array_equal(shown[1], images[0])
-    np.testing.assert_array_equal(known[1], ~np.eye(64, dtype=bool))  # masked is unknown
-    np.testing.assert_array_equal(shown[8], images[4])
-    assert often[1:] == [0.25] * 2 + [0.0625] * 4 + [0.125] * 2
-    assert [len(seen[0]) for seen in loop.seen] == [7, 9]
+    learned, held_out, shares, _ = loop.seen[1]
+    assert [record.pixels.shape[:2] for record in learned] == [(64, 64)] * 6 + [(48, 80)] * 2
+    assert len(held_out) == 1
+    np.testing.assert_array_equal(held_out[0].pixels, images[1])
+    np.testing.assert_array_equal(held_out[0].instances, annotations[1])
+    np.testing.assert_array_equal(learned[0].pixels, images[0])
+    np.testing.assert_array_equal(learned[0].known, ~np.eye(64, dtype=bool))  # masked is unknown
+    np.testing.assert_array_equal(learned[7].pixels, images[4])
+    assert shares == [0.25] * 2 + [0.0625] * 4 + [0.125] * 2
+    assert [len(seen[0]) for seen in loop.seen] == [6, 8]
 
 
 def test_files_do_as_well_as_arrays(whole, tissue, tmp_path, monkeypatch):
     loop = Trained([0.5, 0.7])
-    monkeypatch.setattr(training, "fit", loop)
+    monkeypatch.setattr(training, "fit_system", loop)
     images, annotations = tmp_path / "images", tmp_path / "masks"
     for k, (image, instances) in enumerate(zip(*tissue, strict=True)):
         write(images / f"{k}.png", image)
@@ -202,68 +203,78 @@ def test_files_do_as_well_as_arrays(whole, tissue, tmp_path, monkeypatch):
     files = sorted(images.iterdir()), [*sorted(annotations.iterdir()), None, None]
     selected.fit(net(), *files, config(), out=tmp_path / "mine")
     assert sorted(path.name for path in (tmp_path / "mine" / "synthetic").iterdir()) == ["0000-0", "0002-2"]
-    np.testing.assert_array_equal(loop.seen[0][0][1], tissue[0][0])
+    np.testing.assert_array_equal(loop.seen[0][0][0].pixels, tissue[0][0])
 
 
 def test_without_more_images_or_pairs_one_round_learns_from_patches(tissue, tmp_path, monkeypatch):
     loop = Trained([0.5])
-    monkeypatch.setattr(training, "fit", loop)
+    monkeypatch.setattr(training, "fit_system", loop)
     three = (side[:3] for side in tissue)
     selected.fit(net(), *three, config(synthetic=0, real_share=None), out=tmp_path / "mine")
-    assert len(loop.seen[0][0]) == 3
-    assert loop.seen[0][3] is None
+    assert [len(side) for side in loop.seen[0][:2]] == [2, 1]
+    assert loop.seen[0][2] is None
     assert not (tmp_path / "mine" / "synthetic").exists()
     assert not (tmp_path / "mine" / "pseudo").exists()
 
 
 def test_a_patch_without_a_whole_nucleus_is_left_out_with_a_warning(tissue, tmp_path):
-    empty = Patch(1, np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64), int), config())
-    full = Patch(2, tissue[0][0], tissue[1][0], config())
-    with pytest.warns(UserWarning, match="patch 0001 is not painted anew: the patch must hold a nucleus"):
-        pairs = paint.paint([empty, full], config(), tmp_path)
+    images, annotations = (
+        [np.zeros((64, 64, 3), np.uint8), *tissue[0][:2]],
+        [np.zeros((64, 64), int), *tissue[1][:2]],
+    )
+    patches = load_patches(images, annotations, config({"validation": (2,)}))
+    with pytest.warns(UserWarning, match="no synthetic pairs of patch 0000: the patch must hold a nucleus"):
+        pairs = pairs_of.synthesize_pairs(patches.learned, config(), tmp_path)
     assert len(pairs) == 2
-    assert [path.name for path in tmp_path.iterdir()] == ["0002"]
+    assert [path.name for path in tmp_path.iterdir()] == ["0001"]
 
 
-def test_pairs_are_painted_at_the_image_and_learned_at_the_net(tissue, tmp_path):
-    patch = Patch(0, tissue[0][0], tissue[1][0], config(mpp=2 * MPP))
-    pairs = paint.paint([patch], config(mpp=2 * MPP), tmp_path)
-    assert [(image.shape, instances.shape) for image, instances in pairs] == [((32, 32, 3), (32, 32))] * 2
+def test_pairs_are_made_at_the_scale_of_the_image_and_learned_at_that_of_the_net(tissue, tmp_path):
+    numbers = config(mpp=2 * MPP)
+    patches = load_patches(*(side[:2] for side in tissue), numbers)
+    pairs = [pair.load() for pair in pairs_of.synthesize_pairs(patches.learned, numbers, tmp_path)]
+    assert [(pair.pixels.shape, pair.instances.shape) for pair in pairs] == [((32, 32, 3), (32, 32))] * 2
+    assert all(pair.known.all() for pair in pairs)
     assert read(tmp_path / "0000" / "pairs" / "images" / "000.png").shape == (64, 64, 3)
-    assert patch.image.shape == (32, 32, 3)
+    assert patches.learned[0].load().pixels.shape == (32, 32, 3)
 
 
 def test_shares_of_a_run_with_everything():
-    often = shares(2, (4, 0, 1), 0.8)
-    assert often == pytest.approx([0.4] * 2 + [0.025] * 4 + [0.1])
-    assert sum(often) == pytest.approx(1)
+    shares = share_images(2, (4, 0, 1), 0.8)
+    assert shares == pytest.approx([0.4] * 2 + [0.025] * 4 + [0.1])
+    assert sum(shares) == pytest.approx(1)
 
 
-def test_refusals(whole, tissue, tmp_path):
-    images, told = tissue
+def test_more_epochs_extend_the_first_round_and_redo_what_builds_on_it(tissue, tmp_path):
+    three = [side[:4] for side in tissue]
+    first = selected.fit(net(), *three, config({"epochs": 1}, synthetic=0), out=tmp_path / "mine")
+    longer = selected.fit(net(), *three, config({"epochs": 2}, synthetic=0), out=tmp_path / "mine")
+    assert first.column("epoch") == [1, 1]
+    assert longer.column("epoch") == [1, 2, 1, 2]
+    assert longer.epochs[0] == first.epochs[0]
+
+
+def test_what_cannot_be_learned_from_is_an_error(whole, tissue, tmp_path, raises_code):
+    images, annotations = tissue
     mine = {"out": tmp_path / "mine"}
-    with pytest.raises(
-        InputError, match=r"images and masks must belong together.*None for 5 images, received 3"
-    ):
-        selected.fit(net(), images, told[:3], config(), **mine)
-    with pytest.raises(
-        InputError, match=r"image 0000 and its masks must be of one size.*\(64, 64\).*\(60, 64\)"
-    ):
-        selected.fit(net(), images, [told[0][4:], *told[1:]], config(), **mine)
-    with pytest.raises(InputError, match=r"only annotated images can validate.*\[0, 1, 2\].*\(3,\)"):
-        selected.fit(net(), images, told, config({"validation": (3,)}), **mine)
-    with pytest.raises(InputError, match="images must remain to learn from and to validate on"):
-        selected.fit(net(), images, [told[0], *[None] * 4], config({"validation": 0.2}), **mine)
-    with pytest.raises(InputError, match=r"the net does not see what the config says.*received 1;"):
-        selected.fit(unet.build(1, depth=1, width=4), images, told, config(), **mine)
-    with pytest.raises(InputError, match=r"the patch has not the right size.*64 x 64"):
-        selected.fit(net(), images, told, config(synthesis=replace(TINY, smallest_px=65)), **mine)
-    with pytest.raises(InputError, match=r"holds another run.*these images, masks and this config"):
-        selected.fit(net(), images, told, config(rounds=3), out=whole[0])
-    with pytest.raises(InputError, match="holds another run"):
-        selected.fit(net(), images, [told[2], *told[1:]], config(), out=whole[0])
-    with pytest.raises(InputError, match=r"start\.weights\.h5 is of another net"):
-        selected.fit(unet.build(3, depth=2, width=4), images, told, config(), out=whole[0])
+    with raises_code("length-mismatch"):
+        selected.fit(net(), images, annotations[:3], config(), **mine)
+    with raises_code("shape-mismatch"):
+        selected.fit(net(), images, [annotations[0][4:], *annotations[1:]], config(), **mine)
+    with raises_code("validation-unlabeled"):
+        selected.fit(net(), images, annotations, config({"validation": (3,)}), **mine)
+    with raises_code("split-empty"):
+        selected.fit(net(), images, [annotations[0], *[None] * 4], config({"validation": 0.2}), **mine)
+    with raises_code("net-outputs"):
+        selected.fit(unet.build(1, depth=1, width=4), images, annotations, config(), **mine)
+    with pytest.raises(InputError, match="64 x 64"):
+        selected.fit(net(), images, annotations, config(synthesis=replace(TINY, smallest_px=65)), **mine)
+    with raises_code("run-other"):
+        selected.fit(net(), images, annotations, config(rounds=3), out=whole[0])
+    with raises_code("run-other"):
+        selected.fit(net(), images, [annotations[2], *annotations[1:]], config(), out=whole[0])
+    with raises_code("run-other"):
+        selected.fit(unet.build(3, depth=2, width=4), images, annotations, config(), out=whole[0])
 
 
 @pytest.mark.parametrize("rounds", [0, pytest.param(1, marks=pytest.mark.slow)])
@@ -290,7 +301,7 @@ def test_mask_rcnn_takes_the_place_of_a_dense_net(tissue, tmp_path, rounds):
 @pytest.mark.slow
 def test_few_patches_teach_what_a_nucleus_is(tmp_path, monkeypatch):
     """All stages as they are, the synthesis included: on another image most nuclei are found."""
-    monkeypatch.setattr(paint, "synthesize", selected.synthesize)
+    monkeypatch.setattr(pairs_of, "synthesize", selected.synthesize)
     drawn = [synthetic.draw_tissue(seed, (96, 96), mpp=MPP) for seed in (0, 10, 1, 4)]  # with whole nuclei
     unseen = [synthetic.draw_tissue(seed, (96, 96), mpp=MPP).image for seed in (20, 21)]
     numbers = {"epochs": 4, "steps": 25, "batch_size": 4, "crop_px": 64}

@@ -104,7 +104,7 @@ def test_a_killed_run_ends_like_one_that_was_not(tmp_path, rng, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         tags.fit(net(), images, tagged, config(epochs=4), out=tmp_path / "killed")
     monkeypatch.setattr(learner, "_keep", keep)
-    resumed = net(seed=5)  # its own weights are replaced by the state
+    resumed = net()
     history = tags.fit(resumed, images, tagged, config(epochs=4), out=tmp_path / "killed")
     assert [row["epoch"] for row in history.epochs] == [1, 2, 3, 4]
     for a, b in zip(whole.get_weights(), resumed.get_weights(), strict=True):
@@ -141,11 +141,11 @@ def test_grids_that_do_not_fit_are_refused(tmp_path, rng, grid, numbers, words):
         tags.fit(net(), images, np.ones((4, *grid, 2)), config(crop_px=48, **numbers), out=tmp_path / "run")
 
 
-def test_a_state_of_another_net_is_refused(tmp_path, rng):
+def test_a_run_of_another_net_is_not_continued(tmp_path, rng, raises_code):
     images, tagged = patches(16, rng)
     tags.fit(net(), images, tagged, config(epochs=1), out=tmp_path)
     other = histonet.m4(2, width=0.3, input_px=None)
-    with pytest.raises(InputError, match="holds a run that cannot be taken up"):
+    with raises_code("run-other"):
         tags.fit(other, images, tagged, config(epochs=2), out=tmp_path)
 
 
@@ -174,7 +174,7 @@ def test_unknown_tags_teach_nothing(rng):
 @pytest.mark.parametrize(
     ("count", "tagged", "learning", "words"),
     [
-        (3, np.ones((2, 2)), {}, "expected tags for 3 images, received 2"),
+        (3, np.ones((2, 2)), {}, "one entry for each of the 3 `images`; got 2"),
         (
             2,
             np.ones((2, 3)),

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from hsn import InputError
-from hsn.training.loop import Plan, learn
+from hsn.config import TrainConfig
+from hsn.progress import Cancelled
+from hsn.training.loop import LoopSpec, fit_net
+from hsn.training.schedules import cosine
 
 
 def line(penalty=None):
@@ -26,8 +28,8 @@ def plan(monitors, *, epochs=None, target=2.0, weight=1.0):
         np.full((4, 1), target, "float32"),
         np.full((4, 1), weight, "float32"),
     )
-    return Plan(
-        epochs=epochs or len(monitors), steps=2, batch=lambda epoch, step: batch, rate=lambda epoch: 0.1,
+    return LoopSpec(
+        epochs=epochs or len(monitors), steps=2, batch=lambda epoch, step: batch, learning_rate=lambda epoch: 0.1,
         validate=lambda: {"validation_loss": next(values)}, monitor="validation_loss",
     )  # fmt: skip
 
@@ -37,7 +39,7 @@ def squares(target, prediction, weight, image):
 
 
 def run(net, the_plan, out, loss=squares):
-    return learn(net, loss, the_plan, optimizer=keras.optimizers.SGD(), out=out, show=False)
+    return fit_net(net, loss, the_plan, optimizer=keras.optimizers.SGD(), out=out)
 
 
 def test_the_best_epoch_is_kept(tmp_path):
@@ -80,8 +82,8 @@ def test_unknown_targets_teach_nothing(tmp_path):
     assert net.get_weights()[0] == 0
 
 
-def test_a_loss_that_is_no_number_is_refused_and_the_last_state_stays(tmp_path):
-    with pytest.raises(InputError, match="the loss is no number any more"):
+def test_a_loss_that_is_not_finite_is_an_error_and_the_last_state_stays(tmp_path, raises_code):
+    with raises_code("loss-not-finite"):
         run(line(), plan([1.0], target=np.nan), tmp_path)
     assert not (tmp_path / "history.json").exists()
 
@@ -89,7 +91,56 @@ def test_a_loss_that_is_no_number_is_refused_and_the_last_state_stays(tmp_path):
 @pytest.mark.parametrize(
     "spoil", ["{", "[]", '{"epochs": []}', '{"epochs": [], "state": "../../etc/passwd"}']
 )
-def test_a_history_that_is_none_is_refused(tmp_path, spoil):
+def test_a_damaged_history_is_an_error(tmp_path, spoil, raises_code):
     (tmp_path / "history.json").write_text(spoil)
-    with pytest.raises(InputError, match="holds a run that cannot be taken up"):
+    with raises_code("state-unusable"):
         run(line(), plan([1.0]), tmp_path)
+
+
+def test_progress_counts_steps_over_all_epochs_and_gives_the_last_scores(tmp_path):
+    events = []
+    fit_net(
+        line(),
+        squares,
+        plan([3.0, 1.0]),
+        optimizer=keras.optimizers.SGD(),
+        out=tmp_path,
+        progress=events.append,
+    )
+    steps = [event for event in events if "step" in event.values]
+    assert [(event.done, event.total) for event in steps] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert {event.stage for event in events} == {"training"}
+    assert [event.values["epoch"] for event in steps] == [1, 1, 2, 2]
+    assert steps[2].values["validation_loss"] == 3.0
+    assert np.isfinite(steps[0].values["loss"])
+
+
+def test_a_cancelled_run_continues_after_its_last_whole_epoch(tmp_path):
+    def cancel(event):
+        if event.done == 3:
+            raise Cancelled
+
+    run(line(), plan([3.0, 1.0, 2.0]), tmp_path / "whole")
+    with pytest.raises(Cancelled):
+        fit_net(line(), squares, plan([3.0, 1.0, 2.0]), optimizer=keras.optimizers.SGD(), out=tmp_path / "parts",
+                progress=cancel)  # fmt: skip
+    net = line()
+    history = run(net, plan([1.0, 2.0], epochs=3), tmp_path / "parts")
+    assert history.column("validation_loss") == [3.0, 1.0, 2.0]
+    whole = line()
+    run(whole, plan([], epochs=3), tmp_path / "whole")
+    np.testing.assert_allclose(net.get_weights()[0], whole.get_weights()[0], rtol=1e-6)
+
+
+def test_with_more_epochs_the_new_schedule_holds_from_the_next_epoch_on(tmp_path):
+    train = TrainConfig(epochs=2, learning_rate=0.4, min_learning_rate=0.1)
+    spec = plan([3.0, 2.0, 1.0, 0.5])
+    rest = {"steps": 2, "batch": spec.batch, "validate": spec.validate, "monitor": spec.monitor}
+    fit_net(line(), squares, LoopSpec.of(train, **rest), out=tmp_path, train=train)
+    longer = train.replace(epochs=4)
+    history = fit_net(line(), squares, LoopSpec.of(longer, **rest), out=tmp_path, train=longer)
+    rates = [cosine(k / 2, lowest=0.1, highest=0.4) for k in (0, 1)]
+    rates += [cosine(k / 4, lowest=0.1, highest=0.4) for k in (2, 3)]
+    assert history.column("rate") == pytest.approx(rates)
+    fewer = train.replace(epochs=1)
+    assert fit_net(line(), squares, LoopSpec.of(fewer, **rest), out=tmp_path, train=fewer) == history

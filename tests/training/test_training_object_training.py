@@ -15,7 +15,7 @@ from hsn.instances import renumber
 from hsn.metrics.objects import aji
 from hsn.metrics.table import overlaps
 from hsn.objects.overlaps import ScoredInstances
-from hsn.training.object_training import Crops, fit
+from hsn.training.object_training import ObjectRecord, crop_sampler, fit
 
 STILL = TrainConfig(
     epochs=2,
@@ -66,6 +66,16 @@ class Threshold:
         )
 
 
+def sample(*record):
+    """An image of a sampler that needs no decoding."""
+    return SimpleNamespace(load=lambda: ObjectRecord(*record))
+
+
+def batch_of(image, instances, known, train):
+    """The first batch of one image."""
+    return crop_sampler([sample(image, instances, known)], train, 4).batch(0, 0)
+
+
 @pytest.fixture
 def pairs():
     made = [nuclei(seed, 48) for seed in range(3)]
@@ -74,7 +84,7 @@ def pairs():
 
 def test_the_history_tells_what_validation_found(pairs, tmp_path):
     system = Threshold()
-    history = fit(system, *pairs, STILL, out=tmp_path, show=False)
+    history = fit(system, *pairs, STILL, out=tmp_path)
     assert len(history.epochs) == 2
     assert history.column("validation_cut") == [1, 1]
     assert {"rate", "loss", "validation_aji", "validation_pq"} <= set(history.epochs[0])
@@ -83,10 +93,10 @@ def test_the_history_tells_what_validation_found(pairs, tmp_path):
 
 def test_a_resumed_run_ends_like_one_that_was_not_interrupted(pairs, tmp_path):
     whole, parts = Threshold(), Threshold()
-    fit(whole, *pairs, STILL.replace(min_learning_rate=1e-3), out=tmp_path / "whole", show=False)
+    fit(whole, *pairs, STILL.replace(min_learning_rate=1e-3), out=tmp_path / "whole")
     for epochs in (1, 2):
         train = STILL.replace(epochs=epochs, min_learning_rate=1e-3)
-        fit(parts, *pairs, train, out=tmp_path / "parts", show=False)
+        fit(parts, *pairs, train, out=tmp_path / "parts")
     for one, two in zip(whole.net.get_weights(), parts.net.get_weights(), strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-6)
     for one, two in zip(whole.seen, parts.seen, strict=True):
@@ -97,7 +107,7 @@ def test_a_resumed_run_ends_like_one_that_was_not_interrupted(pairs, tmp_path):
 
 def test_examples_are_made_by_the_net_as_it_is_then(pairs, tmp_path):
     system = Threshold()
-    fit(system, *pairs, STILL.replace(epochs=1, steps=3), out=tmp_path, show=False)
+    fit(system, *pairs, STILL.replace(epochs=1, steps=3), out=tmp_path)
     weights = [seen[3].tobytes() for seen in system.seen]
     assert len(set(weights)) == 3
 
@@ -113,7 +123,7 @@ def test_crops_move_objects_with_their_image():
     )
     known = np.ones((60, 70), bool)
     known[40:] = False
-    images, told, sure, _ = Crops([(image, instances, known)], moving, 4).batch(0, 0)
+    images, told, sure = batch_of(image, instances, known, moving)
     for pixels, numbers in zip(images, told, strict=True):
         inside = [pixels[numbers == n].mean() for n in range(1, numbers.max() + 1)]
         assert all(min(abs(i - 150), abs(i - 200)) < 15 for i in inside)
@@ -129,7 +139,7 @@ def test_small_rests_are_not_told():
     instances[3:5, 3], instances[20:30, 20:30] = 1, 2
     image = np.full((40, 40, 3), 9, np.uint8)
     whole = STILL.replace(crop_px=40, batch_size=1)
-    _, told, _, _ = Crops([(image, instances, np.ones((40, 40), bool))], whole, 4).batch(0, 0)
+    _, told, _ = batch_of(image, instances, np.ones((40, 40), bool), whole)
     assert np.unique(told).tolist() == [0, 1]
     assert (told > 0).sum() == 100
 
@@ -140,9 +150,8 @@ def flat(level, shape=(40, 40)):
 
 def drawn(often, steps=50):
     """How often each of some flat images is drawn in an epoch, and its batches."""
-    crops = Crops(
-        [flat(10 * k) for k in range(len(often))], STILL.replace(steps=steps, batch_size=4), 4, often=often
-    )
+    images = [sample(*flat(10 * k)) for k in range(len(often))]
+    crops = crop_sampler(images, STILL.replace(steps=steps, batch_size=4), 4, shares=often)
     levels = np.concatenate([crops.batch(3, step)[0][:, 0, 0, 0] for step in range(steps)])
     return np.bincount(levels.astype(int) // 10, minlength=len(often)), levels
 
@@ -159,24 +168,23 @@ def test_images_are_drawn_as_often_as_is_said():
 def test_how_often_is_said_of_all_images_but_counts_for_those_that_are_learned_from(pairs, tmp_path):
     system = Threshold()
     images = [np.full_like(image, 60 * k) for k, image in enumerate(pairs[0])]
-    fit(system, images, pairs[1], STILL.replace(epochs=1), out=tmp_path, often=[5, 0, 1], show=False)
+    fit(system, images, pairs[1], STILL.replace(epochs=1), out=tmp_path, shares=[5, 0, 1])
     assert {int(seen[0].max()) for seen in system.seen} == {120}
 
 
 def test_stains_are_varied_and_tissue_is_bent():
     image, instances = nuclei(3)
-    told = [(image, instances, np.ones(instances.shape, bool))]
+    known = np.ones(instances.shape, bool)
     still = STILL.replace(crop_px=96, batch_size=1)
-    (as_it_is,), (objects,), _, _ = Crops(told, still, 4).batch(0, 0)
+    (as_it_is,), (objects,), _ = batch_of(image, instances, known, still)
     np.testing.assert_array_equal(as_it_is, image)
-    (stained_anew,), (same,), _, _ = Crops(told, still.replace(augmentation={"stain_gain": 0.3}), 4).batch(
-        0, 0
+    (stained_anew,), (same,), _ = batch_of(
+        image, instances, known, still.replace(augmentation={"stain_gain": 0.3})
     )
     np.testing.assert_array_equal(same, objects)
     assert 2 < np.abs(stained_anew - image).mean() < 60
-    (bent,), (moved,), _, _ = Crops(
-        told, still.replace(augmentation={"elastic_px": 3.0, "elastic_spacing_px": 20.0}), 4
-    ).batch(0, 0)
+    elastic = still.replace(augmentation={"elastic_px": 3.0, "elastic_spacing_px": 20.0})
+    (bent,), (moved,), _ = batch_of(image, instances, known, elastic)
     assert 0.02 < ((moved > 0) != (objects > 0)).mean() < 0.3
     assert image[objects > 0].mean() + 10 < image[objects == 0].mean()
     assert bent[moved > 0].mean() + 10 < bent[moved == 0].mean()  # objects lie where their image does
@@ -185,24 +193,20 @@ def test_stains_are_varied_and_tissue_is_bent():
 def test_an_image_smaller_than_a_crop_lies_in_its_middle():
     image, instances, known = flat(200, (20, 24))
     instances[5:10, 5:10] = 1
-    (pixels,), (told,), (sure,), _ = Crops([(image, instances, known)], STILL.replace(batch_size=1), 4).batch(
-        0, 0
-    )
+    (pixels,), (told,), (sure,) = batch_of(image, instances, known, STILL.replace(batch_size=1))
     assert pixels.shape == (32, 32, 3)
     assert abs(int(sure.sum()) - 20 * 24) <= 0
     assert sure[6:26, 4:28].all()
     assert (told > 0).sum() == 25
 
 
-def test_refusals(pairs, tmp_path):
+def test_what_cannot_be_learned_from_is_an_error(pairs, tmp_path, raises_code):
     images, objects = pairs
-    with pytest.raises(
-        ValueError, match="images and objects must belong together; expected objects of 3 images"
-    ):
+    with raises_code("length-mismatch"):
         fit(Threshold(), images, objects[:2], STILL, out=tmp_path)
-    with pytest.raises(ValueError, match="an image and its objects must be of one size"):
+    with raises_code("shape-mismatch"):
         fit(Threshold(), images, [o[1:] for o in objects], STILL, out=tmp_path)
-    with pytest.raises(ValueError, match="`monitor` must be one of pq, aji"):
+    with raises_code("monitor-unknown"):
         fit(Threshold(), images, objects, STILL.replace(monitor="loss"), out=tmp_path)
 
 
@@ -220,7 +224,7 @@ def test_mask_rcnn_learns_four_drawn_images_by_heart(tmp_path):
         augmentation={"flips": (True, True), "color_gain": 0.05, "color_offset": 3.0},
         validation=(4, 5, 6, 7),
     )
-    history = fit(system, images * 2, objects * 2, learning, out=tmp_path, show=False)
+    history = fit(system, images * 2, objects * 2, learning, out=tmp_path)
     assert history.epochs[1]["loss"] < 0.6 * history.epochs[0]["loss"]
     found = [system.segment(image).scored.instances for image in images]
     scores = [aji(overlaps(truth, told)).score for truth, told in zip(objects, found, strict=True)]

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from hsn import InputError
-from hsn.training.loop import Plan, computing_in, learn
+from hsn.config import TrainConfig
+from hsn.training.loop import LoopSpec, computing_in, fit_net
 from hsn.training.schedules import cosine
 
 
@@ -25,7 +25,9 @@ def plan(steps=4, size=2, rate=0.1):
         return x[rows[step]], y[rows[step]], np.ones(size, "float32")
 
     validate = {"validation_loss": 0.0}.copy
-    return Plan(1, steps, batch, rate=lambda epoch: rate, validate=validate, monitor="validation_loss")
+    return LoopSpec(
+        1, steps, batch, learning_rate=lambda epoch: rate, validate=validate, monitor="validation_loss"
+    )
 
 
 def entropy(target, prediction, weight, image):
@@ -35,7 +37,7 @@ def entropy(target, prediction, weight, image):
 def run(out, the_plan=None, optimizer=None, **options):
     learned = net()
     optimizer = optimizer or keras.optimizers.SGD()
-    learn(learned, entropy, the_plan or plan(), optimizer=optimizer, out=out, show=False, **options)
+    fit_net(learned, entropy, the_plan or plan(), optimizer=optimizer, out=out, train=TrainConfig(**options))
     return learned
 
 
@@ -72,9 +74,9 @@ def test_the_last_layer_stays_exact():
         assert [layer.compute_dtype for layer in learned.layers[1:]] == ["bfloat16", "float32"]
 
 
-def test_a_precision_that_does_not_exist_is_refused(tmp_path):
-    with pytest.raises(InputError, match="this precision does not exist"):
-        run(tmp_path, precision="float8")
+def test_a_precision_that_does_not_exist_is_an_error(raises_code):
+    with raises_code("precision-unknown"), computing_in(net(), "float8"):
+        pass
 
 
 def test_the_cosine_ends_low():

@@ -43,16 +43,16 @@ def targets(image, annotation, config):
     if as_image(image).shape[:2] != np.shape(annotation):
         refuse("an image and its objects must be of one size", expected=image.shape[:2],
                received=np.shape(annotation), remedy="resize the label image, nearest pixel")  # fmt: skip
-    return Targets(encoded(annotation, config), weights_of(annotation, config))
+    return Targets(encode(annotation, config), weights_of(annotation, config))
 
 
-def encoded(instances, config):
+def encode(instances, config):
     """The target alone, float32 (H, W, C + 1); see `targets`.
 
     Examples
     --------
     >>> from hsn.supervision.masks.config import preset
-    >>> encoded(np.array([[0, 3, 3, 0, 4]]), preset("unet-cryonuseg"))[0].tolist()
+    >>> encode(np.array([[0, 3, 3, 0, 4]]), preset("unet-cryonuseg"))[0].tolist()
     [[0.0, 0.0], [1.0, 1.0], [1.0, 1.0], [0.0, 0.0], [1.0, 2.0]]
     """
     return objects.encode_targets(

@@ -106,6 +106,7 @@ class Config(BaseConfig):
     """
 
     METHOD = "points"
+    LENGTHS = ("detection_epochs", "train.epochs", "refinement_epochs")
     FIXED = {
         "normalization.stain": None,
         "postprocess.foreground_threshold": None,

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...annotations import points as point_files
 from ...annotations.colors import resize_labels
-from ...checks import as_image
+from ...checks import as_image, same_length
 from ...errors import refuse
 from ...images.read import read
 from ...images.scaling import rescale
@@ -103,9 +103,7 @@ def fields_of(images, annotations, config):
     InputError
         If images and clicks do not belong together, or nothing is left to learn or validate on.
     """
-    if len(images) != len(annotations):
-        refuse("images and points must belong together", expected=f"points for {len(images)} images",
-               received=len(annotations), remedy="give the points of each image, in the same order")  # fmt: skip
+    same_length("images", images, "annotations", annotations)
     fields = [Field(name, image, given, config)
               for name, image, given in zip(_names(images), images, annotations, strict=True)]  # fmt: skip
     train = config.train

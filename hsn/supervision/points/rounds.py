@@ -26,7 +26,7 @@ LIKELY = (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)  # thresholds that are tried
 PUBLISHED_LIKELY = 0.35  # among equals the nearest to this is taken
 
 
-def detect(net, fields, config, folder):
+def detect(net, fields, config, folder, *, progress=None):
     """Train detectors round by round; `field.found` holds what the last one found.
 
     Parameters
@@ -52,7 +52,7 @@ def detect(net, fields, config, folder):
         if (one / SCORES).exists():
             detector.load_weights(one / BEST)
         else:
-            _round(detector, fields, config, one)
+            _round(detector, fields, config, one, progress)
         for field in fields:
             path = one / "points" / f"{field.name}.csv"
             field.found = field.at_net(point_files.read(path))
@@ -62,7 +62,7 @@ def detect(net, fields, config, folder):
     return detector
 
 
-def _round(detector, fields, config, folder):
+def _round(detector, fields, config, folder, progress):
     """Train one detector, and write what it sees."""
     judging = [field for field in fields if field.held.any()]
     train(
@@ -74,6 +74,8 @@ def _round(detector, fields, config, folder):
         epochs=config.detection_epochs,
         monitor="-validation_f1" if config.complete_validation else "validation_loss",
         out=folder,
+        stage=f"detection, {folder.name}",
+        progress=progress,
     )
     maps = [
         predict_tiled(detector, field.image, config.normalization, config.tiling)[..., 0] for field in fields

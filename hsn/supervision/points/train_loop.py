@@ -1,14 +1,9 @@
-"""Train: the loop of both nets, with this config's numbers."""
+"""Training of both nets with the numbers of a config."""
 
-import keras
-
-from ...training.loop import Plan, learn
-from ...training.schedules import cosine
-
-ADAM_EPSILON = 1e-8  # torch's, with which the method was published; Keras has 1e-7
+from ...training.loop import LoopSpec, fit_net
 
 
-def train(net, loss, crops, validate, config, *, epochs, monitor, out, factor=None):
+def train(net, loss, crops, validate, config, *, epochs, monitor, out, factor=None, stage, progress=None):
     """Train a net on crops; afterwards it holds the weights of the best epoch.
 
     Parameters
@@ -17,35 +12,30 @@ def train(net, loss, crops, validate, config, *, epochs, monitor, out, factor=No
     loss : callable
     crops : Crops
     validate : callable
-        ``() -> dict`` of numbers after an epoch.
+        ``() -> dict`` of scores after an epoch.
     config : Config
     epochs : int
     monitor : str
-        As `hsn.training.loop.Plan` has it.
+        See `hsn.training.loop.LoopSpec`.
     out : path
     factor : float, optional
-        A constant rate instead, as a share of the highest.
+        Constant rate instead, as a share of the highest.
+    stage : str
+        Name of the work in progress events.
+    progress : callable, optional
 
     Returns
     -------
     History
     """
-    train = config.train
-
-    def rate(epoch):
-        if factor is not None:
-            return train.learning_rate * factor
-        return cosine(epoch / epochs, lowest=train.min_learning_rate, highest=train.learning_rate)
-
-    beta_1, beta_2 = train.betas
-    return learn(
-        net,
-        loss,
-        Plan(epochs, crops.steps, crops.batch, rate, validate, monitor),
-        optimizer=keras.optimizers.Adam(beta_1=beta_1, beta_2=beta_2, epsilon=ADAM_EPSILON),
-        out=out,
-        weight_decay=train.weight_decay,
-        precision=train.precision,
-        # XLA takes a minute to compile a net with skips, and its convolutions on CPUs are slower.
-        jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
+    spec = LoopSpec.of(
+        config.train,
+        epochs=epochs,
+        factor=factor,
+        steps=crops.steps,
+        batch=crops.batch,
+        validate=validate,
+        monitor=monitor,
+        stage=stage,
     )
+    return fit_net(net, loss, spec, out=out, train=config.train, progress=progress)

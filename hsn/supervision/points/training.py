@@ -5,7 +5,7 @@ coarse labels are made for each image; a segmenter learns these, and in its last
 (Qu et al., IEEE TMI 2020).
 
 Every stage writes what it made before the next begins, and a stage whose results are there is not run again: a run that
-was killed goes on where it was. `README.txt` in the folder says what lies where.
+was killed goes on where it was. `training/README.md` says what lies where.
 """
 
 from pathlib import Path
@@ -18,7 +18,7 @@ from ...annotations.label_files import read_labels, write_labels
 from ...errors import refuse
 from ...images.scaling import normalize
 from ...prediction.tiling import predict_tiled
-from ...training.run import claim
+from ...training.run import Run
 from ...types import History
 from .crops import segmentation_crops
 from .detection import merged
@@ -30,29 +30,32 @@ from .train_loop import train
 
 CLICKED, FOUND = "clicked", "found"
 
-ABOUT = """\
-This folder was made by learning from clicks on nuclei (hsn.points.fit). In the order in which it came to be:
+CONTENTS = {
+    "detection/round-K/": "one detector each; round 0 learned from the clicks, each further one also from the "
+    "background of the round before",
+    "detection/round-K/points/NAME.csv": "all points found in each image, x and y in pixels of the image",
+    "detection/round-K/background/NAME.png": "white where there is surely no nucleus, at the net's scale",
+    "detection/round-K/scores.json": "validation of the epoch that was kept; the round is done when it exists",
+    "points/NAME.geojson": "the points that labels are made of, clicked or found; opens in QuPath over the image",
+    "labels/NAME.png": "two coarse labels at the net's scale, 3 v + c: v by Voronoi cells, c by color clusters; each 0 "
+    "unknown, 1 background, 2 nucleus",
+    "segmentation/coarse/": "training of the segmenter on these labels",
+    "segmentation/refined/": "the same, continued with the CRF loss",
+}
+# What builds on a stage, and is done again where that stage is extended.
+DEPENDS = {
+    "detection_epochs": (
+        "detection/round-0/scores.json",
+        "detection/round-[1-9]*",
+        "points",
+        "labels",
+        "segmentation",
+    ),
+    "train.epochs": ("segmentation/refined",),
+}
 
-run.json                   the config, and a checksum of images and clicks: whose run this is
-detection/round-K/         one detector each; round 0 learned from the clicks alone, each further one also from what the
-                           one before was sure to be background
-  history.json             loss and validation of every epoch
-  points/NAME.csv          all points that it found in each image, x and y in pixels of the image
-  background/NAME.png      white: surely no nucleus, at the net's scale
-  scores.json              validation of the epoch that was kept; the round is finished where this file is
-points/NAME.geojson        the points that labels are made of, clicked or found; opens in QuPath over the image
-labels/NAME.png            two coarse labels at the net's scale, 3 v + c: v by Voronoi cells, c by colour clusters;
-                           each 0 unknown, 1 background, 2 nucleus
-segmentation/coarse/       the segmenter learns these labels
-segmentation/refined/      and goes on with the CRF loss as well
-net.keras card.json config.json
-                           the trained net, which `hsn segment --model` takes
 
-Start the same command again to go on with a run that was interrupted.
-"""
-
-
-def fit(net, images, annotations, config, *, out):
+def fit(net, images, annotations, config, *, out, progress=None):
     """Train a segmenter from clicks on some nuclei, and write it as a trained folder.
 
     Parameters
@@ -66,7 +69,9 @@ def fit(net, images, annotations, config, *, out):
         Per image the clicked nuclei, row and column in pixels. An image may have none.
     config : Config
     out : path
-        The folder. A run that was killed goes on when it is started again.
+        The trained folder. The same call continues a run that was killed; see `hsn.training.run`.
+    progress : callable, optional
+        See `hsn.progress`.
 
     Returns
     -------
@@ -84,15 +89,16 @@ def fit(net, images, annotations, config, *, out):
         refuse("a segmenter tells nuclei from background", expected=f"a net with {len(config.classes)} outputs",
                received=net.output_shape[-1], remedy="build it with 2 outputs")  # fmt: skip
     fields = fields_of(images, annotations, config)
-    arrays = (each for f in fields for each in (f.image, f.clicks, f.background, f.codes))
-    claim(out, config, arrays, guide=ABOUT, what="images, clicks")
-    if config.rounds is not None and any(field.codes is None for field in fields):
-        detector = detect(net, fields, config, out / "detection")
-        if config.start == "previous":
-            _inherit(net, detector)
-    label(fields, config, out)
-    history = _segmentation(net, fields, config, out / "segmentation")
-    models.save(out, net, card(config, history, fields, name=out.name), config.to_dict())
+    claim = {"data": (images, annotations), "depends": DEPENDS, "contents": CONTENTS}
+    with Run.open(out, config, net=net, progress=progress, **claim) as run:
+        if config.rounds is not None and any(field.codes is None for field in fields):
+            detector = detect(net, fields, config, out / "detection", progress=progress)
+            if config.start == "previous":
+                _inherit(net, detector)
+        label(fields, config, out)
+        history = _segmentation(net, fields, config, out / "segmentation", progress)
+        models.save(out, net, card(config, history, fields, name=out.name), config.to_dict())
+        run.finish(history)
     return history
 
 
@@ -122,7 +128,7 @@ def label(fields, config, out):
         write_labels(path, field.codes)
 
 
-def _segmentation(net, fields, config, folder):
+def _segmentation(net, fields, config, folder, progress):
     """Train the segmenter, by the labels and then with the CRF loss as well."""
     crops = segmentation_crops([field for field in fields if not field.held.all()], config)
     judging = [field for field in fields if field.held.any()]
@@ -141,6 +147,8 @@ def _segmentation(net, fields, config, folder):
             monitor="validation_loss",
             out=folder / name,
             factor=factor,
+            stage=f"segmentation, {name}",
+            progress=progress,
         )
         best = len(rows) + history.best
         rows += [{**row, "epoch": len(rows) + row["epoch"]} for row in history.epochs]

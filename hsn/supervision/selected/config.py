@@ -90,11 +90,7 @@ class Config(BaseConfig):
     METHOD = "selected"
     FIXED = {
         "normalization.stain": None,
-        "train.accumulate_batches": 1,
         "train.precision": "float32",
-        "train.betas": (0.9, 0.999),
-        "train.augmentation.shear_deg": 0.0,
-        "train.augmentation.noise_elastic_px": (0.0, 0.0),
         "train.augmentation.contrast": (),
     }
     FORMAT0 = {

@@ -1,7 +1,7 @@
-"""Dense: any net that sees insides and contours, as a system that tells objects apart.
+"""Nets with the outputs background, inside and contour, as systems that separate objects.
 
-It stands where Lou et al. have Mask R-CNN: what a round needs of a net is objects and how sure it is of each, and these
-can be read from maps as well.
+They stand in the place of Mask R-CNN in Lou et al.: a round needs objects with scores, and these can be read from
+probabilities as well.
 """
 
 from dataclasses import replace
@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from ...checks import as_image
-from ...errors import refuse
+from ...errors import InputError
 from ...extras.maskrcnn import MaskRCNN
 from ...extras.maskrcnn.tiles import DetectionReport
 from ...images.scaling import normalize
@@ -17,38 +17,42 @@ from ...objects.labeling import label_instances, object_probability
 from ...objects.overlaps import score_objects
 from ...prediction.tiling import predict_tiled
 from .losses import loss
-from .target_maps import taught
+from .target_maps import encode
 
 
 class Dense:
-    """A net with outputs background, inside and contour that can learn and find; see `hsn.training.object_training`.
+    """A net with the outputs background, inside and contour that can be trained; see `hsn.training.object_training`.
 
     Parameters
     ----------
     net : keras.Model
-        (N, H, W, 3) normalize pixels -> (N, H, W, 3) probabilities, for instance of `hsn.nets.unet`.
+        (N, H, W, 3) normalized pixels -> (N, H, W, 3) probabilities, for instance of `hsn.nets.unet`.
     config : Config
 
     Attributes
     ----------
     net, training_model : keras.Model
-        The net; it is what the loop trains.
+        The net, which is also what the loop trains.
     """
 
     def __init__(self, net, config):
         outputs = net.output_shape[-1] if len(net.outputs) == 1 else f"{len(net.outputs)} maps"
         if outputs != len(config.classes):
-            refuse("the net does not see what the config says", expected=f"outputs {', '.join(config.classes)}",
-                   received=outputs, remedy="build it with 3 outputs, or give the config a `detector`")  # fmt: skip
+            raise InputError(
+                "net-outputs",
+                f"the net must have the outputs {', '.join(config.classes)}",
+                got=outputs,
+                hint="build it with 3 outputs, or give the config a `detector`",
+            )
         self.net = self.training_model = net
         self.config, self._loss = config, loss(config)
 
     def loss(self, target, prediction, weight, image):
-        """See `hsn.supervision.selected.losses`."""
+        """Return the loss of a batch; see `hsn.supervision.selected.losses`."""
         return self._loss(target, prediction, weight, image)
 
     def examples(self, images, instances, known, rng):
-        """What a step learns from: normalize pixels, targets, and weights that are 0 where nothing is known.
+        """Return normalized pixels, targets and weights of a step; a weight is 0 where nothing is known.
 
         Parameters
         ----------
@@ -57,14 +61,14 @@ class Dense:
         instances : int array, shape (N, px, px)
         known : bool array, shape (N, px, px)
         rng : numpy.random.Generator
-            Not needed: nothing is left to be drawn.
+            Not used.
 
         Returns
         -------
         float32 arrays, shapes (N, px, px, 3), (N, px, px, 4), (N, px, px)
         """
-        made = [taught(*each, self.config) for each in zip(instances, known, strict=True)]
-        target, weight = (np.stack(side) for side in zip(*made, strict=True))
+        pairs = [encode(*crop, self.config) for crop in zip(instances, known, strict=True)]
+        target, weight = (np.stack(part) for part in zip(*pairs, strict=True))
         normalization = self.config.normalization
         return normalize(images, normalization.mean, normalization.std), target, weight
 
@@ -73,12 +77,12 @@ class Dense:
         return predict_tiled(self.net, as_image(image), self.config.normalization, self.config.tiling)
 
     def segment(self, image):
-        """Find the objects of an image of any size, at the net's scale; each scores the mean evidence inside.
+        """Segment an image of any size at the net's scale; the score of an object is its mean probability.
 
         Returns
         -------
         DetectionReport
-            `scored.instances` and `scored.scores`; `said` is empty, there is no limit to reach.
+            `scored.instances` and `scored.scores`; `warnings` is empty, because no limit can be reached.
         """
         maps = self.maps(image)
         instances = label_instances(maps, self.config.postprocess, mpp=self.config.mpp)
@@ -86,9 +90,8 @@ class Dense:
 
 
 def system_of(net, config):
-    """The system that a config's net learns and finds in: `Dense`, or Mask R-CNN where the config has a detector."""
+    """Return the system of a config's net: Mask R-CNN if the config has a detector, otherwise `Dense`."""
     if config.detector is None:
         return Dense(net, config)
-    return MaskRCNN(
-        net, replace(config.detector, mean=config.normalization.mean, std=config.normalization.std)
-    )
+    normalization = config.normalization
+    return MaskRCNN(net, replace(config.detector, mean=normalization.mean, std=normalization.std))

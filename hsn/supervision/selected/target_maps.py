@@ -46,10 +46,10 @@ def targets(image, annotation, config):
         refuse("an image and its objects must be of one size", expected=image.shape[:2],
                received=np.shape(annotation), remedy="resize the label image, nearest pixel")  # fmt: skip
     known = ~np.ma.getmaskarray(annotation)
-    return taught(np.ma.filled(annotation, 0), known, config)
+    return encode(np.ma.filled(annotation, 0), known, config)
 
 
-def taught(instances, known, config):
+def encode(instances, known, config):
     """Targets of objects, int (H, W), and where they are known, bool (H, W)."""
     if config.detector is not None:
         return Targets(np.where(known, instances, 0).astype(np.float32), known.astype(np.float32))

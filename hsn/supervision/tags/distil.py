@@ -24,7 +24,7 @@ from ...images.tiles import mirror_pad
 from ...losses.cross_entropy import cross_entropy
 from ...metrics.classes import confusion_matrix, mean_iou
 from ...training.augment import draw
-from ...training.loop import Plan, learn
+from ...training.loop import LoopSpec, fit_net
 from ...training.schedules import cosine
 from .config import Config
 from .inference import evidence_of, segment
@@ -133,18 +133,20 @@ def distil(student, images, pseudo, config, numbers, *, validation, out):
     def validate():
         return {"validation_miou": score(student, config, validation)}
 
-    plan = Plan(
+    spec = LoopSpec(
         epochs=numbers.epochs,
         steps=numbers.steps,
         batch=tiles.batch,
-        rate=lambda epoch: cosine(
+        learning_rate=lambda epoch: cosine(
             epoch / numbers.epochs, lowest=numbers.lowest_rate, highest=numbers.highest_rate
         ),
         validate=validate,
         monitor="-validation_miou",
     )
-    optimizer = keras.optimizers.Adam()
-    return learn(student, lambda t, p, w, _: cross_entropy(t, p, w), plan, optimizer=optimizer, out=Path(out))
+    return fit_net(
+        student, lambda t, p, w, _: cross_entropy(t, p, w), spec, out=Path(out), optimizer=keras.optimizers.Adam(),
+        jit_compile="auto",
+    )  # fmt: skip
 
 
 def student_config(teacher, *, window_px):

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from ... import models
-from ...checks import as_image
+from ...checks import as_image, same_length
 from ...errors import refuse
 from ...images.read import read, resample
 from ...images.scaling import normalize
@@ -18,7 +18,8 @@ from ...metrics.ranking import roc_auc
 from ...nets import histonet
 from ...prediction.scores import fit_thresholds
 from ...training.augment import draw
-from ...training.loop import Plan, learn
+from ...training.loop import LoopSpec, fit_net
+from ...training.run import Run
 from ...training.sampling import batch_of
 from ...training.schedules import triangular
 from ...training.splits import train_val_split
@@ -28,7 +29,7 @@ from .target_maps import targets
 PREDICT_BATCH = 64  # patches a forward pass, without gradients
 
 
-def fit(net, images, annotations, config, *, out):
+def fit(net, images, annotations, config, *, out, progress=None):
     """Train a patch classifier from tags, and write it as a trained folder.
 
     Parameters
@@ -44,7 +45,9 @@ def fit(net, images, annotations, config, *, out):
         lies around it.
     config : Config
     out : path
-        The folder. A run that was killed goes on from its last epoch when it is started again.
+        The trained folder. The same call continues a run that was killed; see `hsn.training.run`.
+    progress : callable, optional
+        See `hsn.progress`.
 
     Returns
     -------
@@ -73,21 +76,27 @@ def fit(net, images, annotations, config, *, out):
             "validation_auc": np.nanmean(auc) if np.isfinite(auc).any() else np.nan,
         }
 
-    history = learn(
-        learner,
-        of,
-        _plan(patches, truth, learned, config, validate),
-        optimizer=keras.optimizers.SGD(momentum=config.momentum, nesterov=True),
-        out=out / "training",
-    )
-    scores = predict(learner, patches, held_out, config)
-    known = truth[1][held_out].reshape(scores.shape)
-    fitted = [
-        fit_thresholds(*(x[..., k : k + 1][known[..., k] > 0] for x in (truth[0][held_out] > 0, scores)))[0]
-        for k in range(len(config.classes))
-    ]
-    finished = config.replace(thresholds=tuple(float(t) for t in fitted))
-    models.save(out, net, card(finished, history, name=out.name), finished.to_dict())
+    with Run.open(out, config, net=net, data=(images, annotations), progress=progress) as run:
+        history = fit_net(
+            learner,
+            of,
+            _spec(patches, truth, learned, config, validate),
+            out=run.folder,
+            optimizer=keras.optimizers.SGD(momentum=config.momentum, nesterov=True),
+            jit_compile="auto",
+            progress=progress,
+        )
+        scores = predict(learner, patches, held_out, config)
+        known = truth[1][held_out].reshape(scores.shape)
+        fitted = [
+            fit_thresholds(*(x[..., k : k + 1][known[..., k] > 0] for x in (truth[0][held_out] > 0, scores)))[
+                0
+            ]
+            for k in range(len(config.classes))
+        ]
+        finished = config.replace(thresholds=tuple(float(t) for t in fitted))
+        models.save(out, net, card(finished, history, name=out.name), finished.to_dict())
+        run.finish(history)
     return history
 
 
@@ -133,16 +142,14 @@ class Patches:
 
 def _truths(patches, annotations, config):
     """Targets and weights of all patches: two arrays (N, C)."""
-    if len(patches) != len(annotations):
-        refuse("images and tags must belong together", expected=f"tags for {len(patches)} images",
-               received=len(annotations), remedy="give one row of tags per image, in the same order")  # fmt: skip
+    same_length("images", patches, "annotations", annotations)
     # A blank stands in for the patch: tags alone decide the target, and no file need be read for that.
     blank = np.zeros((1, 1, 3), np.uint8)
     each = [targets(blank, tags, config) for tags in annotations]
     return np.array([t.target for t in each]), np.array([t.weight for t in each])
 
 
-def _plan(patches, truth, learned, config, validate):
+def _spec(patches, truth, learned, config, validate):
     train = config.train
     target, weight = truth
 
@@ -154,11 +161,11 @@ def _plan(patches, truth, learned, config, validate):
         tags = (_moved(draws, of[chosen]) for of in (target, weight))
         return normalize(pixels, config.normalization.mean, config.normalization.std), *tags
 
-    return Plan(
+    return LoopSpec(
         epochs=train.epochs,
         steps=-(-len(learned) // train.batch_size),
         batch=batch,
-        rate=lambda epoch: triangular(
+        learning_rate=lambda epoch: triangular(
             epoch,
             lowest=config.train.min_learning_rate,
             highest=config.train.learning_rate,

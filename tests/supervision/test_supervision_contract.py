@@ -1,0 +1,237 @@
+"""What holds for all methods: a tiny fit, its folder, its continuation, its progress and its errors."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+import hsn
+from hsn import models, taxonomies
+from hsn.annotations.sampling import points_from_instances
+from hsn.data import synthetic
+from hsn.nets import histonet, resunet, unet
+from hsn.progress import Cancelled
+from hsn.supervision import masks, method_of, points, selected, tags
+from hsn.training import loop
+
+MPP = 0.5
+TRAIN = {"epochs": 2, "steps": 2, "batch_size": 2, "crop_px": 32, "validation": (0,), "seed": 3}
+
+
+@dataclass
+class Case:
+    """A method with the smallest run that it can do."""
+
+    method: Any
+    build: Any
+    images: list
+    annotations: Any
+    config: Any
+
+    def fit(self, out, net=None, **changes):
+        net = net or self.build()
+        given = {"images": self.images, "annotations": self.annotations}
+        given |= {name: changes.pop(name) for name in list(changes) if name in given}
+        progress = changes.pop("progress", None)
+        config = self.config.replace(**changes)
+        return net, self.method.fit(net, *given.values(), config, out=out, progress=progress)
+
+
+def _tissue():
+    drawn = [synthetic.draw_tissue(seed, (48, 56), mpp=MPP) for seed in (0, 1, 5)]
+    return [d.image for d in drawn], [d.instances for d in drawn]
+
+
+def _masks():
+    config = masks.preset("cpu").replace(mpp=MPP, image_mpp=MPP, tiling={"halo_px": 8}, train=TRAIN)
+    return Case(masks, lambda: unet.build(3, depth=2, width=4, batch_norm=True, seed=1), *_tissue(), config)
+
+
+def _selected():
+    images, instances = _tissue()
+    config = selected.preset("cpu").replace(
+        mpp=MPP, image_mpp=MPP, tiling={"halo_px": 8}, synthetic=0, min_score=0.0, train=TRAIN
+    )
+    annotations = [*instances[:2], None]
+    return Case(
+        selected,
+        lambda: unet.build(3, depth=2, width=4, batch_norm=True, seed=1),
+        images,
+        annotations,
+        config,
+    )
+
+
+def _points():
+    images, instances = _tissue()
+    clicks = [points_from_instances(each, place="inside")[:6] for each in instances]
+    config = points.preset("cpu").replace(
+        image_mpp=MPP,
+        tiling={"tile_px": 64, "halo_px": 16},
+        rounds=0,
+        detection_epochs=1,
+        refinement_epochs=1,
+        detection_batch_size=2,
+        train=TRAIN,
+    )
+    return Case(points, lambda: resunet.build(2, depth=18, width=2, seed=1), images, clicks, config)
+
+
+def _tags():
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 256, (32, 32, 3), dtype=np.uint8) for _ in range(6)]
+    two = taxonomies.parse(
+        {"name": "two", "classes": [{"name": "a", "color": [0, 0, 9]}, {"name": "b", "color": [9, 0, 0]}]}
+    )
+    config = tags.Config(
+        classes=two.names,
+        thresholds=(0.5, 0.5),
+        taxonomies=(two,),
+        mpp=MPP,
+        image_mpp=MPP,
+        window_px=32,
+        cam_layers=("features", "logits"),
+        train={"epochs": 2, "batch_size": 2, "validation": (0, 1), "seed": 3},
+    )
+
+    def build():
+        net = histonet.build(((4,), (8,)), 2, input_px=32, seed=1)
+        layers = histonet.feature_layer(net).name, histonet.logits_layer(net).name
+        case.config = case.config.replace(cam_layers=layers)
+        return net
+
+    case = Case(tags, build, images, np.array([[1, 0], [0, 1]] * 3), config)
+    return case
+
+
+CASES = {"masks": _masks, "points": _points, "selected": _selected, "tags": _tags}
+
+
+@pytest.fixture(scope="module", params=CASES)
+def case(request):
+    return CASES[request.param]()
+
+
+@pytest.fixture(scope="module")
+def whole(case, tmp_path_factory):
+    """A run that nobody interrupted: its folder, net and history."""
+    out = tmp_path_factory.mktemp("whole") / "net"
+    return out, *case.fit(out)
+
+
+def test_a_trained_folder_explains_itself_and_loads(case, whole):
+    out, net, history = whole
+    for name in (
+        "net.keras",
+        "card.json",
+        "config.json",
+        "README.md",
+        "training/README.md",
+        "training/learning.csv",
+    ):
+        assert (out / name).is_file(), name
+    model = models.load(out)
+    method, config = method_of(model)
+    assert method.__name__ == case.method.__name__
+    data = json.loads((out / "config.json").read_text())
+    assert (data["format"], data["method"]) == (1, config.METHOD)
+    assert case.method.Config.from_dict(data) == config
+    assert config.train == case.config.train
+    assert history.best is not None
+    for one, other in zip(net.get_weights(), model.net.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("shape", [(33, 47), (64, 17)])
+def test_images_of_odd_sizes_are_segmented(whole, shape):
+    image = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    result = hsn.segment(image, whole[0])
+    assert result.labels.shape == shape
+    assert result.probabilities.shape[:2] == shape
+
+
+def test_a_killed_run_ends_like_one_that_was_not(case, whole, tmp_path, monkeypatch):
+    keep, calls = loop._keep, []
+
+    def killed(*arguments):
+        keep(*arguments)
+        calls.append(1)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "_keep", killed)
+    with pytest.raises(KeyboardInterrupt):
+        case.fit(tmp_path / "net")
+    monkeypatch.undo()
+    net, history = case.fit(tmp_path / "net")
+    assert len(history.epochs) == len(whole[2].epochs)
+    for one, other in zip(net.get_weights(), whole[1].get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_a_finished_run_is_not_trained_again(case, whole, monkeypatch):
+    def trained(*_):
+        raise AssertionError("an epoch was trained")
+
+    monkeypatch.setattr(loop, "_keep", trained)
+    net, history = case.fit(whole[0])
+    assert history == whole[2]
+    for one, other in zip(net.get_weights(), whole[1].get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("other", ["config", "images", "annotations", "weights"])
+def test_another_run_in_the_folder_is_an_error_and_leaves_it_alone(case, whole, other, raises_code):
+    out, net, _ = whole
+    card = (out / "card.json").read_bytes()
+    changes = {
+        "config": {"train.seed": 4},
+        "images": {"images": case.images[::-1]},
+        "annotations": {"annotations": case.annotations[::-1]},
+        "weights": {"net": case.build()},
+    }[other]
+    if other == "weights":
+        changes["net"].set_weights([w + 0.5 for w in changes["net"].get_weights()])
+    if other == "annotations" and case.method is selected:
+        changes = {"annotations": [case.annotations[1], case.annotations[0], None]}
+    with raises_code("run-other"):
+        case.fit(out, **changes)
+    assert (out / "card.json").read_bytes() == card
+    assert case.fit(out, net=net)[1] == whole[2]  # the trained net itself is known
+
+
+def test_more_epochs_continue_a_run(case, tmp_path):
+    short = case.fit(tmp_path / "net", **{"train.epochs": 1})[1]
+    longer = case.fit(tmp_path / "net", **{"train.epochs": 2})[1]
+    assert longer.epochs[0]["loss"] == short.epochs[0]["loss"]
+    assert len(longer.epochs) > len(short.epochs)
+    fewer = case.fit(tmp_path / "net", **{"train.epochs": 1})[1]
+    assert fewer.epochs == longer.epochs
+
+
+def test_progress_is_reported_and_can_cancel(case, whole, tmp_path):
+    events = []
+
+    def cancel(event):
+        events.append(event)
+        if event.values.get("step") == 2:
+            raise Cancelled
+
+    net = case.build()
+    with pytest.raises(Cancelled):
+        case.fit(tmp_path / "net", net=net, progress=cancel)
+    assert "training" in events[-1].stage or case.method is points
+    assert np.isfinite(events[-1].values["loss"])
+    assert events[-1].total >= events[-1].done > 0
+    assert not (tmp_path / "net" / "training" / "run.lock").exists()
+    case.fit(tmp_path / "net", net=net)  # the same object, half trained, starts as the first time
+    for one, other in zip(net.get_weights(), whole[1].get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_images_and_annotations_of_different_numbers_are_an_error(case, tmp_path, raises_code):
+    with raises_code("length-mismatch"):
+        case.fit(tmp_path / "net", images=case.images[:-1])
+    assert not (tmp_path / "net").exists()
