@@ -53,7 +53,7 @@ elif method == "points":
     net = resunet.build(2, depth=18, width=2, seed=0)
     config = points.preset("cpu").replace(rounds=0, **scale)
     common = {"train.steps": 1, "train.crop_px": 32, "train.validation": (0,), "detection_epochs": 1,
-              "segmentation_epochs": 1, "refinement_epochs": 1}
+              "train.epochs": 1, "refinement_epochs": 1}
     annotations = [points_from_instances(each, place="inside") for each in instances]
 else:
     net = unet.build(3, depth=2, width=4, batch_norm=True, seed=0)

@@ -36,6 +36,8 @@ def loss(config):
     0.3466
     """
 
+    normalization = config.normalization
+
     def of(target, prediction, weight, image):
         nucleus = ops.cast(prediction[..., 1], "float32")  # (N, H, W)
         value = (
@@ -43,7 +45,10 @@ def loss(config):
         )
         if not config.crf_weight:
             return value
-        pixels = ops.cast(image, "float32") * list(config.normalization.std) + list(config.normalization.mean)
+        std, mean = (
+            ops.convert_to_tensor(each, "float32") for each in (normalization.std, normalization.mean)
+        )
+        pixels = ops.cast(image, "float32") * std + mean
         colors = ops.clip(pixels / 255, 0, 1)
         sxy_px = config.crf_sigma_um / config.mpp
         smooth = crf_loss(
