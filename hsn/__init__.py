@@ -38,5 +38,5 @@ __all__ = ["__version__", *_EXPORTS]
 __getattr__, _ = attributes(__name__, _EXPORTS, _OLD_NAMES)
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted(__all__)

@@ -63,16 +63,25 @@ def samples(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.fixture
+def tiny_training(monkeypatch):
+    """`hsn.fit` trains small nets for one epoch, whatever a document asks for; points without self-training."""
+    import hsn
+    from hsn.supervision.points import setup
+
+    fit, config = hsn.fit, setup.PRESETS["cpu"]()
+    train = {"steps": 1, "crop_px": 64}
+    config = config.replace(tiling={"tile_px": 128, "halo_px": 16}, train=train, rounds=0)
+    monkeypatch.setitem(setup.PRESETS, "cpu", lambda: config)
+    short = {"epochs": 1, "width": 2, "batch_size": 2}
+    monkeypatch.setattr(hsn, "fit", lambda *args, **options: fit(*args, **options | short))
+
+
 PYTHON = sorted({document for document, _ in blocks("python")})
 
 
-SLOW = {"README.md"}  # trains a net
-
-
-@pytest.mark.parametrize(
-    "document", [pytest.param(d, marks=pytest.mark.slow) if d in SLOW else d for d in PYTHON]
-)
-def test_python_in_a_document_runs(document, samples):
+@pytest.mark.parametrize("document", PYTHON)
+def test_python_in_a_document_runs(document, samples, tiny_training):
     """The blocks of one document run in order, in one namespace, beside sample data."""
     namespace = {}
     for name, block in blocks("python"):

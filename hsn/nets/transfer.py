@@ -4,7 +4,7 @@ from ..errors import InputError
 
 
 def copy_weights(net, source):
-    """Copy the weights of all layers that have the same name and the same shapes.
+    """Copy the weights of all layers that have the same kind and shapes at the same position.
 
     Parameters
     ----------
@@ -22,6 +22,10 @@ def copy_weights(net, source):
     InputError
         "start-mismatch" if no layer fits.
 
+    Notes
+    -----
+    Layers are compared by their position, not by name: Keras numbers unnamed layers anew in each process.
+
     Examples
     --------
     >>> from hsn.nets import unet
@@ -30,19 +34,22 @@ def copy_weights(net, source):
     >>> total - copied  # the last layer has another number of outputs
     1
     """
-    known = {layer.name: layer for layer in source.layers if layer.weights}
-    layers = [layer for layer in net.layers if layer.weights]
+    layers, others = ([layer for layer in model.layers if layer.weights] for model in (net, source))
     copied = 0
-    for layer in layers:
-        other = known.get(layer.name)
-        if other is not None and [w.shape for w in layer.weights] == [w.shape for w in other.weights]:
+    for layer, other in zip(layers, others, strict=False):
+        if _kind(layer) == _kind(other):
             layer.set_weights(other.get_weights())
             copied += 1
     if not copied:
         raise InputError(
             "start-mismatch",
-            "`start` must be a net with layers of the same names and shapes",
+            "`start` must be a net with layers of the same kinds and shapes",
             got=f"none of {len(layers)} layers that fit",
             hint="give the net and width of that model, or leave `start` out",
         )
     return copied, len(layers)
+
+
+def _kind(layer):
+    """Return what two layers must share: class and shapes of the weights."""
+    return type(layer).__name__, tuple(tuple(w.shape) for w in layer.weights)

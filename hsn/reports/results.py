@@ -1,18 +1,30 @@
 """Results as files: label images, overlays and areas of one segmented image."""
 
+from collections.abc import Mapping, Sequence
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from ..annotations.label_files import MAX_PNG_LABEL, write_labels
 from ..checks import one_of
 from ..errors import InputError
 from ..files import plain, write_json
 from ..images.read import write
+from ..types import Segmentation
 from .overlay import overlay_result
 
 FORMATS = {"labels": ".png", "instances": ".png", "overlay": ".png", "areas": ".json"}  # and their suffixes
 
 
-def save_segmentation(result, folder, *, name, formats=None, mpp=None, about=None):
+def save_segmentation(
+    result: Segmentation,
+    folder: str | PathLike,
+    *,
+    name: str,
+    formats: Sequence[str] | None = None,
+    mpp: float | None = None,
+    about: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """Write a segmentation as files, ``folder/FORMAT/NAME.png``.
 
     Parameters
@@ -66,11 +78,11 @@ def save_segmentation(result, folder, *, name, formats=None, mpp=None, about=Non
         **objects,
         "files": files,
     })  # fmt: skip
-    if "instances" in files:
+    if "instances" in files and result.instances is not None:
         write_labels(files["instances"], result.instances)
     if "labels" in files:
         write_labels(files["labels"], result.labels)
-    if "overlay" in files:
+    if "overlay" in files and result.image is not None:
         write(
             files["overlay"], overlay_result(result.image, result.labels, result.taxonomy, result.instances)
         )
@@ -79,8 +91,8 @@ def save_segmentation(result, folder, *, name, formats=None, mpp=None, about=Non
     return summary
 
 
-def _chosen(result, formats):
-    """The formats to write."""
+def _chosen(result: Segmentation, formats: Sequence[str] | None) -> Sequence[str]:
+    """Return the formats to write."""
     lacking = {"instances": result.instances is None, "overlay": result.image is None}
     if formats is None:
         return [kind for kind in FORMATS if not lacking.get(kind)]
@@ -96,8 +108,8 @@ def _chosen(result, formats):
     return formats
 
 
-def _classes(result, mpp):
-    """Area and score of each class; square millimeters only where the scale is given."""
+def _classes(result: Segmentation, mpp: float | None) -> list[dict[str, Any]]:
+    """Return area and score of each class; square millimeters only where the scale is given."""
     rows = []
     for tissue, count, score in zip(
         result.taxonomy.classes, result.areas_px.values(), result.scores.tolist(), strict=True

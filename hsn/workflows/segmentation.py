@@ -14,7 +14,7 @@ import numpy as np
 from ..data.discovery import distinct_names, find_images
 from ..errors import InputError
 from ..files import atomic_write
-from ..models.folders import CARD, CONFIG, Model, find
+from ..models.folders import CARD, CONFIG, OLD_CONFIG, Model, find
 from ..progress import Progress, track
 from ..reports.results import save_segmentation
 from ..supervision import method_of, open_model
@@ -194,7 +194,8 @@ class _Run:
             self.name = model.card.name
         else:
             folder = find(model)
-            card, config = ((folder / name).read_text(encoding="utf-8") for name in (CARD, CONFIG))
+            files = (folder / name for name in (CARD, CONFIG, OLD_CONFIG))
+            card, *config = (path.read_text(encoding="utf-8") if path.is_file() else "" for path in files)
             self.name = folder.name
         self._settings = json.dumps([card, config, taxonomy, mpp], default=str)
 

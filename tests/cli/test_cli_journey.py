@@ -114,3 +114,9 @@ def test_off_a_terminal_progress_is_a_plain_line_now_and_then(capsys, monkeypatc
 
 def test_interrupts_are_not_ignored():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_folder_of_an_unfinished_training_is_not_a_model(study, raises_code):
+    Path("mine").mkdir()
+    with raises_code("file-not-readable"):
+        hsn.segment([study / "0.png"], "mine", out="results")

@@ -77,7 +77,13 @@ def assert_same(first, second):
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("kind", ["masks", "points", "tags", "selected"])
+SLOW = pytest.mark.slow  # minutes of tracing; the other two kinds run in the ordinary suite
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["masks", "tags", pytest.param("points", marks=SLOW), pytest.param("selected", marks=SLOW)],
+)
 def test_both_doors_write_the_same_config_and_weights(run, data, kind):
     folder = "chosen" if kind == "selected" else kind
     values = options(kind)
