@@ -122,7 +122,7 @@ class Warp:
         Row and column of the image at the center of the crop.
     matrix : float array, shape (2, 2)
         Maps places in the crop to places in the image, both (row, col) from the center.
-    bend : float array, shape (2, side, side)
+    displacement : float array, shape (2, side, side)
         Elastic displacement: rows and columns added to places in the crop before that.
 
     Examples
@@ -134,7 +134,7 @@ class Warp:
 
     center: tuple[float, float]
     matrix: np.ndarray
-    bend: np.ndarray
+    displacement: np.ndarray
 
     def image(self, image):
         """Return a crop of an image (H, W, C), bilinear; mirrored beyond its edges."""
@@ -161,17 +161,21 @@ class Warp:
         >>> Warp((1.0, 2.0), np.eye(2) / 2, np.zeros((2, 5, 5))).points([[1, 2], [2, 2]]).tolist()
         [[2.0, 2.0], [4.0, 2.0]]
         """
-        middle = (np.array(self.bend.shape[1:]) - 1) / 2
+        middle = (np.array(self.displacement.shape[1:]) - 1) / 2
         away = (np.reshape(points, (-1, 2)) - self.center) @ np.linalg.inv(self.matrix).T  # (N, 2)
         places = away
-        for _ in range(_ITERATIONS if self.bend.any() else 0):
-            bend = [map_coordinates(b, (places + middle).T, order=1, mode="nearest") for b in self.bend]
+        for _ in range(_ITERATIONS if self.displacement.any() else 0):
+            bend = [
+                map_coordinates(b, (places + middle).T, order=1, mode="nearest") for b in self.displacement
+            ]
             places = away - np.transpose(bend)
         return places + middle
 
     def _remap(self, array, interpolation, border):
-        middle = [(side - 1) / 2 for side in self.bend.shape[1:]]
-        there = np.indices(self.bend.shape[1:]) - np.reshape(middle, (2, 1, 1)) + self.bend  # (2, side, side)
+        middle = [(side - 1) / 2 for side in self.displacement.shape[1:]]
+        there = (
+            np.indices(self.displacement.shape[1:]) - np.reshape(middle, (2, 1, 1)) + self.displacement
+        )  # (2, side, side)
         rows, columns = np.einsum("ij,jrc->irc", self.matrix, there) + np.reshape(self.center, (2, 1, 1))
         array = np.ascontiguousarray(array)
         return cv2.remap(
@@ -179,8 +183,9 @@ class Warp:
         )
 
 
-def draw_warp(rng, shape, side_px, *, zoom=(1.0, 1.0), flips=(False, False), rotation_deg=0.0, shear_deg=0.0, affine_jitter=0.0,
-              elastic_px=0.0, elastic_spacing_px=42.0, noise_elastic_px=(0.0, 0.0), noise_elastic_sigma_px=(4.0, 8.0)):  # fmt: skip
+def draw_warp(rng, shape, side_px, *, zoom=(1.0, 1.0), flips=(False, False), rotation_deg=0.0, shear_deg=0.0,
+              affine_jitter=0.0, elastic_px=0.0, elastic_spacing_px=42.0, noise_elastic_px=(0.0, 0.0),
+              noise_elastic_sigma_px=(4.0, 8.0)):  # fmt: skip
     """Draw a `Warp`.
 
     Parameters

@@ -84,7 +84,7 @@ def detection_crops(fields, config):
     """Crops that teach a detector: bumps on clicks, and background where it is known."""
 
     def taught(field, warp):
-        side = warp.bend.shape[1:]
+        side = warp.displacement.shape[1:]
         background = None if field.background is None else warp.labels(field.background.astype(np.uint8)) > 0
         target, weight = click_targets(warp.points(field.clicks), side, config, background=background)
         # Nothing is known outside of the image, nor in what is held out.
