@@ -86,14 +86,15 @@ def test_many_objects_keep_their_numbers(rng):
 def test_the_spline_bends_as_fullnets_did(rng):
     # Coefficients of 15 px give about 7 px: a cubic B-spline averages neighbours (0.479 of the variance an axis).
     bends = [
-        draw_warp(rng, (250, 250), 250, elastic_px=15, elastic_spacing_px=250 / 6).bend for _ in range(20)
+        draw_warp(rng, (250, 250), 250, elastic_px=15, elastic_spacing_px=250 / 6).displacement
+        for _ in range(20)
     ]
     assert np.sqrt(np.mean(np.square(bends))) == pytest.approx(15 * 0.479, rel=0.1)
     assert np.abs(np.diff(bends[0], axis=1)).max() < 1.5  # smooth: no jump from pixel to pixel
 
 
 def test_ripples_are_smoothed_noise(rng):
-    bend = draw_warp(rng, (64, 64), 64, noise_elastic_px=(40, 40), noise_elastic_sigma_px=(5, 5)).bend
+    bend = draw_warp(rng, (64, 64), 64, noise_elastic_px=(40, 40), noise_elastic_sigma_px=(5, 5)).displacement
     expected = 40 * np.sqrt(1 / 3) / (2 * np.sqrt(np.pi) * 5)  # of a Gaussian over even noise
     assert bend[:, 10:-10, 10:-10].std() == pytest.approx(expected, rel=0.35)
 
