@@ -53,6 +53,7 @@ def test_the_same_in_three_lines_of_python_from_masks(outlined):
     assert [row["status"] for row in rows] == ["done"] * 2
 
 
+@pytest.mark.slow
 def test_a_net_starts_from_another_one(run, outlined):
     (outlined / "0_mask.png").unlink()
     with pytest.raises(UserWarning, match=r"1 files are left out: outlined/0.png: has no mask of its name"):
