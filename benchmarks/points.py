@@ -253,7 +253,7 @@ def labels(args):
         image, truth = rescale(each.image(), each.mpp, config.mpp), each.instances()
         small = resize_labels(truth, image.shape[:2])
         told = sample_points(points_from_instances(truth), args.ratio, rng_or_seed=args.seed)
-        target, weight = points.targets(
+        target, weight = points.make_targets(
             image, (told + 0.5) * np.divide(image.shape[:2], truth.shape) - 0.5, config
         )
         wrong = (target > 0.5) != (small > 0)[..., None]

@@ -46,10 +46,15 @@ KERAS_FLOOR = FLOOR["nets"]
 
 BACKENDS = {"tensorflow", "jax", "torch"}
 
-METHOD_FILES = {"targets": "target_maps", "loss": "losses", "fit": "training", "segment": "inference"}
+METHOD_FILES = {
+    "make_targets": "target_maps",
+    "make_loss": "losses",
+    "fit": "training",
+    "segment": "inference",
+}
 METHOD_SHAPE = {
-    "targets": "image, annotation, config",
-    "loss": "config",
+    "make_targets": "image, annotation, config",
+    "make_loss": "config",
     "fit": "net, images, annotations, config, *, out, progress=None",
     "segment": "net, image, config, *, taxonomy=None, mpp=None, progress=None",
 }

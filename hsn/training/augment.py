@@ -1,10 +1,9 @@
-"""Augmentation: one random draw, applied alike to the image and to everything that lies over it.
+"""Augmentation: one random draw moves an image and everything that belongs to it.
 
-Image and truth cannot drift apart, because they move by the same value. A `Draw` moves whole pixels; a `Warp` cuts a
-crop that is zoomed, turned by any angle, sheared and bent, and looks every pixel up once, however many of these there
-are.
+A `Draw` moves whole pixels and changes colors. A `Warp` cuts a crop that is zoomed, rotated, sheared and deformed; each
+pixel is interpolated once.
 
-Sources of what a warp does: FullNet (Qu et al., MICCAI 2019), whose elastic field is a cubic B-spline; the U-Nets on
+Sources: FullNet (Qu et al., MICCAI 2019), whose elastic field is a cubic B-spline; the U-Nets on
 CryoNuSeg (C. Eichner, 2022), whose is smoothed noise (Simard et al., ICDAR 2003). Stains are varied after Tellez et al.
 (IEEE TMI, 2018).
 """
@@ -21,20 +20,20 @@ from ..stains.density import jitter_stains
 
 @dataclass(frozen=True)
 class Draw:
-    """One draw: how this image is turned, flipped, shifted and coloured.
+    """One draw of a rotation, a flip, a shift and a change of colors.
 
     Attributes
     ----------
     turns : int
         Quarter turns, 0..3.
     flip : bool
-        Whether left and right are exchanged, after the turn.
+        Whether left and right are exchanged, after the rotation.
     shift : (int, int)
-        Rows and columns by which it moves; what comes in is mirrored.
+        Rows and columns by which it moves; the border is mirrored.
     gain, offset : tuple of 3 float
-        Per channel factor and grey levels added.
+        Factor of each channel, and gray levels added.
     stain_gain, stain_offset : (float, float)
-        Factor of the amounts of haematoxylin and eosin, and amounts added; before that.
+        Factor of the amounts of hematoxylin and eosin, and amounts added; applied before `gain`.
     """
 
     turns: int = 0
@@ -46,7 +45,7 @@ class Draw:
     stain_offset: tuple[float, float] = (0, 0)
 
     def move(self, array):
-        """Move anything that lies over the image: array (H, W, ...).
+        """Move an array (H, W, ...) like the image.
 
         Examples
         --------
@@ -62,7 +61,7 @@ class Draw:
         return array
 
     def paint(self, image):
-        """Move and recolour an image: uint8 (H, W, 3) -> float32 (H, W, 3), 0..255."""
+        """Move an image and change its colors: uint8 (H, W, 3) -> float32 (H, W, 3), 0..255."""
         moved = self.move(image)
         if (self.stain_gain, self.stain_offset) != ((1, 1), (0, 0)):
             moved = jitter_stains(moved, self.stain_gain, self.stain_offset)
@@ -71,7 +70,7 @@ class Draw:
 
 def draw(rng, *, flips=True, quarter_turns=True, shift_px=0, gain=0.0, offset=0.0, stain_gain=0.0,
          stain_offset=0.0):  # fmt: skip
-    """Draw once.
+    """Draw a `Draw`.
 
     Parameters
     ----------
@@ -80,7 +79,7 @@ def draw(rng, *, flips=True, quarter_turns=True, shift_px=0, gain=0.0, offset=0.
     shift_px : int
         Largest shift.
     gain, offset : float
-        Each channel's factor lies in 1 +- gain, its addition in +- offset grey levels.
+        Each channel's factor lies in 1 +- gain, its addition in +- offset gray levels.
     stain_gain, stain_offset : float
         The factor of each stain's amount lies in 1 +- stain_gain, its addition in +- stain_offset; see
         `hsn.stains.density.jitter_stains`.
@@ -101,7 +100,7 @@ def draw(rng, *, flips=True, quarter_turns=True, shift_px=0, gain=0.0, offset=0.
         gain=tuple(1 + gain * rng.uniform(-1, 1, 3)),
         offset=tuple(offset * rng.uniform(-1, 1, 3)),
     )
-    if not stain_gain and not stain_offset:  # seeds give what they gave before there were stains to draw
+    if not stain_gain and not stain_offset:  # so that seeds give the same crops with and without this option
         return drawn
     return replace(
         drawn,
@@ -110,21 +109,21 @@ def draw(rng, *, flips=True, quarter_turns=True, shift_px=0, gain=0.0, offset=0.
     )
 
 
-_SETTLES = 20  # steps until a point under a gentle bend moves by less than a tenth of a pixel
+_ITERATIONS = 20  # iterations until a point under a gentle deformation moves by less than 0.1 px
 
 
 @dataclass(frozen=True, eq=False)
 class Warp:
-    """One draw: where in the image each pixel of a crop comes from.
+    """One draw of the place in the image that each pixel of a crop comes from.
 
     Attributes
     ----------
-    centre : (float, float)
-        Row and column of the image that the middle of the crop shows.
+    center : (float, float)
+        Row and column of the image at the center of the crop.
     matrix : float array, shape (2, 2)
-        From places in the crop to places in the image, both (row, col) from the middle.
-    bend : float array, shape (2, side, side)
-        Rows and columns that are added to places in the crop before that.
+        Maps places in the crop to places in the image, both (row, col) from the center.
+    displacement : float array, shape (2, side, side)
+        Elastic displacement: rows and columns added to places in the crop before that.
 
     Examples
     --------
@@ -133,56 +132,61 @@ class Warp:
     [[5, 6, 7]]
     """
 
-    centre: tuple[float, float]
+    center: tuple[float, float]
     matrix: np.ndarray
-    bend: np.ndarray
+    displacement: np.ndarray
 
     def image(self, image):
-        """A crop of an image (H, W, C), bilinear; beyond its edges it is mirrored."""
-        return self._look(image, cv2.INTER_LINEAR, cv2.BORDER_REFLECT)
+        """Return a crop of an image (H, W, C), bilinear; mirrored beyond its edges."""
+        return self._remap(image, cv2.INTER_LINEAR, cv2.BORDER_REFLECT)
 
     def labels(self, labels):
-        """A crop of labels or instances, int (H, W), nearest pixel; 0 beyond the edges."""
+        """Return a crop of labels or instances, int (H, W), nearest pixel; 0 beyond the edges."""
         labels = np.asarray(labels)
-        # Floats of 32 bits hold whole numbers to 2^24, more than there are objects in an image.
-        moved = self._look(labels.astype(np.float32), cv2.INTER_NEAREST, cv2.BORDER_CONSTANT)
+        # float32 holds integers up to 2^24, more than there are objects in an image.
+        moved = self._remap(labels.astype(np.float32), cv2.INTER_NEAREST, cv2.BORDER_CONSTANT)
         return moved.astype(labels.dtype)
 
     def weight(self, weight):
-        """A crop of weights, float (H, W), bilinear; 0 beyond the edges, where nothing is known."""
-        return self._look(np.asarray(weight, np.float32), cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
+        """Return a crop of weights, float (H, W), bilinear; 0 beyond the edges, where nothing is known."""
+        return self._remap(np.asarray(weight, np.float32), cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
 
     def points(self, points):
-        """Where points of the image lie in the crop, float (N, 2); beyond its ends, where they are not in it.
+        """Return where points of the image lie in the crop, float (N, 2); they may lie outside.
 
-        A bend is undone by iteration, which settles where it shifts neighbours by less than they are apart.
+        A deformation is inverted by iteration, which converges if it is gentle.
 
         Examples
         --------
         >>> Warp((1.0, 2.0), np.eye(2) / 2, np.zeros((2, 5, 5))).points([[1, 2], [2, 2]]).tolist()
         [[2.0, 2.0], [4.0, 2.0]]
         """
-        middle = (np.array(self.bend.shape[1:]) - 1) / 2
-        away = (np.reshape(points, (-1, 2)) - self.centre) @ np.linalg.inv(self.matrix).T  # (N, 2)
+        middle = (np.array(self.displacement.shape[1:]) - 1) / 2
+        away = (np.reshape(points, (-1, 2)) - self.center) @ np.linalg.inv(self.matrix).T  # (N, 2)
         places = away
-        for _ in range(_SETTLES if self.bend.any() else 0):
-            bend = [map_coordinates(b, (places + middle).T, order=1, mode="nearest") for b in self.bend]
+        for _ in range(_ITERATIONS if self.displacement.any() else 0):
+            bend = [
+                map_coordinates(b, (places + middle).T, order=1, mode="nearest") for b in self.displacement
+            ]
             places = away - np.transpose(bend)
         return places + middle
 
-    def _look(self, array, interpolation, border):
-        middle = [(side - 1) / 2 for side in self.bend.shape[1:]]
-        there = np.indices(self.bend.shape[1:]) - np.reshape(middle, (2, 1, 1)) + self.bend  # (2, side, side)
-        rows, columns = np.einsum("ij,jrc->irc", self.matrix, there) + np.reshape(self.centre, (2, 1, 1))
+    def _remap(self, array, interpolation, border):
+        middle = [(side - 1) / 2 for side in self.displacement.shape[1:]]
+        there = (
+            np.indices(self.displacement.shape[1:]) - np.reshape(middle, (2, 1, 1)) + self.displacement
+        )  # (2, side, side)
+        rows, columns = np.einsum("ij,jrc->irc", self.matrix, there) + np.reshape(self.center, (2, 1, 1))
         array = np.ascontiguousarray(array)
         return cv2.remap(
             array, columns.astype(np.float32), rows.astype(np.float32), interpolation, borderMode=border
         )
 
 
-def draw_warp(rng, shape, side_px, *, zoom=(1.0, 1.0), flips=(False, False), turn_deg=0.0, shear_deg=0.0, skew=0.0,
-              bend_px=0.0, bend_every_px=42.0, ripple_px=(0.0, 0.0), ripple_sigma_px=(4.0, 8.0)):  # fmt: skip
-    """Draw where a crop comes from.
+def draw_warp(rng, shape, side_px, *, zoom=(1.0, 1.0), flips=(False, False), rotation_deg=0.0, shear_deg=0.0,
+              affine_jitter=0.0, elastic_px=0.0, elastic_spacing_px=42.0, noise_elastic_px=(0.0, 0.0),
+              noise_elastic_sigma_px=(4.0, 8.0)):  # fmt: skip
+    """Draw a `Warp`.
 
     Parameters
     ----------
@@ -195,14 +199,14 @@ def draw_warp(rng, shape, side_px, *, zoom=(1.0, 1.0), flips=(False, False), tur
         Range of the factor by which tissue is enlarged.
     flips : (bool, bool)
         Whether the crop may be flipped top to bottom, and left to right.
-    turn_deg, shear_deg : float
+    rotation_deg, shear_deg : float
         Largest rotation and shear to either side.
-    skew : float
-        Every entry of an affine matrix moves by up to this, after FullNet.
-    bend_px, bend_every_px : float
-        Spread of the control points of a cubic B-spline, and how far apart they are.
-    ripple_px, ripple_sigma_px : (float, float)
-        Range of the height of smoothed noise, and of its smoothing.
+    affine_jitter : float
+        Largest change of each entry of the affine matrix, after FullNet.
+    elastic_px, elastic_spacing_px : float
+        Standard deviation and spacing of the control points of a cubic B-spline.
+    noise_elastic_px, noise_elastic_sigma_px : (float, float)
+        Ranges of the amplitude of smoothed noise, and of the smoothing's sigma.
 
     Returns
     -------
@@ -215,26 +219,28 @@ def draw_warp(rng, shape, side_px, *, zoom=(1.0, 1.0), flips=(False, False), tur
     True
     """
     spare = [max(side - side_px, 0) for side in shape]
-    # Whole pixels, so that a crop that is not moved otherwise is the image's own.
+    # Whole pixels, so that a crop without other changes is not interpolated.
     start = [rng.integers(s + 1) if side >= side_px else (side - side_px) / 2
              for s, side in zip(spare, shape, strict=True)]  # fmt: skip
     matrix = np.diag([-1.0 if may and rng.integers(2) else 1.0 for may in flips]) / rng.uniform(*zoom)
-    matrix = matrix @ (np.eye(2) + skew * rng.uniform(-1, 1, (2, 2)))
+    matrix = matrix @ (np.eye(2) + affine_jitter * rng.uniform(-1, 1, (2, 2)))
     lean = np.tan(np.radians(shear_deg * rng.uniform(-1, 1)))
     matrix = matrix @ np.array([[1.0, 0.0], [lean, 1.0]])
-    angle = np.radians(turn_deg * rng.uniform(-1, 1))
+    angle = np.radians(rotation_deg * rng.uniform(-1, 1))
     matrix = matrix @ np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     bend = np.zeros((2, side_px, side_px))
-    if bend_px:
-        bend += _splines(rng, side_px, bend_px, bend_every_px)
-    if max(ripple_px):
-        bend += _ripples(rng, side_px, rng.uniform(*ripple_px), rng.uniform(*ripple_sigma_px))
+    if elastic_px:
+        bend += _splines(rng, side_px, elastic_px, elastic_spacing_px)
+    if max(noise_elastic_px):
+        bend += _noise_elastic(
+            rng, side_px, rng.uniform(*noise_elastic_px), rng.uniform(*noise_elastic_sigma_px)
+        )
     return Warp(tuple(float(s) + (side_px - 1) / 2 for s in start), matrix, bend)
 
 
 def _splines(rng, side_px, spread_px, every_px):
     """A cubic B-spline with normal coefficients, (2, side, side) pixels; rows and columns are blended apart."""
-    # One point before the crop and two behind it bear on it.
+    # One control point before the crop and two behind it have an effect on it.
     count = int(np.ceil((side_px - 1) / every_px)) + 4
     places = np.arange(side_px) / every_px + 1
     blend = _cubic(places[:, None] - np.arange(count))  # (side, count)
@@ -248,7 +254,7 @@ def _cubic(distances):
     return np.where(far < 1, (4 - 6 * far**2 + 3 * far**3) / 6, np.maximum(2 - far, 0) ** 3 / 6)
 
 
-def _ripples(rng, side_px, height_px, sigma_px):
+def _noise_elastic(rng, side_px, height_px, sigma_px):
     """Even noise in -1..1, smoothed, times its height: (2, side, side) pixels."""
     noise = rng.uniform(-1, 1, (2, side_px, side_px))
     return height_px * np.stack([gaussian_filter(n, sigma_px, mode="constant") for n in noise])

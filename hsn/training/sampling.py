@@ -139,13 +139,13 @@ def warp_of(rng, shape, crop_px, augmentation):
         crop_px,
         zoom=augmentation.zoom,
         flips=augmentation.flips,
-        turn_deg=augmentation.rotation_deg,
+        rotation_deg=augmentation.rotation_deg,
         shear_deg=augmentation.shear_deg,
-        skew=augmentation.affine_jitter,
-        bend_px=augmentation.elastic_px,
-        bend_every_px=augmentation.elastic_spacing_px,
-        ripple_px=augmentation.noise_elastic_px,
-        ripple_sigma_px=augmentation.noise_elastic_sigma_px,
+        affine_jitter=augmentation.affine_jitter,
+        elastic_px=augmentation.elastic_px,
+        elastic_spacing_px=augmentation.elastic_spacing_px,
+        noise_elastic_px=augmentation.noise_elastic_px,
+        noise_elastic_sigma_px=augmentation.noise_elastic_sigma_px,
     )
 
 

@@ -114,8 +114,8 @@ def test_files_without_a_partner_and_bad_ones_are_left_out_and_named(run, folder
         (["--masks", "masks", "--out", "my net"], "out-name"),
         (["--masks", "masks/images"], "pairs-missing"),
         (["--masks", "nowhere"], "folder-missing"),
-        (["--masks", "masks", "--taxonomy", "adp-func"], "input"),
-        (["--masks", "masks", "--validation", "1"], "input"),
+        (["--masks", "masks", "--taxonomy", "adp-func"], "taxonomy-classes"),
+        (["--masks", "masks", "--validation", "1"], "split-empty"),
         (["--masks", "masks", "--mpp", "0"], "mpp-positive"),
     ],
 )  # fmt: skip

@@ -181,7 +181,7 @@ def test_bad_files_are_left_out_and_named(run, folder, spy):
         (["--points", "clicks", "--out", "my net"], "out-name"),
         (["--points", "clicks/points"], "pairs-missing"),
         (["--points", "nowhere"], "folder-missing"),
-        (["--points", "clicks", "--taxonomy", "adp-func"], "input"),
+        (["--points", "clicks", "--taxonomy", "adp-func"], "taxonomy-classes"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_learned_is_refused_before_any_training(run, folder, options, code):

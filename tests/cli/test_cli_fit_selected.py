@@ -230,8 +230,8 @@ def test_a_choice_that_was_killed_goes_on(run, tissue, monkeypatch):
         (["--selected", "chosen", "--net", "m2"], "net-unknown"),
         (["--selected", "chosen", "--width", "0.5"], "width-channels"),
         (["--selected", "chosen", "--out", "my net"], "out-name"),
-        (["--selected", "chosen", "--taxonomy", "adp-func"], "input"),
-        (["--selected", "chosen", "--validation", "1"], "input"),
+        (["--selected", "chosen", "--taxonomy", "adp-func"], "taxonomy-classes"),
+        (["--selected", "chosen", "--validation", "1"], "split-empty"),
         (["--selected", "bad", "more"], "no-patches-left"),
     ],
 )  # fmt: skip

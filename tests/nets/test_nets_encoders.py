@@ -150,6 +150,7 @@ def test_lite0_classifies_three_pictures(lite0, golden):
         assert lite0_torch.CLASSES[int(logits.argmax())] == best[name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
 def test_lite0s_maps_are_the_same_on_every_backend(backend, golden, tmp_path):
     if importlib.util.find_spec(backend) is None:

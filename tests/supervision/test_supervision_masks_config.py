@@ -7,7 +7,7 @@ from hsn import InputError
 from hsn.objects.contours import inside_to_classes, instances_to_classes
 from hsn.stains.macenko import Macenko
 from hsn.stains.reinhard import Reinhard
-from hsn.supervision.masks import Config, loss, preset, targets
+from hsn.supervision.masks import Config, make_loss, make_targets, preset
 from hsn.taxonomies import ADP_FUNC, GLAS
 
 
@@ -22,7 +22,7 @@ def blank(instances):
 
 
 def test_fullnets_training_label_is_the_published_one():
-    made = targets(blank(two_blocks()), two_blocks(), preset("fullnet"))
+    made = make_targets(blank(two_blocks()), two_blocks(), preset("fullnet"))
     assert made.target[..., :3].sum(axis=(0, 1)).tolist() == [500, 12, 64]
     published = inside_to_classes(instances_to_classes(two_blocks()) == 1)
     np.testing.assert_array_equal(made.target[..., :3].argmax(axis=2), published)
@@ -30,26 +30,26 @@ def test_fullnets_training_label_is_the_published_one():
 
 
 def test_border_weights_are_the_published_ones():
-    weight = targets(blank(two_blocks()), two_blocks(), preset("fullnet")).weight
+    weight = make_targets(blank(two_blocks()), two_blocks(), preset("fullnet")).weight
     assert [int(np.round(20 * weight[p])) for p in ((8, 11), (7, 6), (0, 0), (20, 23))] == [117, 47, 20, 20]
-    assert (targets(blank(two_blocks()), two_blocks(), preset("unet-cryonuseg")).weight == 1).all()
+    assert (make_targets(blank(two_blocks()), two_blocks(), preset("unet-cryonuseg")).weight == 1).all()
 
 
 def test_touching_objects_come_apart():
     touching = np.zeros((8, 12), int)
     touching[1:7, 1:6], touching[1:7, 6:11] = 4, 9
-    target = targets(blank(touching), touching, Config()).target
+    target = make_targets(blank(touching), touching, Config()).target
     assert target[..., 3].max() == 2
     assert target[3, 4:8, 2].tolist() == [0, 1, 1, 0]
     assert target[0, 1:11, 2].all()  # one pixel outside
-    wide = targets(blank(touching), touching, Config(targets={"contour_px": 2})).target
+    wide = make_targets(blank(touching), touching, Config(targets={"contour_px": 2})).target
     assert wide[3, 3:9, 2].tolist() == [0, 1, 1, 1, 1, 0]
     assert wide[..., 0].sum() == target[..., 0].sum()
 
 
 def test_an_image_without_objects_is_background():
     nothing = np.zeros((5, 6), int)
-    target, weight = targets(blank(nothing), nothing, preset("fullnet"))
+    target, weight = make_targets(blank(nothing), nothing, preset("fullnet"))
     assert (target[..., 0] == 1).all()
     assert (weight == 1).all()
 
@@ -63,12 +63,12 @@ def test_the_variance_term_has_its_published_value():
     target = np.concatenate([np.eye(3)[(inside > 0).astype(int)], inside[..., None]], axis=2)[None]
     of = preset("fullnet")
     with_, without = (
-        float(loss(r)(target, p[None], np.zeros((1, 8, 8)), None))
+        float(make_loss(r)(target, p[None], np.zeros((1, 8, 8)), None))
         for r in (of, of.replace(targets={"variance_weight": 0.0}))
     )
     assert with_ == pytest.approx(0.02951038, rel=1e-4)
     assert without == 0
-    doubled = loss(preset("fullnet").replace(targets={"variance_weight": 2.0}))(
+    doubled = make_loss(preset("fullnet").replace(targets={"variance_weight": 2.0}))(
         target, p[None], np.zeros((1, 8, 8)), None
     )
     assert float(doubled) == pytest.approx(2 * with_, rel=1e-5)
@@ -79,7 +79,7 @@ def test_unknown_pixels_teach_nothing():
     weight = np.array([[[1.0, 0.0], [0.0, 0.0]]])
     one, other = np.full((1, 2, 2, 1), 0.3), np.full((1, 2, 2, 1), 0.9)
     other[0, 0, 0] = 0.3
-    of = loss(preset("unet-cryonuseg"))
+    of = make_loss(preset("unet-cryonuseg"))
     assert float(of(target, one, weight, None)) == pytest.approx(float(of(target, other, weight, None)))
 
 
@@ -109,8 +109,8 @@ def test_taxonomies_may_be_named():
 
 
 def test_image_and_objects_of_two_sizes_are_refused():
-    with pytest.raises(InputError, match="an image and its objects must be of one size"):
-        targets(blank(np.zeros((4, 5))), np.zeros((5, 4), int), preset("fullnet"))
+    with pytest.raises(InputError):
+        make_targets(blank(np.zeros((4, 5))), np.zeros((5, 4), int), preset("fullnet"))
 
 
 @pytest.mark.parametrize(

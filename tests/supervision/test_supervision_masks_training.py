@@ -98,7 +98,7 @@ def test_what_is_masked_teaches_nothing(tissue):
     pixels, target, weight = sampler([image], [masked], numbers).batch(0, 0)
     assert (weight == 0).any()
     assert (weight >= 1).any()
-    of, said = masks.loss(numbers), np.full((*weight.shape, 3), 1 / 3, np.float32)
+    of, said = masks.make_loss(numbers), np.full((*weight.shape, 3), 1 / 3, np.float32)
     otherwise = np.where((weight == 0)[..., None], np.float32([0.98, 0.01, 0.01]), said)
     assert float(of(target, otherwise, weight, pixels)) == pytest.approx(
         float(of(target, said, weight, pixels)), rel=1e-5

@@ -9,7 +9,7 @@ from hsn import InputError
 from hsn.annotations.sampling import points_from_instances
 from hsn.data import synthetic
 from hsn.losses.crf import energies
-from hsn.supervision.points import Config, loss, preset, radius_of, targets
+from hsn.supervision.points import Config, make_loss, make_targets, preset, radius_of
 from hsn.supervision.points.crops import BLACK_BACKGROUND
 from hsn.supervision.points.target_maps import decode, encode
 from hsn.taxonomies import ADP_FUNC
@@ -19,7 +19,7 @@ from hsn.types import Targets
 def test_clicks_are_nuclei_and_between_them_is_none():
     drawn = synthetic.draw_tissue(1, (96, 96), mpp=0.5)
     points = points_from_instances(drawn.instances, place="inside")
-    target, weight = targets(drawn.image, points, preset("cpu"))
+    target, weight = make_targets(drawn.image, points, preset("cpu"))
     assert target.shape == weight.shape == (96, 96, 2)
     assert {x.dtype for x in (target, weight)} == {np.dtype(np.float32)}
     rows, columns = points.astype(int).T
@@ -31,7 +31,7 @@ def test_clicks_are_nuclei_and_between_them_is_none():
 
 
 def test_without_clicks_nothing_is_known():
-    target, weight = targets(np.zeros((20, 30, 3), np.uint8), np.zeros((0, 2)), preset("cpu"))
+    target, weight = make_targets(np.zeros((20, 30, 3), np.uint8), np.zeros((0, 2)), preset("cpu"))
     assert target.shape == (20, 30, 2)
     assert not weight.any()
 
@@ -51,7 +51,7 @@ def test_each_label_counts_half_where_it_is_known(rng):
     cross = -(target * np.log(nucleus[..., None]) + (1 - target) * np.log(1 - nucleus[..., None]))
     expected = sum((cross * weight)[..., k].sum() / weight[..., k].sum() for k in (0, 1)) / 2
     prediction = np.stack([1 - nucleus, nucleus], axis=-1)
-    of = loss(preset("qu2020").replace(crf_weight=0.0))
+    of = make_loss(preset("qu2020").replace(crf_weight=0.0))
     assert float(of(target, prediction, weight, None)) == pytest.approx(expected, rel=1e-4)
     assert float(of(target, prediction, 0 * weight, None)) == 0
 
@@ -63,11 +63,13 @@ def test_the_crf_sees_the_picture_as_it_was_before_normalisation(rng):
     image = (255 * colors - config.normalization.mean) / config.normalization.std
     energy = energies(nucleus, colors, sxy_px=9, srgb=0.1)[0].mean()
     prediction, nothing = np.stack([1 - nucleus, nucleus], axis=-1), np.zeros((1, 12, 12, 2))
-    value = float(loss(config)(nothing, prediction, nothing, image))
+    value = float(make_loss(config)(nothing, prediction, nothing, image))
     assert value == pytest.approx(0.005 * energy, rel=1e-3)
     half = config.replace(mpp=0.5)
     energy = energies(nucleus, colors, sxy_px=4.5, srgb=0.1)[0].mean()
-    assert float(loss(half)(nothing, prediction, nothing, image)) == pytest.approx(0.005 * energy, rel=1e-3)
+    assert float(make_loss(half)(nothing, prediction, nothing, image)) == pytest.approx(
+        0.005 * energy, rel=1e-3
+    )
 
 
 def test_the_radius_can_be_taken_from_masks():
@@ -137,4 +139,4 @@ def test_odd_labels_are_refused():
 
 def test_a_click_outside_is_refused():
     with pytest.raises(InputError, match="within the image"):
-        targets(np.zeros((20, 30, 3), np.uint8), [[25, 5]], preset("cpu"))
+        make_targets(np.zeros((20, 30, 3), np.uint8), [[25, 5]], preset("cpu"))

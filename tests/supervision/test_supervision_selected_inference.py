@@ -11,7 +11,7 @@ from hsn.extras.maskrcnn.tiles import DetectionReport
 from hsn.nets import unet
 from hsn.objects.overlaps import ScoredInstances
 from hsn.supervision import masks
-from hsn.supervision.selected import loss, preset, segment, targets
+from hsn.supervision.selected import make_loss, make_targets, preset, segment
 from hsn.supervision.selected.dense import Dense, system_of
 
 CONFIG = preset("cpu").replace(
@@ -57,12 +57,13 @@ def test_a_dense_net_sees_all_that_a_sibling_sees():
     image = drawn()
     told = segment(sighted(), image, CONFIG).instances
     np.testing.assert_array_equal(told, masks.segment(sighted(), image, same).instances)
-    mine, theirs = targets(image, told, CONFIG), masks.targets(image, told, same)
+    mine, theirs = make_targets(image, told, CONFIG), masks.make_targets(image, told, same)
     np.testing.assert_array_equal(mine.target, theirs.target)
     np.testing.assert_allclose(mine.weight, theirs.weight)
     even = np.full((1, 20, 24, 3), 1 / 3, np.float32)
     one, two = (
-        of(mine.target[None], even, mine.weight[None], None) for of in (loss(CONFIG), masks.loss(same))
+        of(mine.target[None], even, mine.weight[None], None)
+        for of in (make_loss(CONFIG), masks.make_loss(same))
     )
     assert float(one) == pytest.approx(float(two))
 
@@ -95,11 +96,11 @@ def test_pixels_of_which_nothing_is_known_weigh_nothing(rng):
 
 def test_what_a_masked_array_masks_is_unknown():
     told = np.ma.masked_array(np.ones((6, 6), int), np.eye(6, dtype=bool))
-    weight = targets(np.zeros((6, 6, 3), np.uint8), told, CONFIG).weight
+    weight = make_targets(np.zeros((6, 6, 3), np.uint8), told, CONFIG).weight
     np.testing.assert_array_equal(weight == 0, np.eye(6, dtype=bool))
     with pytest.raises(InputError):
-        targets(np.zeros((6, 5, 3), np.uint8), told, CONFIG)
-    detected = targets(np.zeros((6, 6, 3), np.uint8), told, preset("lou2022"))
+        make_targets(np.zeros((6, 5, 3), np.uint8), told, CONFIG)
+    detected = make_targets(np.zeros((6, 6, 3), np.uint8), told, preset("lou2022"))
     np.testing.assert_array_equal(detected.target, ~np.eye(6, dtype=bool))
 
 

@@ -161,10 +161,10 @@ def test_patches_may_be_files_of_any_size(tmp_path, rng):
 
 def test_unknown_tags_teach_nothing(rng):
     tagged = np.array([[1, np.nan], [np.nan, 0]])
-    of = tags.loss(config())
+    of = tags.make_loss(config())
     blank = np.zeros((1, 1, 3), np.uint8)
     target, weight = (
-        np.array(x) for x in zip(*[tags.targets(blank, t, config()) for t in tagged], strict=True)
+        np.array(x) for x in zip(*[tags.make_targets(blank, t, config()) for t in tagged], strict=True)
     )
     right = np.array([[0.9, 0.1], [0.5, 0.2]], np.float32)
     other = np.array([[0.9, 0.8], [0.1, 0.2]], np.float32)

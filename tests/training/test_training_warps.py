@@ -7,8 +7,16 @@ from hypothesis import strategies as st
 
 from hsn.training.augment import Warp, draw_warp
 
-EVERYTHING = {"zoom": (0.7, 1.4), "flips": (True, True), "turn_deg": 180, "shear_deg": 15, "skew": 0.3, "bend_px": 6.0,
-              "bend_every_px": 9.0, "ripple_px": (0, 40)}  # fmt: skip
+EVERYTHING = {
+    "zoom": (0.7, 1.4),
+    "flips": (True, True),
+    "rotation_deg": 180,
+    "shear_deg": 15,
+    "affine_jitter": 0.3,
+    "elastic_px": 6.0,
+    "elastic_spacing_px": 9.0,
+    "noise_elastic_px": (0, 40),
+}
 
 
 def still(side, matrix=((1, 0), (0, 1)), centre=None):
@@ -77,32 +85,35 @@ def test_many_objects_keep_their_numbers(rng):
 
 def test_the_spline_bends_as_fullnets_did(rng):
     # Coefficients of 15 px give about 7 px: a cubic B-spline averages neighbours (0.479 of the variance an axis).
-    bends = [draw_warp(rng, (250, 250), 250, bend_px=15, bend_every_px=250 / 6).bend for _ in range(20)]
+    bends = [
+        draw_warp(rng, (250, 250), 250, elastic_px=15, elastic_spacing_px=250 / 6).displacement
+        for _ in range(20)
+    ]
     assert np.sqrt(np.mean(np.square(bends))) == pytest.approx(15 * 0.479, rel=0.1)
     assert np.abs(np.diff(bends[0], axis=1)).max() < 1.5  # smooth: no jump from pixel to pixel
 
 
 def test_ripples_are_smoothed_noise(rng):
-    bend = draw_warp(rng, (64, 64), 64, ripple_px=(40, 40), ripple_sigma_px=(5, 5)).bend
+    bend = draw_warp(rng, (64, 64), 64, noise_elastic_px=(40, 40), noise_elastic_sigma_px=(5, 5)).displacement
     expected = 40 * np.sqrt(1 / 3) / (2 * np.sqrt(np.pi) * 5)  # of a Gaussian over even noise
     assert bend[:, 10:-10, 10:-10].std() == pytest.approx(expected, rel=0.35)
 
 
 def test_a_seed_repeats_the_draw():
     one, two = (draw_warp(np.random.default_rng(3), (60, 60), 32, **EVERYTHING) for _ in range(2))
-    np.testing.assert_array_equal(one.bend, two.bend)
+    np.testing.assert_array_equal(one.displacement, two.displacement)
     np.testing.assert_array_equal(one.matrix, two.matrix)
-    assert one.centre == two.centre
+    assert one.center == two.center
 
 
-@pytest.mark.parametrize("bend_px", [0.0, 2.0])
-def test_points_move_with_the_image(rng, bend_px):
+@pytest.mark.parametrize("elastic_px", [0.0, 2.0])
+def test_points_move_with_the_image(rng, elastic_px):
     spots = np.zeros((80, 80), np.uint8)
     points = np.array([[30, 30], [30, 50], [50, 40], [45, 55]])
     for k, (row, column) in enumerate(points, 1):
         spots[row - 1 : row + 2, column - 1 : column + 2] = k
-    warp = draw_warp(rng, spots.shape, 80, zoom=(0.8, 1.25), flips=(True, True), turn_deg=180, skew=0.2,
-                     bend_px=bend_px)  # fmt: skip
+    warp = draw_warp(rng, spots.shape, 80, zoom=(0.8, 1.25), flips=(True, True), rotation_deg=180, affine_jitter=0.2,
+                     elastic_px=elastic_px)  # fmt: skip
     moved = warp.labels(spots)
     there = warp.points(points)
     for k in range(1, 5):

@@ -1,18 +1,17 @@
-"""Targets of learning from masks: objects become classes of pixels, and pixels between objects weigh more.
+"""Targets of learning from masks: classes of pixels, and weights that are higher between close objects.
 
-After FullNet (Qu et al., MICCAI 2019): an object is its inside and a contour around it, so that neighbours come apart.
+After FullNet (Qu et al., MICCAI 2019): an object is its inside and a contour around it, so that close objects separate.
 """
 
 import numpy as np
 
-from ...checks import as_image
-from ...errors import refuse
+from ...checks import as_image, same_shape
 from ...losses import objects
 from ...types import Targets
 
 
-def targets(image, annotation, config):
-    """Turn the objects of an image into a target and weights.
+def make_targets(image, annotation, config):
+    """Return the target and the weights of an image.
 
     Parameters
     ----------
@@ -24,30 +23,28 @@ def targets(image, annotation, config):
     Returns
     -------
     Targets
-        `target`, float32 (H, W, C + 1): 0 or 1 for each output of the net, then the number of the 8-connected part
-        of the inside that a pixel belongs to, 0 outside; the variance term needs it, and counts parts as they are
-        after augmentation. `weight`, float32 (H, W): 1 plus the weight of borders.
+        `target`, float32 (H, W, C + 1): 0 or 1 for each output of the net, then the number of the 8-connected
+        component of the inside, 0 elsewhere, for the variance term. `weight`, float32 (H, W): 1 plus the weight of
+        borders.
 
     Raises
     ------
     InputError
-        If image and annotation are not of one size, or the annotation is no label image.
+        "shape-mismatch" or "label-image-invalid".
 
     Examples
     --------
     >>> from hsn.supervision.masks.config import preset
-    >>> made = targets(np.zeros((1, 6, 3), np.uint8), np.array([[0, 0, 5, 5, 5, 5]]), preset("fullnet"))
-    >>> made.target.argmax(axis=2).tolist(), made.weight.tolist()
+    >>> targets = make_targets(np.zeros((1, 6, 3), np.uint8), np.array([[0, 0, 5, 5, 5, 5]]), preset("fullnet"))
+    >>> targets.target.argmax(axis=2).tolist(), targets.weight.tolist()
     ([[0, 0, 2, 2, 1, 1]], [[1.0, 1.0, 1.0, 1.0, 1.0, 1.0]])
     """
-    if as_image(image).shape[:2] != np.shape(annotation):
-        refuse("an image and its objects must be of one size", expected=image.shape[:2],
-               received=np.shape(annotation), remedy="resize the label image, nearest pixel")  # fmt: skip
-    return Targets(encode(annotation, config), weights_of(annotation, config))
+    same_shape("image", as_image(image).shape, "annotation", np.shape(annotation))
+    return Targets(encode(annotation, config), weigh(annotation, config))
 
 
 def encode(instances, config):
-    """The target alone, float32 (H, W, C + 1); see `targets`.
+    """Return the target alone, float32 (H, W, C + 1); see `make_targets`.
 
     Examples
     --------
@@ -63,7 +60,7 @@ def encode(instances, config):
     )
 
 
-def weights_of(instances, config):
-    """The weights alone, float32 (H, W): 1, and more between objects; see `targets`."""
+def weigh(instances, config):
+    """Return the weights alone, float32 (H, W): 1, and more between objects."""
     sigma_px = config.targets.border_sigma_um / config.mpp
     return objects.compute_weights(instances, sigma_px=sigma_px, height=config.targets.border_weight)

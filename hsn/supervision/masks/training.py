@@ -24,8 +24,8 @@ from ...training.sampling import CropSampler
 from ...training.splits import train_val_split
 from ...training.tuning import tune_postprocess
 from .config import MONITORS
-from .losses import loss
-from .target_maps import encode, targets, weights_of
+from .losses import make_loss
+from .target_maps import encode, make_targets, weigh
 
 
 class Outlined(NamedTuple):
@@ -97,7 +97,7 @@ def fit(net, images, annotations, config, *, out, progress=None):
             validate=lambda: validate(net, validated, config),
             monitor=MONITORS[train.monitor],
         )
-        history = fit_net(net, loss(config), spec, out=run.folder, train=train, progress=progress)
+        history = fit_net(net, make_loss(config), spec, out=run.folder, train=train, progress=progress)
         if config.tune_postprocess:
             pairs = (_at_image_scale(net, sample.load(), config) for sample in validated)
             config = config.replace(
@@ -128,18 +128,18 @@ def prepare(name, image, annotation, *, config):
     instances = renumber(np.ma.filled(annotation, 0))[0]
     pixels = preprocess(image, config, config.image_mpp)
     small = resize_labels(instances, pixels.shape[:2])
-    weight = weights_of(small, config)
+    weight = weigh(small, config)
     weight[resize_labels(np.ma.getmaskarray(annotation), pixels.shape[:2])] = 0
     return Outlined(pixels, small, weight, instances)
 
 
 def validate(net, samples, config):
     """Return scores of validation images: `validation_loss`, `validation_iou`, `validation_pq`."""
-    compute_loss, tiling = loss(config), config.tiling.replace(tta=1)
+    compute_loss, tiling = make_loss(config), config.tiling.replace(tta=1)
     losses, ious, matching = [], [], Matching()
     for record in (sample.load() for sample in samples):
         probabilities = predict_tiled(net, record.pixels, config.normalization, tiling)
-        target, weight = targets(record.pixels, record.small, config)
+        target, weight = make_targets(record.pixels, record.small, config)
         losses.append(float(compute_loss(target[None], probabilities[None], weight[None], None)))
         inside = target[..., INSIDE if config.ternary else 0] > 0
         threshold = None if config.ternary else config.postprocess.foreground_threshold

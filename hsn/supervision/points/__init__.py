@@ -8,16 +8,18 @@ _NAMES = {
     "PRESETS": ".config:PRESETS",
     "TrainConfig": "hsn.config:TrainConfig",
     "fit": ".training:fit",
-    "loss": ".losses:loss",
+    "make_loss": ".losses:make_loss",
     "preset": ".config:preset",
     "radius_of": ".config:radius_of",
     "segment": ".inference:segment",
-    "targets": ".target_maps:targets",
+    "make_targets": ".target_maps:make_targets",
 }
 _OLD_NAMES = {
     "objects": ("hsn.objects.labeling:objects", "hsn.objects.labeling.label_instances"),
     "published": (".config:qu2020", "preset('qu2020')"),
     "quick": (".config:quick", "preset('cpu'), and `for_mpp`"),
+    "loss": (".losses:make_loss", "make_loss"),
+    "targets": (".target_maps:make_targets", "make_targets"),
 }
 __all__ = list(_NAMES)
 __getattr__, __dir__ = attributes(__name__, _NAMES, _OLD_NAMES)

@@ -23,15 +23,15 @@ class Crops:
         Crops a batch.
     taught : callable
         ``(field, warp) -> target, weight``: what a crop teaches.
-    bend_px : float
+    elastic_px : float
         Elastic deformation.
     blacken : bool
         Whether a crop is black where it shows more than the image, instead of mirrored.
     """
 
-    def __init__(self, fields, config, *, batch, taught, bend_px=0.0, blacken=False):
+    def __init__(self, fields, config, *, batch, taught, elastic_px=0.0, blacken=False):
         self._fields, self._config, self._batch = fields, config, batch
-        self._taught, self._bend_px, self._blacken = taught, bend_px, blacken
+        self._taught, self._bend_px, self._blacken = taught, elastic_px, blacken
 
     @property
     def steps(self):
@@ -54,10 +54,10 @@ class Crops:
             train.crop_px,
             zoom=train.augmentation.zoom,
             flips=train.augmentation.flips,
-            turn_deg=train.augmentation.rotation_deg,
-            skew=train.augmentation.affine_jitter,
-            bend_px=self._bend_px,
-            bend_every_px=train.augmentation.elastic_spacing_px,
+            rotation_deg=train.augmentation.rotation_deg,
+            affine_jitter=train.augmentation.affine_jitter,
+            elastic_px=self._bend_px,
+            elastic_spacing_px=train.augmentation.elastic_spacing_px,
         )
         color = draw(
             rng,
@@ -84,7 +84,7 @@ def detection_crops(fields, config):
     """Crops that teach a detector: bumps on clicks, and background where it is known."""
 
     def taught(field, warp):
-        side = warp.bend.shape[1:]
+        side = warp.displacement.shape[1:]
         background = None if field.background is None else warp.labels(field.background.astype(np.uint8)) > 0
         target, weight = click_targets(warp.points(field.clicks), side, config, background=background)
         # Nothing is known outside of the image, nor in what is held out.
@@ -104,4 +104,4 @@ def segmentation_crops(fields, config):
         return decode(codes)
 
     return Crops(fields, config, batch=config.train.batch_size, taught=taught,
-                 bend_px=config.train.augmentation.elastic_px, blacken=blacken)  # fmt: skip
+                 elastic_px=config.train.augmentation.elastic_px, blacken=blacken)  # fmt: skip

@@ -12,7 +12,7 @@ from ...losses.cross_entropy import EPSILON, binary_cross_entropy
 LABELS = 2  # Voronoi and clusters
 
 
-def loss(config):
+def make_loss(config):
     """Loss of the segmenter, with the CRF where the config gives it a factor.
 
     Parameters
@@ -30,7 +30,7 @@ def loss(config):
     --------
     >>> import numpy as np
     >>> from hsn.supervision.points.config import preset
-    >>> of = loss(preset("qu2020").replace(crf_weight=0.0))
+    >>> of = make_loss(preset("qu2020").replace(crf_weight=0.0))
     >>> half, known = np.full((1, 1, 1, 2), 0.5), np.array([[[[1, 0]]]])
     >>> round(float(of(np.ones((1, 1, 1, 2)), half, known, None)), 4)
     0.3466

@@ -32,7 +32,7 @@ class Given:
     background : bool array, shape (H, W), or None
         Where there is surely no nucleus; it teaches detection from its first round on.
     labels : Targets or None
-        Coarse labels as `targets` gives them, at the net's scale; then none are made.
+        Coarse labels as `make_targets` gives them, at the net's scale; then none are made.
     """
 
     points: np.ndarray
@@ -40,7 +40,7 @@ class Given:
     labels: Targets | None = None
 
 
-def targets(image, annotation, config):
+def make_targets(image, annotation, config):
     """Turn clicks on all nuclei of an image into the two coarse labels.
 
     Parameters
@@ -65,7 +65,7 @@ def targets(image, annotation, config):
     Examples
     --------
     >>> from hsn.supervision.points.config import preset
-    >>> target, weight = targets(np.zeros((30, 50, 3), np.uint8), [[15, 10], [15, 40]], preset("qu2020"))
+    >>> target, weight = make_targets(np.zeros((30, 50, 3), np.uint8), [[15, 10], [15, 40]], preset("qu2020"))
     >>> target[15, [10, 25], 0].tolist(), weight[15, [25, 17], 0].tolist()
     ([1.0, 0.0], [1.0, 0.0])
     """
@@ -91,7 +91,7 @@ def encode(labels):
     if np.shape(target) != np.shape(weight) or np.ndim(target) != 3 or np.shape(target)[2] != LABELS:
         refuse("these are no coarse labels", expected="target and weight of shape (height, width, 2)",
                received=f"{np.shape(target)} and {np.shape(weight)}",
-               remedy="make them with hsn.points.targets")  # fmt: skip
+               remedy="make them with hsn.points.make_targets")  # fmt: skip
     codes = np.where(np.asarray(weight) > 0, 1 + (np.asarray(target) > 0.5), 0)  # (H, W, 2)
     return (3 * codes[..., 0] + codes[..., 1]).astype(np.uint8)
 

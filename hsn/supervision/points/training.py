@@ -23,9 +23,9 @@ from ...types import History
 from .crops import segmentation_crops
 from .detection import merged
 from .fields import fields_of
-from .losses import loss
+from .losses import make_loss
 from .rounds import detect
-from .target_maps import decode, encode, targets
+from .target_maps import decode, encode, make_targets
 from .train_loop import train
 
 CLICKED, FOUND = "clicked", "found"
@@ -124,7 +124,7 @@ def label(fields, config, out):
         points = merged(field.clicks, found, config)
         names = [CLICKED] * len(field.clicks) + [FOUND] * (len(points) - len(field.clicks))
         point_files.write(out / "points" / f"{field.name}.geojson", field.at_image(points), labels=names)
-        field.codes = encode(targets(field.image, points, config))
+        field.codes = encode(make_targets(field.image, points, config))
         write_labels(path, field.codes)
 
 
@@ -139,7 +139,7 @@ def _segmentation(net, fields, config, folder, progress):
     for name, (phase, epochs, factor) in phases.items():
         history = train(
             net,
-            loss(phase),
+            make_loss(phase),
             crops,
             lambda phase=phase: validation(net, judging, phase),
             config,
@@ -157,7 +157,7 @@ def _segmentation(net, fields, config, folder, progress):
 
 def validation(net, fields, config):
     """Loss of a segmenter on what is held out: `validation_loss`, of the coarse labels and the CRF."""
-    of, losses = loss(config), []
+    of, losses = make_loss(config), []
     for field in fields:
         maps = predict_tiled(net, field.image, config.normalization, config.tiling)
         target, weight = decode(np.where(field.held, field.codes, 0))

@@ -16,7 +16,7 @@ from ...images.scaling import normalize
 from ...objects.labeling import label_instances, object_probability
 from ...objects.overlaps import score_objects
 from ...prediction.tiling import predict_tiled
-from .losses import loss
+from .losses import make_loss
 from .target_maps import encode
 
 
@@ -45,7 +45,7 @@ class Dense:
                 hint="build it with 3 outputs, or give the config a `detector`",
             )
         self.net = self.training_model = net
-        self.config, self._loss = config, loss(config)
+        self.config, self._loss = config, make_loss(config)
 
     def loss(self, target, prediction, weight, image):
         """Return the loss of a batch; see `hsn.supervision.selected.losses`."""

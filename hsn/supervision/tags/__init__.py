@@ -10,12 +10,16 @@ _NAMES = {
     "TrainConfig": "hsn.config:TrainConfig",
     "all_stages": ".inference:all_stages",
     "fit": ".training:fit",
-    "loss": ".losses:loss",
+    "make_loss": ".losses:make_loss",
     "preset": ".config:preset",
     "segment": ".inference:segment",
     "stages": ".inference:stages",
-    "targets": ".target_maps:targets",
+    "make_targets": ".target_maps:make_targets",
 }
-_OLD_NAMES = {"Refinement": (".config:CRFConfig", "CRFConfig")}
+_OLD_NAMES = {
+    "Refinement": (".config:CRFConfig", "CRFConfig"),
+    "loss": (".losses:make_loss", "make_loss"),
+    "targets": (".target_maps:make_targets", "make_targets"),
+}
 __all__ = list(_NAMES)
 __getattr__, __dir__ = attributes(__name__, _NAMES, _OLD_NAMES)

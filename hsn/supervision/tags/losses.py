@@ -3,7 +3,7 @@
 from ...losses.cross_entropy import binary_cross_entropy
 
 
-def loss(config):
+def make_loss(config):
     """Binary cross-entropy over the classes whose tag is known.
 
     Parameters
@@ -18,7 +18,7 @@ def loss(config):
 
     Examples
     --------
-    >>> round(float(loss(None)([[1.0, 0.0]], [[0.5, 0.9]], [[1.0, 0.0]], None)), 4)
+    >>> round(float(make_loss(None)([[1.0, 0.0]], [[0.5, 0.9]], [[1.0, 0.0]], None)), 4)
     0.6931
     """
 

@@ -7,7 +7,7 @@ from ...errors import refuse
 from ...types import Targets
 
 
-def targets(image, annotation, config):
+def make_targets(image, annotation, config):
     """Turn a patch's tags into a target and a statement of where it is known.
 
     Parameters
@@ -31,7 +31,7 @@ def targets(image, annotation, config):
     --------
     >>> from hsn.supervision.tags.config import Config
     >>> config = Config(classes=("a", "b"), thresholds=(0.5, 0.5), taxonomies=())
-    >>> [x.tolist() for x in targets(np.zeros((1, 1, 3), np.uint8), [1, np.nan], config)]
+    >>> [x.tolist() for x in make_targets(np.zeros((1, 1, 3), np.uint8), [1, np.nan], config)]
     [[1.0, 0.0], [1.0, 0.0]]
     """
     as_image(image)

@@ -23,8 +23,8 @@ from ...training.run import Run
 from ...training.sampling import batch_of
 from ...training.schedules import triangular
 from ...training.splits import train_val_split
-from .losses import loss
-from .target_maps import targets
+from .losses import make_loss
+from .target_maps import make_targets
 
 PREDICT_BATCH = 64  # patches a forward pass, without gradients
 
@@ -65,7 +65,7 @@ def fit(net, images, annotations, config, *, out, progress=None):
     truth = _truths(patches, annotations, config)
     learned, held_out = train_val_split(len(patches), config.train.validation, seed=config.train.seed)
     learner = _over_what_is_tagged(net, truth[0], config)
-    of = loss(config)
+    of = make_loss(config)
 
     def validate():
         target, weight = (x[held_out] for x in truth)
@@ -145,7 +145,7 @@ def _truths(patches, annotations, config):
     same_length("images", patches, "annotations", annotations)
     # A blank stands in for the patch: tags alone decide the target, and no file need be read for that.
     blank = np.zeros((1, 1, 3), np.uint8)
-    each = [targets(blank, tags, config) for tags in annotations]
+    each = [make_targets(blank, tags, config) for tags in annotations]
     return np.array([t.target for t in each]), np.array([t.weight for t in each])
 
 
