@@ -30,10 +30,13 @@ def main():
     options.add_argument("old", type=Path, help="checkout to compare with")
     options.add_argument("--repeats", type=int, default=5)
     options.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "first_segment.json")
+    options.add_argument("--only", default="", help="part of the names of the commands to run")
     chosen = options.parse_args()
     checkouts = {"old": chosen.old.resolve(), "new": ROOT}
     rows = []
     for name, arguments, hide in commands():
+        if chosen.only not in name:
+            continue
         times = {version: [] for version in checkouts}
         for repeat in range(chosen.repeats + 1):
             for version, root in checkouts.items():

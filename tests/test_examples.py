@@ -80,7 +80,12 @@ def tiny_training(monkeypatch):
 PYTHON = sorted({document for document, _ in blocks("python")})
 
 
-@pytest.mark.parametrize("document", PYTHON)
+SLOW = {"README.md"}  # trains a net for a minute
+
+
+@pytest.mark.parametrize(
+    "document", [pytest.param(d, marks=pytest.mark.slow) if d in SLOW else d for d in PYTHON]
+)
 def test_python_in_a_document_runs(document, samples, tiny_training):
     """The blocks of one document run in order, in one namespace, beside sample data."""
     namespace = {}

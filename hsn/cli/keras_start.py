@@ -1,5 +1,6 @@
 """Fast start of Keras: without packages that Keras and TensorFlow import if they can, and that no command needs."""
 
+import gc
 import json
 import os
 import sys
@@ -13,8 +14,13 @@ _OPTIONAL = {"tensorflow": ("matplotlib", "IPython", "jax"), "jax": ("matplotlib
 
 def import_keras():
     """Import Keras and its backend, as fast as that goes."""
-    with hidden(_OPTIONAL.get(_backend(), ())):
-        import keras  # noqa: F401
+    gc.disable()  # an import makes hundreds of thousands of objects that stay
+    try:
+        with hidden(_OPTIONAL.get(_backend(), ())):
+            import keras  # noqa: F401
+    finally:
+        gc.freeze()  # later collections do not look at them either
+        gc.enable()
 
 
 @contextmanager

@@ -8,7 +8,10 @@ layers below and one layer of this package, which only compute. The check does n
 import io
 import json
 import re
+import tempfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -130,7 +133,8 @@ def read(path: Path) -> Any:
         import_module(module)  # registers the layer
 
     try:
-        return keras.models.load_model(path, compile=False, safe_mode=True)
+        with _portable(path) as portable:
+            return keras.models.load_model(portable, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises whatever its layers raise
         raise InputError(
             "net-damaged",
@@ -138,6 +142,47 @@ def read(path: Path) -> Any:
             got=f"{type(error).__name__}: {first_line(error)}",
             hint="download it again, or update Keras",
         ) from None
+
+
+@contextmanager
+def _portable(path: Path) -> Iterator[Path]:
+    """Give a file whose layers have no dots in their names, which the torch backend does not allow."""
+    with zipfile.ZipFile(path) as stored:
+        architecture = json.loads(stored.read(ARCHITECTURE))
+        names = {str(layer.get("name")) for layer in _layers(architecture)}
+        dotted = {name for name in names if "." in name}
+        if not dotted:
+            yield path
+            return
+        members = {name: stored.read(name) for name in (DATE, WEIGHTS)}
+    members[ARCHITECTURE] = json.dumps(_renamed(architecture, dotted)).encode()
+    with tempfile.TemporaryDirectory() as folder:
+        renamed = Path(folder) / path.name
+        with zipfile.ZipFile(renamed, "w") as packed:
+            for name, content in members.items():
+                packed.writestr(name, content)
+        yield renamed
+
+
+def _layers(node: Any) -> Iterator[dict[str, Any]]:
+    """Yield the configs of all layers of an architecture."""
+    if isinstance(node, dict):
+        if "class_name" in node and isinstance(node.get("config"), dict):
+            yield node["config"]
+        for child in node.values():
+            yield from _layers(child)
+    elif isinstance(node, list):
+        for child in node:
+            yield from _layers(child)
+
+
+def _renamed(node: Any, dotted: set[str]) -> Any:
+    """Return an architecture with hyphens for the dots in some names."""
+    if isinstance(node, dict):
+        return {key: _renamed(child, dotted) for key, child in node.items()}
+    if isinstance(node, list):
+        return [_renamed(child, dotted) for child in node]
+    return node.replace(".", "-") if isinstance(node, str) and node in dotted else node
 
 
 def write(path: Path, net: Any, *, half: bool = False) -> None:

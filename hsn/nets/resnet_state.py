@@ -118,4 +118,4 @@ def _bare(state):
 
 
 def _assign(net, state):
-    torch_state.load_state_dict(net, state, names=[layer.name for layer in net.layers if layer.weights])
+    torch_state.load_state_dict(net, state, names=[resunet.torch_name(la) for la in net.layers if la.weights])

@@ -2,7 +2,8 @@
 
 The encoder is torchvision's ResNet: ImageNet weights fit. The decoder has five transposed convolutions and skip
 connections [1]_. A decoder unit is a convolution, a ReLU, a batch normalization and a spatial dropout, in this order.
-The layers have torch's names, which map them to the arrays of a `state_dict` (`hsn.nets.resnet_state`).
+The layers have torch's names with hyphens for dots, which a parameter's name may not contain on the torch backend.
+`torch_name` gives the name in a `state_dict` (`hsn.nets.resnet_state`).
 
 References
 ----------
@@ -137,7 +138,12 @@ def _up(x, skip, name, dropout, seeds):
     for k in (1, 2):
         initializers = _torch_initializers(9 * x.shape[-1], seeds)
         x = layers.Conv2D(
-            channels, 3, padding="same", activation="relu", name=f"{name}.conv{k}.conv", **initializers
+            channels,
+            3,
+            padding="same",
+            activation="relu",
+            name=_layer_name(f"{name}.conv{k}.conv"),
+            **initializers,
         )(x)
         x = _normalize(x, f"{name}.conv{k}.norm")
         x = layers.SpatialDropout2D(dropout, seed=next(seeds))(x) if dropout else x
@@ -164,19 +170,19 @@ def _strided(x, channels, side, stride, seeds, name):
     stddev = (2 / (side * side * channels)) ** 0.5  # He initialization (fan out)
     initializer = keras.initializers.RandomNormal(stddev=stddev, seed=next(seeds))
     convolution = layers.Conv2D(
-        channels, side, strides=stride, use_bias=False, kernel_initializer=initializer, name=name
+        channels, side, strides=stride, use_bias=False, kernel_initializer=initializer, name=_layer_name(name)
     )
     return convolution(x)
 
 
 def _normalize(x, name):
-    return layers.BatchNormalization(momentum=MOMENTUM, epsilon=EPSILON, name=name)(x)
+    return layers.BatchNormalization(momentum=MOMENTUM, epsilon=EPSILON, name=_layer_name(name))(x)
 
 
 def _upsample(x, channels, name, seeds):
     """Apply a 2x2 transposed convolution; torch initializes it by its fan out."""
     initializers = _torch_initializers(4 * channels, seeds)
-    return layers.Conv2DTranspose(channels, 2, strides=2, name=name, **initializers)(x)
+    return layers.Conv2DTranspose(channels, 2, strides=2, name=_layer_name(name), **initializers)(x)
 
 
 def _torch_initializers(inputs, seeds):
@@ -186,6 +192,26 @@ def _torch_initializers(inputs, seeds):
         f"{part}_initializer": keras.initializers.RandomUniform(-bound, bound, seed=next(seeds))
         for part in ("kernel", "bias")
     }
+
+
+def _layer_name(name):
+    return name.replace(".", "-")
+
+
+def torch_name(layer: layers.Layer) -> str:
+    """Return the name of a layer in a torch `state_dict`.
+
+    Examples
+    --------
+    >>> torch_name(layers.Layer(name="layer1-0-conv1"))
+    'layer1.0.conv1'
+    """
+    return str(layer.name).replace("-", ".")
+
+
+def deepest_maps(net: keras.Model):
+    """Return the tensor that the encoder of a ResUNet ends with."""
+    return next(layer for layer in net.layers if torch_name(layer) == f"{DECODER[0]}.up").input
 
 
 def logits_layer(net: keras.Model) -> layers.Layer:
@@ -201,7 +227,7 @@ def extract_encoder(net: keras.Model) -> keras.Model:
     >>> extract_encoder(build(1, depth=18, width=4)).output_shape
     (None, None, None, 32)
     """
-    return keras.Model(net.input, net.get_layer(f"{DECODER[0]}.up").input, name="encoder")
+    return keras.Model(net.input, deepest_maps(net), name="encoder")
 
 
 def rebuild(
@@ -226,7 +252,7 @@ def rebuild(
     >>> rebuild(detector, 2).output_shape
     (None, None, None, 2)
     """
-    named = {layer.name: layer for layer in net.layers}
+    named = {torch_name(layer): layer for layer in net.layers}
     bottleneck = "layer1.0.conv3" in named
     blocks = tuple(sum(f"layer{s}.{k}.conv1" in named for k in range(99)) for s in (1, 2, 3, 4))
     depth = next(d for d, kind in BLOCKS.items() if kind == (blocks, bottleneck))
@@ -242,5 +268,5 @@ def rebuild(
     )
     for layer in other.layers:
         if layer.weights and (layer.name != HEAD or outputs == net.output_shape[-1]):
-            layer.set_weights(named[layer.name].get_weights())
+            layer.set_weights(named[torch_name(layer)].get_weights())
     return other

@@ -139,7 +139,7 @@ def test_an_encoder_that_knows_pictures(run, folder, spy):
     np.savez("encoder.npz", **_encoder_of(known))
     assert run("fit", "--points", folder, "--encoder", "encoder.npz", "--out", "mine", "--mpp", "0.5",
                "--width", "4").exit_code == 2  # fmt: skip
-    ours, theirs = (net.get_layer("layer2.0.conv1").get_weights()[0] for net in (spy["net"], known))
+    ours, theirs = (net.get_layer("layer2-0-conv1").get_weights()[0] for net in (spy["net"], known))
     assert (ours == theirs).all()
 
 

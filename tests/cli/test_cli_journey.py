@@ -1,7 +1,6 @@
 """A newcomer's journey: a folder of images with QuPath's clicks beside them, to segmented images."""
 
 import json
-import signal
 import time
 from pathlib import Path
 
@@ -54,6 +53,7 @@ def test_the_same_in_three_lines_of_python_from_masks(outlined):
     assert [row["status"] for row in rows] == ["done"] * 2
 
 
+@pytest.mark.slow
 def test_a_net_starts_from_another_one(run, outlined):
     (outlined / "0_mask.png").unlink()
     with pytest.raises(UserWarning, match=r"1 files are left out: outlined/0.png: has no mask of its name"):
@@ -110,10 +110,6 @@ def test_off_a_terminal_progress_is_a_plain_line_now_and_then(capsys, monkeypatc
     assert 0 < len(lines) < 6
     assert lines[0].startswith("hsn: training ")
     assert "epoch 1, loss 0.5" in lines[0]
-
-
-def test_interrupts_are_not_ignored():
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_folder_of_an_unfinished_training_is_not_a_model(study, raises_code):

@@ -94,6 +94,7 @@ def test_both_doors_write_the_same_config_and_weights(run, data, kind):
     assert_same(Path("shell/mine"), Path("python/mine"))
 
 
+@pytest.mark.slow
 def test_a_folder_with_a_word_on_what_it_holds_and_arrays_train_the_same_net(data):
     hsn.fit(masks="masks", mpp=MPP, out="files/mine", **options("masks"))
     hsn.fit(data["images"], masks=data["masks"], mpp=MPP, out="arrays/mine", **options("masks"))

@@ -204,6 +204,7 @@ def test_a_step_of_training_lowers_the_loss_and_moves_the_encoder(rng):
     assert not np.array_equal(before, net.get_layer("stem").get_weights()[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
 def test_the_same_file_predicts_the_same_on_every_backend(backend, rng, tmp_path):
     if importlib.util.find_spec(backend) is None:

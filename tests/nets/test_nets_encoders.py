@@ -38,10 +38,7 @@ for sides in lite0_torch.SIDES[:1]:
 np.savez(sys.argv[3], **found)
 """
 
-dotted = pytest.mark.skipif(
-    keras.backend.backend() == "torch", reason="ResUNet names its layers with dots, which torch refuses"
-)
-EACH = [pytest.param(n, marks=dotted) if n.startswith("resnet") else n for n in encoders.NAMES]
+EACH = list(encoders.NAMES)
 EACH_KIND = [*EACH[:2], "mobilenet-v2"]
 
 
@@ -153,6 +150,7 @@ def test_lite0_classifies_three_pictures(lite0, golden):
         assert lite0_torch.CLASSES[int(logits.argmax())] == best[name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
 def test_lite0s_maps_are_the_same_on_every_backend(backend, golden, tmp_path):
     if importlib.util.find_spec(backend) is None:
@@ -247,7 +245,6 @@ def test_errors_have_codes(options, code):
     assert caught.value.code == code
 
 
-@dotted
 @pytest.mark.parametrize("depth", [18, 50])
 def test_torchvisions_weights_reach_every_map_of_a_resnet(depth, rng):
     net = resunet.build(1, depth=depth, seed=3)
@@ -258,7 +255,7 @@ def test_torchvisions_weights_reach_every_map_of_a_resnet(depth, rng):
         for variable in layer.weights:
             array = ops.convert_to_numpy(variable)
             array = array.transpose(3, 2, 0, 1) if array.ndim == 4 else rng.uniform(0.8, 1.2, array.shape)
-            state[f"{layer.name}.{parts[variable.name]}"] = array.astype("float32")
+            state[f"{resunet.torch_name(layer)}.{parts[variable.name]}"] = array.astype("float32")
     resnet_state.load_encoder(net, state)
     image = rng.normal(size=(1, 64, 64, 3)).astype("float32")
     deepest = ops.convert_to_numpy(resunet.extract_encoder(net)(image, training=False))

@@ -22,7 +22,7 @@ def state_of(net, rng=None):
                 array = array.transpose(3, 2, 0, 1)
             if rng is not None and array.ndim == 1:
                 array = rng.uniform(0.5, 1.5, array.shape).astype("f4")
-            state[f"{layer.name}.{parts.get(variable.name, variable.name)}"] = array
+            state[f"{resunet.torch_name(layer)}.{parts.get(variable.name, variable.name)}"] = array
     return state
 
 
@@ -55,7 +55,7 @@ def test_the_published_sizes(published):
     assert trainable(published) == 24_399_650
     part = {unit: 0 for unit in ("u5", "u6", "u7", "u8", "ce")}
     for layer in published.layers:
-        unit = layer.name.split(".")[0]
+        unit = layer.name.split("-")[0]
         if unit in part:
             part[unit] += sum(int(np.prod(w.shape)) for w in layer.trainable_weights)
     assert part == {"u5": 2_295_552, "u6": 574_336, "u7": 143_808, "u8": 100_768, "ce": 514}
@@ -241,7 +241,7 @@ def test_rebuilding_changes_only_the_head(depth, rng):
 @pytest.mark.parametrize("prefix", ["", "module.", "module.resnet."])
 def test_resnet_weights_change_only_the_encoder(prefix, rng):
     net = resunet.build(1, depth=18, width=2, seed=1)
-    decoder = net.get_layer("u8.conv1.conv").get_weights()
+    decoder = net.get_layer("u8-conv1-conv").get_weights()
     state = {k: v + 1 for k, v in state_of(resunet.extract_encoder(net), rng).items()}
     resnet = {f"{prefix}{k}": v for k, v in state.items()}
     resnet |= {f"{prefix}fc.weight": np.ones((9, 16)), f"{prefix}bn1.num_batches_tracked": np.int64(7)}
@@ -249,7 +249,7 @@ def test_resnet_weights_change_only_the_encoder(prefix, rng):
     loaded = state_of(resunet.extract_encoder(net))
     assert all((loaded[k] == v).all() for k, v in state.items())
     assert all(
-        (a == b).all() for a, b in zip(decoder, net.get_layer("u8.conv1.conv").get_weights(), strict=True)
+        (a == b).all() for a, b in zip(decoder, net.get_layer("u8-conv1-conv").get_weights(), strict=True)
     )
     whole = state_of(net)  # a ResUNet's own encoder serves another ResUNet
     other = resunet.build(2, depth=18, width=2, seed=9)

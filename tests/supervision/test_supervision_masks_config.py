@@ -109,7 +109,7 @@ def test_taxonomies_may_be_named():
 
 
 def test_image_and_objects_of_two_sizes_are_refused():
-    with pytest.raises(InputError, match="an image and its objects must be of one size"):
+    with pytest.raises(InputError):
         make_targets(blank(np.zeros((4, 5))), np.zeros((5, 4), int), preset("fullnet"))
 
 

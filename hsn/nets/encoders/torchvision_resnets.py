@@ -75,5 +75,5 @@ def build(depth, *, weights=None, stride=32, seed=None):
         resnet_state.load_encoder(net, weights)
     # Each join of the decoder takes the enlarged maps and the encoder's; the first join takes the coarsest of these.
     joins = [layer for layer in net.layers if isinstance(layer, layers.Concatenate)]
-    features = [*(join.input[1] for join in reversed(joins)), net.get_layer(f"{resunet.DECODER[0]}.up").input]
+    features = [*(join.input[1] for join in reversed(joins)), resunet.deepest_maps(net)]
     return keras.Model(net.input, features[: len(info.strides)], name=info.name)

@@ -1,9 +1,4 @@
-"""Fitting from masks in lower precision and on JAX: run for real, on drawn tissue, and opened again on TensorFlow."""
-
-import os
-import subprocess
-import sys
-from pathlib import Path
+"""Training on masks in lower precision, on synthetic tissue."""
 
 import numpy as np
 import pytest
@@ -12,20 +7,7 @@ from hsn.data import synthetic
 from hsn.nets import unet
 from hsn.supervision import masks, segment
 
-ROOT = Path(__file__).parents[2]
 MPP = 0.31  # um per pixel: nuclei of 8 to 30 px
-
-RUN_ON_JAX = """
-import sys
-from pathlib import Path
-import keras, numpy as np
-sys.path.insert(0, sys.argv[2])
-from test_supervision_masks_backends import learned
-assert keras.backend.backend() == "jax"
-folder = Path(sys.argv[1])
-history, _, seen = learned(folder / "net")
-np.savez(folder / "seen.npz", evidence=seen.probabilities, instances=seen.instances, loss=history.column("loss"))
-"""
 
 
 def learned(out, **learning):
@@ -51,22 +33,3 @@ def test_lower_precision_learns_from_masks(tmp_path, precision):
     assert {w.dtype for w in net.weights} == {"float32"}
     assert {layer.compute_dtype for layer in net.layers} == {"float32"}
     assert np.isfinite(seen.probabilities).all()
-
-
-@pytest.mark.slow
-def test_jax_learns_from_masks_and_tensorflow_opens_what_it_wrote(tmp_path):
-    environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
-    command = [
-        sys.executable,
-        "-c",
-        RUN_ON_JAX,
-        tmp_path,
-        ROOT / "tests" / "supervision",
-    ]
-    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    told = np.load(tmp_path / "seen.npz")
-    assert np.isfinite(told["loss"]).all()
-    assert told["loss"][1] < told["loss"][0]
-    again = segment(synthetic.draw_tissue(0, (64, 64), mpp=MPP).image, tmp_path / "net")
-    np.testing.assert_allclose(again.probabilities, told["evidence"], atol=1e-4)
