@@ -109,6 +109,21 @@ def _tags():
 CASES = {"masks": _masks, "points": _points, "selected": _selected, "tags": _tags}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _eager():
+    """No graph with TensorFlow: for the few steps of these tests, building one would take most of the time."""
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        yield
+        return
+    import tensorflow
+
+    tensorflow.config.run_functions_eagerly(True)
+    yield
+    tensorflow.config.run_functions_eagerly(False)
+
+
 @pytest.fixture(scope="module", params=CASES)
 def case(request):
     return CASES[request.param]()

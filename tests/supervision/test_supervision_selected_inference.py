@@ -129,7 +129,5 @@ def test_a_system_is_what_the_recipe_says():
         net, preset("lou2022").replace(detector=maskrcnn.LEAN, normalization={"mean": (1.0, 2.0, 3.0)})
     )
     assert system.numbers.mean == (1.0, 2.0, 3.0)
-    with pytest.raises(
-        InputError, match=r"the net does not see what the config says.*or give the config a `detector`"
-    ):
+    with pytest.raises(InputError, match=r"the net must have the outputs .*or give the config a `detector`"):
         system_of(net, CONFIG)
