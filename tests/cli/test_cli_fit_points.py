@@ -199,9 +199,10 @@ def _encoder_of(net):
              "moving_variance": "running_var"}  # fmt: skip
     state = {}
     for layer in resunet.extract_encoder(net).layers:
+        name = layer.name.replace("-", ".")  # torch's dots cannot be part of a Keras layer's name on torch
         for variable in layer.weights:
             array = keras.ops.convert_to_numpy(variable)
-            state[f"{layer.name}.{parts[variable.name]}"] = (
+            state[f"{name}.{parts[variable.name]}"] = (
                 array.transpose(3, 2, 0, 1) if array.ndim == 4 else array
             )
     return state
