@@ -77,10 +77,11 @@ def test_a_resnet_from_a_file_sees_pixels_over_255(tmp_path, rng):
              "moving_variance": "running_var"}  # fmt: skip
     state = {}
     for layer in encoder.layers:
+        name = layer.name.replace("-", ".")  # torchvision's names have dots
         for variable in layer.weights:
             array = ops.convert_to_numpy(variable)
             array = array.transpose(3, 2, 0, 1) if array.ndim == 4 else rng.uniform(0.5, 1, array.shape)
-            state[f"{layer.name}.{parts[variable.name]}"] = array.astype("f4")
+            state[f"{name}.{parts[variable.name]}"] = array.astype("f4")
     np.savez(tmp_path / "r.npz", **state, **{"fc.weight": np.ones((10, 128)), "fc.bias": np.ones(10)})
     resnet_state.load_encoder(loaded := resunet.build(1, depth=50, width=4), state)
     patches = rng.integers(0, 256, (2, 64, 64, 3), np.uint8)
