@@ -109,8 +109,9 @@ def test_taxonomies_may_be_named():
 
 
 def test_image_and_objects_of_two_sizes_are_refused():
-    with pytest.raises(InputError):
+    with pytest.raises(InputError) as error:
         make_targets(blank(np.zeros((4, 5))), np.zeros((5, 4), int), preset("fullnet"))
+    assert error.value.code == "shape-mismatch"
 
 
 @pytest.mark.parametrize(
