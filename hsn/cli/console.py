@@ -4,7 +4,6 @@ import json
 import os
 import sys
 import tempfile
-from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -19,7 +18,6 @@ __all__ = [
     "AsJson",
     "Commands",
     "Quiet",
-    "display_on_stderr",
     "exit_with_failures",
     "print_result",
     "progress_display",
@@ -91,19 +89,6 @@ def exit_with_failures(failures, *, code=FAILED):
     if failures:
         warn(f"{len(failures)} failed, named above")
         raise typer.Exit(code)
-
-
-@contextmanager
-def display_on_stderr():
-    """Let rich's own console write to stderr: stdout is for results."""
-    import rich
-
-    console = rich.get_console()
-    before, console.stderr = console.stderr, True
-    try:
-        yield
-    finally:
-        console.stderr = before
 
 
 def table(heading, rows):

@@ -6,7 +6,6 @@ from . import fit_options
 from .console import (
     AsJson,
     Quiet,
-    display_on_stderr,
     exit_with_failures,
     print_result,
     progress_display,
@@ -97,8 +96,7 @@ def _train(data, given, common, options, as_json, show):
                 warn(sentence)
             for name, why in prepared.setup.left_out:
                 warn(f"left out: {why if name in why else f'{name}: {why}'}")
-        with display_on_stderr():
-            result = prepared.run(progress)
+        result = prepared.run(progress)
     data = {"folder": result.folder} | result.counts
     data |= {"best": result.best, "epochs": result.history.epochs, "files": result.files}
     print_result(data, _text(result), as_json=as_json)

@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -103,10 +102,8 @@ class Fit:
         method = importlib.import_module(f"hsn.supervision.{self.kind}")
         setup = self.setup
         with _on_device(self.device):
-            # A method that cannot report progress yet trains without.
-            events = {"progress": progress} if "progress" in signature(method.fit).parameters else {}
             history = method.fit(
-                setup.net, setup.images, setup.annotations, setup.config, out=self.out, **events
+                setup.net, setup.images, setup.annotations, setup.config, out=self.out, progress=progress
             )
         counts = setup.counts | _REPORTS.get(self.kind, lambda out: {})(self.out)
         files = [self.out / name for name in FILES] + _draw_all(self.out, history, STAGES.get(self.kind))

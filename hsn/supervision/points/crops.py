@@ -1,107 +1,78 @@
-"""Crops: random pieces of images with what the two nets learn from them."""
+"""Random crops of images with the targets of the detector and of the segmenter."""
 
 import numpy as np
 
-from ...images.scaling import normalize
-from ...training.augment import draw, draw_warp
-from ...training.sampling import batch_of
+from ...training.sampling import CropSampler
 from .detection import click_targets
 from .target_maps import decode
 
-BLACK_BACKGROUND = 4  # both labels say background; see `hsn.supervision.points.target_maps.encode`
+BLACK_BACKGROUND = 4  # both labels are background; see `hsn.supervision.points.target_maps.encode`
 
 
-class Crops:
-    """Random crops of images; what a batch holds depends on the seed, the epoch and the step only.
+class FieldCrops(CropSampler):
+    """Draws crops of fields.
 
     Parameters
     ----------
     fields : list of Field
-        Images that are learned from, at least in part.
+        Images that are trained on, at least in part.
     config : Config
-    batch : int
-        Crops a batch.
-    taught : callable
-        ``(field, warp) -> target, weight``: what a crop teaches.
-    elastic_px : float
-        Elastic deformation.
-    blacken : bool
-        Whether a crop is black where it shows more than the image, instead of mirrored.
+    encode : callable
+        ``(field, warp) -> target, weight`` of a crop.
+    batch_size : int
+    **options
+        Those of `CropSampler`.
+
+    Attributes
+    ----------
+    steps : int
+        Batches per epoch. Default: as many pixels as are trained on.
     """
 
-    def __init__(self, fields, config, *, batch, taught, elastic_px=0.0, blacken=False):
-        self._fields, self._config, self._batch = fields, config, batch
-        self._taught, self._bend_px, self._blacken = taught, elastic_px, blacken
-
-    @property
-    def steps(self):
-        """Batches an epoch."""
-        pixels = sum(field.held.size - field.held.sum() for field in self._fields)
-        return self._config.train.steps or -(-pixels // (self._batch * self._config.train.crop_px**2))
-
-    def batch(self, epoch, step):
-        """Pixels (B, px, px, 3), targets and weights (B, px, px, ...)."""
-        seed = self._config.train.seed
-        chosen, rng = batch_of(len(self._fields), self._batch, seed=seed, epoch=epoch, step=step)
-        drawn = [self._crop(rng, self._fields[k]) for k in chosen]
-        return tuple(np.stack(x) for x in zip(*drawn, strict=True))
-
-    def _crop(self, rng, field):
-        train = self._config.train
-        warp = draw_warp(
-            rng,
-            field.held.shape,
-            train.crop_px,
-            zoom=train.augmentation.zoom,
-            flips=train.augmentation.flips,
-            rotation_deg=train.augmentation.rotation_deg,
-            affine_jitter=train.augmentation.affine_jitter,
-            elastic_px=self._bend_px,
-            elastic_spacing_px=train.augmentation.elastic_spacing_px,
+    def __init__(self, fields, config, encode, *, batch_size, **options):
+        super().__init__(
+            fields,
+            config.train,
+            lambda record, warp: encode(record[1], warp),
+            normalization=config.normalization,
+            batch_size=batch_size,
+            **options,
         )
-        color = draw(
-            rng,
-            flips=False,
-            quarter_turns=False,
-            gain=train.augmentation.color_gain,
-            offset=train.augmentation.color_offset,
-            stain_gain=train.augmentation.stain_gain,
-            stain_offset=train.augmentation.stain_offset,
-        )
-        pixels = color.paint(warp.image(field.image))
-        if self._blacken:
-            pixels = np.where(_shown(field, warp)[..., None], pixels, 0)
-        normalization = self._config.normalization
-        return normalize(pixels, normalization.mean, normalization.std), *self._taught(field, warp)
+        pixels = sum(field.held.size - field.held.sum() for field in fields)
+        self.steps = config.train.steps or -(-pixels // (batch_size * config.train.crop_px**2))
 
 
-def _shown(field, warp):
-    """Which pixels of a crop show the image, bool (px, px)."""
+def _inside(field, warp):
+    """Return the pixels of a crop that lie in the image, bool (px, px)."""
     return warp.labels(np.ones(field.held.shape, np.uint8)) > 0
 
 
 def detection_crops(fields, config):
-    """Crops that teach a detector: bumps on clicks, and background where it is known."""
+    """Return crops for a detector: Gaussian peaks on clicks, and background where it is known."""
 
-    def taught(field, warp):
+    def encode(field, warp):
         side = warp.displacement.shape[1:]
         background = None if field.background is None else warp.labels(field.background.astype(np.uint8)) > 0
         target, weight = click_targets(warp.points(field.clicks), side, config, background=background)
-        # Nothing is known outside of the image, nor in what is held out.
+        # Pixels outside the image and validation pixels are unknown.
         return target, weight * warp.labels((~field.held).astype(np.float32))
 
-    return Crops(fields, config, batch=config.detection_batch_size, taught=taught)
+    return FieldCrops(fields, config, encode, batch_size=config.detection_batch_size, elastic=False)
 
 
 def segmentation_crops(fields, config):
-    """Crops that teach a segmenter: the two coarse labels."""
-    blacken = config.outside == "background"
+    """Return crops for a segmenter: the two coarse labels."""
+    black = config.outside == "background"
 
-    def taught(field, warp):
+    def encode(field, warp):
         codes = warp.labels(np.where(field.held, 0, field.codes))
-        if blacken:
-            codes = np.where(_shown(field, warp), codes, BLACK_BACKGROUND)
+        if black:
+            codes = np.where(_inside(field, warp), codes, BLACK_BACKGROUND)
         return decode(codes)
 
-    return Crops(fields, config, batch=config.train.batch_size, taught=taught,
-                 elastic_px=config.train.augmentation.elastic_px, blacken=blacken)  # fmt: skip
+    def fill(pixels, record, warp):
+        return np.where(_inside(record[1], warp)[..., None], pixels, 0)
+
+    return FieldCrops(
+        fields, config, encode, batch_size=config.train.batch_size, fill=fill if black else None
+    )

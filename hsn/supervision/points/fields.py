@@ -61,6 +61,10 @@ class Field:
         self.found = None
         self.codes = None if given.labels is None else self._of_this_size(encode(given.labels))
 
+    def load(self):
+        """Return the record of `hsn.training.sampling.CropSampler`: the pixels, and this field."""
+        return self.image, self
+
     def at_image(self, points):
         """Points at the scale of the image as it came."""
         return (np.asarray(points, np.float32) + 0.5) / self._factor - 0.5
