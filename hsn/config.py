@@ -326,10 +326,19 @@ class TrainConfig(Record):
         Side of the training crops, at the net's scale; None takes whole patches.
     learning_rate, min_learning_rate : float
         Bounds of the schedule; if they are equal, the rate is constant.
+    warmup_steps : int
+        Steps over which the learning rate rises from 0. Default: 0.
+    encoder_rate_factor : float
+        Learning rate of the pretrained encoder, as a share of that of the other layers. Default: 1.
+    optimizer : {"adam", "adamw"}
+        Default: "adam".
     betas : (float, float)
         Momenta of Adam.
     weight_decay : float
-        Half the squared weights times this are added to the loss (not decoupled).
+        With "adam", half the squared weights times this are added to the loss. With "adamw", the decay is decoupled.
+    ema_momentum : float
+        Momentum of the moving average of the weights, which validation uses and which is kept. Default: 0, the
+        weights themselves.
     accumulate_batches : int
         Batches whose gradients are averaged before the weights change.
     precision : {"float32", "mixed_float16", "mixed_bfloat16"}
@@ -349,8 +358,12 @@ class TrainConfig(Record):
     crop_px: PositiveInt | None = None
     learning_rate: Positive = 1e-3
     min_learning_rate: NonNegative = 1e-3
+    warmup_steps: Count = 0
+    encoder_rate_factor: Positive = 1.0
+    optimizer: Literal["adam", "adamw"] = "adam"
     betas: tuple[Share, Share] = (0.9, 0.999)
     weight_decay: NonNegative = 0.0
+    ema_momentum: Share = 0.0
     accumulate_batches: PositiveInt = 1
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     validation: float | tuple[int, ...] = 0.2

@@ -11,7 +11,8 @@ from hsn.data.setup import DataSummary, FitRequest
 from hsn.images.read import read, write
 from hsn.stains.normalizers import fit_normalizer
 from hsn.supervision import masks
-from hsn.supervision.masks.setup import CROPS_PX, Options, check
+from hsn.supervision.masks import preset
+from hsn.supervision.masks.setup import DEFAULT_PRESET, NETS, Options, check
 from hsn.taxonomies import GLAS
 
 MPP = 0.31
@@ -140,7 +141,7 @@ def test_flat_images_do_not_divide_by_nothing():
     assert (seen.mean, seen.pixels, seen.min_side_px) == ((9, 9, 9), 24, 4)
 
 
-def test_every_net_for_masks_has_a_size_of_crops():
-    for net in CROPS_PX:
+def test_every_net_for_masks_has_a_preset_whose_crops_it_can_halve():
+    for net in NETS:
         check(FitRequest(mpp=0.5, net=net), Options())
-        assert CROPS_PX[net] % 16 == 0
+        assert preset(DEFAULT_PRESET[net]).train.crop_px % 16 == 0

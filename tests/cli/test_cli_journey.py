@@ -30,6 +30,7 @@ def study(monkeypatch, tissue):
     return Path("study")
 
 
+@pytest.mark.slow
 def test_from_clicks_to_segmented_images(run, study):
     result = run("fit", study, "--out", "mine", *QUICK)
     assert result.exit_code == 0, result.stderr
