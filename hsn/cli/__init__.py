@@ -3,7 +3,7 @@
 Results go to stdout (as JSON with `--json`), progress and warnings to stderr. Exit codes: 0 all was done; 1 some images
 or checks failed, each is named; 2 nothing could be done, one sentence gives the reason; 130 the user stopped it.
 
-Commands import what they need when they run: `hsn --help` loads neither Keras nor NumPy.
+Commands import what they need when they run: `hsn --help` loads neither Keras nor NumPy nor rich.
 """
 
 import os
@@ -13,7 +13,7 @@ import typer
 from .. import __version__
 from . import demo, doctor, evaluate, fit, segment, select, synthesize
 from . import models as trained
-from .console import Commands
+from .console import Command, Commands
 
 app = typer.Typer(
     name="hsn",
@@ -21,7 +21,8 @@ app = typer.Typer(
     help="Segment H&E histology, and train nets from the annotations that you have.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 for command in (
     segment.segment,
@@ -32,10 +33,10 @@ for command in (
     demo.demo,
     doctor.doctor,
 ):
-    app.command()(command)
+    app.command(cls=Command)(command)
 # Names of 0.1.
-app.command("choose", hidden=True, deprecated=True)(select.select)
-app.command("synthesise", hidden=True, deprecated=True)(synthesize.synthesize)
+app.command("choose", cls=Command, hidden=True, deprecated=True)(select.select)
+app.command("synthesise", cls=Command, hidden=True, deprecated=True)(synthesize.synthesize)
 app.add_typer(trained.commands, name="models")
 app.add_typer(trained.commands, name="weights", hidden=True, deprecated=True)  # the name in 0.1
 

@@ -17,7 +17,7 @@ Data = Annotated[
 ]
 
 # --- Common ---------------------------------------------------------------------------------------------------------
-Mpp = Annotated[float, typer.Option(help="Micrometers per pixel of the images.")]
+Mpp = Annotated[float, typer.Option(help="Micrometers per pixel of the images: about 0.25 for 40x.")]
 Out = Annotated[
     Path, typer.Option("--out", "-o", help="Folder of the trained net; an interrupted run resumes there.")
 ]
@@ -35,15 +35,20 @@ Preset = Annotated[
 Epochs = Annotated[
     int | None,
     typer.Option(
+        metavar="N",
         min=1,
         help="Number of epochs: 80; points 50 of the last stage, the others in proportion; selected 30 per round.",
     ),
 ]
 Taxonomy = Annotated[
     list[str] | None,
-    typer.Option(help="Label space: a built-in name or a file. Default: the tags' classes, or nuclei."),
+    typer.Option(
+        metavar="NAME", help="Label space: a built-in name or a file. Default: the tags' classes, or nuclei."
+    ),
 ]
-Validation = Annotated[float, typer.Option(min=0, max=1, help="Share of the images to validate on.")]
+Validation = Annotated[
+    float, typer.Option(metavar="SHARE", min=0, max=1, help="Share of the images to validate on.")
+]
 Seed = Annotated[int, typer.Option(help="Seed of initial weights, order and augmentation.")]
 Start = Annotated[
     str | None,
@@ -82,6 +87,7 @@ BatchSize = Annotated[
     typer.Option(
         "--batch-size",
         "--batch",
+        metavar="N",
         min=1,
         rich_help_panel=_TRAINING,
         help="Crops or patches per step: masks 4 (fullnet 8), points 8, tags 16, selected 4.",
@@ -165,6 +171,7 @@ Encoder = Annotated[
 Rounds = Annotated[
     int | None,
     typer.Option(
+        metavar="N",
         min=0,
         rich_help_panel="Points or selected patches",
         help="points: self-training rounds of the detector (2). selected: rounds with pseudo-labels (1).",
@@ -176,17 +183,22 @@ Stain = Annotated[
 ]
 N = Annotated[
     int | None,
-    typer.Option("--n", "-n", min=1, rich_help_panel=_SELECTED, help="Number of patches to select (6)."),
+    typer.Option(
+        "--n", "-n", metavar="N", min=1, rich_help_panel=_SELECTED, help="Number of patches to select (6)."
+    ),
 ]
 Synthetic = Annotated[
     int | None,
-    typer.Option(min=0, rich_help_panel=_SELECTED, help="Synthetic pairs per annotated patch (50)."),
+    typer.Option(
+        metavar="N", min=0, rich_help_panel=_SELECTED, help="Synthetic pairs per annotated patch (50)."
+    ),
 ]
 MinScore = Annotated[
     float | None,
     typer.Option(
         "--min-score",
         "--least-score",
+        metavar="SCORE",
         min=0,
         max=1,
         rich_help_panel=_SELECTED,

@@ -34,7 +34,7 @@ def segment(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ):
-    """Segment images: for each a label image, an overlay, areas and scores as JSON, and a row of summary.csv.
+    """Segment images: write labels, overlays, areas, scores and summary.csv.
 
     Images that the folder holds already, by the same net and options, are skipped.
     A net that separates objects gives them as a label image too: a PNG, or a 32-bit TIFF from 65,536 objects on.
