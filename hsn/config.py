@@ -372,6 +372,17 @@ class TrainConfig(Record):
     augmentation: Augmentation = Augmentation()
 
 
+# Changes of a `TrainConfig` for a net whose encoder was pretrained: this project's numbers.
+PRETRAINED = {
+    "warmup_steps": 100,
+    "encoder_rate_factor": 0.5,
+    "optimizer": "adamw",
+    "betas": (0.9, 0.999),
+    "weight_decay": 1e-4,
+    "ema_momentum": 0.995,
+}
+
+
 @dataclasses.dataclass(frozen=True)
 class PostProcess(Record):
     """How probabilities become objects.

@@ -16,7 +16,20 @@ from hsn.supervision.masks.setup import DEFAULT_PRESET, NETS, Options, check
 from hsn.taxonomies import GLAS
 
 MPP = 0.31
-QUICK = ["--width", "2", "--epochs", "2", "--batch", "2", "--mpp", str(MPP), "--validation", "0.25"]
+QUICK = [
+    "--net",
+    "unet",
+    "--width",
+    "2",
+    "--epochs",
+    "2",
+    "--batch",
+    "2",
+    "--mpp",
+    str(MPP),
+    "--validation",
+    "0.25",
+]
 SQUARE = '<Vertex X="4" Y="4"/><Vertex X="20" Y="4"/><Vertex X="20" Y="20"/><Vertex X="4" Y="20"/>'
 
 

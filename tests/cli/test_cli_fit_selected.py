@@ -16,7 +16,20 @@ from hsn.workflows import selection
 
 MPP = 0.31
 TINY = Preset(smallest_px=48, filters=(4,), critic_norm=False, steps=2, critic_steps=1, layouts=2, crop_px=32)
-QUICK = ["--width", "2", "--epochs", "1", "--mpp", str(MPP), "--validation", "0.34", "--least-score", "0"]
+QUICK = [
+    "--net",
+    "unet",
+    "--width",
+    "2",
+    "--epochs",
+    "1",
+    "--mpp",
+    str(MPP),
+    "--validation",
+    "0.34",
+    "--least-score",
+    "0",
+]
 QUICKEST = selected.preset("cpu")
 PATCHES = (0, 5, 4)  # made tissue of 64 px with whole nuclei
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from ...checks import one_of
 from ...config import (
+    PRETRAINED,
     Augmentation,
     BaseConfig,
     Normalization,
@@ -213,16 +214,7 @@ def cpu():
         targets={"contour_px": 2},
         postprocess={"grow_um": 3 * _NUCLEI_MPP, "min_area_um2": 2.0},
         tiling=Tiling(tile_px=768, halo_px=96),
-        train={
-            "crop_px": 256,
-            "warmup_steps": 100,
-            "encoder_rate_factor": 0.5,
-            "optimizer": "adamw",
-            "betas": (0.9, 0.999),
-            "weight_decay": 1e-4,
-            "ema_momentum": 0.995,
-            "augmentation": {"elastic_px": 0.0},
-        },
+        train=PRETRAINED | {"crop_px": 256, "augmentation": {"elastic_px": 0.0}},
     )
 
 
