@@ -20,8 +20,8 @@ from hsn import models
 from hsn.annotations.mask_files import read as read_instances
 from hsn.data import data_folder, multiorgan
 from hsn.images.read import read
-from hsn.prediction.embedding import embed, of_texture
-from hsn.prediction.patch_encoders import of_net
+from hsn.prediction.embedding import embed, texture_encoder
+from hsn.prediction.patch_encoders import net_encoder
 from hsn.selection.choice import choose
 
 SIDE_PX, STRIDE_PX, TRIES, SEEDS = 256, 128, 1000, 5
@@ -46,7 +46,7 @@ def coverage(n, work):
     """Print a table: how the choice is made, against what it reaches."""
     samples = multiorgan.list_samples(data_folder("multiorgan"), "train")
     encoders = {
-        "texture": of_texture(),
+        "texture": texture_encoder(),
         "glas-tags": of_shipped("glas-tags"),
     }
     paths = [sample.image_path for sample in samples]
@@ -89,7 +89,7 @@ def coverage(n, work):
 def of_shipped(name):
     model = models.load(name)
     numbers = model.card.normalization
-    return of_net(
+    return net_encoder(
         model.net, mean=numbers.mean, std=numbers.std, scale=multiorgan.MPP / model.card.mpp, name=name
     )
 

@@ -42,7 +42,7 @@ from hsn.metrics.intervals import Interval, interval
 from hsn.metrics.objects import aji
 from hsn.metrics.table import overlaps
 from hsn.nets import unet
-from hsn.prediction.embedding import embed, of_texture
+from hsn.prediction.embedding import embed, texture_encoder
 from hsn.selection.choice import choose
 from hsn.selection.patches import cut_patches
 from hsn.supervision import open_model, selected
@@ -78,7 +78,7 @@ class Pool:
         )
         self.images = [sample.image() for sample in self.samples]
         self.instances = [sample.instances() for sample in self.samples]
-        self.encoder = of_texture()
+        self.encoder = texture_encoder()
         paths = [sample.image_path for sample in self.samples]
         self.embedded = embed(paths, self.encoder, out / "embedding", side_px=SIDE_PX, stride_px=STRIDE_PX)
 

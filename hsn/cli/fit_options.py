@@ -1,4 +1,4 @@
-"""Options of `hsn fit`, in groups: common ones, those of the training, and those of one kind of annotation."""
+"""Options of `hsn fit`, in groups: common, training, annotation, and options of one kind of annotation."""
 
 from pathlib import Path
 from typing import Annotated
@@ -23,7 +23,7 @@ Out = Annotated[
 ]
 Kind = Annotated[
     str | None,
-    typer.Option(help="masks, points, tags or selected, where DATA holds several kinds of annotation."),
+    typer.Option(help="masks, points, tags or selected, if DATA holds several kinds of annotation."),
 ]
 Preset = Annotated[
     str | None,
@@ -43,11 +43,11 @@ Taxonomy = Annotated[
     list[str] | None,
     typer.Option(help="Label space: a built-in name or a file. Default: the tags' classes, or nuclei."),
 ]
-Validation = Annotated[float, typer.Option(min=0, max=1, help="Share of the images to validate on.")]
+Validation = Annotated[float, typer.Option(min=0, max=1, help="Fraction of the images for validation.")]
 Seed = Annotated[int, typer.Option(help="Seed of initial weights, order and augmentation.")]
 Start = Annotated[
     str | None,
-    typer.Option(help="Trained net to start from: a name or a folder; layers that fit are copied."),
+    typer.Option(help="Trained net to start from: a name or a folder. Matching layers are copied."),
 ]
 Device = Annotated[str | None, typer.Option(help="cpu, gpu or gpu:1. Default: the backend chooses.")]
 
@@ -57,7 +57,7 @@ ProgressFile = Annotated[
     typer.Option(
         "--progress",
         rich_help_panel="Output",
-        help="Append one JSON line a second at most: stage, loss, scores, eta.",
+        help="Append at most one JSON line per second: stage, loss, scores, eta.",
     ),
 ]
 
@@ -88,12 +88,12 @@ BatchSize = Annotated[
     ),
 ]
 
-# --- Where the annotations are, if not found by itself --------------------------------------------------------------
+# --- Annotation, if it is not detected ------------------------------------------------------------------------------
 Tags = Annotated[
     str | None,
     typer.Option(
         rich_help_panel=_ANNOTATION,
-        help="A CSV table; or 'names', where file names end like '[1 0 1 0].png'; or 'folders', one per class.",
+        help="A CSV table; 'names' for file names that end like '[1 0 1 0].png'; or 'folders' for one per class.",
     ),
 ]
 Points = Annotated[
@@ -113,14 +113,16 @@ Selected = Annotated[
     Path | None,
     typer.Option(
         rich_help_panel=_ANNOTATION,
-        help="A folder of a few outlined patches. If it holds none, patches of DATA are selected to be outlined.",
+        help="A folder of a few outlined patches. If it is empty, patches of DATA are selected.",
     ),
 ]
 
 # --- One kind of annotation -----------------------------------------------------------------------------------------
 Classes = Annotated[
     str | None,
-    typer.Option(rich_help_panel=_TAGS, help="With 'names': the classes of the digits, as 'TE,NEC,LYM'."),
+    typer.Option(
+        rich_help_panel=_TAGS, help="With 'names': classes in the order of the digits: 'TE,NEC,LYM'."
+    ),
 ]
 WindowPx = Annotated[
     int | None,
@@ -128,7 +130,7 @@ WindowPx = Annotated[
         "--window-px",
         "--window",
         rich_help_panel=_TAGS,
-        help="Side of the net's input in pixels. Default: that of the patches.",
+        help="Side of the net's input in pixels. Default: side of the patches.",
     ),
 ]
 RadiusUm = Annotated[
@@ -149,12 +151,12 @@ Label = Annotated[
 Background = Annotated[
     Path | None,
     typer.Option(
-        rich_help_panel=_POINTS, help="Folder of masks with the images' names, white where no nucleus is."
+        rich_help_panel=_POINTS, help="Folder of masks with the names of the images; white: no nuclei."
     ),
 ]
 Labels = Annotated[
     Path | None,
-    typer.Option(rich_help_panel=_POINTS, help="Folder of coarse labels that an earlier run wrote."),
+    typer.Option(rich_help_panel=_POINTS, help="Folder of coarse labels, written by an earlier run."),
 ]
 Encoder = Annotated[
     Path | None,
@@ -190,6 +192,6 @@ MinScore = Annotated[
         min=0,
         max=1,
         rich_help_panel=_SELECTED,
-        help="Score from which a predicted object becomes a pseudo-label (0.65; maskrcnn 0.4).",
+        help="Smallest score of a pseudo-label (0.65; maskrcnn 0.4).",
     ),
 ]

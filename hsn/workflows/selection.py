@@ -130,7 +130,7 @@ def select_patches(
         out / EMBEDDING,
         side_px=side_px,
         stride_px=stride_px,
-        least_tissue=min_tissue,
+        min_tissue=min_tissue,
         progress=lambda done: report(progress, "embedding patches", done, len(found)),
     )
     report(progress, "clustering", 0)
@@ -184,22 +184,24 @@ def next_step(out: str | os.PathLike, *, then: str = "call the same command agai
 
 def _open(encoder, mpp):
     """Open an encoder; Keras is loaded only for one that needs it."""
-    from ..prediction.embedding import of_texture
+    from ..prediction.embedding import texture_encoder
 
     if encoder == "texture":
-        return of_texture()
+        return texture_encoder()
     from .. import models
-    from ..prediction.patch_encoders import of_net
+    from ..prediction.patch_encoders import net_encoder
 
     if Path(encoder).suffix.lower() in _RESNETS:
         from ..models.torch_file import read_state
         from ..nets.resnet_state import build_encoder
 
-        return of_net(build_encoder(read_state(encoder)), mean=0, std=255, name=Path(encoder).stem)
+        return net_encoder(build_encoder(read_state(encoder)), mean=0, std=255, name=Path(encoder).stem)
     model = models.load(encoder)
     card, image_mpp = model.card, mpp or model.config.get("image_mpp", model.card.mpp)
     numbers = card.normalization
-    return of_net(model.net, mean=numbers.mean, std=numbers.std, scale=image_mpp / card.mpp, name=card.name)
+    return net_encoder(
+        model.net, mean=numbers.mean, std=numbers.std, scale=image_mpp / card.mpp, name=card.name
+    )
 
 
 def _rows(embedding, chosen, names, side_px):
