@@ -8,6 +8,12 @@ import typer
 _TRAINING, _ANNOTATION = "Training", "Annotation"
 _TAGS, _POINTS, _MASKS, _SELECTED = "Tags only", "Points only", "Masks only", "Selected patches only"
 
+
+def _option(panel, text, *names, **limits):
+    """Return an option in a panel of the help."""
+    return typer.Option(*names, rich_help_panel=panel, help=text, **limits)
+
+
 Data = Annotated[
     list[Path] | None,
     typer.Argument(
@@ -54,144 +60,116 @@ Device = Annotated[str | None, typer.Option(help="cpu, gpu or gpu:1. Default: th
 # --- Output ---------------------------------------------------------------------------------------------------------
 ProgressFile = Annotated[
     Path | None,
-    typer.Option(
-        "--progress",
-        rich_help_panel="Output",
-        help="Append at most one JSON line per second: stage, loss, scores, eta.",
-    ),
+    _option("Output", "Append at most one JSON line per second: stage, loss, scores, eta.", "--progress"),
 ]
 
 # --- Training -------------------------------------------------------------------------------------------------------
 Net = Annotated[
     str | None,
-    typer.Option(
-        rich_help_panel=_TRAINING,
-        help="masks: unet, fullnet. points: resunet18, resunet34, resunet50. tags: m2, m1 to m7, x1.7, vgg16. "
+    _option(
+        _TRAINING,
+        "masks: unet, fullnet. points: resunet18, resunet34, resunet50. tags: m2, m1 to m7, x1.7, vgg16. "
         "selected: unet, fullnet, maskrcnn. Default: the first.",
     ),
 ]
 Width = Annotated[
     float | None,
-    typer.Option(
-        rich_help_panel=_TRAINING,
-        help="Number of channels: 16 (fullnet 24, large resunets 64). tags: a factor on the channels, 0.25.",
+    _option(
+        _TRAINING,
+        "Number of channels: 16 (fullnet 24, large resunets 64). tags: a factor on the channels, 0.25.",
     ),
 ]
 BatchSize = Annotated[
     int | None,
-    typer.Option(
+    _option(
+        _TRAINING,
+        "Crops or patches per step: masks 4 (fullnet 8), points 8, tags 16, selected 4.",
         "--batch-size",
         "--batch",
         min=1,
-        rich_help_panel=_TRAINING,
-        help="Crops or patches per step: masks 4 (fullnet 8), points 8, tags 16, selected 4.",
     ),
 ]
 
 # --- Annotation, if it is not detected ------------------------------------------------------------------------------
 Tags = Annotated[
     str | None,
-    typer.Option(
-        rich_help_panel=_ANNOTATION,
-        help="A CSV table; 'names' for file names that end like '[1 0 1 0].png'; or 'folders' for one per class.",
+    _option(
+        _ANNOTATION,
+        "A CSV table; 'names' for file names that end like '[1 0 1 0].png'; or 'folders' for one per class.",
     ),
 ]
 Points = Annotated[
     Path | None,
-    typer.Option(
-        rich_help_panel=_ANNOTATION,
-        help="A folder of images and clicked nuclei: CSV (x,y), QuPath's GeoJSON or point images.",
+    _option(
+        _ANNOTATION, "A folder of images and clicked nuclei: CSV (x,y), QuPath's GeoJSON or point images."
     ),
 ]
 Masks = Annotated[
     Path | None,
-    typer.Option(
-        rich_help_panel=_ANNOTATION, help="A folder of images and label images, Aperio XML or ImageJ zips."
-    ),
+    _option(_ANNOTATION, "A folder of images and label images, Aperio XML or ImageJ zips."),
 ]
 Selected = Annotated[
     Path | None,
-    typer.Option(
-        rich_help_panel=_ANNOTATION,
-        help="A folder of a few outlined patches. If it is empty, patches of DATA are selected.",
-    ),
+    _option(_ANNOTATION, "A folder of a few outlined patches. If it is empty, patches of DATA are selected."),
 ]
 
 # --- One kind of annotation -----------------------------------------------------------------------------------------
 Classes = Annotated[
     str | None,
-    typer.Option(
-        rich_help_panel=_TAGS, help="With 'names': classes in the order of the digits: 'TE,NEC,LYM'."
-    ),
+    _option(_TAGS, "With 'names': classes in the order of the digits: 'TE,NEC,LYM'."),
 ]
 WindowPx = Annotated[
     int | None,
-    typer.Option(
-        "--window-px",
-        "--window",
-        rich_help_panel=_TAGS,
-        help="Side of the net's input in pixels. Default: side of the patches.",
+    _option(
+        _TAGS, "Side of the net's input in pixels. Default: side of the patches.", "--window-px", "--window"
     ),
 ]
 RadiusUm = Annotated[
     float | None,
-    typer.Option(
-        "--radius-um",
-        "--radius",
-        rich_help_panel=_POINTS,
-        help="Mean radius of a nucleus in micrometers. Default: 2.75.",
-    ),
+    _option(_POINTS, "Mean radius of a nucleus in micrometers. Default: 2.75.", "--radius-um", "--radius"),
 ]
-Complete = Annotated[
-    bool, typer.Option("--complete", rich_help_panel=_POINTS, help="Every nucleus is clicked: no detector.")
-]
-Label = Annotated[
-    str | None, typer.Option(rich_help_panel=_POINTS, help="Use the points of this class only.")
-]
+Complete = Annotated[bool, _option(_POINTS, "Every nucleus is clicked: no detector.", "--complete")]
+Label = Annotated[str | None, _option(_POINTS, "Use the points of this class only.")]
 Background = Annotated[
     Path | None,
-    typer.Option(
-        rich_help_panel=_POINTS, help="Folder of masks with the names of the images; white: no nuclei."
-    ),
+    _option(_POINTS, "Folder of masks with the names of the images; white: no nuclei."),
 ]
 Labels = Annotated[
     Path | None,
-    typer.Option(rich_help_panel=_POINTS, help="Folder of coarse labels, written by an earlier run."),
+    _option(_POINTS, "Folder of coarse labels, written by an earlier run."),
 ]
 Encoder = Annotated[
     Path | None,
-    typer.Option(
-        rich_help_panel=_POINTS, help="ResNet weights to start with, .npz or .pth; see docs/how-to/points.md."
-    ),
+    _option(_POINTS, "ResNet weights to start with, .npz or .pth; see docs/how-to/points.md."),
 ]
 Rounds = Annotated[
     int | None,
-    typer.Option(
+    _option(
+        "Points or selected patches",
+        "points: self-training rounds of the detector (2). selected: rounds with pseudo-labels (1).",
         min=0,
-        rich_help_panel="Points or selected patches",
-        help="points: self-training rounds of the detector (2). selected: rounds with pseudo-labels (1).",
     ),
 ]
 Stain = Annotated[
     str | None,
-    typer.Option(rich_help_panel=_MASKS, help="Normalize the stain of all images: reinhard or macenko."),
+    _option(_MASKS, "Normalize the stain of all images: reinhard or macenko."),
 ]
 N = Annotated[
     int | None,
-    typer.Option("--n", "-n", min=1, rich_help_panel=_SELECTED, help="Number of patches to select (6)."),
+    _option(_SELECTED, "Number of patches to select (6).", "--n", "-n", min=1),
 ]
 Synthetic = Annotated[
     int | None,
-    typer.Option(min=0, rich_help_panel=_SELECTED, help="Synthetic pairs per annotated patch (50)."),
+    _option(_SELECTED, "Synthetic pairs per annotated patch (50).", min=0),
 ]
 MinScore = Annotated[
     float | None,
-    typer.Option(
+    _option(
+        _SELECTED,
+        "Smallest score of a pseudo-label (0.65; maskrcnn 0.4).",
         "--min-score",
         "--least-score",
         min=0,
         max=1,
-        rich_help_panel=_SELECTED,
-        help="Smallest score of a pseudo-label (0.65; maskrcnn 0.4).",
     ),
 ]

@@ -55,7 +55,7 @@ def test_people_get_a_table_and_what_is_alone_or_of_another_size_is_named(run, f
     assert "all images  0.75" in result.stdout
     assert "Hausdorff" not in result.stdout
     assert "wrote out/objects.csv" in result.stdout
-    assert "lonely.png: has no partner of its name" in result.stderr
+    assert "lonely.png: the other folder has no file of the same name" in result.stderr
     assert "found/b.png: `prediction` must have the shape of the truth" in result.stderr
 
 
