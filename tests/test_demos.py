@@ -15,7 +15,7 @@ def load(name):
     return module
 
 
-def test_demo_01_runs_without_the_net_and_says_how_to_get_it(tmp_path, monkeypatch, capsys):
+def test_demo_01_runs_without_the_net_and_prints_how_to_get_it(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("HSN_HOME", str(tmp_path / "home"))
     demo = load("demo_01_segment_patches")
     files = demo.main(ROOT, demo.RELEASE, tmp_path / "out")
@@ -28,7 +28,7 @@ def test_demo_01_runs_without_the_net_and_says_how_to_get_it(tmp_path, monkeypat
     assert all(f"wrote {path}" in said for path in files)
 
 
-def test_demo_02_needs_a_net_and_says_so(tmp_path, monkeypatch):
+def test_demo_02_without_a_net_ends_with_one_sentence(tmp_path, monkeypatch):
     from hsn import InputError
 
     monkeypatch.setenv("HSN_HOME", str(tmp_path / "home"))
@@ -69,7 +69,7 @@ def test_demo_03_from_clicks_to_nuclei(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_the_floors_of_the_real_patches_are_those_known(data, tmp_path, monkeypatch, capsys):
+def test_the_baselines_of_the_real_patches_have_the_known_scores(data, tmp_path, monkeypatch, capsys):
     """Measured on the same truth by the writer of the specification: 0.2602 and 0.6185; 0.0225."""
     monkeypatch.setenv("HSN_HOME", str(tmp_path / "home"))
     demo = load("demo_01_segment_patches")

@@ -235,7 +235,7 @@ def test_a_choice_that_was_killed_goes_on(run, tissue, monkeypatch):
         (["--selected", "bad", "more"], "no-patches-left"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_learned_is_refused_before_any_training(run, folder, tissue, options, code):
+def test_what_cannot_be_learned_is_an_error_before_any_training(run, folder, tissue, options, code):
     tissue("more", 1, (64, 64), mpp=MPP)
     write(Path("bare/a.png"), np.zeros((64, 64, 3), np.uint8))
     Path("empty").mkdir()

@@ -86,7 +86,7 @@ def test_a_head_that_divides_or_repeats_gradients_has_no_closed_form(build):
     assert cam.closed_form_weights(net.get_layer("features"), net.get_layer("logits")) is None
 
 
-def test_normalisation_per_class_and_per_image():
+def test_normalization_per_class_and_per_image():
     cams = np.array([[[[-1.0, 2.0], [4.0, 1.0]]]])  # (1, 1, 2, 2)
     assert cam.normalize(cams, "per_class").tolist() == [[[[0.0, 1.0], [1.0, 0.5]]]]
     assert cam.normalize(cams, "per_image").tolist() == [[[[0.0, 0.5], [1.0, 0.25]]]]

@@ -40,7 +40,7 @@ def test_vectors_are_means_of_the_deepest_maps(rng):
 @pytest.mark.parametrize(
     ("scale", "side", "seen"), [(1, 64, 64), (0.5, 128, 64), (0.2, 256, 64), (1, 40, 32), (0.1, 64, 32)]
 )
-def test_the_net_sees_its_own_scale_in_sides_it_can_take(scale, side, seen):
+def test_patches_are_resampled_to_the_scale_and_valid_sides_of_the_net(scale, side, seen):
     x = inputs = keras.Input((None, None, 3))
     shapes = []
 
@@ -73,7 +73,7 @@ def test_names_differ_between_weights_and_scales(raises_code):
         net_encoder(one, mean=0, std=1, scale=0)
 
 
-def test_a_resnet_from_a_file_sees_pixels_over_255(tmp_path, rng):
+def test_the_input_of_a_resnet_from_a_file_is_pixels_over_255(tmp_path, rng):
     """The forward pass itself is held against torch's operations in tests/nets/test_nets_resunet.py."""
     encoder = resunet.extract_encoder(resunet.build(1, depth=50, width=4, seed=0))
     parts = {"kernel": "weight", "gamma": "weight", "beta": "bias", "moving_mean": "running_mean",
