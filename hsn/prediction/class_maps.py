@@ -214,7 +214,7 @@ class _StitchedImage:
 
     @property
     def complete(self):
-        """Whether all windows were added."""
+        """True if all windows were added."""
         return len(self._scores) == len(self._windows.starts[0]) * len(self._windows.starts[1])
 
     def result(self):

@@ -229,7 +229,7 @@ class _Store:
         return path.stat().st_size // (4 * self._length) if self._length and path.exists() else 0
 
     def has(self, key):
-        """Whether all patches of an image are embedded."""
+        """Check whether all patches of an image are embedded."""
         if key not in self._images:
             return False
         first, corners = self._images[key]

@@ -105,7 +105,7 @@ def test_bad_patches_are_left_out_and_named(run, patches, rng):
     assert result.exit_code == 1
     assert result.said["patches"] == 14
     assert "3.png must be a PNG, JPEG, TIFF or BMP image" in result.stderr
-    assert "4.png must be a square of 32 px, as the first patch; got 32 x 33" in result.stderr
+    assert "4.png must be a square of 32 px, like the first patch; got 32 x 33" in result.stderr
 
 
 def test_tags_stay_with_their_patches_where_some_are_left_out(run, patches, spy_on):

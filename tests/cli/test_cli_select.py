@@ -88,7 +88,7 @@ def test_bad_images_are_named_at_the_end(run, tissue):
     ("options", "code"),
     [
         (["--n", "1000"], "too-few-patches"),
-        (["--patch", "65"], "input"),
+        (["--patch", "65"], "no-patches"),
         (["--encoder", "nowhere"], "model-unknown"),
         (["--encoder", "net.pth"], "weights-format"),
     ],
