@@ -22,7 +22,7 @@ from hsn.data import adp
 from hsn.reports import figures, tables
 from hsn.reports.confusion import ConfusionCounts, write_scores
 from hsn.reports.report import write_report
-from hsn.supervision.tags.adjust import glass
+from hsn.supervision.tags.adjust import compute_glass
 
 RELEASE = "histonet-x1.7-adp"
 TAXONOMIES = ("adp-morph", "adp-func")
@@ -85,7 +85,7 @@ def score_baseline(samples, out):
     )
     for sample in samples:
         image = sample.image()
-        bright = glass(image, taxonomies.ADP_FUNC.background) / PEAK  # (H, W) in [0, 1]
+        bright = compute_glass(image, taxonomies.ADP_FUNC.background) / PEAK  # (H, W) in [0, 1]
         refined = hsn.refine(np.stack([1 - bright, bright], axis=2), image)
         for name, tally in tallies.items():
             pair = [tally.taxonomy.index(c) for c in (COMMONEST[name], tally.taxonomy.background.name)]

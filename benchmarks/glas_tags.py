@@ -103,13 +103,15 @@ def first_stage(out, seed, learned, held_out):
 
 def strongest(evidence, held_out, config):
     """Return the strength with the highest mean IoU after the CRF on validation, and the scores of all."""
-    from hsn.supervision.tags.stages_of_view import refined
+    from hsn.supervision.tags.stage_maps import refine_maps
 
     found = {}
     for strength in STRENGTHS:
         counts = sum(
             confusion_matrix(
-                labels, refined(np.clip(e * np.float32(strength), 0, 1), image, config, TAXONOMY).argmax(2), 2
+                labels,
+                refine_maps(np.clip(e * np.float32(strength), 0, 1), image, config, TAXONOMY).argmax(2),
+                2,
             )
             for e, (image, labels) in zip(evidence, held_out, strict=True)
         )
@@ -119,32 +121,34 @@ def strongest(evidence, held_out, config):
 
 def train(out):
     """Train both stages; write `pretrained/glas-tags-cam` and `pretrained/glas-tags`."""
-    from hsn.supervision.tags import distil
+    from hsn.supervision.tags import distillation
 
     learned, held_out = samples("learn"), samples("validation")
     teachers = [first_stage(out / f"first-{seed}", seed, learned, held_out) for seed in SEEDS]
     for seed, (net, config) in zip(SEEDS, teachers, strict=True):
-        print(f"first stage, seed {seed}: validation mIoU {distil.score(net, config, held_out):.4f}")
-    evidence = [distil.mean_evidence(teachers, image) for image, _ in held_out]
+        print(f"first stage, seed {seed}: validation mIoU {distillation.score(net, config, held_out):.4f}")
+    evidence = [distillation.mean_heatmaps(teachers, image) for image, _ in held_out]
     strength, found = strongest(evidence, held_out, teachers[0][1])
     print(f"both, eight symmetries, refined: validation mIoU by strength {found}")
     pseudo = _cached(out / "pseudo.npz", lambda: [
-        distil.pseudo_labels(teachers, image, strength=strength) for image, _ in learned])  # fmt: skip
+        distillation.pseudo_labels(teachers, image, strength=strength) for image, _ in learned])  # fmt: skip
     counts = sum(confusion_matrix(labels, p, 2) for (_, labels), p in zip(learned, pseudo, strict=True))
     print(f"pseudo-masks of the learning images: mIoU {class_scores(counts, TAXONOMY.names).mean_iou:.4f}")
-    config = distil.student_config(teachers[0][1], window_px=256)  # validated in one view, shipped with eight
+    config = distillation.student_config(
+        teachers[0][1], window_px=256
+    )  # validated in one view, shipped with eight
     student = unet.build(2, depth=4, width=16, batch_norm=True, dropout=0.3, seed=0)
-    numbers = distil.Distillation(strength=strength)
-    history = distil.distil(student, [i for i, _ in learned], pseudo, config, numbers,
-                            validation=held_out, out=out / "second")  # fmt: skip
+    settings = distillation.DistillationConfig(strength=strength)
+    history = distillation.distill(student, [i for i, _ in learned], pseudo, config, settings,
+                                   validation=held_out, out=out / "second")  # fmt: skip
     best = history.epochs[history.best]["validation_miou"]
     print(f"second stage: validation mIoU {best:.4f}")
-    first = distil.score(*teachers[0], held_out)
+    first = distillation.score(*teachers[0], held_out)
     _ship(
         "glas-tags-cam", *teachers[0], {"GlaS validation mIoU": first}, "one first-stage classifier: Grad-CAM"
     )
     config = config.replace(tta=8)
-    best = distil.score(student, config, held_out)
+    best = distillation.score(student, config, held_out)
     print(f"second stage, eight views: validation mIoU {best:.4f}")
     _ship("glas-tags", student, config, {"GlaS validation mIoU": best}, "the second stage: see glas-tags-cam")
 

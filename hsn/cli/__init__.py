@@ -7,7 +7,7 @@ Results go to stdout (as JSON with `--json`), progress and warnings to stderr. E
 - 2: invalid input; one sentence gives the reason
 - 130: stopped by the user
 
-Commands import packages when they run: `hsn --help` loads neither Keras nor NumPy.
+Commands import packages when they run: `hsn --help` loads neither Keras nor NumPy nor rich.
 """
 
 import os
@@ -17,7 +17,7 @@ import typer
 from .. import __version__
 from . import demo, doctor, evaluate, fit, segment, select, synthesize
 from . import models as trained
-from .console import Commands
+from .console import Command, Commands
 
 app = typer.Typer(
     name="hsn",
@@ -25,7 +25,8 @@ app = typer.Typer(
     help="Segment H&E histology, and train nets from the annotations that you have.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 for command in (
     segment.segment,
@@ -36,10 +37,10 @@ for command in (
     demo.demo,
     doctor.doctor,
 ):
-    app.command()(command)
+    app.command(cls=Command)(command)
 # Deprecated names of 0.1.
-app.command("choose", hidden=True, deprecated=True)(select.select)
-app.command("synthesise", hidden=True, deprecated=True)(synthesize.synthesize)
+app.command("choose", cls=Command, hidden=True, deprecated=True)(select.select)
+app.command("synthesise", cls=Command, hidden=True, deprecated=True)(synthesize.synthesize)
 app.add_typer(trained.commands, name="models")
 app.add_typer(trained.commands, name="weights", hidden=True, deprecated=True)
 

@@ -3,11 +3,10 @@
 import json
 import os
 import sys
-import tempfile
 from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from .progress import progress_display
 
@@ -16,6 +15,7 @@ __all__ = [
     "INVALID",
     "STOPPED",
     "AsJson",
+    "Command",
     "Commands",
     "Quiet",
     "exit_with_failures",
@@ -39,8 +39,35 @@ Quiet = Annotated[
 ]
 
 
+class Command(TyperCommand):
+    """A command whose help lists options under the headings of `rich_help_panel`, as plain text.
+
+    Typer draws such groups with rich, whose import takes longer than all other work of `--help`.
+    """
+
+    def format_options(self, ctx, formatter):
+        """Write arguments and options: ungrouped options first, output options last."""
+        groups = {"Arguments": [], "Options": []}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None:
+                argument = param.param_type_name == "argument"
+                heading = "Arguments" if argument else getattr(param, "rich_help_panel", None) or "Options"
+                groups.setdefault(heading, []).append(record)
+        groups["Output"] = groups.pop("Output", [])
+        for heading, records in groups.items():
+            if records:
+                with formatter.section(heading):
+                    formatter.write_dl(records)
+
+
 class Commands(TyperGroup):
     """A group of commands that prints errors as one sentence on stderr, without a traceback."""
+
+    def format_options(self, ctx, formatter):
+        """Write the commands, then the options."""
+        self.format_commands(ctx, formatter)
+        Command.format_options(self, ctx, formatter)
 
     def invoke(self, ctx):
         """Run the command, and convert errors to exit codes."""
@@ -106,6 +133,8 @@ def start_keras():
     """
     if "keras" in sys.modules:
         return
+    import tempfile
+
     from .keras_start import import_keras
 
     sys.stderr.flush()

@@ -49,8 +49,9 @@ def evaluate(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ):
-    """Score predictions against truth: IoU of each class, mIoU, and the averages of HistoSegNet's release.
+    """Score predictions against truth: IoU of each class and their mean; or objects.
 
+    Also prints the averages of HistoSegNet's release.
     With --instances: AJI, PQ = DQ x SQ, F1, object Dice, pixel Dice and IoU, and the deviation of counts.
     """
     if model is not None:

@@ -59,7 +59,7 @@ def fit(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ):
-    """Train a net from the annotations in a folder: masks, points, tags, or masks of selected patches."""
+    """Train a net from masks, points, tags, or masks of a few selected patches."""
     options = {
         "classes": classes and [name.strip() for name in classes.split(",")], "window_px": window_px,
         "stain": stain, "rounds": rounds, "radius_um": radius_um, "complete": complete or None, "label": label,

@@ -23,7 +23,7 @@ Data = Annotated[
 ]
 
 # --- Common ---------------------------------------------------------------------------------------------------------
-Mpp = Annotated[float, typer.Option(help="Micrometers per pixel of the images.")]
+Mpp = Annotated[float, typer.Option(help="Micrometers per pixel of the images: about 0.25 for 40x.")]
 Out = Annotated[
     Path, typer.Option("--out", "-o", help="Folder of the trained net; an interrupted run resumes there.")
 ]
@@ -41,15 +41,20 @@ Preset = Annotated[
 Epochs = Annotated[
     int | None,
     typer.Option(
+        metavar="N",
         min=1,
         help="Number of epochs: 80; points 50 of the last stage, the others in proportion; selected 30 per round.",
     ),
 ]
 Taxonomy = Annotated[
     list[str] | None,
-    typer.Option(help="Label space: a built-in name or a file. Default: the tags' classes, or nuclei."),
+    typer.Option(
+        metavar="NAME", help="Label space: a built-in name or a file. Default: the tags' classes, or nuclei."
+    ),
 ]
-Validation = Annotated[float, typer.Option(min=0, max=1, help="Fraction of the images for validation.")]
+Validation = Annotated[
+    float, typer.Option(metavar="SHARE", min=0, max=1, help="Fraction of the images for validation.")
+]
 Seed = Annotated[int, typer.Option(help="Seed of initial weights, order and augmentation.")]
 Start = Annotated[
     str | None,
@@ -86,6 +91,7 @@ BatchSize = Annotated[
         "Crops or patches per step: masks 4 (fullnet 8), points 8, tags 16, selected 4.",
         "--batch-size",
         "--batch",
+        metavar="N",
         min=1,
     ),
 ]
@@ -147,6 +153,7 @@ Rounds = Annotated[
     _option(
         "Points or selected patches",
         "points: self-training rounds of the detector (2). selected: rounds with pseudo-labels (1).",
+        metavar="N",
         min=0,
     ),
 ]
@@ -156,11 +163,11 @@ Stain = Annotated[
 ]
 N = Annotated[
     int | None,
-    _option(_SELECTED, "Number of patches to select (6).", "--n", "-n", min=1),
+    _option(_SELECTED, "Number of patches to select (6).", "--n", "-n", metavar="N", min=1),
 ]
 Synthetic = Annotated[
     int | None,
-    _option(_SELECTED, "Synthetic pairs per annotated patch (50).", min=0),
+    _option(_SELECTED, "Synthetic pairs per annotated patch (50).", metavar="N", min=0),
 ]
 MinScore = Annotated[
     float | None,
@@ -169,6 +176,7 @@ MinScore = Annotated[
         "Smallest score of a pseudo-label (0.65; maskrcnn 0.4).",
         "--min-score",
         "--least-score",
+        metavar="SCORE",
         min=0,
         max=1,
     ),

@@ -34,7 +34,7 @@ def segment(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ):
-    """Segment images: write a label image, an overlay, areas and scores as JSON, and a row of summary.csv for each.
+    """Segment images: write labels, overlays, areas, scores and summary.csv.
 
     Images with results of the same net and options are skipped. Nets that separate objects also give a label image of
     objects: a PNG, or a 32-bit TIFF from 65,536 objects on.

@@ -74,7 +74,7 @@ def cover(image, *, window_px, scale):
     """
     height, width = image.shape[:2]
     margins = tuple(
-        tiles.margin_to_reach(side, window_px * scale) if round(side / scale) < window_px else 0
+        tiles.margin_to_length(side, window_px * scale) if round(side / scale) < window_px else 0
         for side in (height, width)
     )
     padded = tiles.mirror_pad(image, [(m, m) for m in margins])
