@@ -8,7 +8,7 @@ NETS = ("encoder-unet", "unet", "fullnet")
 ENCODER_UNET = encoder_unet.SIZES["small"]
 GRAY = 255.0  # encoders state their normalization for pixels 0..1
 UNET_DEPTH, UNET_WIDTH, FULLNET_GROWTH = 4, 16, 24
-STEP_PX = 2**UNET_DEPTH  # nets halve the sides of a crop so often
+STEP_PX = 2**UNET_DEPTH  # size divisor of all nets
 
 
 def build(name, outputs, *, width=None, seed=None):
