@@ -16,20 +16,8 @@ from hsn.supervision.masks.setup import DEFAULT_PRESET, NETS, Options, check
 from hsn.taxonomies import GLAS
 
 MPP = 0.31
-QUICK = [
-    "--net",
-    "unet",
-    "--width",
-    "2",
-    "--epochs",
-    "2",
-    "--batch",
-    "2",
-    "--mpp",
-    str(MPP),
-    "--validation",
-    "0.25",
-]
+QUICK = ["--width", "2", "--epochs", "2", "--batch", "2", "--mpp", str(MPP), "--validation", "0.25"]
+SMALL = ["--net", "unet", *QUICK]
 SQUARE = '<Vertex X="4" Y="4"/><Vertex X="20" Y="4"/><Vertex X="20" Y="20"/><Vertex X="4" Y="20"/>'
 
 
@@ -51,7 +39,7 @@ def spy(spy_on):
 
 def test_a_folder_becomes_a_net_that_numbers_objects(run, folder):
     write(folder / "images/lonely.png", np.zeros((48, 64, 3), np.uint8))
-    result = run("fit", "--masks", folder, "--out", "mine", "--json", *QUICK)
+    result = run("fit", "--masks", folder, "--out", "mine", "--json", *SMALL)
     assert result.exit_code == 1
     assert result.stderr.endswith("lonely.png: has no mask of its name\nhsn: 1 failed, named above\n")
     assert result.said["images"] == 4
@@ -70,7 +58,7 @@ def test_a_folder_becomes_a_net_that_numbers_objects(run, folder):
     assert train["steps"] == 3  # 4 images of 48 x 64 px, 2 crops of 48 x 48 px a step
     (one,) = run("segment", folder / "images/0.png", "--model", "mine", "--json").said
     assert one["objects"] == read_labels("out/instances/0.png").max()
-    again = run("fit", "--masks", folder, "--out", "mine", "--json", *QUICK)  # is done already
+    again = run("fit", "--masks", folder, "--out", "mine", "--json", *SMALL)  # is done already
     assert again.said["epochs"] == result.said["epochs"]
 
 
@@ -91,7 +79,7 @@ def test_fullnet_learns_by_its_published_numbers(run, folder, spy):
 
 @pytest.mark.parametrize("method", ["reinhard", "macenko"])
 def test_images_are_brought_to_one_stain_where_asked_for(run, folder, spy, method):
-    assert run("fit", "--masks", folder, "--stain", method, "--out", "mine", *QUICK).exit_code == 2
+    assert run("fit", "--masks", folder, "--stain", method, "--out", "mine", *SMALL).exit_code == 2
     images = [read(folder / f"images/{k}.png") for k in range(4)]
     target = fit_normalizer(method, images)
     assert spy["config"].normalization.stain == target
@@ -104,7 +92,7 @@ def test_files_without_a_partner_and_bad_ones_are_left_out_and_named(run, folder
     write(folder / "images/lonely.png", np.zeros((48, 64, 3), np.uint8))
     write_labels(folder / "labels/other.png", np.eye(48, dtype=int))
     write_labels(folder / "labels/1.png", np.eye(47, dtype=int))
-    result = run("fit", "--masks", folder, "--out", "mine", *QUICK)
+    result = run("fit", "--masks", folder, "--out", "mine", *SMALL)
     assert [path.name for path in spy["images"]] == ["0.png", "2.png", "3.png"]
     assert [path.name for path in spy["annotations"]] == ["0.png", "2.png", "3.xml"]
     assert "lonely.png: has no mask of its name" in result.stderr
@@ -143,7 +131,7 @@ def test_what_cannot_be_learned_is_an_error_before_any_training(run, folder, opt
 def test_a_folder_of_nothing_but_bad_images_is_an_error(run, folder):
     for path in (folder / "images").iterdir():
         path.write_text("no image")
-    result = run("fit", "--masks", folder, "--out", "mine", *QUICK)
+    result = run("fit", "--masks", folder, "--out", "mine", *SMALL)
     assert (result.exit_code, result.code) == (2, "no-images-left")
 
 
