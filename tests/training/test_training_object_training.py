@@ -36,9 +36,9 @@ def nuclei(seed, side=96):
     points = points[rng.random(len(points)) < 0.8]
     semi = np.sort(rng.uniform(4, 7.5, (len(points), 2)), axis=1)[:, ::-1]
     instances = ellipses((side, side), points, semi, rng.uniform(0, np.pi, len(points)))
-    haematoxylin = np.where(instances > 0, 0.8, 0.15) + 0.05 * noise(rng, (side, side), 3)
+    hematoxylin = np.where(instances > 0, 0.8, 0.15) + 0.05 * noise(rng, (side, side), 3)
     eosin = 0.5 + 0.1 * noise(rng, (side, side), 5)
-    image = stained(rng, haematoxylin.astype("float32"), eosin.astype("float32"), blur_px=0.6)
+    image = stained(rng, hematoxylin.astype("float32"), eosin.astype("float32"), blur_px=0.6)
     return image, renumber(instances)[0]
 
 
