@@ -1,8 +1,8 @@
 """U-Net on a pretrained encoder: feature maps down, a decoder with skips up, heads at full resolution.
 
-Each step of the decoder doubles the sides (nearest neighbor), joins the encoder's map of that stride and applies two
-3x3 convolutions with batch normalization and ReLU. The step to full resolution joins a 3x3 convolution of the image.
-A head is a 1x1 convolution; where the decoder ends at a coarser stride its logits are enlarged bilinearly.
+Each step of the decoder doubles the sides (nearest neighbor) and joins the encoder's map of that stride. Two 3x3
+convolutions with batch normalization and ReLU follow. The step to full resolution joins a 3x3 convolution of the image.
+A head is a 1x1 convolution. If the decoder ends at a coarser stride, its logits are enlarged bilinearly.
 
 Trainable parameters, multiply-adds (256 x 256 px) and receptive field of `SIZES` with the default encoder and three
 classes:
