@@ -7,6 +7,7 @@ Each method has one `Config`. It nests the records of this file: `Normalization`
 import dataclasses
 import math
 import numbers
+import sys
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from types import NoneType, UnionType
@@ -23,7 +24,7 @@ from typing import (
     get_type_hints,
 )
 
-from . import taxonomies
+from . import limits, taxonomies
 from .checks import one_of
 from .errors import InputError
 from .taxonomies import Taxonomy
@@ -39,11 +40,17 @@ class Bounds(NamedTuple):
     open: bool = False
 
 
-Positive = Annotated[float, Bounds(0, open=True)]
-NonNegative = Annotated[float, Bounds(0)]
+Positive = Annotated[float, Bounds(0, limits.MAX_NUMBER, open=True)]
+NonNegative = Annotated[float, Bounds(0, limits.MAX_NUMBER)]
 Share = Annotated[float, Bounds(0, 1)]
-Count = Annotated[int, Bounds(0)]
-PositiveInt = Annotated[int, Bounds(1)]
+Count = Annotated[int, Bounds(0, limits.MAX_COUNT)]
+PositiveInt = Annotated[int, Bounds(1, limits.MAX_COUNT)]
+Mpp = Annotated[float, Bounds(limits.MIN_MPP, limits.MAX_MPP)]
+LengthUm = Annotated[float, Bounds(0, limits.LENGTH_UM)]
+SidePx = Annotated[int, Bounds(1, limits.TILE_PX)]
+Seed = Annotated[int, Bounds(0, limits.MAX_SEED)]
+Mean = Annotated[float, Bounds(-limits.PIXEL_VALUE, limits.PIXEL_VALUE)]
+Std = Annotated[float, Bounds(limits.MIN_STD, limits.PIXEL_VALUE)]
 RGB = tuple[float, float, float]
 Range = tuple[float, float]
 
@@ -164,7 +171,7 @@ def conform(value: Any, hint: Any, name: str) -> Any:
     elif dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
         return parse(hint, value)  # type: ignore[arg-type]
     elif hint is float and isinstance(value, numbers.Real) and not isinstance(value, bool):
-        if math.isfinite(value):
+        if abs(value) <= sys.float_info.max:  # also False for NaN
             return float(value)
     elif hint is int and isinstance(value, numbers.Integral) and not isinstance(value, bool):
         return int(value)
@@ -265,8 +272,8 @@ class Normalization(Record):
         Reference of stain normalization, which is applied to whole images first. Default: None.
     """
 
-    mean: RGB
-    std: tuple[Positive, Positive, Positive]
+    mean: tuple[Mean, Mean, Mean]
+    std: tuple[Std, Std, Std]
     stain: Any = None
 
 
@@ -360,7 +367,7 @@ class TrainConfig(Record):
     epochs: PositiveInt = 40
     steps: Count = 0
     batch_size: PositiveInt = 4
-    crop_px: PositiveInt | None = None
+    crop_px: SidePx | None = None
     learning_rate: Positive = 1e-3
     min_learning_rate: NonNegative = 1e-3
     warmup_steps: Count = 0
@@ -373,7 +380,7 @@ class TrainConfig(Record):
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     validation: float | tuple[int, ...] = 0.2
     monitor: str = "loss"
-    seed: Count = 0
+    seed: Seed = 0
     augmentation: Augmentation = Augmentation()
 
 
@@ -414,9 +421,9 @@ class PostProcess(Record):
 
     foreground_threshold: Share | None = None
     separation: Literal["components", "marker_watershed", "distance_watershed"] = "components"
-    grow_um: NonNegative = 0.0
+    grow_um: LengthUm = 0.0
     overlap: Literal["nearest", "larger"] = "nearest"
-    h_um: NonNegative = 0.0
+    h_um: LengthUm = 0.0
     min_area_um2: NonNegative = 0.0
     fill_holes: bool = False
 
@@ -436,8 +443,8 @@ class Tiling(Record):
         Test-time augmentation: number of symmetries of the square to average.
     """
 
-    tile_px: PositiveInt = 512
-    halo_px: Count | None = None
+    tile_px: SidePx = 512
+    halo_px: Annotated[int, Bounds(0, limits.HALO_PX)] | None = None
     tta: Literal[1, 8] = 1
 
 

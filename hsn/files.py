@@ -1,23 +1,36 @@
-"""Atomic file writing: after a crash a file holds its old or its new content, never a part."""
+"""Atomic writing and bounded reading of files.
+
+After a crash a file holds its old or its new content, never a part. Files from outside are regular files of limited
+size.
+"""
 
 import json
 import math
 import os
+import re
+import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .errors import InputError
+from .errors import InputError, as_input_error, printable
+from .limits import CARD_BYTES, FILE_NAME_BYTES
 
 # The shipped nets: in the package when installed from a wheel, beside it in a checkout.
 _INSTALLED = Path(__file__).parent / "pretrained"
 PRETRAINED = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parents[1] / "pretrained"
 
 
+# Temporary names of `atomic_write`, and of the folders of `models.save`.
+_LEFTOVER = re.compile(r"\.[a-z0-9_]{8}\..+|\.new-.+")
+_TEMPORARY_BYTES = 10  # that a temporary name is longer
+
+
 @contextmanager
-def atomic_write(path: Path | str) -> Iterator[Path]:
+def atomic_write(path: Path | str, *, size: int = 0) -> Iterator[Path]:
     """Yield a temporary path in the same folder; move it to `path` on success, remove it on failure.
 
     Creates missing folders. The temporary name keeps the suffix of `path`, because many writers choose the file
@@ -27,6 +40,8 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
     ----------
     path : path
         File to write.
+    size : int
+        Number of bytes that must fit on the disk, checked first. For writers that crash on a full disk. Default: 0.
 
     Yields
     ------
@@ -36,7 +51,7 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
     Raises
     ------
     InputError
-        "file-not-writable" if the folder cannot be created or written to.
+        "file-not-writable" if the folder cannot be created or written to; "file-name-too-long"; "disk-full".
 
     Examples
     --------
@@ -48,27 +63,188 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
     ['note.txt']
     """
     path = Path(path)
+    ending = path.name
+    while len(os.fsencode(ending)) > FILE_NAME_BYTES - _TEMPORARY_BYTES:
+        ending = ending[1:]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=f".{path.name}")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=f".{ending.lstrip('.')}")
     except OSError as error:
-        raise InputError(
-            "file-not-writable",
-            f"{path} must be in a folder with write permission",
-            got=error.strerror,
-            hint="choose another folder",
-        ) from None
-    os.close(handle)
+        raise _not_writable(path, error) from None
     temporary = Path(name)
     try:
+        try:
+            if size and hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(handle, 0, size)
+                os.ftruncate(handle, 0)
+        finally:
+            os.close(handle)
         yield temporary
         # mkstemp creates files with mode 0600; results get the default permissions.
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
+    except OSError as error:
+        if error.filename in (None, str(temporary)):  # the writer's error, not one of a file that it reads
+            error.filename = str(path)
+        raise as_input_error(error) from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _not_writable(path: Path, error: OSError) -> InputError:
+    """Return the error for a file that cannot be created."""
+    if len(os.fsencode(path.name)) > FILE_NAME_BYTES:
+        return InputError(
+            "file-name-too-long",
+            f"the name of {path} must have at most {FILE_NAME_BYTES} bytes",
+            got=len(os.fsencode(path.name)),
+            hint="rename the input, or shorten the name",
+        )
+    failure = as_input_error(error)
+    if failure.code == "disk-full":
+        return failure
+    return InputError(
+        "file-not-writable",
+        f"{path} must be in a folder with write permission",
+        got=error.strerror,
+        hint="choose another folder",
+    )
+
+
+def check_writable(folder: Path | str) -> Path:
+    """Return a folder if files can be written in it; it is not created.
+
+    Raises
+    ------
+    InputError
+        "folder-not-writable".
+
+    Examples
+    --------
+    >>> check_writable(tempfile.gettempdir()) == Path(tempfile.gettempdir())
+    True
+    """
+    folder = Path(folder)
+    place = folder.absolute()
+    try:
+        while not place.exists():
+            place = place.parent
+        with tempfile.TemporaryFile(dir=place):
+            return folder
+    except OSError as error:
+        raise InputError(
+            "folder-not-writable",
+            f"{folder} must be a folder that can be written to",
+            got=error.strerror,
+            hint="choose another folder",
+        ) from None
+
+
+def remove_leftovers(folder: Path | str, *, deep: bool = False) -> None:
+    """Remove temporary files that a killed process left in a folder. Nobody else may be writing to the folder.
+
+    Parameters
+    ----------
+    folder : path
+    deep : bool
+        Whether to search subfolders. Default: False.
+    """
+    folder = Path(folder)
+    for path in list(folder.rglob(".*") if deep else folder.glob(".*")):
+        if _LEFTOVER.fullmatch(path.name):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def check_file(path: Path | str, *, max_bytes: int) -> Path:
+    """Return the path of a regular file of limited size; a device, a pipe or a larger file is an error.
+
+    Raises
+    ------
+    InputError
+        "file-not-readable", "file-not-regular" or "file-too-large".
+
+    Examples
+    --------
+    >>> check_file("/dev/zero", max_bytes=10)
+    Traceback (most recent call last):
+        ...
+    hsn.errors.InputError: /dev/zero must be a regular file; got a device or pipe; copy its content into a file.
+    """
+    path = Path(path)
+    try:
+        state = path.stat()
+    except (OSError, ValueError) as error:  # ValueError: a null character in the name
+        raise unreadable(path, error) from None
+    if not stat.S_ISREG(state.st_mode):
+        folder = stat.S_ISDIR(state.st_mode)
+        raise InputError(
+            "file-not-regular",
+            f"{path} must be a regular file",
+            got="a folder" if folder else "a device or pipe",
+            hint="give a file" if folder else "copy its content into a file",
+        )
+    if state.st_size > max_bytes:
+        raise InputError(
+            "file-too-large",
+            f"{path} must have at most {max_bytes:,} bytes",
+            got=f"{state.st_size:,}",
+            hint="get the original file again, or split it",
+        )
+    return path
+
+
+def read_bytes(path: Path | str, *, max_bytes: int) -> bytes:
+    """Return the content of a regular file of limited size.
+
+    Raises
+    ------
+    InputError
+        As `check_file`.
+    """
+    path = check_file(path, max_bytes=max_bytes)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise unreadable(path, error) from None
+
+
+def read_text(path: Path | str, *, max_bytes: int = CARD_BYTES, encoding: str = "utf-8") -> str:
+    """Return the content of a UTF-8 file of limited size.
+
+    Raises
+    ------
+    InputError
+        As `check_file`, or "file-not-text".
+    """
+    try:
+        return read_bytes(path, max_bytes=max_bytes).decode(encoding)
+    except UnicodeDecodeError:
+        raise InputError(
+            "file-not-text",
+            f"{path} must be UTF-8 text",
+            got="other bytes",
+            hint="get the original file again",
+        ) from None
+
+
+def unreadable(path: Path | str, error: Exception) -> InputError:
+    """Return the error for a file that the system cannot read."""
+    return InputError(
+        "file-not-readable",
+        f"{path} must be a file that can be read",
+        got=getattr(error, "strerror", None) or error,
+        hint="check the path and its permissions",
+    )
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of a library's message, to quote it in a sentence."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def plain(value: Any) -> Any:
@@ -80,14 +256,14 @@ def plain(value: Any) -> Any:
     {'iou': [None, 0.5]}
     """
     if isinstance(value, dict):
-        return {str(key): plain(inner) for key, inner in value.items()}
+        return {printable(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [plain(inner) for inner in value]
     if hasattr(value, "tolist"):  # NumPy's arrays and numbers
         return plain(value.tolist())
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    return value if value is None or isinstance(value, bool | int | str) else str(value)
+    return value if value is None or isinstance(value, bool | int) else printable(value)
 
 
 def write_json(path: Path | str, data: Any) -> None:

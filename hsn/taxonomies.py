@@ -7,6 +7,7 @@ Source of the ADP and GlaS tables: HistoSegNet (Chan et al., ICCV 2019), release
 """
 
 import json
+import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InputError
+from .files import check_file
+from .limits import BLUR_PX, CLASSES, NAME_CHARS, TAXONOMY_BYTES
 
 Color = tuple[int, int, int]
 
@@ -26,6 +29,15 @@ class TissueClass:
     color: Color
     meaning: str = ""
     parent: str | None = None
+
+    def __post_init__(self) -> None:
+        if not is_name(self.name):
+            raise InputError(
+                "class-name",
+                f"the name of a class must be text of 1 to {NAME_CHARS} printable characters",
+                got=repr(self.name),
+                hint="rename the class",
+            )
 
 
 @dataclass(frozen=True)
@@ -42,6 +54,12 @@ class BackgroundRule:
     level: float = 240.0  # gray level, 0..255
     blur_px: float = 2.0  # sigma, in pixels of the net's input
 
+    def __post_init__(self) -> None:
+        _check_number("peak", self.peak, 0, 1)
+        _check_number("slope", self.slope, 0, 1000)
+        _check_number("level", self.level, 0, 255)
+        _check_number("blur_px", self.blur_px, 0, BLUR_PX)
+
 
 @dataclass(frozen=True)
 class OtherRule:
@@ -53,6 +71,32 @@ class OtherRule:
     name: str
     also: tuple[str, ...] = ()
     scale: float = 0.05
+
+    def __post_init__(self) -> None:
+        _check_number("scale", self.scale, 0, 1)
+
+
+def is_name(name: Any) -> bool:
+    """Return whether a value is a short printable text.
+
+    Examples
+    --------
+    >>> is_name("G.O"), is_name("a\\nb"), is_name(3)
+    (True, False, False)
+    """
+    return isinstance(name, str) and 0 < len(name) <= NAME_CHARS and name.isprintable()
+
+
+def _check_number(name: str, value: Any, low: float, high: float) -> None:
+    """Raise unless a number of a rule is in its range."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not low <= value <= high:
+        raise InputError(
+            "taxonomy-number",
+            f"`{name}` of a taxonomy must be {low} to {high:g}",
+            got=repr(value),
+            hint="correct the number",
+        )
 
 
 @dataclass(frozen=True)
@@ -76,7 +120,8 @@ class Taxonomy:
     Raises
     ------
     InputError
-        "taxonomy-duplicate", "taxonomy-color" or "taxonomy-rule" for contradictory definitions.
+        "taxonomy-name" if the name cannot be part of a file name; "taxonomy-size"; "taxonomy-duplicate",
+        "taxonomy-color" or "taxonomy-rule" for contradictory definitions.
 
     Examples
     --------
@@ -94,6 +139,21 @@ class Taxonomy:
     unlabeled: tuple[TissueClass, ...] = ()
 
     def __post_init__(self) -> None:
+        if not is_name(self.name) or not re.fullmatch(r"\w[\w .+-]*", self.name):
+            raise InputError(
+                "taxonomy-name",
+                "the name of a taxonomy must consist of letters, digits, spaces and _ . + -, because files are named "
+                f"after it, and have at most {NAME_CHARS} characters",
+                got=repr(self.name),
+                hint="rename the taxonomy",
+            )
+        if not 1 <= len(self.classes) + len(self.unlabeled) <= CLASSES or not self.classes:
+            raise InputError(
+                "taxonomy-size",
+                f"taxonomy '{self.name}' must have 1 to {CLASSES} classes",
+                got=len(self.classes) + len(self.unlabeled),
+                hint="give the classes that the net distinguishes",
+            )
         colors = self.colors + tuple(c.color for c in self.unlabeled)
         self._check_distinct("names", self.names)
         self._check_distinct("colors", colors)
@@ -219,9 +279,11 @@ def read(path: Path | str) -> Taxonomy:
     """Read a taxonomy from a `.toml` or `.json` file; see `parse` for its fields."""
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = check_file(path, max_bytes=TAXONOMY_BYTES).read_text(encoding="utf-8-sig")
         data = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
-    except (OSError, ValueError) as error:
+    except InputError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             "taxonomy-unreadable",
             f"{path} must be a TOML or JSON file",

@@ -22,6 +22,7 @@ FLOORS = (
         "checks",
         "progress",
         "files",
+        "limits",
         "geojson",
         "instances",
         "_native",

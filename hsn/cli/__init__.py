@@ -4,13 +4,14 @@ Results go to stdout (as JSON with `--json`), progress and warnings to stderr. E
 
 - 0: success
 - 1: some images or checks failed; each is named
-- 2: invalid input; one sentence gives the reason
-- 130: stopped by the user
+- 2: invalid input, or nothing could be done; one sentence gives the reason
+- 130: stopped by the user, or ended by the system (SIGTERM)
 
 Commands import packages when they run: `hsn --help` loads neither Keras nor NumPy nor rich.
 """
 
 import os
+import signal
 
 import typer
 
@@ -64,4 +65,6 @@ def _before(
 
 def main():
     """Run the `hsn` script."""
+    # Schedulers and `kill` send SIGTERM; it stops a command in the same way as Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     app()

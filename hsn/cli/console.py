@@ -79,25 +79,29 @@ class Commands(TyperGroup):
             resumes = ctx.invoked_subcommand in _RESUMABLE
             warn("stopped; the same command resumes" if resumes else "stopped")
             raise typer.Exit(STOPPED) from None
-        except ValueError as error:
-            from ..errors import InputError
-
-            if not isinstance(error, InputError):
+        except Exception as error:
+            # Typer's own exceptions have an exit code. A broken pipe: the reader of stdout has ended, as `head` does.
+            if hasattr(error, "exit_code") or isinstance(error, typer.Abort | BrokenPipeError):
                 raise
-            warn(error)
+            from ..errors import as_input_error
+
+            warn(as_input_error(error))
             raise typer.Exit(INVALID) from None
 
 
 def warn(sentence):
     """Print one sentence on stderr."""
-    typer.echo(f"hsn: {' '.join(str(sentence).split())}", err=True)
+    from ..errors import printable
+
+    typer.echo(f"hsn: {' '.join(printable(sentence).split())}", err=True)
 
 
 def print_result(data, text, *, as_json):
     """Print a result on stdout: `data` as JSON, or `text` for people."""
+    from ..errors import printable
     from ..files import plain
 
-    typer.echo(json.dumps(plain(data), indent=2, ensure_ascii=False) if as_json else text)
+    typer.echo(json.dumps(plain(data), indent=2, ensure_ascii=False) if as_json else printable(text))
 
 
 def exit_with_failures(failures, *, code=FAILED):

@@ -14,12 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import NoReturn
 
 from ..errors import InputError
-
-# Deflate packs at most 1032:1. Drawn masks reach 100:1 in honest archives, so a high ratio is an error only in a
-# large archive.
-MAX_RATIO = 100
-SMALL_BYTES = 256 * 2**20
-MAX_MEMBERS = 100_000
+from ..limits import ARCHIVE_MEMBERS, ARCHIVE_RATIO, SMALL_ARCHIVE_BYTES
 
 
 @contextmanager
@@ -81,11 +76,11 @@ def _check_size(members: list[zipfile.ZipInfo], path: Path, max_bytes: int) -> N
     """Raise if an archive unpacks to too much: in bytes, in members, or relative to its own size."""
     unpacked = sum(member.file_size for member in members)
     packed = max(1, path.stat().st_size)
-    bomb = unpacked > SMALL_BYTES and unpacked > MAX_RATIO * packed
-    if unpacked > max_bytes or bomb or len(members) > MAX_MEMBERS:
+    bomb = unpacked > SMALL_ARCHIVE_BYTES and unpacked > ARCHIVE_RATIO * packed
+    if unpacked > max_bytes or bomb or len(members) > ARCHIVE_MEMBERS:
         raise InputError(
             "archive-too-large",
-            f"{path} must unpack to at most {max_bytes:,} bytes and {MAX_RATIO} times its size",
+            f"{path} must unpack to at most {max_bytes:,} bytes and {ARCHIVE_RATIO} times its size",
             got=f"{unpacked:,} bytes in {len(members):,} members, {unpacked // packed} times its size",
             hint="do not unpack it; get the original file again",
         )

@@ -11,8 +11,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import PydanticCustomError
 
 from ..errors import InputError
-from ..files import atomic_write
-from .bounded import read_text
+from ..files import atomic_write, read_text
+from ..limits import CLASSES, MAX_MPP, MIN_MPP, MIN_STD, NAME_CHARS, PIXEL_VALUE
 
 FORMAT = 1
 # For each format, the fields that the next format renames. Format 0 has no field `format`.
@@ -20,11 +20,18 @@ RENAMED = {0: {"supervision": "method", "normalisation": "normalization", "licen
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 _Channels = float | tuple[float, float, float]
+_Name = Annotated[str, Field(min_length=1, max_length=NAME_CHARS)]
 
 
 def _positive(numbers: _Channels) -> _Channels:
-    if not min(numbers if isinstance(numbers, tuple) else (numbers,)) > 0:
-        raise PydanticCustomError("greater_than", "Input should be greater than 0")
+    if not min(numbers if isinstance(numbers, tuple) else (numbers,)) >= MIN_STD:
+        raise PydanticCustomError("greater_than", f"Input should be at least {MIN_STD}")
+    return _pixel_value(numbers)
+
+
+def _pixel_value(numbers: _Channels) -> _Channels:
+    if max(map(abs, numbers if isinstance(numbers, tuple) else (numbers,))) > PIXEL_VALUE:
+        raise PydanticCustomError("less_than", f"Input should be at most {PIXEL_VALUE:g}")
     return numbers
 
 
@@ -35,7 +42,7 @@ class _Strict(BaseModel):
 class Normalization(_Strict):
     """Normalize pixels: ``(x - mean) / std``, for x in 0..255; one number, or one each for R, G and B."""
 
-    mean: _Channels
+    mean: Annotated[_Channels, AfterValidator(_pixel_value)]
     std: Annotated[_Channels, AfterValidator(_positive)]
 
     def __str__(self) -> str:
@@ -83,12 +90,12 @@ class Card(_Strict):
     """
 
     format: Annotated[int, Field(ge=FORMAT, le=FORMAT)] = FORMAT
-    name: Annotated[str, Field(pattern=r"^\w[\w.+-]*$")]
+    name: Annotated[str, Field(pattern=r"^\w[\w.+-]*$", max_length=NAME_CHARS)]
     method: Literal["tags", "points", "selected", "masks"]
-    classes: Annotated[tuple[str, ...], Field(min_length=1)]
+    classes: Annotated[tuple[_Name, ...], Field(min_length=1, max_length=CLASSES)]
     thresholds: tuple[Fraction, ...]
-    mpp: Annotated[float, Field(gt=0)]
-    taxonomies: tuple[str, ...]
+    mpp: Annotated[float, Field(ge=MIN_MPP, le=MAX_MPP)]
+    taxonomies: Annotated[tuple[_Name, ...], Field(max_length=CLASSES)]
     normalization: Normalization
     parameters: Annotated[int, Field(ge=0)] = 0
     sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""

@@ -3,6 +3,7 @@
 import http.client
 import json
 import shutil
+import time
 import urllib.error
 import urllib.request
 import zipfile
@@ -13,14 +14,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import InputError
-from ..files import write_json
+from ..files import first_line, read_text, write_json
+from ..limits import CONNECT_S, DOWNLOAD_BYTES, DOWNLOAD_STALL_BYTES, DOWNLOAD_STALL_S
 from ..progress import Progress, report
-from .bounded import first_line, read_text
 from .folders import checksum
 
-TIMEOUT_S = 30
 CHUNK_BYTES = 2**20
-LARGEST_BYTES = 8 * 2**30  # ends an endless answer
+_SCHEMES = ("http", "https")
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def fetch(
         the first download; "file-exists" if `to` was not downloaded. After a break, the next call continues.
     """
     archive = ARCHIVES.get(source)
-    if archive is None and (urlsplit(source).scheme not in ("http", "https") or not urlsplit(source).netloc):
+    if archive is None and not _is_address(source):
         raise InputError(
             "source-unknown",
             f"the source must be an address that begins with https:// or http://, or one of {', '.join(ARCHIVES)}",
@@ -189,7 +189,7 @@ def _download_from_drive(archive: Archive, part: Path, progress: Progress | None
             quiet=True,
             use_cookies=False,
             resume=True,
-            timeout=TIMEOUT_S,
+            timeout=CONNECT_S,
             progress=lambda done, total: _report(progress, done, total),
         )
     except (OSError, gdown.exceptions.DownloadError) as error:  # errors of requests are OSErrors
@@ -208,7 +208,8 @@ def _download(
     try:
         part.parent.mkdir(parents=True, exist_ok=True)
         done = part.stat().st_size if part.exists() else 0
-        with urllib.request.urlopen(_request(url, done, known), timeout=TIMEOUT_S) as answer:
+        opener = urllib.request.build_opener(_HttpOnly)
+        with opener.open(_request(url, done, known), timeout=CONNECT_S) as answer:
             version = answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""
             known = known | {"url": url, "version": version}
             write_json(memory, known)
@@ -217,7 +218,7 @@ def _download(
         raise
     except urllib.error.HTTPError as error:
         error.close()
-        if error.code == 416:  # nothing lies beyond `done`: the part is complete
+        if error.code == 416 and done:  # nothing lies beyond `done`: the part is complete
             return known
         raise _failed(url, f"{error.code} {error.reason}", "check the address") from None
     except (OSError, http.client.HTTPException, ValueError) as error:
@@ -226,6 +227,29 @@ def _download(
             url, got, "check the connection and run it again, which continues the download"
         ) from None
     return known
+
+
+def _is_address(source: str) -> bool:
+    """Return whether a text is an http or https address."""
+    try:
+        parts = urlsplit(source)
+        return parts.scheme in _SCHEMES and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:  # a malformed host or port
+        return False
+
+
+class _HttpOnly(urllib.request.HTTPRedirectHandler):
+    """Follows redirects to http and https only, and never from https to http."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        """Return the request for the new address."""
+        old, new = urlsplit(req.full_url).scheme, urlsplit(newurl).scheme
+        if new not in _SCHEMES or (old == "https" and new == "http"):
+            raise _failed(req.full_url, f"a redirect from {old} to {new or 'another kind of address'}",
+                          "ask for the archive's direct address")  # fmt: skip
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def _report(progress: Progress | None, done: int, total: int | None) -> None:
@@ -252,11 +276,22 @@ def _receive(answer: Any, part: Path, done: int, progress: Progress | None) -> N
     done = done if resumes else 0
     length = answer.headers.get("Content-Length", "")
     total = done + int(length) if length.isdecimal() else None
-    room = min(shutil.disk_usage(part.parent).free, LARGEST_BYTES)
+    room = min(shutil.disk_usage(part.parent).free, DOWNLOAD_BYTES)
+    reported, window_start, window_done = done, time.monotonic(), done
     with part.open("ab" if resumes else "wb") as file:
-        while (total or 0) <= room and done <= room and (chunk := answer.read(CHUNK_BYTES)):
+        # `read1` returns what has arrived, so that nothing is lost if the server stalls.
+        while (total or 0) <= room and done <= room and (chunk := answer.read1(CHUNK_BYTES)):
             done += file.write(chunk)
-            _report(progress, done, total)
+            if done - reported >= CHUNK_BYTES:
+                _report(progress, done, total)
+                reported = done
+            if time.monotonic() - window_start > DOWNLOAD_STALL_S:
+                if done - window_done < DOWNLOAD_STALL_BYTES:
+                    slow = f"{done - window_done:,} bytes in {DOWNLOAD_STALL_S} s"
+                    raise _failed(answer.url, slow, "run it again later, which continues the download")
+                window_start, window_done = time.monotonic(), done
+    if done > reported:
+        _report(progress, done, total)
     if max(done, total or 0) > room:
         raise InputError(
             "disk-full",

@@ -11,10 +11,10 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ..errors import InputError
-from ..files import PRETRAINED
+from ..errors import InputError, as_input_error
+from ..files import PRETRAINED, check_file, read_text, unreadable
+from ..limits import DOWNLOAD_BYTES
 from . import keras_file
-from .bounded import read_text, unreadable
 from .card import Card
 
 NET, CARD, CONFIG, README = "net.keras", "card.json", "config.json", "README.md"
@@ -42,13 +42,16 @@ class Model:
 
 def home() -> Path:
     """Return the folder of imported nets: `HSN_HOME`, or `hsn` in the system's cache folder."""
-    if os.environ.get("HSN_HOME"):
-        return Path(os.environ["HSN_HOME"]).expanduser()
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "hsn"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "hsn"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hsn"
+    try:
+        if os.environ.get("HSN_HOME"):
+            return Path(os.environ["HSN_HOME"]).expanduser()
+        if sys.platform == "win32":
+            return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "hsn"
+        if sys.platform == "darwin":
+            return Path.home() / "Library" / "Caches" / "hsn"
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hsn"
+    except RuntimeError:  # this user has no home folder, as in some containers
+        return Path(tempfile.gettempdir()) / f"hsn-{os.getuid()}" if hasattr(os, "getuid") else Path("hsn")
 
 
 def available() -> list[tuple[str, Path, Card]]:
@@ -78,8 +81,12 @@ def find(name_or_path: str | PathLike[str]) -> Path:
         for place in (PRETRAINED, home()):
             if (place / name_or_path).is_dir():
                 return place / name_or_path
-    folder = Path(name_or_path).expanduser()
-    if not folder.is_dir():
+    try:
+        folder = Path(os.path.expanduser(name_or_path))
+        found = folder.is_dir()
+    except (OSError, ValueError):  # a name that no file system allows
+        found = False
+    if not found:
         names = ", ".join(name for name, _, _ in available()) or "(none is installed yet)"
         raise InputError(
             "model-unknown",
@@ -195,6 +202,9 @@ def save(
             for name in (NET, CONFIG, *([README] if _is_generated(folder / README) else []), CARD):
                 (new / name).replace(folder / name)
     except OSError as error:
+        failure = as_input_error(error)
+        if failure.code == "disk-full":
+            raise failure from None
         raise InputError(
             "folder-not-writable",
             f"{folder} must be a folder that can be written to",
@@ -232,7 +242,8 @@ def _is_generated(path: Path) -> bool:
 
 
 def checksum(path: Path) -> str:
-    """Return the sha256 of a file, in hex."""
+    """Return the sha256 of a regular file, in hex."""
+    check_file(path, max_bytes=DOWNLOAD_BYTES)
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -12,10 +12,8 @@ from typing import BinaryIO
 import h5py
 
 from ..errors import InputError
-from .bounded import first_line
-
-# Groups and datasets. The deepest nets of this field have some thousands; the limit also ends a circle of links.
-MAX_OBJECTS = 50_000
+from ..files import first_line
+from ..limits import HDF5_OBJECTS
 
 
 @contextmanager
@@ -61,7 +59,7 @@ def _check(file: h5py.File, path: object, max_bytes: int) -> None:
     while groups:
         group = groups.pop()
         seen += len(group)
-        _require(seen <= MAX_OBJECTS, path, f"hold at most {MAX_OBJECTS:,} groups and datasets", "more")
+        _require(seen <= HDF5_OBJECTS, path, f"hold at most {HDF5_OBJECTS:,} groups and datasets", "more")
         for name in group:
             link, place = group.get(name, getlink=True), f"{group.name.rstrip('/')}/{name}"
             _require(isinstance(link, h5py.HardLink), path, "not point at other files", f"a link at {place}")

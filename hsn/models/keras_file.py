@@ -7,8 +7,10 @@ layers below and one layer of this package. These layers only compute. The check
 
 import io
 import json
+import math
 import re
 import tempfile
+import threading
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,10 +22,10 @@ import h5py
 import numpy as np
 
 from ..errors import InputError
+from ..files import first_line
+from ..limits import JSON_DEPTH, LAYER_NUMBER, NET_BYTES, PARAMETERS
 from . import archive, hdf5
-from .bounded import first_line
 
-MAX_BYTES = 2 * 2**30  # a hundred times the largest net here
 ARCHITECTURE, WEIGHTS, DATE = "config.json", "model.weights.h5", "metadata.json"
 
 _MODULES = {
@@ -70,7 +72,7 @@ def check(path: Path) -> None:
         "net-unsafe" if it names a class outside the stock layers or has other members than the three; "net-damaged";
         or an error of its zip archive ("archive-...") or weights ("weights-...").
     """
-    with archive.opened(path, max_bytes=MAX_BYTES) as opened:
+    with archive.opened(path, max_bytes=NET_BYTES) as opened:
         names = sorted(opened.namelist())
         if names != sorted((ARCHITECTURE, WEIGHTS, DATE)):
             raise InputError(
@@ -93,15 +95,35 @@ def check(path: Path) -> None:
             hint="download or copy it again",
         ) from None
     _check_classes(architecture, path)
-    with hdf5.opened(weights, path, max_bytes=MAX_BYTES):
-        pass  # opening is the check
+    with hdf5.opened(weights, path, max_bytes=NET_BYTES) as file:
+        file.visititems(lambda name, item: _check_finite(name, item, path))
+
+
+def _check_finite(name: str, item: Any, path: object) -> None:
+    """Raise if an array of weights holds NaN or infinity."""
+    if isinstance(item, h5py.Dataset) and item.dtype.kind == "f" and not np.isfinite(item[()]).all():
+        raise InputError(
+            "net-not-finite",
+            f"the weights of {path} must be finite numbers",
+            got=f"NaN or infinity in {name}",
+            hint="get the original file again, or train the net again with a lower learning rate",
+        )
 
 
 def _check_classes(architecture: Any, path: object) -> None:
-    """Raise if an architecture names anything but stock layers, at any depth."""
-    pending = [architecture]
+    """Raise if an architecture names anything but stock layers, nests too deep, or has a number beyond the limit."""
+    pending = [(architecture, 0, "")]
     while pending:
-        node = pending.pop()
+        node, depth, field = pending.pop()
+        number = isinstance(node, int | float) and field != "seed" and not abs(node) <= LAYER_NUMBER
+        if depth > JSON_DEPTH or number:
+            raise InputError(
+                "net-too-large",
+                f"{path} must have an architecture with numbers up to {LAYER_NUMBER:,}, and at most {JSON_DEPTH} "
+                "levels",
+                got=f"{field} = {node}" if number else "more levels",
+                hint="do not use it; get the original file again",
+            )
         if isinstance(node, dict):
             if "class_name" in node and not _is_stock(node):
                 raise InputError(
@@ -110,9 +132,9 @@ def _check_classes(architecture: Any, path: object) -> None:
                     got=f"{node.get('module')}.{node['class_name']}"[:100],
                     hint="build the net of stock layers, or ask its author for one",
                 )
-            pending.extend(node.values())
+            pending.extend((value, depth + 1, str(name)) for name, value in node.items())
         elif isinstance(node, list):
-            pending.extend(node)
+            pending.extend((value, depth + 1, field) for value in node)
 
 
 def _is_stock(node: dict[str, Any]) -> bool:
@@ -133,8 +155,10 @@ def read(path: Path) -> Any:
         import_module(module)  # registers the layer
 
     try:
-        with _portable(path) as portable:
+        with _portable(path) as portable, _limited_parameters(path):
             return keras.models.load_model(portable, compile=False, safe_mode=True)
+    except InputError:
+        raise
     except Exception as error:  # Keras raises whatever its layers raise
         raise InputError(
             "net-damaged",
@@ -142,6 +166,37 @@ def read(path: Path) -> Any:
             got=f"{type(error).__name__}: {first_line(error)}",
             hint="download it again, or update Keras",
         ) from None
+
+
+@contextmanager
+def _limited_parameters(path: Path) -> Iterator[None]:
+    """Raise before the weights of a net are allocated if they exceed `PARAMETERS`.
+
+    A small file can declare a layer of any size. Keras allocates weights when it builds a layer, so the method that
+    every layer calls for this is replaced in the block.
+    """
+    import keras
+
+    total, add_weight, thread = 0, keras.layers.Layer.add_weight, threading.get_ident()
+
+    def add_limited(layer: Any, shape: Any = None, *arguments: Any, **options: Any) -> Any:
+        nonlocal total
+        if threading.get_ident() == thread:
+            total += math.prod(shape or ())
+            if total > PARAMETERS:
+                raise InputError(
+                    "net-too-large",
+                    f"{path} must have at most {PARAMETERS:,} parameters",
+                    got=f"{total:,} or more",
+                    hint="use a smaller net",
+                )
+        return add_weight(layer, shape, *arguments, **options)
+
+    keras.layers.Layer.add_weight = add_limited
+    try:
+        yield
+    finally:
+        keras.layers.Layer.add_weight = add_weight
 
 
 @contextmanager

@@ -5,6 +5,7 @@ A `.pt` or `.pth` file is a program for the pickle machine and is refused; its o
 
 import json
 import math
+import stat
 import struct
 import zipfile
 import zlib
@@ -15,9 +16,9 @@ from typing import IO, Any, NoReturn
 import numpy as np
 
 from ..errors import InputError
-from .bounded import first_line
+from ..files import first_line
+from ..limits import STATE_BYTES
 
-_MAX_BYTES = 4 * 2**30  # some thirty times the full U-Net
 _MAX_HEADER_BYTES = 2**24
 # bfloat16 is the upper half of a float32: it is read as integers and widened
 _SAFETENSORS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4"}
@@ -60,8 +61,11 @@ def read_state(path: str | PathLike[str]) -> dict[str, np.ndarray]:
             hint="in torch: numpy.savez('net.npz', **{k: v.cpu().numpy() for k, v in state_dict.items()})",
         )
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            _damaged(path, f"more than {_MAX_BYTES} bytes")
+        state = path.stat()
+        if not stat.S_ISREG(state.st_mode):
+            _damaged(path, "a folder, device or pipe")
+        if state.st_size > STATE_BYTES:
+            _damaged(path, f"more than {STATE_BYTES} bytes")
         return readers[path.suffix.lower()](path)
     except (
         OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, struct.error,
@@ -82,8 +86,8 @@ def _npz(path: Path) -> dict[str, np.ndarray]:
     state = {}
     with zipfile.ZipFile(path) as archive:
         infos = archive.infolist()
-        if sum(info.file_size for info in infos) > _MAX_BYTES:
-            _damaged(path, f"a zip that unpacks to more than {_MAX_BYTES} bytes")
+        if sum(info.file_size for info in infos) > STATE_BYTES:
+            _damaged(path, f"a zip that unpacks to more than {STATE_BYTES} bytes")
         for info in infos:
             with archive.open(info) as file:
                 state[info.filename.removesuffix(".npy")] = _npy(path, file, info.file_size)

@@ -5,6 +5,8 @@ from collections import Counter
 import keras
 import numpy as np
 
+from ..errors import InputError
+
 COMPILE_FROM_PX = 2**17  # TensorFlow: a trace costs about as much time as this many pixels run eagerly
 MAX_SHAPES = 16  # compiled functions kept per net
 
@@ -23,6 +25,11 @@ def predict_batch(net, x, *, batch_size=None):
     Returns
     -------
     float32 array, or a list of them for a net with several outputs
+
+    Raises
+    ------
+    InputError
+        "net-not-finite" if an output holds NaN or infinity.
 
     Notes
     -----
@@ -44,8 +51,21 @@ def predict_batch(net, x, *, batch_size=None):
         x = np.concatenate([x, np.repeat(x[-1:], max(batch_size - count, 0), axis=0)])
     outputs = forward(x)
     if isinstance(outputs, list | tuple):
-        return [keras.ops.convert_to_numpy(y)[:count] for y in outputs]
-    return keras.ops.convert_to_numpy(outputs)[:count]
+        return [_finite(y, count) for y in outputs]
+    return _finite(outputs, count)
+
+
+def _finite(output, count):
+    """Return an output as an array; raise if a value is NaN or infinite."""
+    values = keras.ops.convert_to_numpy(output)[:count]
+    if not np.isfinite(values).all():
+        raise InputError(
+            "net-not-finite",
+            "the output of the net must be finite numbers",
+            got="NaN or infinity",
+            hint="train the net again with a lower learning rate, or check its normalization",
+        )
+    return values
 
 
 class _Forward:

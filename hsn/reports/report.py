@@ -216,7 +216,7 @@ class _SampleWriter:
             return
         name = taxonomy.names[1] if name is None else name
         tissue = taxonomy.classes[taxonomy.index(name)]
-        word = (tissue.meaning or tissue.name).replace(" ", "_")
+        word = re.sub(r"[^\w+-]", "_", tissue.meaning or tissue.name)[:_WORD_CHARS]  # part of a file name
         mask = final == taxonomy.index(name)
         numbered = label_components(mask) if instances is None else instances
         for kind, labels in (("single", mask), ("multi", numbered)):

@@ -24,6 +24,7 @@ from ..files import atomic_write
 from ..nets.encoder_unet import encoder_variables
 from ..progress import report
 from ..types import History
+from .run import write_weights
 from .schedules import cosine, warmup
 
 HISTORY, BEST = "history.json", "best.weights.h5"
@@ -311,11 +312,10 @@ def _best(rows, monitor) -> int | None:
 def _keep(learner, rows, best, out):
     """Write the state, then the history with the name of the state; then remove older states."""
     state = out / f"state-{len(rows):04d}.weights.h5"
-    with atomic_write(state) as temporary:
-        learner.save_weights(temporary)
+    write_weights(state, learner, states=3)
     if best == len(rows) - 1:
-        with averaged(learner), atomic_write(out / BEST) as temporary:
-            learner.net.save_weights(temporary)
+        with averaged(learner):
+            write_weights(out / BEST, learner.net)
     with atomic_write(out / HISTORY) as temporary:
         temporary.write_text(json.dumps({"epochs": rows, "best": best, "state": state.name}, indent=1))
     for old in out.glob("state-*.weights.h5"):

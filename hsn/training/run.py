@@ -25,7 +25,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import re
 import shutil
 import socket
 import subprocess
@@ -37,13 +36,13 @@ from typing import Any, Self
 import numpy as np
 
 from ..errors import InputError
-from ..files import atomic_write
+from ..files import atomic_write, remove_leftovers
 from ..progress import track
 
 FOLDER = "training"  # within a trained folder
 RUN, LOCK, GUIDE, START, CURVES = "run.json", "run.lock", "README.md", "start.weights.h5", "learning.csv"
 FORMAT = 1
-_LEFTOVER = re.compile(r"\.[a-z0-9_]{8}\..+|\.new-.+")  # temporary names of `atomic_write` and `models.save`
+_HDF5_BYTES = 1000  # of a data set besides its values
 _STATES = 4  # sets of weights on disk: the weights, the two moments of Adam, and the best weights
 
 _README = """\
@@ -116,7 +115,7 @@ class Run:
         run = cls(Path(out), net)
         run._lock()
         try:
-            run._remove_leftovers()
+            remove_leftovers(run.out, deep=True)  # the lock ensures that nobody else is writing
             run._check_space()
             run._compare_and_record(config, data, depends or {}, progress)
             run._set_starting_weights()
@@ -206,8 +205,7 @@ class Run:
         """Load the starting weights of the run into the net; the first call saves them."""
         path = self.folder / START
         if not path.exists():
-            with atomic_write(path) as temporary:
-                self._net.save_weights(temporary)
+            write_weights(path, self._net)
             return
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # Keras only warns if a file does not fit
@@ -232,12 +230,6 @@ class Run:
                 got=f"{free:,}",
                 hint="make room, or choose another disk",
             )
-
-    def _remove_leftovers(self) -> None:
-        """Remove temporary files of dead processes. The lock ensures that nobody else is writing."""
-        for path in self.out.rglob(".*"):
-            if _LEFTOVER.fullmatch(path.name):
-                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
     def _lock(self) -> None:
         path = self.folder / LOCK
@@ -380,6 +372,23 @@ def _add_file(checksum, path: str | Path) -> None:
             checksum.update(b"file " + hashlib.file_digest(file, "sha256").digest())
     except OSError:  # the reader of the image raises a better error
         checksum.update(f"path {path}".encode())
+
+
+def write_weights(path: Path, net: Any, *, states: int = 1) -> None:
+    """Write the weights of a net, or of a learner with its optimizer, atomically.
+
+    Parameters
+    ----------
+    path : path
+    net : keras.Model
+    states : int
+        Number of values per weight: 3 with the two moments of Adam. Default: 1.
+    """
+    weights = net.get_weights()
+    # HDF5 crashes on a full disk, so the room is reserved first.
+    size = states * sum(weight.nbytes for weight in weights) + _HDF5_BYTES * len(weights)
+    with atomic_write(path, size=size) as temporary:
+        net.save_weights(temporary)
 
 
 def weights_digest(net: Any) -> str:

@@ -205,8 +205,10 @@ def test_a_hostile_archive_leaves_nothing(original, tmp_path, home, hostile, rai
 
 
 def test_a_bomb_among_the_images_leaves_nothing(original, tmp_path, home, monkeypatch, raises_code):
-    monkeypatch.setattr(archive, "SMALL_BYTES", 2**20)  # the real bound would take a gigabyte of zeros
-    monkeypatch.setattr(archive, "MAX_RATIO", 3)
+    monkeypatch.setattr(
+        archive, "SMALL_ARCHIVE_BYTES", 2**20
+    )  # the real bound would take a gigabyte of zeros
+    monkeypatch.setattr(archive, "ARCHIVE_RATIO", 3)
     path = packed(original, tmp_path / "a.zip")
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as packing:
         packing.writestr("img/zeros.png", bytes(30 * 2**20))

@@ -65,13 +65,13 @@ def test_a_bomb_is_an_error(tmp_path, monkeypatch, raises_code):
     with raises_code("archive-too-large"):
         look(path, max_bytes=4_999_999)
     assert look(path, max_bytes=5_000_000)  # a small archive may be packed tightly,
-    monkeypatch.setattr(archive, "SMALL_BYTES", 4_000_000)  # a large one may not
+    monkeypatch.setattr(archive, "SMALL_ARCHIVE_BYTES", 4_000_000)  # a large one may not
     with raises_code("archive-too-large"):
         look(path)
 
 
 def test_too_many_members_are_errors(tmp_path, monkeypatch, raises_code):
-    monkeypatch.setattr(archive, "MAX_MEMBERS", 2)
+    monkeypatch.setattr(archive, "ARCHIVE_MEMBERS", 2)
     with raises_code("archive-too-large"):
         look(zipped(tmp_path / "a.zip", dict.fromkeys("abc", "")))
 
@@ -187,7 +187,7 @@ def test_texts_and_references_are_errors(raises_code):
 
 
 def test_groups_in_a_circle_are_errors(monkeypatch, raises_code):
-    monkeypatch.setattr(hdf5, "MAX_OBJECTS", 100)
+    monkeypatch.setattr(hdf5, "HDF5_OBJECTS", 100)
 
     def build(file):
         file["a/b"] = file["/"]

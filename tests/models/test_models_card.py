@@ -34,7 +34,7 @@ def test_a_card_is_written_and_read_back(tmp_path):
     [
         ({"color": "red"}, "color: Extra inputs"),
         ({"mpp": "0.62"}, "mpp: Input should be a valid number"),
-        ({"mpp": 0}, "mpp: Input should be greater than 0"),
+        ({"mpp": 0}, "mpp: Input should be greater than or equal to"),
         ({"mpp": float("nan")}, "mpp: Input should be a finite number"),
         ({"method": "dreams"}, "method: Input should be 'tags'"),
         ({"thresholds": [0.5]}, "1 thresholds for 2 classes"),
@@ -43,7 +43,7 @@ def test_a_card_is_written_and_read_back(tmp_path):
         ({"classes": [], "thresholds": []}, "classes: Tuple should have at least 1"),
         ({"sha256": "abc"}, "sha256: String should match"),
         ({"name": "../up"}, "name: String should match"),
-        ({"normalization": {"mean": 0, "std": 0}}, "normalization.std: Input should be greater"),
+        ({"normalization": {"mean": 0, "std": 0}}, "normalization.std: Input should be at least"),
         ({"parameters": -1}, "parameters: Input should be greater"),
     ],
 )

@@ -73,7 +73,7 @@ def content(rng):
 def server(content, monkeypatch):
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(download, "TIMEOUT_S", 5)
+    monkeypatch.setattr(download, "CONNECT_S", 5)
     server = Server(content)
     yield server
     server.close()
@@ -184,7 +184,7 @@ def test_without_a_network_the_error_names_the_reason(to, server, raises_code):
 
 
 def test_an_endless_answer_and_a_full_disk_are_errors(server, to, monkeypatch, raises_code):
-    monkeypatch.setattr(download, "LARGEST_BYTES", 1_000_000)
+    monkeypatch.setattr(download, "DOWNLOAD_BYTES", 1_000_000)
     with raises_code("disk-full"):
         fetch(server.url, to=to)
     server.says_length = False

@@ -120,7 +120,7 @@ def test_other_files_are_errors(tmp_path, monkeypatch, raises_code):
     for name in ("none.npz", "no.npz", "no.safetensors", "long.safetensors"):
         with raises_code("weights-damaged"):
             read_state(tmp_path / name)
-    monkeypatch.setattr("hsn.models.torch_file._MAX_BYTES", 5000)
+    monkeypatch.setattr("hsn.models.torch_file.STATE_BYTES", 5000)
     np.savez_compressed(tmp_path / "bomb.npz", x=np.zeros(9000))
     np.savez(tmp_path / "big.npz", x=np.zeros(9000))
     for name in ("bomb.npz", "big.npz"):

@@ -17,8 +17,8 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ...errors import InputError
+from ...files import first_line, read_bytes
 from ...models import hdf5
-from ...models.bounded import first_line, read_bytes
 from . import matlab
 
 # Several times the sizes of the real files: 20 kB, 7 MB, 1 to 2 MB, 152 bytes.

@@ -1,0 +1,68 @@
+"""Limits on the size of input: all of them, with unit and reason.
+
+A file from outside is compared with its limit before it is decoded, and before memory is allocated for its content.
+Larger input raises an `InputError` that names the limit.
+"""
+
+# --- Bytes -------------------------------------------------------------------------------------------------------
+
+CARD_BYTES = 10_000_000  # card.json and config.json: the longest class list needs some 10 kB
+TAXONOMY_BYTES = 10_000_000  # 10,000 classes with descriptions need 1 MB
+TAGS_BYTES = 2**28  # a table of tags: a million patches of 51 classes need 120 MB
+POINTS_BYTES = 2**28  # a file of points: a million points need 30 MB
+TABLE_GUESS_BYTES = 2**24  # a table that is opened only to find out what it holds
+XML_BYTES = 2**30  # outlines of a slide with 100,000 nuclei need 500 MB
+ROI_BYTES = 2**24  # one ImageJ region: a nucleus needs some hundred bytes
+ROI_ZIP_BYTES = 2**30  # all regions of one zip, unpacked
+IMAGE_BYTES = 8 * 2**30  # an image file; pixels are limited separately
+NET_BYTES = 2**30  # net.keras and its weights, unpacked: fifty times the largest net of hsn
+STATE_BYTES = 4 * 2**30  # weights of a torch net: some thirty times the full U-Net
+RELEASE_BYTES = 8 * 2**30  # an archive of nets and data, unpacked
+DOWNLOAD_BYTES = 8 * 2**30  # ends an endless answer of a server
+SMALL_ARCHIVE_BYTES = 256 * 2**20  # up to this size an archive may have any compression ratio
+
+# --- Pixels ------------------------------------------------------------------------------------------------------
+
+READ_PIXELS = 100_000_000  # an image that is decoded at once: 300 MB as RGB
+SEGMENT_PIXELS = 400_000_000  # an image that is segmented at once: 5 GB of probabilities
+SEGMENT_VALUES = 2_000_000_000  # pixels times classes: 8 GB for the maps of a stage
+RESCALED_PIXELS = 400_000_000  # an image after rescaling to the scale of the net
+COORDINATE_PX = 1e7  # a corner of an outline; larger than any slide
+
+# --- Counts ------------------------------------------------------------------------------------------------------
+
+ROIS = 1_000_000  # regions in a zip: a slide has 100,000 nuclei
+ROI_CORNERS = 1_000_000  # corners of one region after its curves are sampled: 16 MB
+CLASSES = 10_000  # of a taxonomy or a table of tags
+PARAMETERS = 250_000_000  # of a net: 1 GB of float32
+LAYER_NUMBER = 1_000_000  # any whole number in the architecture of a net, such as a number of filters
+HDF5_OBJECTS = 50_000  # groups and datasets of a weight file; ends a circle of links
+ARCHIVE_MEMBERS = 100_000  # files in an archive
+ARCHIVE_RATIO = 100  # unpacked to packed bytes of a large archive; drawn masks reach 100
+MAX_SEED = 2**32 - 1  # largest seed that all backends accept
+
+# --- Depth -------------------------------------------------------------------------------------------------------
+
+GEOJSON_DEPTH = 20  # nested collections; QuPath writes two
+JSON_DEPTH = 200  # nested tables and lists of an architecture
+
+# --- Numbers of configs ------------------------------------------------------------------------------------------
+
+LENGTH_UM = 10_000.0  # a length in micrometers: one centimeter
+TILE_PX = 8_192  # side of a tile or crop: 800 MB as RGB float32
+HALO_PX = 2_048  # margin of a tile; the deepest nets of the field need some hundred
+MIN_MPP, MAX_MPP = 0.01, 100.0  # micrometers per pixel of a net: twice beyond any microscope
+MAX_NUMBER = 1e9  # any other number of a config
+MAX_COUNT = 1_000_000_000  # any other count of a config
+BLUR_PX = 1_000.0  # sigma of a blur
+PIXEL_VALUE = 1e6  # mean and standard deviation of pixels, which are 0..255
+MIN_STD = 1e-6  # smallest standard deviation; smaller ones overflow float32
+
+# --- Text and time -----------------------------------------------------------------------------------------------
+
+MESSAGE_CHARS = 2_000  # an error message
+NAME_CHARS = 100  # name of a taxonomy, a class or a net
+FILE_NAME_BYTES = 255  # of most file systems
+CONNECT_S = 30  # wait for a server, and for each part of its answer
+DOWNLOAD_STALL_S = 60  # window in which a download must bring `DOWNLOAD_STALL_BYTES`
+DOWNLOAD_STALL_BYTES = 60_000  # 1 kB/s; slower answers are cut off
