@@ -9,13 +9,12 @@ from typing import Any
 from .. import taxonomies
 from ..data.discovery import pair_folders
 from ..errors import InputError
+from ..notes import collect_notes
 from ..progress import Progress, track
 from ..reports.compare import TruthFormat, compare_files, detect_kind, make_samples
 from ..reports.confusion import write_scores
 from ..reports.object_scores import score_objects
 from ..supervision import method_of, open_model
-
-_NO_PARTNER = "has no partner of its name in the other folder"
 
 
 @dataclass(frozen=True)
@@ -32,12 +31,15 @@ class Evaluation:
         Files that were written.
     failures : list of (str, str)
         Files that were not scored, and why.
+    notes : list of str
+        What was assumed about the files.
     """
 
     scores: dict
     text: str
     files: list[Path] = field(default_factory=list)
     failures: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def __str__(self):
         return self.text
@@ -113,32 +115,45 @@ def evaluate(
     """
     model = None if images is None else model_or_predictions
     _check(truth, instances, hausdorff, {"taxonomy": taxonomy, "model": model, "objects": objects})
-    space = None if instances else _space(taxonomy, model)
-    first = model_or_predictions if images is None else images
-    pairs, alone = pair_folders(first, truth, suffix=suffix, outlines=instances)
+    scoring = {"size": size, "unlisted": unlisted}
+    with collect_notes() as notes:
+        space = None if instances else _space(taxonomy, model)
+        first = model_or_predictions if images is None else images
+        pairs, failures = _pairs(first, truth, suffix, instances)
+        if instances:
+            scores = score_objects(pairs, hausdorff=hausdorff, progress=progress)
+            data, text, files, failed = scores.as_dict(), str(scores), scores.write(out), scores.failures
+        else:
+            run = _of_files if model is None else _of_net
+            evaluations, files, failed = run(
+                pairs, space, objects, model=model, mpp=mpp, out=out, progress=progress, **scoring
+            )
+            data, text = _summary(evaluations)
+    return Evaluation(data, text, list(files), failures + failed, notes.sentences())
+
+
+def _pairs(first, truth, suffix, outlines):
+    """Return the pairs of files, and the files without a partner."""
+    pairs, alone = pair_folders(first, truth, suffix=suffix, outlines=outlines)
     if not pairs:
         raise InputError(
             "pairs-missing",
             f"files of {first} and {truth} must have the same names",
-            got=f"no pair among {len(alone)} files",
+            got="; ".join(f"{path} {why}" for path, why in alone[:3]) or "no files",
             hint="check the folders, or give the suffix",
         )
-    failures = [(str(path), _NO_PARTNER) for path in alone]
-    if instances:
-        scores = score_objects(pairs, hausdorff=hausdorff, progress=progress)
-        return Evaluation(scores.as_dict(), str(scores), scores.write(out), failures + scores.failures)
-    scoring = {"size": size, "unlisted": unlisted}
-    run = _of_files if model is None else _of_net
-    evaluations, files, failed = run(
-        pairs, space, objects, model=model, mpp=mpp, out=out, progress=progress, **scoring
-    )
+    return pairs, [(str(path), why) for path, why in alone]
+
+
+def _summary(evaluations):
+    """Return the scores of all taxonomies as plain data and as tables."""
     tables = [
         f"{each.taxonomy.name}, {stage}, {each.images} images\n{scores}"
         for each in evaluations
         for stage, scores in each.scores().items()
     ]
     data = {"taxonomies": {each.taxonomy.name: each.as_dict() for each in evaluations}}
-    return Evaluation(data, "\n\n".join(tables), list(files), failures + failed)
+    return data, "\n\n".join(tables)
 
 
 def _check(truth, instances, hausdorff, of_classes):

@@ -64,16 +64,7 @@ def prepare(found, request, options, *, progress=None):
     name = request.net or NETS[0]
     config = _config(name, summary, request).replace(**{"normalization.stain": stain})
     net = segmenters.build(name, len(config.classes), width=request.width, seed=request.seed)
-    return FitSetup(net, summary.images, summary.annotations, config, left_out, _notes(found), counts)
-
-
-def _notes(found):
-    """Mention outlines that are not used."""
-    if not found.spare:
-        return []
-    return [
-        f"label images take precedence over outlines: {len(found.spare)} files like {found.spare[0]} are not used"
-    ]
+    return FitSetup(net, summary.images, summary.annotations, config, left_out, counts=counts)
 
 
 def _to_one_stain(summary, method, progress):
