@@ -184,7 +184,7 @@ def _is_scattered(stored: np.ndarray, where: np.ndarray, values: int) -> bool:
     starts = where.copy()  # pixels whose left and upper neighbors are different: about one per component
     starts[:, 1:] &= across
     starts[1:] &= down
-    return np.count_nonzero(starts) >= _MIN_FRAGMENTS * values
+    return bool(np.count_nonzero(starts) >= _MIN_FRAGMENTS * values)
 
 
 def _instances_of_pages(pages: list[np.ndarray], path: Path) -> np.ndarray:

@@ -40,7 +40,7 @@ class _Columns(NamedTuple):
     shift: float = 0.0  # of the center of the first pixel
     slices: tuple[int, ...] = ()  # napari's axes before rows and columns
     shape: int | None = None
-    count: int | None = None
+    clicks: int | None = None
 
 
 def parse(text: str, where: Path | str) -> tuple[list[tuple[float, float]], list[str | None]]:
@@ -133,11 +133,11 @@ def _only_clicks(
         return rows
     clicks = [(number, row) for number, row in rows if _cell(row, columns.shape).lower() in _CLICKS]
     for number, row in clicks:
-        if (parse_number(_cell(row, columns.count)) or 1) > 1:
+        if (parse_number(_cell(row, columns.clicks)) or 1) > 1:
             _fail(
                 "points-merged",
                 f"{where}, line {number}, must be one point",
-                f"the mean of {_cell(row, columns.count)} points",
+                f"the mean of {_cell(row, columns.clicks)} points",
                 "export GeoJSON from QuPath",
             )
     if clicks and len(clicks) < len(rows):
