@@ -9,7 +9,7 @@ from typing import Any
 from .. import taxonomies
 from ..data.discovery import pair_folders
 from ..errors import InputError
-from ..notes import collect_notes
+from ..notes import collect_notes, note
 from ..progress import Progress, track
 from ..reports.compare import TruthFormat, compare_files, detect_kind, make_samples
 from ..reports.confusion import write_scores
@@ -129,7 +129,17 @@ def evaluate(
                 pairs, space, objects, model=model, mpp=mpp, out=out, progress=progress, **scoring
             )
             data, text = _summary(evaluations)
+            for each in evaluations:
+                _note_unknown(each, unlisted)
     return Evaluation(data, text, list(files), failures + failed, notes.sentences())
+
+
+def _note_unknown(evaluation, unlisted):
+    """Note the fraction of the truth that is not in the taxonomy."""
+    if evaluation.unknown_pixels:
+        meaning = "left out" if unlisted == "ignore" else "counted as errors where a class is predicted"
+        percent = f"{100 * evaluation.unknown_fraction:.2g} %"
+        note(f"{percent} of the pixels of the truth are unknown and {meaning}", evaluation.taxonomy.name)
 
 
 def _pairs(first, truth, suffix, outlines):
