@@ -41,6 +41,7 @@ _SIGNED = 2
 _LOSSY = (6, 7, 34712, 33003, 33005, 34892, 34933, 50001)  # JPEG, JPEG 2000, WebP
 _GRAY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 _MODELS = {"P": "palette", "PA": "palette", "RGBA": "rgb", "RGBX": "rgb", "RGBa": "rgb"}
+_NATIVE = {"I;16BS": "I;16NS", "I;32BS": "I;32NS", "F;32BF": "F;32NF"}  # raw modes of Pillow
 # EXIF orientation to the operation that makes an image upright.
 _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     2: lambda a: a[:, ::-1],
@@ -266,6 +267,7 @@ def _raster_of_picture(picture: Any, path: Path, pages: int) -> Raster:
             return Raster(np.zeros((picture.height, picture.width, 3), np.uint8), "rgb", bits, pages=pages)
         raise _ReducedError(f"{bits} bits")
     keyed = "transparency" in picture.info and picture.mode in ("RGB", "P")
+    picture.tile = [_native(tile) for tile in picture.tile]
     picture.load()
     orientation = picture.getexif().get(_ORIENTATION, 1)  # Pillow turns TIFF files while it loads them
     pixels, alpha = np.asarray(picture), None
@@ -295,6 +297,13 @@ def _raster_of_picture(picture: Any, path: Path, pages: int) -> Raster:
         picture.format == "JPEG" or tags.get(_COMPRESSION, 1) in _LOSSY,
         pages,
     )
+
+
+def _native(tile: Any) -> Any:
+    """Return a tile in the byte order that libtiff gives; Pillow would swap signed and float numbers again."""
+    if tile[0] != "libtiff" or tile[3][0] not in _NATIVE:
+        return tile
+    return (*tile[:3], (_NATIVE[tile[3][0]], *tile[3][1:]))
 
 
 def _bits(picture: Any, path: Path, tags: Any) -> int:

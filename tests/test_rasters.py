@@ -53,7 +53,7 @@ def test_labels_are_the_numbers_that_tifffile_stores(
     path = tmp_path_factory.mktemp("raster") / "a.tif"
     numbers = data.draw(stored(dtype))
     options = {"tile": (16, 16)} if tiled and dtype != "bool" else {}
-    options |= {"predictor": True} if predict and compression and "int" in dtype else {}
+    options |= {"predictor": True} if predict and compression and "int" in dtype and "64" not in dtype else {}
     tifffile.imwrite(
         path,
         numbers,
