@@ -26,7 +26,10 @@ _Unlisted = Annotated[
 _Instances = Annotated[
     bool,
     typer.Option(
-        "--instances", help="Score objects: both number them, or one outlines them (XML, ROI zips)."
+        "--instances",
+        help="Score objects: both number them, or one outlines them (XML, ROI zips). Default with --model: where the "
+        "truth numbers objects.",
+
     ),
 ]
 
@@ -63,7 +66,7 @@ def evaluate(
     with progress_display(quiet=quiet) as progress:
         result = score(
             predictions if model is None else model, None if model is None else predictions, truth, taxonomy=taxonomy,
-            instances=instances, hausdorff=hausdorff, objects=objects, suffix=suffix, mpp=mpp, size=size,
+            instances=instances or None, hausdorff=hausdorff, objects=objects, suffix=suffix, mpp=mpp, size=size,
             unlisted=unlisted, out=out, progress=progress,
         )  # fmt: skip
     data = result.scores | {"files": result.files, "failures": dict(result.failures)}

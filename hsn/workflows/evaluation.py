@@ -10,10 +10,11 @@ from .. import taxonomies
 from ..data.discovery import pair_folders
 from ..errors import InputError
 from ..progress import Progress, track
-from ..reports.compare import TruthFormat, compare_files, detect_kind, make_samples
+from ..reports.compare import TruthFormat, compare_files, detect_kind, make_samples, numbers_objects
 from ..reports.confusion import write_scores
 from ..reports.object_scores import score_objects
 from ..supervision import method_of, open_model
+from .segmentation import segment_all
 
 _NO_PARTNER = "has no partner of its name in the other folder"
 
@@ -49,7 +50,7 @@ def evaluate(
     truth: str | os.PathLike | None = None,
     *,
     taxonomy: str | os.PathLike | None = None,
-    instances: bool = False,
+    instances: bool | None = None,
     hausdorff: bool = False,
     objects: str | None = None,
     suffix: str = "",
@@ -71,8 +72,8 @@ def evaluate(
         Folder of label images, color masks or, with `instances`, outlines.
     taxonomy : str or path, optional
         Label space. Default: the first of the net.
-    instances : bool
-        Score objects (AJI, PQ, F1, object Dice), not classes. Default: False.
+    instances : bool, optional
+        Score objects (AJI, PQ, F1, object Dice), not classes. Default: yes for a net if the truth files number objects.
     hausdorff : bool
         With `instances`: score the Hausdorff distance too. Default: False.
     objects : str, optional
@@ -97,7 +98,8 @@ def evaluate(
     Raises
     ------
     InputError
-        "truth-missing", "taxonomy-missing", "pairs-missing", or "option-of-other-kind" for options that do not fit.
+        "truth-missing", "taxonomy-missing", "pairs-missing"; "option-of-other-kind" for options that do not fit;
+        "objects-missing" if the truth numbers objects and the net does not separate them.
 
     Examples
     --------
@@ -112,10 +114,10 @@ def evaluate(
     1.0
     """
     model = None if images is None else model_or_predictions
-    _check(truth, instances, hausdorff, {"taxonomy": taxonomy, "model": model, "objects": objects})
+    _check(truth, instances, hausdorff, {"taxonomy": taxonomy, "objects": objects})
     space = None if instances else _space(taxonomy, model)
     first = model_or_predictions if images is None else images
-    pairs, alone = pair_folders(first, truth, suffix=suffix, outlines=instances)
+    pairs, alone = pair_folders(first, truth, suffix=suffix, outlines=bool(instances))
     if not pairs:
         raise InputError(
             "pairs-missing",
@@ -124,7 +126,12 @@ def evaluate(
             hint="check the folders, or give the suffix",
         )
     failures = [(str(path), _NO_PARTNER) for path in alone]
+    if instances is None and model is not None and objects is None:
+        instances = numbers_objects([path for _, path in pairs], space)
     if instances:
+        if model is not None:
+            pairs, failed = _segment_objects(pairs, model, mpp=mpp, out=out, progress=progress)
+            failures += failed
         scores = score_objects(pairs, hausdorff=hausdorff, progress=progress)
         return Evaluation(scores.as_dict(), str(scores), scores.write(out), failures + scores.failures)
     scoring = {"size": size, "unlisted": unlisted}
@@ -139,6 +146,25 @@ def evaluate(
     ]
     data = {"taxonomies": {each.taxonomy.name: each.as_dict() for each in evaluations}}
     return Evaluation(data, "\n\n".join(tables), list(files), failures + failed)
+
+
+def _segment_objects(pairs, model, *, mpp, out, progress):
+    """Segment the images; return pairs of files, the found objects and the true ones, and failures."""
+    batch = segment_all([image for image, _ in pairs], model, out, mpp=mpp, progress=progress)
+    truth = {str(image): path for image, path in pairs}
+    found = [
+        (Path(result["files"]["instances"]), truth[str(result["image"])])
+        for result in batch.results
+        if "instances" in result["files"]
+    ]
+    if batch.results and not found:
+        raise InputError(
+            "objects-missing",
+            "the net must separate objects, because the truth files number objects",
+            got="a net of classes",
+            hint="name the class that the objects have: objects=..., or --objects",
+        )
+    return found, batch.failures
 
 
 def _check(truth, instances, hausdorff, of_classes):
