@@ -3,7 +3,7 @@
     python benchmarks/gallery.py [PAGE ...]
 
 Each page runs in a new folder with the files of `make_samples`. The pictures go to `docs/gallery`, the numbers to
-`benchmarks/results/gallery.json`. The nuclei are the CC0 images of `img/03_nuclei_cc0` (scale assumed: 0.5 um/px); glands
+`benchmarks/results/gallery.json`. The nuclei are CC0 images (scale assumed: 0.5 um/px); glands
 and the patches with tags are drawn by a program.
 """
 
@@ -32,6 +32,7 @@ from hsn.data.synthetic import draw_tissue
 from hsn.images.read import write as write_image
 from hsn.instances import renumber
 from hsn.metrics.objects import aji
+from hsn.metrics.outlines import object_dice
 from hsn.metrics.table import overlaps
 from hsn.reports import figures
 
@@ -156,7 +157,9 @@ def draw(panels, mpp, handles=(), *, columns=None, bar_um=25):
     axes[0].plot([left, left + length], [bottom, bottom], color="black", linewidth=3)
     axes[0].text(left, bottom - 0.02 * height, f"{bar_um} um", fontsize=9)
     if handles:
-        figure.legend(handles=list(handles), loc="lower center", ncols=len(handles), frameon=False, fontsize=10)
+        figure.legend(
+            handles=list(handles), loc="lower center", ncols=len(handles), frameon=False, fontsize=10
+        )
     return figure, axes
 
 
@@ -203,15 +206,18 @@ def nuclei(namespace):
 def glands(namespace):
     """Picture of an included net on glands."""
     image, found = hsn.read("glands/made_1.png"), namespace["result"].instances
-    truth = draw_tissue(3, image.shape[:2], mpp=GLANDS_MPP)  # as in benchmarks/samples.py
-    score = object_dice(overlaps(truth.glands, found))
+    truth = read_labels(ROOT / "gt" / "02_glas_full" / "glas_multi_gland" / "made_1.bmp")
+    score = object_dice(overlaps(truth, found))
     panels = [
         (image, "image, drawn by a program"),
-        (outline(image, found, YELLOW, zoom=1, width_px=1), f"result: {found.max()} glands, object Dice {score:.2f}"),
-        (outline(image, truth.glands, CYAN, zoom=1, width_px=1), f"truth of the drawing: {truth.glands.max()} glands"),
+        (
+            outline(image, found, YELLOW, zoom=1, width_px=1),
+            f"result: {found.max()} glands, object Dice {score:.2f}",
+        ),
+        (outline(image, truth, CYAN, zoom=1, width_px=1), f"truth of the drawing: {truth.max()} glands"),
     ]
     handles = [line(YELLOW, "segmented gland"), line(CYAN, "true gland")]
-    numbers = {"found": int(found.max()), "truth": int(truth.glands.max()), "object_dice": round(float(score), 3)}
+    numbers = {"found": int(found.max()), "truth": int(truth.max()), "object_dice": round(float(score), 3)}
     return draw(panels, GLANDS_MPP, handles, bar_um=100)[0], numbers
 
 
@@ -249,7 +255,8 @@ def tags(namespace):
     ]
     colors = [taxonomy.colors[taxonomy.index(name)] for name in TAG_CLASSES]
     handles = [
-        Patch(color=np.array(color) / 255, label=name) for name, color in zip(TAG_CLASSES, colors, strict=True)
+        Patch(color=np.array(color) / 255, label=name)
+        for name, color in zip(TAG_CLASSES, colors, strict=True)
     ]
     figure, axes = draw(panels, TAGS_MPP, handles, bar_um=50)
     for (row, column), label in zip(places, kinds.values(), strict=True):
@@ -261,7 +268,9 @@ def clicks(namespace):
     """Picture of clicks, and of the nuclei in another image."""
     image = hsn.read("study/tissue_2.png")
     rows, columns = point_files.read("study/tissue_2.geojson", image.shape[:2]).T
-    panels, handles, numbers = draw_nuclei(namespace, before=[(enlarge(image), f"{len(rows)} clicks, training")])
+    panels, handles, numbers = draw_nuclei(
+        namespace, before=[(enlarge(image), f"{len(rows)} clicks, training")]
+    )
     dot = {"color": YELLOW, "markeredgecolor": "black", "linestyle": ""}
     handles = [Line2D([], [], marker="o", markersize=6, label="click", **dot), *handles]
     figure, axes = draw(panels, NUCLEI_MPP / ZOOM, handles, columns=2)
@@ -304,7 +313,9 @@ def few(namespace):
     for picture, (row, column) in zip(cut, [(0, 0), (0, 1), (1, 0)], strict=True):
         top, left = row * (side + 4) - 4 * row, column * (side + 4)
         sheet[top : top + side, left : left + side] = picture
-    panels, handles, numbers = draw_nuclei(namespace, before=[(sheet, f"{len(cut)} outlined patches, training")])
+    panels, handles, numbers = draw_nuclei(
+        namespace, before=[(sheet, f"{len(cut)} outlined patches, training")]
+    )
     return draw(panels, NUCLEI_MPP / ZOOM, handles, columns=2)[0], numbers
 
 

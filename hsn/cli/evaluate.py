@@ -29,7 +29,6 @@ _Instances = Annotated[
         "--instances",
         help="Score objects: both number them, or one outlines them (XML, ROI zips). Default with --model: where the "
         "truth numbers objects.",
-
     ),
 ]
 
