@@ -117,18 +117,21 @@ def main(names):
             write_small(figure, PAGES / f"{name}.png")
             os.chdir(ROOT)
         results[name] = numbers | {key: round(value, 1) for key, value in seconds.items()}
+        RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n", encoding="utf-8")
         print(name, results[name], flush=True)
-    RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def write_small(figure, path):
-    """Write a figure with a palette of as many colors as keep the file below 200 kB."""
-    figures.write(figure, path, dpi=80)
-    with Image.open(path) as picture:
-        pixels = picture.convert("RGB")
-    for colors in (256, 128, 64, 32):
-        small = pixels.quantize(colors, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-        small.save(path, optimize=True)
+    """Write a figure with a palette, as large as fits into `MAX_BYTES`; the colors of lines stay exact."""
+    lines = [0, 0, 0, 255, 255, 255, *rgb(YELLOW), *rgb(CYAN)]
+    for dpi, colors in ((80, 250), (80, 120), (70, 120), (62, 120), (56, 120)):
+        figures.write(figure, path, dpi=dpi)
+        with Image.open(path) as picture:
+            pixels = picture.convert("RGB")
+        found = pixels.quantize(colors, method=Image.Quantize.MEDIANCUT).getpalette()[: 3 * colors]
+        palette = Image.new("P", (1, 1))
+        palette.putpalette(lines + found)
+        pixels.quantize(palette=palette, dither=Image.Dither.NONE).save(path, optimize=True)
         if path.stat().st_size < MAX_BYTES:
             return
 
@@ -149,6 +152,7 @@ def draw(panels, mpp, handles=(), *, columns=None, bar_um=25):
         axis.imshow(picture, interpolation="nearest")
         axis.set_title(title, fontsize=11)
         axis.axis("off")
+        axis.autoscale(False)
     length = bar_um / mpp * len(panels[0][0][0]) / width
     left, bottom = 0.03 * width, 0.95 * height
     axes[0].add_patch(
@@ -168,11 +172,16 @@ def enlarge(array, zoom=ZOOM):
     return np.repeat(np.repeat(array, zoom, 0), zoom, 1)
 
 
+def rgb(color):
+    """Return red, green and blue of a color like "#00FFFF"."""
+    return [int(color[k : k + 2], 16) for k in (1, 3, 5)]
+
+
 def outline(image, instances, color, *, zoom=ZOOM, width_px=0):
     """Return the enlarged image with an outline around each object, wider by `width_px` on each side."""
     edges = find_boundaries(enlarge(instances, zoom), mode="thick")
     painted = enlarge(image, zoom)
-    painted[dilation(edges, disk(width_px))] = [int(color[k : k + 2], 16) for k in (1, 3, 5)]
+    painted[dilation(edges, disk(width_px))] = rgb(color)
     return painted
 
 
