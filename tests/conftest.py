@@ -1,4 +1,4 @@
-"""Strict surroundings: warnings are errors (pyproject), no network, no screen, fixed seeds, one backend."""
+"""Strict settings: warnings are errors (pyproject), no network, no display, fixed seeds, one backend."""
 
 import os
 import socket
@@ -52,7 +52,7 @@ def ihc():
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory):
-    """Trained folder of a tiny net that has learned nothing: it sees glands, and everything else as other."""
+    """Return the folder of a tiny untrained net with the classes gland and other."""
     from hsn import models, taxonomies
     from hsn.nets import histonet
     from hsn.supervision.tags import Config

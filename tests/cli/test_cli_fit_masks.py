@@ -1,4 +1,4 @@
-"""`hsn fit --masks`: a folder as people have it becomes a trained folder that numbers objects."""
+"""`hsn fit --masks`: a folder of images and masks gives a trained folder that segments objects."""
 
 import json
 from pathlib import Path
@@ -60,7 +60,7 @@ def test_a_folder_becomes_a_net_that_numbers_objects(run, folder):
     assert again.said["epochs"] == result.said["epochs"]
 
 
-def test_fullnet_learns_by_its_published_numbers(run, folder, spy):
+def test_fullnet_trains_with_the_published_numbers(run, folder, spy):
     options = ["--mpp", MPP, "--width", "3", "--taxonomy", "glas", "--seed", "5"]
     assert run("fit", "--masks", folder, "--net", "fullnet", "--out", "mine", *options).exit_code == 2
     config = spy["config"]
@@ -76,7 +76,7 @@ def test_fullnet_learns_by_its_published_numbers(run, folder, spy):
 
 
 @pytest.mark.parametrize("method", ["reinhard", "macenko"])
-def test_images_are_brought_to_one_stain_where_asked_for(run, folder, spy, method):
+def test_stain_normalization_is_applied_if_requested(run, folder, spy, method):
     assert run("fit", "--masks", folder, "--stain", method, "--out", "mine", *QUICK).exit_code == 2
     images = [read(folder / f"images/{k}.png") for k in range(4)]
     target = fit_normalizer(method, images)
@@ -119,21 +119,21 @@ def test_files_without_a_partner_and_bad_ones_are_left_out_and_named(run, folder
         (["--masks", "masks", "--mpp", "0"], "mpp-positive"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_learned_is_refused_before_any_training(run, folder, options, code):
+def test_invalid_data_is_an_error_before_any_training(run, folder, options, code):
     result = run("fit", *QUICK, *(["--out", "mine"] if "--out" not in options else []), *options)
     assert (result.exit_code, result.code) == (2, code)
     assert "Traceback" not in result.stderr
     assert not Path("mine").exists()
 
 
-def test_a_folder_of_nothing_but_bad_images_is_refused(run, folder):
+def test_a_folder_with_only_invalid_images_is_an_error(run, folder):
     for path in (folder / "images").iterdir():
         path.write_text("no image")
     result = run("fit", "--masks", folder, "--out", "mine", *QUICK)
     assert (result.exit_code, result.code) == (2, "no-images-left")
 
 
-def test_flat_images_do_not_divide_by_nothing():
+def test_flat_images_do_not_divide_by_zero():
     seen = DataSummary()
     seen.add(0, "a.png", "a.xml", np.full((4, 6, 3), 9, np.uint8))
     assert seen.std == (1, 1, 1)

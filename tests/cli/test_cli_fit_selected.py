@@ -1,4 +1,4 @@
-"""`hsn fit --selected`: patches are chosen, outlined by somebody, and become a trained folder with the other images."""
+"""`hsn fit --selected`: outlined patches and unlabeled images give a trained folder."""
 
 import json
 from functools import partial
@@ -23,7 +23,7 @@ PATCHES = (0, 5, 4)  # made tissue of 64 px with whole nuclei
 
 @pytest.fixture(autouse=True)
 def quickest(monkeypatch):
-    """The quick config, of which only two steps an epoch are done, and few small pairs are painted."""
+    """Shorten the preset "cpu" to two steps per epoch and few small synthetic pairs."""
     config = QUICKEST.replace(
         synthesis=TINY,
         synthetic=2,
@@ -90,7 +90,7 @@ def test_from_images_to_chosen_patches_to_a_net_that_numbers_objects(run, tissue
     assert one["objects"] == read_labels("out/instances/0.png").max()
 
     again = run(*[each for each in command if each != "--json"])  # is done already
-    assert again.stdout.startswith("mine: 3 patches, 2 of them learned from, with ")
+    assert again.stdout.startswith("mine: 3 patches, 2 of them for training, with ")
     assert f"epoch 1 of round {result.said['kept']} kept, AJI " in again.stdout
     other = run(*command, "--seed", "1")
     assert other.exit_code == 2
@@ -147,7 +147,7 @@ def table(folder, *images):
     (folder / "choice.csv").write_text(f"number,patch,image\n{rows}")
 
 
-def test_images_of_the_table_serve_the_rounds_where_they_are_still_there(run, folder, tissue, spy):
+def test_existing_images_of_the_table_are_used_in_the_rounds(run, folder, tissue, spy):
     tissue("more", 2, (64, 96), mpp=MPP)
     Path("more/bad.png").write_text("no image")
     write(folder / "contact_sheet.png", np.zeros((9, 9, 3), np.uint8))
@@ -163,7 +163,7 @@ def test_images_of_the_table_serve_the_rounds_where_they_are_still_there(run, fo
 
 
 @pytest.mark.parametrize("text", ["number,place\n1,a.png\n", "", "number,image\n1,gone.png\n", "\0\n1\n"])
-def test_a_table_that_names_no_image_leaves_the_patches(run, folder, spy, text):
+def test_a_table_without_images_leaves_only_the_patches(run, folder, spy, text):
     (folder / "choice.csv").write_text(text)
     result = run("fit", "--selected", folder, "--out", "mine", *QUICK)
     assert len(spy["images"]) == 3
@@ -177,7 +177,7 @@ def test_a_table_that_cannot_be_read_is_named(run, folder, spy):
     assert "choice.csv: cannot be read as a table of patches" in result.stderr
 
 
-def test_patches_that_nobody_outlined_and_bad_ones_are_left_out_and_named(run, folder, spy):
+def test_patches_without_outlines_and_invalid_ones_are_left_out_and_named(run, folder, spy):
     write(folder / "patches/3.png", np.zeros((64, 64, 3), np.uint8))
     write(folder / "patches/4.png", np.zeros((64, 64, 3), np.uint8))
     write_labels(folder / "labels/4.png", np.eye(63, dtype=int))
@@ -200,7 +200,7 @@ def test_images_may_lie_among_the_patches(run, folder, spy):
     assert "left out" not in result.stderr
 
 
-def test_a_choice_that_was_killed_goes_on(run, tissue, monkeypatch):
+def test_a_killed_selection_resumes(run, tissue, monkeypatch):
     tissue("images", 2, (96, 96), mpp=MPP)
     monkeypatch.setattr(
         selection, "select_patches", partial(selection.select_patches, side_px=64, stride_px=32)
@@ -235,7 +235,7 @@ def test_a_choice_that_was_killed_goes_on(run, tissue, monkeypatch):
         (["--selected", "bad", "more"], "no-patches-left"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_learned_is_refused_before_any_training(run, folder, tissue, options, code):
+def test_invalid_data_is_an_error_before_any_training(run, folder, tissue, options, code):
     tissue("more", 1, (64, 64), mpp=MPP)
     write(Path("bare/a.png"), np.zeros((64, 64, 3), np.uint8))
     Path("empty").mkdir()

@@ -1,4 +1,4 @@
-"""A newcomer's journey: a folder of images with QuPath's clicks beside them, to segmented images."""
+"""From a folder of images with QuPath clicks to segmented images."""
 
 import json
 import time
@@ -100,7 +100,7 @@ def test_progress_files_get_one_line_a_second_at_most_and_the_last_event(tmp_pat
     assert json.loads(lines[-1])["done"] == 99
 
 
-def test_off_a_terminal_progress_is_a_plain_line_now_and_then(capsys, monkeypatch):
+def test_without_a_terminal_progress_is_plain_lines(capsys, monkeypatch):
     clock = iter(range(1000))
     monkeypatch.setattr(time, "monotonic", lambda: float(next(clock)))
     with cli_progress.progress_display() as show:

@@ -1,4 +1,4 @@
-"""The loop: it keeps the best epoch, hands the image to the loss, and stops where learning has failed."""
+"""The loop: it keeps the best epoch, passes the image to the loss, and stops if the loss is not finite."""
 
 import json
 
@@ -76,7 +76,7 @@ def test_the_nets_own_penalty_counts(tmp_path):
     assert decayed.get_weights()[0] < 0.9 * free.get_weights()[0]
 
 
-def test_unknown_targets_teach_nothing(tmp_path):
+def test_unknown_targets_do_not_change_the_weights(tmp_path):
     net = line()
     run(net, plan([1.0], weight=0.0), tmp_path)
     assert net.get_weights()[0] == 0

@@ -1,4 +1,4 @@
-"""Tags: learn where tissues are from the names of the tissues in each patch (after HistoSegNet)."""
+"""Tags: segment tissues after training on the names of the tissues in each patch (after HistoSegNet)."""
 
 from ...deprecated import attributes
 
