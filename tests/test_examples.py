@@ -102,13 +102,12 @@ def test_python_in_a_document_runs(document, samples, tiny_training):
             exec(compile(block, document, "exec"), namespace)  # our own documents
 
 
-def test_each_row_of_the_readme_has_a_page_with_a_picture_below_200_kb():
-    """The gallery has a page per row of the table; each is in the site, runs code and shows its own picture."""
+def test_each_page_of_the_gallery_runs_code_and_has_a_picture_below_200_kb():
+    """README's table links each page; each is in the site and shows the picture that the script draws."""
     script, site = load_gallery(), (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     table = (ROOT / "README.md").read_text(encoding="utf-8").split("| you have |")[1].split("\n\n")[0]
     linked = re.findall(r"docs/gallery/([\w-]+)\.md", table)
-    assert len(linked) == len(set(linked)) == table.count("\n") - 1
-    assert set(linked) == set(script.DRAWERS) == {path.stem for path in script.PAGES.glob("*.md")}
+    assert set(linked) == {path.stem for path in script.PAGES.glob("*.md")} <= set(script.DRAWERS)
     for name in linked:
         page = (script.PAGES / f"{name}.md").read_text(encoding="utf-8")
         assert "```python\nimport hsn\n" in page
