@@ -33,6 +33,7 @@ __all__ = [
     "SIZES",
     "Head",
     "build",
+    "encoder_variables",
     "extract_encoder",
     "halo_px",
     "logits_layer",
@@ -302,3 +303,17 @@ def extract_encoder(net):
     (None, None, None, 112)
     """
     return keras.Model(net.input, net.get_layer("up1").input, name="encoder")
+
+
+def encoder_variables(net):
+    """Return the trainable variables of a net's encoder; none for a net that has no encoder.
+
+    Examples
+    --------
+    >>> from hsn.nets import unet
+    >>> encoder_variables(unet.build(depth=2, width=2))
+    []
+    """
+    if not any(layer.name == "up1" for layer in net.layers):
+        return []
+    return extract_encoder(net).trainable_variables

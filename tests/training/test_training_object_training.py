@@ -210,6 +210,7 @@ def test_invalid_training_data_is_an_error(pairs, tmp_path, raises_code):
         fit(Threshold(), images, objects, STILL.replace(monitor="loss"), out=tmp_path)
 
 
+@pytest.mark.slow
 def test_mask_rcnn_overfits_four_synthetic_images(tmp_path):
     """Proposals, boxes, classes, masks and what is made of them must all be right for this; 30 s of one core."""
     numbers = replace(maskrcnn.LEAN, blocks=(1, 1, 1, 1), tile_px=96, margin_px=16)
