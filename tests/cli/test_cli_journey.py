@@ -30,6 +30,7 @@ def study(monkeypatch, tissue):
     return Path("study")
 
 
+@pytest.mark.slow
 def test_from_clicks_to_segmented_images(run, study):
     result = run("fit", study, "--out", "mine", *QUICK)
     assert result.exit_code == 0, result.stderr
@@ -57,8 +58,8 @@ def test_the_same_in_three_lines_of_python_from_masks(outlined):
 def test_a_net_starts_from_another_one(run, outlined):
     (outlined / "0_mask.png").unlink()
     with pytest.raises(UserWarning, match=r"1 files are left out: outlined/0.png: has no mask of its name"):
-        hsn.fit(outlined, mpp=MPP, out="first", epochs=1, width=2, validation=0.5)
-    result = run("fit", outlined, "--out", "second", "--start", "first", *QUICK)
+        hsn.fit(outlined, mpp=MPP, out="first", epochs=1, net="unet", width=2, validation=0.5)
+    result = run("fit", outlined, "--out", "second", "--start", "first", "--net", "unet", *QUICK)
     assert result.exit_code == 1  # one image has no masks
     assert "started from first: weights of" in result.stderr
     result = run("fit", outlined, "--out", "third", "--start", "glas-tags", *QUICK)

@@ -52,7 +52,8 @@ def options(kind):
     own = {
         "points": {"complete": True},
         "tags": {"net": "m4", "width": 0.05},
-        "selected": {"synthetic": 0, "rounds": 0},
+        "masks": {"net": "unet"},
+        "selected": {"net": "unet", "synthetic": 0, "rounds": 0},
     }
     return TINY | own.get(kind, {})
 

@@ -42,7 +42,7 @@ def test_one_patch_per_kind_and_files_that_fit_together(run, tissue):
         top, left = int(row["row"]), int(row["column"])
         expected = read(tissue / f"{row['name']}.png")[top : top + 64, left : left + 64]
         assert (read(Path("o/patches") / row["patch"]) == expected).all()
-        parts = sum(float(row[part]) for part in ("to_centre", "to_texture", "unevenness"))
+        parts = sum(float(row[part]) for part in ("to_center", "to_texture", "unevenness"))
         assert float(row["score"]) == pytest.approx(parts)
         places = json.loads(Path(f"o/places/{row['name']}.geojson").read_text())["features"]
         corners = [place["geometry"]["coordinates"][0][0] for place in places]

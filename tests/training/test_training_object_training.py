@@ -36,9 +36,9 @@ def nuclei(seed, side=96):
     points = points[rng.random(len(points)) < 0.8]
     semi = np.sort(rng.uniform(4, 7.5, (len(points), 2)), axis=1)[:, ::-1]
     instances = ellipses((side, side), points, semi, rng.uniform(0, np.pi, len(points)))
-    haematoxylin = np.where(instances > 0, 0.8, 0.15) + 0.05 * noise(rng, (side, side), 3)
+    hematoxylin = np.where(instances > 0, 0.8, 0.15) + 0.05 * noise(rng, (side, side), 3)
     eosin = 0.5 + 0.1 * noise(rng, (side, side), 5)
-    image = stained(rng, haematoxylin.astype("float32"), eosin.astype("float32"), blur_px=0.6)
+    image = stained(rng, hematoxylin.astype("float32"), eosin.astype("float32"), blur_px=0.6)
     return image, renumber(instances)[0]
 
 
@@ -210,6 +210,7 @@ def test_invalid_training_data_is_an_error(pairs, tmp_path, raises_code):
         fit(Threshold(), images, objects, STILL.replace(monitor="loss"), out=tmp_path)
 
 
+@pytest.mark.slow
 def test_mask_rcnn_overfits_four_synthetic_images(tmp_path):
     """Proposals, boxes, classes, masks and what is made of them must all be right for this; 30 s of one core."""
     numbers = replace(maskrcnn.LEAN, blocks=(1, 1, 1, 1), tile_px=96, margin_px=16)
