@@ -87,7 +87,8 @@ def tiny_training(monkeypatch):
 PYTHON = sorted({document for document, _ in blocks("python")})
 
 
-SLOW = {"README.md"}  # trains a net for a minute
+# They train a net for a minute.
+SLOW = {"README.md", *(f"docs/gallery/{name}.md" for name in ("clicks", "few-masks", "masks", "tags"))}
 
 
 @pytest.mark.parametrize(
