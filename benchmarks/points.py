@@ -156,13 +156,13 @@ def pooled(k):
     return score
 
 
-def detection_rows(detector, config, tests, likely):
+def detection_rows(detector, config, tests, threshold):
     """Per image the counts of points found within the radius, optimally paired and as the paper pairs."""
     for each in tests:
         image = each.image()
         small = rescale(image, each.mpp, config.mpp)
         maps = predict_tiled(detector, small, config.normalization, config.tiling)[..., 0]
-        found = (find_points(maps, config, likely=likely) + 0.5) * np.divide(
+        found = (find_points(maps, config, threshold=threshold) + 0.5) * np.divide(
             image.shape[:2], maps.shape
         ) - 0.5
         truth = points_from_instances(each.instances())
@@ -181,7 +181,7 @@ def detectors(out, net, config):
         yield (
             folder.name,
             detector,
-            json.loads((folder / SCORES).read_text()).get("likely", config.detection_threshold),
+            json.loads((folder / SCORES).read_text()).get("threshold", config.detection_threshold),
         )
 
 
@@ -213,8 +213,8 @@ def score(args):
     method, config = method_of(model)
     tests, by_points = samples("testA", "testB"), model.card.method == "points"
     if args.out and by_points:
-        for name, detector, likely in detectors(args.out, model.net, config):
-            rows = list(detection_rows(detector, config, tests, likely))
+        for name, detector, threshold in detectors(args.out, model.net, config):
+            rows = list(detection_rows(detector, config, tests, threshold))
             yield from by_split(f"detection {name}", rows, rates)
     found = [method.segment(model.net, each.image(), config, mpp=each.mpp) for each in tests]
     told = {"segmentation": [each.instances for each in found]}  # connected parts, as published

@@ -191,7 +191,7 @@ def best_way(pool, net, config):
     system, seen = dense.system_of(net, config), []
     for sample in pool.judges:
         image = sample.image()
-        maps = system.maps(rescale(image, sample.mpp, config.mpp))
+        maps = system.predict(rescale(image, sample.mpp, config.mpp))
         seen.append((sample.instances(), enlarge(maps, image.shape[:2]), sample.mpp))
     tried = [config.replace(postprocess=way) for way in WAYS]
     values = [np.mean([aji(overlaps(truth, dense.objects(maps, each, mpp=mpp))).score for truth, maps, mpp in seen])

@@ -1,4 +1,4 @@
-"""Names of a package that are imported at first use, and old names that still work for one release."""
+"""Public names of packages, imported at first use, and old names that work for one release."""
 
 import importlib
 import sys
@@ -44,6 +44,37 @@ def attributes(
         raise AttributeError(f"module {package!r} has no attribute {name!r}; it has {', '.join(names)}")
 
     return getattr_, lambda: sorted(names)
+
+
+METHOD_NAMES = {
+    "config": ("Config", "PRESETS", "TrainConfig", "preset"),
+    "inference": ("segment",),
+    "losses": ("make_loss",),
+    "target_maps": ("make_targets",),
+    "training": ("fit",),
+}
+
+
+def method_attributes(
+    package: str, names: Mapping[str, str], old_names: Mapping[str, tuple[str, str]]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """Return `__getattr__` and `__dir__` for a method in `hsn.supervision`.
+
+    All methods have the names in `METHOD_NAMES`, and the old names `loss` and `targets`.
+
+    Parameters
+    ----------
+    package : str
+        Its `__name__`.
+    names, old_names : dict
+        Further names; see `attributes`.
+    """
+    common = {name: f".{file}:{name}" for file, names_ in METHOD_NAMES.items() for name in names_}
+    old = {
+        "loss": (".losses:make_loss", "make_loss"),
+        "targets": (".target_maps:make_targets", "make_targets"),
+    }
+    return attributes(package, common | dict(names), old | dict(old_names))
 
 
 def _find(package: str, place: str) -> Any:

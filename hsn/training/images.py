@@ -21,11 +21,12 @@ CACHE_BYTES = 2 * 2**30
 
 
 class ImageCache:
-    """Results of a function by key, up to a number of bytes; the least recently used go first.
+    """Keeps results of a function by key, up to a number of bytes; the least recently used go first.
 
     Parameters
     ----------
-    max_bytes : int
+    max_bytes : int, optional
+        Default: `CACHE_BYTES`.
 
     Examples
     --------
@@ -34,8 +35,8 @@ class ImageCache:
     ([2, 2, 2], 1)
     """
 
-    def __init__(self, max_bytes: int = CACHE_BYTES) -> None:
-        self._max_bytes, self._bytes = max_bytes, 0
+    def __init__(self, max_bytes: int | None = None) -> None:
+        self._max_bytes, self._bytes = CACHE_BYTES if max_bytes is None else max_bytes, 0
         self._records: OrderedDict[Any, tuple[Any, int]] = OrderedDict()
         self._lock = Lock()  # crops are drawn in a thread, while the main thread may validate
 
@@ -100,7 +101,7 @@ def training_images(
     annotations: Sequence[Any],
     prepare: Callable[[str, np.ndarray, Any], Any],
     *,
-    max_bytes: int = CACHE_BYTES,
+    max_bytes: int | None = None,
     progress=None,
 ) -> list[TrainingImage]:
     """Return the training images of all pairs, after each was decoded once.
@@ -114,8 +115,8 @@ def training_images(
         One for each image.
     prepare : callable
         See `TrainingImage`.
-    max_bytes : int
-        Limit of the cache. Default: 2 GiB.
+    max_bytes : int, optional
+        Limit of the cache. Default: `CACHE_BYTES`, 2 GiB.
     progress : callable, optional
 
     Raises
