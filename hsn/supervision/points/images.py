@@ -162,7 +162,7 @@ class PointImage(TrainingImage):
         return background
 
     def _codes(self):
-        """Return the coarse labels of the user, or those that were computed, or None."""
+        """Return the coarse labels of the user, or the computed ones, or None."""
         labels = self.annotation.labels
         if labels is None:
             labels = self.codes_file
