@@ -48,17 +48,7 @@ def check(request, options):
 def prepare(found, request, options, *, progress=None):
     """Read the images and make the net and the config.
 
-    Parameters
-    ----------
-    found : hsn.data.discovery.Found
-    request : hsn.data.setup.FitRequest
-    options : Options
-    progress : callable, optional
-        See `hsn.progress`.
-
-    Returns
-    -------
-    hsn.data.setup.FitSetup
+    Parameters and result: see `hsn.data.setup`.
     """
     summary = summarize(found, check_masks, progress=progress)
     counts = {"images": len(summary.images)}
