@@ -28,6 +28,11 @@ class Notes:
         """Add an assumption about a file; `count` objects of the file are concerned, 0 if the whole file is."""
         self._files.setdefault(sentence, {})[str(where)] = count
 
+    def include(self, notes: "Notes") -> None:
+        """Add the notes of a part of the batch."""
+        for sentence, files in notes._files.items():
+            self._files.setdefault(sentence, {}).update(files)
+
     def sentences(self) -> list[str]:
         """Return one line per assumption, with its first file and the number of the others."""
         return [_line(sentence, files) for sentence, files in self._files.items()]
@@ -51,10 +56,12 @@ def note(sentence: str, where: object, count: int = 0) -> None:
 
 @contextmanager
 def collect_notes() -> Iterator[Notes]:
-    """Collect the notes of the readers that run inside the `with` block."""
-    notes = Notes()
+    """Collect the notes of the readers that run inside the `with` block; an outer block gets them too."""
+    notes, outer = Notes(), _CURRENT.get()
     token = _CURRENT.set(notes)
     try:
         yield notes
     finally:
         _CURRENT.reset(token)
+        if outer is not None:
+            outer.include(notes)

@@ -26,7 +26,9 @@ _Unlisted = Annotated[
 _Instances = Annotated[
     bool,
     typer.Option(
-        "--instances", help="Score objects: both number them, or one outlines them (XML, ROI zips)."
+        "--instances",
+        help="Score objects: label images, or outlines (XML, ROI zips) on one side. Default with --model: if the truth "
+        "files number objects.",
     ),
 ]
 
@@ -36,8 +38,8 @@ def evaluate(
     truth: Annotated[Path, typer.Argument(help="Folder of truth files of the same names.")],
     taxonomy: _Taxonomy = None,
     model: _Model = None,
-    suffix: Annotated[str, typer.Option(help="What names of truth files add, as '_anno'.")] = "",
-    objects: Annotated[str | None, typer.Option(help="The class whose objects the truth numbers.")] = None,
+    suffix: Annotated[str, typer.Option(help="Suffix of the names of truth files: '_anno'.")] = "",
+    objects: Annotated[str | None, typer.Option(help="Class of the numbered objects of the truth.")] = None,
     mpp: Annotated[
         float | None, typer.Option(help="With --model: micrometers per pixel of the images.")
     ] = None,
@@ -45,14 +47,15 @@ def evaluate(
     unlisted: _Unlisted = "ignore",
     instances: _Instances = False,
     hausdorff: Annotated[
-        bool, typer.Option("--hausdorff", help="With --instances: score its distance too.")
+        bool, typer.Option("--hausdorff", help="With --instances: also score the Hausdorff distance.")
     ] = False,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for tables and pictures.")] = Path("out"),
     quiet: Quiet = False,
     as_json: AsJson = False,
 ):
-    """Score predictions against truth: IoU of each class, mIoU, and the averages of HistoSegNet's release.
+    """Score predictions against truth: IoU of each class and their mean; or objects.
 
+    Also prints the averages of HistoSegNet's release.
     With --instances: AJI, PQ = DQ x SQ, F1, object Dice, pixel Dice and IoU, and the deviation of counts.
     """
     if model is not None:
@@ -62,7 +65,7 @@ def evaluate(
     with progress_display(quiet=quiet) as progress:
         result = score(
             predictions if model is None else model, None if model is None else predictions, truth, taxonomy=taxonomy,
-            instances=instances, hausdorff=hausdorff, objects=objects, suffix=suffix, mpp=mpp, size=size,
+            instances=instances or None, hausdorff=hausdorff, objects=objects, suffix=suffix, mpp=mpp, size=size,
             unlisted=unlisted, out=out, progress=progress,
         )  # fmt: skip
     for sentence in () if quiet else result.notes:

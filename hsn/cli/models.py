@@ -5,13 +5,14 @@ from typing import Annotated
 
 import typer
 
-from .console import AsJson, Commands, print_result, progress_display, table
+from .console import AsJson, Command, Commands, print_result, progress_display, table
 
 commands = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
     help="List, show, import and fetch trained nets.",
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
 _DataTo = Annotated[
     Path | None, typer.Option(help="Also unpack the archive's img/ and gt/ below this folder.")
@@ -22,7 +23,7 @@ _Home = Annotated[
 ]
 
 
-@commands.command("list")
+@commands.command("list", cls=Command)
 def list_(as_json: AsJson = False):
     """List the trained nets that can be used by name."""
     from .. import models
@@ -39,7 +40,7 @@ def list_(as_json: AsJson = False):
     )
 
 
-@commands.command()
+@commands.command(cls=Command)
 def show(
     model: Annotated[str, typer.Argument(help="Name or folder of a trained net.")],
     as_json: AsJson = False,
@@ -54,7 +55,7 @@ def show(
     print_result(card.model_dump(), text, as_json=as_json)
 
 
-@commands.command("import")
+@commands.command("import", cls=Command)
 def import_(
     path: Annotated[
         Path, typer.Argument(help="hsn_data.zip of HistoSegNet's release, or the unpacked folder.")
@@ -72,7 +73,7 @@ def import_(
     )
 
 
-@commands.command()
+@commands.command(cls=Command)
 def fetch(
     source: Annotated[
         str, typer.Argument(help="histosegnet (226 MB), or the direct address of its zip archive.")

@@ -1,4 +1,4 @@
-"""`hsn segment`: images in; labels, overlays, areas and a table out, and numbered objects where the net has them."""
+"""`hsn segment`: segment images; write labels, objects, overlays, areas and a table."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +7,7 @@ import typer
 
 from .console import (
     FAILED,
-    REFUSED,
+    INVALID,
     AsJson,
     Quiet,
     exit_with_failures,
@@ -26,7 +26,7 @@ def segment(
     taxonomy: Annotated[str | None, typer.Option(help="Label space of the net. Default: its first.")] = None,
     mpp: Annotated[
         float | None,
-        typer.Option(help="Micrometers per pixel of the images. Default: that of the training images."),
+        typer.Option(help="Micrometers per pixel of the images. Default: scale of the training images."),
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path("out"),
     overwrite: Annotated[
@@ -35,10 +35,10 @@ def segment(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ):
-    """Segment images: for each a label image, an overlay, areas and scores as JSON, and a row of summary.csv.
+    """Segment images: write labels, overlays, areas, scores and summary.csv.
 
-    Images that the folder holds already, by the same net and options, are skipped.
-    A net that separates objects gives them as a label image too: a PNG, or a 32-bit TIFF from 65,536 objects on.
+    Images with results of the same net and options are skipped. Nets that separate objects also give a label image of
+    objects: a PNG, or a 32-bit TIFF from 65,536 objects on.
     """
     start_keras()
     from ..workflows.segmentation import SUMMARY, segment_all
@@ -50,11 +50,11 @@ def segment(
     for sentence in () if quiet else batch.notes:
         warn(sentence)
     print_result(batch.results, _text(batch, out / SUMMARY), as_json=as_json)
-    exit_with_failures(batch.failures, code=FAILED if batch.results else REFUSED)
+    exit_with_failures(batch.failures, code=FAILED if batch.results else INVALID)
 
 
 def _text(batch, table):
-    """Return what was done, in two lines."""
+    """Return the numbers of images, objects and files as text."""
     done = len(batch.results) - batch.skipped
     before = f", {batch.skipped} were done already" if batch.skipped else ""
     objects = [result["objects"] for result in batch.results if "objects" in result]

@@ -1,7 +1,7 @@
-"""Tiles: cover an image of any size with windows of one size, and put maps of the windows together again.
+"""Cover an image of any size with windows of one size, and merge the maps of the windows.
 
-Two ways, both of HistoSegNet: `cover` takes as few windows as reach everywhere, overlapping as little as they must,
-and `stitch` averages; `grid` takes windows at a fixed stride, and `blend_neighbours` averages each with its neighbours.
+Two ways, both of HistoSegNet. `starts` covers an axis with the fewest windows, and `Stitcher` averages their maps.
+`grid` places windows at a fixed stride, and `blend_neighbors` averages each window with its neighbors.
 """
 
 import math
@@ -9,20 +9,20 @@ import math
 import cv2
 import numpy as np
 
-from ..errors import refuse
+from ..errors import InputError
 
 
 def starts(size, window, *, count=None):
-    """Where windows begin along one axis so that they cover it.
+    """Return the positions along one axis at which the fewest windows start that cover it.
 
-    The fewest windows that reach everywhere overlap evenly (rounded down); the last ends at the border.
+    The windows overlap evenly (rounded down); the last ends at the border.
 
     Parameters
     ----------
     size, window : int
         Lengths in pixels, ``size >= window``.
     count : int, optional
-        How many windows, where another scale of the same image has already decided it.
+        Number of windows, as another scale of the same image needs them. Default: the fewest.
 
     Returns
     -------
@@ -31,7 +31,7 @@ def starts(size, window, *, count=None):
     Raises
     ------
     InputError
-        If the window is longer than the axis.
+        "window-too-large" if the window is longer than the axis.
 
     References
     ----------
@@ -45,8 +45,12 @@ def starts(size, window, *, count=None):
     [0, 336]
     """
     if size < window or window < 1:
-        refuse("a window must fit into the image", expected=f"at least {window} px", received=f"{size} px",
-               remedy="pad the image first, for instance with mirror_pad")  # fmt: skip
+        raise InputError(
+            "window-too-large",
+            f"the image must be at least as large as a window, {window} px",
+            got=f"{size} px",
+            hint="pad the image first, for instance with mirror_pad",
+        )
     count = math.ceil(size / window) if count is None else count
     if count == 1:
         return [0]
@@ -55,7 +59,7 @@ def starts(size, window, *, count=None):
 
 
 def mirror_pad(image, margins):
-    """Pad by mirroring, the edge pixel repeated; margins may exceed the image.
+    """Pad an image by mirroring; the edge pixel is repeated, and margins may be larger than the image.
 
     Parameters
     ----------
@@ -73,10 +77,10 @@ def mirror_pad(image, margins):
 
 
 class ArrayReader:
-    """Reads boxes of an image in memory: the simplest reader.
+    """Reads boxes of an image in memory.
 
-    A reader has a `shape`, (H, W, 3), and a method ``read(row, col, height, width)`` that returns uint8
-    (height, width, 3) for a box inside the image. What is larger than the memory gets a reader of its own.
+    Any reader has a `shape`, (H, W, 3), and a method ``read(row, col, height, width)`` that returns uint8
+    (height, width, 3) for a box inside the image. An image that does not fit into memory needs another reader.
 
     Parameters
     ----------
@@ -97,47 +101,49 @@ class ArrayReader:
 
 
 def read_mirrored(reader, row, col, height, width):
-    """Read a box that may reach beyond the image; what lies there is mirrored, the edge pixel repeated.
+    """Read a box that may reach beyond the image; pixels outside are mirrored, and the edge pixel is repeated.
 
     Examples
     --------
     >>> read_mirrored(ArrayReader(np.array([[1, 2]])), 0, -1, 1, 6).tolist()
     [[1, 1, 2, 2, 1, 1]]
     """
-    places = [_mirrored(first, count, side) for first, count, side in
-              zip((row, col), (height, width), reader.shape, strict=False)]  # fmt: skip
-    (top, bottom), (left, right) = ((p.min(), p.max() + 1) for p in places)
-    inside = reader.read(int(top), int(left), int(bottom - top), int(right - left))
-    if all(p[-1] - p[0] == len(p) - 1 for p in places):
-        return inside
-    return inside[np.ix_(places[0] - top, places[1] - left)]
+    rows, columns = (
+        _mirror_indices(first, count, side)
+        for first, count, side in zip((row, col), (height, width), reader.shape, strict=False)
+    )
+    top, left = rows.min(), columns.min()
+    pixels = reader.read(int(top), int(left), int(rows.max() + 1 - top), int(columns.max() + 1 - left))
+    if all(indices[-1] - indices[0] == len(indices) - 1 for indices in (rows, columns)):
+        return pixels
+    return pixels[np.ix_(rows - top, columns - left)]
 
 
-def _mirrored(first, count, side):
-    """Places inside an axis that `count` places from `first` on are mirrored to."""
-    places = np.arange(first, first + count) % (2 * side)
-    return np.minimum(places, 2 * side - 1 - places)
+def _mirror_indices(first, count, side):
+    """Return indices inside an axis for `count` positions from `first` on, mirrored at both ends."""
+    indices = np.arange(first, first + count) % (2 * side)
+    return np.minimum(indices, 2 * side - 1 - indices)
 
 
-def margin_to_reach(size, wanted):
-    """How much to add on each side of an axis so that it reaches a length that need not be whole.
+def margin_to_length(size, length):
+    """Return the margin to add on each side of an axis, so that it is at least `length`, which may be fractional.
 
     Examples
     --------
-    >>> margin_to_reach(430, 224 * 1.9585253)
+    >>> margin_to_length(430, 224 * 1.9585253)
     5
     """
-    return math.ceil(max(wanted - size, 0) / 2)
+    return math.ceil(max(length - size, 0) / 2)
 
 
 def cut(image, rows, columns, window):
-    """Windows of an image in row-major order.
+    """Return the windows of an image in row-major order.
 
     Parameters
     ----------
     image : array, shape (H, W, ...)
     rows, columns : sequence of int
-        Where windows begin.
+        Starts of the windows.
     window : int
         Side in pixels.
 
@@ -154,7 +160,7 @@ def cut(image, rows, columns, window):
 
 
 class Stitcher:
-    """Averages maps of windows into one map of the image, one batch of windows after another.
+    """Averages the maps of windows into one map of the image, batch by batch.
 
     Parameters
     ----------
@@ -162,9 +168,14 @@ class Stitcher:
         Height and width of the (padded) image.
     channels : int
     rows, columns : sequence of int
-        Where windows begin, at this scale.
+        Starts of the windows, at the scale of the map.
     window : int
         Side of a window at this scale; maps of another size are resized to it (bilinear).
+
+    Raises
+    ------
+    InputError
+        "window-outside" if a window does not lie in the image.
 
     Examples
     --------
@@ -178,30 +189,34 @@ class Stitcher:
     def __init__(self, shape, channels, rows, columns, window):
         ends = (max(rows) + window, max(columns) + window)
         if ends[0] > shape[0] or ends[1] > shape[1]:
-            refuse("windows must lie inside the image", expected=f"ends within {tuple(shape)}",
-                   received=ends, remedy="recompute the starts for this size")  # fmt: skip
-        self._places = [(r, c) for r in rows for c in columns]
+            raise InputError(
+                "window-outside",
+                f"windows must end inside the image, {tuple(shape)}",
+                got=ends,
+                hint="recompute the starts for this size",
+            )
+        self._corners = [(r, c) for r in rows for c in columns]
         self._window = window
         self._next = 0
         self._sum = np.zeros((*shape, channels), np.float32)
         self._count = np.zeros((*shape, 1), np.float32)
 
     def add(self, maps):
-        """Add maps (n, h, w, channels) of the next n windows, in the order of `cut`."""
-        for one in np.asarray(maps, np.float32):
-            r, c = self._places[self._next]
-            there = np.s_[r : r + self._window, c : c + self._window]
-            self._sum[there] += enlarge(one, (self._window, self._window))
-            self._count[there] += 1
+        """Add the maps (n, h, w, channels) of the next n windows, in the order of `cut`."""
+        for window_map in np.asarray(maps, np.float32):
+            r, c = self._corners[self._next]
+            box = np.s_[r : r + self._window, c : c + self._window]
+            self._sum[box] += enlarge(window_map, (self._window, self._window))
+            self._count[box] += 1
             self._next += 1
 
     def result(self):
-        """The mean over the windows that cover each pixel: float32 (H, W, channels)."""
+        """Return the mean over the windows that cover each pixel, float32 (H, W, channels)."""
         return self._sum / np.maximum(self._count, 1)
 
 
 def enlarge(maps, shape):
-    """Resize maps (h, w, C) to `shape` by bilinear interpolation with half-pixel centres, edges clamped.
+    """Resize maps (h, w, C) to `shape` by bilinear interpolation with half-pixel centers, edges clamped.
 
     Examples
     --------
@@ -211,7 +226,7 @@ def enlarge(maps, shape):
     maps = np.asarray(maps, np.float32)
     if maps.shape[:2] == tuple(shape):
         return maps
-    # OpenCV handles at most 512 channels at once in some builds and drops a single one.
+    # OpenCV handles at most 512 channels at once in some builds, and drops the axis of a single channel.
     parts = [
         cv2.resize(np.ascontiguousarray(maps[..., k : k + 4]), shape[::-1], interpolation=cv2.INTER_LINEAR)
         for k in range(0, maps.shape[2], 4)
@@ -220,7 +235,7 @@ def enlarge(maps, shape):
 
 
 def grid(size, window, stride):
-    """Where windows at a fixed stride begin so that they reach at least to the end; the image is padded to fit.
+    """Return the starts of windows at a fixed stride that reach to the end of an axis, or beyond it.
 
     Examples
     --------
@@ -230,25 +245,29 @@ def grid(size, window, stride):
     return [stride * k for k in range(max(0, math.ceil((size - window) / stride)) + 1)]
 
 
-def blend_neighbours(maps, present, *, stride):
-    """Average each window of a grid with those of its up to eight neighbours that overlap it.
+def blend_neighbors(maps, present, *, stride):
+    """Average each window of a grid with its up to eight neighbors, where they overlap.
 
-    Where two windows overlap, both saw the same tissue. A pixel of a window gets the mean over the window itself
-    (whose class counts as 0 where it is absent) and the neighbours in which the class is present; a neighbour that
-    lacks the class has no say.
+    A pixel gets the mean over its own window, in which an absent class counts as 0, and over the neighbors in which
+    the class is present. A neighbor without the class is ignored.
 
     Parameters
     ----------
     maps : float array, shape (R, S, h, h, C)
         Maps of a grid of R x S windows.
     present : bool array, shape (R, S, C)
-        Which classes each window holds.
+        Classes that are present in each window.
     stride : int
-        Pixels between neighbouring windows, at least half a window.
+        Pixels between the starts of neighboring windows, at least half a window.
 
     Returns
     -------
     float32 array, shape (R, S, h, h, C)
+
+    Raises
+    ------
+    InputError
+        "stride-too-small" if windows overlap by more than half.
 
     References
     ----------
@@ -257,34 +276,46 @@ def blend_neighbours(maps, present, *, stride):
     Examples
     --------
     >>> maps = np.ones((1, 2, 4, 4, 1)) * np.array([1, 3]).reshape(1, 2, 1, 1, 1)
-    >>> blend_neighbours(maps, np.ones((1, 2, 1), bool), stride=3)[0, 0, 0, :, 0].tolist()
+    >>> blend_neighbors(maps, np.ones((1, 2, 1), bool), stride=3)[0, 0, 0, :, 0].tolist()
     [1.0, 1.0, 1.0, 2.0]
     """
     maps = np.asarray(maps, np.float32)
     rows, columns, window = maps.shape[:3]
     if 2 * stride < window:
-        refuse("windows may overlap by half at most", expected=f"a stride of {window / 2:g} px or more",
-               received=f"{stride} px", remedy="use a larger stride")  # fmt: skip
-    has = present[:, :, None, None, :].astype(np.float32)  # (R, S, 1, 1, C)
-    total, count = maps * has, np.ones_like(maps)
+        raise InputError(
+            "stride-too-small",
+            f"`stride` must be at least half a window, {window / 2:g} px",
+            got=f"{stride} px",
+            hint="use a larger stride",
+        )
+    is_present = present[:, :, None, None, :].astype(np.float32)  # (R, S, 1, 1, C)
+    total, count = maps * is_present, np.ones_like(maps)
     for down in (-1, 0, 1):
         for right in (-1, 0, 1):
             if (down, right) == (0, 0):
                 continue
-            mine = (_windows(-down, rows), _windows(-right, columns), _strip(down, stride, window),
-                    _strip(right, stride, window))  # fmt: skip
-            other = (_windows(down, rows), _windows(right, columns), _strip(-down, stride, window),
-                     _strip(-right, stride, window))  # fmt: skip
-            total[mine] += (maps * has)[other]
-            count[mine] += np.broadcast_to(has, maps.shape)[other]
+            own = (
+                _shifted(-down, rows),
+                _shifted(-right, columns),
+                _overlap(down, stride, window),
+                _overlap(right, stride, window),
+            )
+            neighbor = (
+                _shifted(down, rows),
+                _shifted(right, columns),
+                _overlap(-down, stride, window),
+                _overlap(-right, stride, window),
+            )
+            total[own] += (maps * is_present)[neighbor]
+            count[own] += np.broadcast_to(is_present, maps.shape)[neighbor]
     return total / count
 
 
-def _windows(step, length):
-    """Windows of one axis that have a neighbour `-step` away: what lies in a direction, and what looks there."""
+def _shifted(step, length):
+    """Return the windows of one axis that have a neighbor `-step` windows away, as a slice."""
     return slice(max(step, 0), length + min(step, 0))
 
 
-def _strip(step, stride, window):
-    """The part of a window that its neighbour in direction `step` covers too."""
+def _overlap(step, stride, window):
+    """Return the part of a window that its neighbor in direction `step` covers too, as a slice."""
     return slice(stride, window) if step > 0 else slice(0, window - stride) if step < 0 else slice(None)

@@ -1,8 +1,8 @@
 """U-Net on a pretrained encoder: feature maps down, a decoder with skips up, heads at full resolution.
 
-Each step of the decoder doubles the sides (nearest neighbor), joins the encoder's map of that stride and applies two
-3x3 convolutions with batch normalization and ReLU. The step to full resolution joins a 3x3 convolution of the image.
-A head is a 1x1 convolution; where the decoder ends at a coarser stride its logits are enlarged bilinearly.
+Each step of the decoder doubles the sides (nearest neighbor) and joins the encoder's map of that stride. Two 3x3
+convolutions with batch normalization and ReLU follow. The step to full resolution joins a 3x3 convolution of the image.
+A head is a 1x1 convolution. If the decoder ends at a coarser stride, its logits are enlarged bilinearly.
 
 Trainable parameters, multiply-adds (256 x 256 px) and receptive field of `SIZES` with the default encoder and three
 classes:
@@ -33,6 +33,7 @@ __all__ = [
     "SIZES",
     "Head",
     "build",
+    "encoder_variables",
     "extract_encoder",
     "halo_px",
     "logits_layer",
@@ -115,8 +116,8 @@ def build(
     dropout : float
         Share of maps that is dropped before the heads while training. Default: 0.1.
     sides_px : (int, int), optional
-        Height and width of all images. Default: any sides that `size_divisor` divides. Given, any sides will do: the
-        normalized image is padded with zeros at its lower and right ends, and the outputs are cropped.
+        Fixed height and width of all images. The normalized image is padded with zeros at its lower and right ends, and
+        the outputs are cropped. Default: any size that is a multiple of `size_divisor`.
     seed : int, optional
         Seed of the random weights and of dropout.
     name : str
@@ -131,7 +132,7 @@ def build(
     Raises
     ------
     InputError
-        "decoder", "head", "outputs" or "dropout"; and what `hsn.nets.encoders.build` raises.
+        "decoder", "head", "outputs", "dropout", or an error of `hsn.nets.encoders.build`.
 
     Examples
     --------
@@ -192,7 +193,7 @@ def _features(base, info, sides_px):
     image = layers.ZeroPadding2D(missing, name="padding")(inputs) if any(m[1] for m in missing) else inputs
     maps = {id(base.input): image}
     for layer in (layer for layer in base.layers if not isinstance(layer, layers.InputLayer)):
-        # A copy: each layer has one place in the graph, and the saved net is one flat graph of stock layers.
+        # Clone the encoder, so that the saved net is one flat graph of stock layers.
         copy = type(layer).from_config(layer.get_config())
         given = layer.input
         maps[id(layer.output)] = copy(
@@ -219,7 +220,7 @@ def _output(x, head, stride, sides_px, single, seeds):
 
 
 def _unit(x, channels, seeds, name):
-    """Convolution 3x3, batch normalization, ReLU."""
+    """Apply a 3x3 convolution, batch normalization and ReLU."""
     kernel = _uniform(9 * x.shape[-1], seeds)["kernel_initializer"]
     x = layers.Conv2D(
         channels, 3, padding="same", use_bias=False, kernel_initializer=kernel, name=f"{name}_conv"
@@ -260,12 +261,12 @@ def preprocess(image, *, encoder=encoders.DEFAULT):
 
 
 def logits_layer(net, head=None):
-    """Return the layer to whose output a head's activation is applied.
+    """Return the layer before the activation of a head.
 
     Parameters
     ----------
     net : keras.Model
-        Of `build`.
+        From `build`.
     head : str, optional
         Name of the head. Default: the single head.
 
@@ -289,7 +290,7 @@ def extract_encoder(net):
     Parameters
     ----------
     net : keras.Model
-        Of `build`.
+        From `build`.
 
     Returns
     -------
@@ -302,3 +303,17 @@ def extract_encoder(net):
     (None, None, None, 112)
     """
     return keras.Model(net.input, net.get_layer("up1").input, name="encoder")
+
+
+def encoder_variables(net):
+    """Return the trainable variables of a net's encoder; none for a net that has no encoder.
+
+    Examples
+    --------
+    >>> from hsn.nets import unet
+    >>> encoder_variables(unet.build(depth=2, width=2))
+    []
+    """
+    if not any(layer.name == "up1" for layer in net.layers):
+        return []
+    return extract_encoder(net).trainable_variables

@@ -11,10 +11,11 @@ from ..data.discovery import pair_folders
 from ..errors import InputError
 from ..notes import collect_notes, note
 from ..progress import Progress, track
-from ..reports.compare import TruthFormat, compare_files, detect_kind, make_samples
+from ..reports.compare import TruthFormat, compare_files, detect_kind, make_samples, numbers_objects
 from ..reports.confusion import write_scores
 from ..reports.object_scores import score_objects
 from ..supervision import method_of, open_model
+from .segmentation import segment_all
 
 
 @dataclass(frozen=True)
@@ -24,13 +25,13 @@ class Evaluation:
     Attributes
     ----------
     scores : dict
-        Plain data: by taxonomy and stage, or of objects per image and pooled.
+        Scores as plain data: by taxonomy and stage, or of objects per image and pooled.
     text : str
-        The same as tables.
+        Scores as text tables.
     files : list of pathlib.Path
-        Files that were written.
+        Written files.
     failures : list of (str, str)
-        Files that were not scored, and why.
+        Files that were not scored, and the reasons.
     notes : list of str
         What was assumed about the files.
     """
@@ -51,7 +52,7 @@ def evaluate(
     truth: str | os.PathLike | None = None,
     *,
     taxonomy: str | os.PathLike | None = None,
-    instances: bool = False,
+    instances: bool | None = None,
     hausdorff: bool = False,
     objects: str | None = None,
     suffix: str = "",
@@ -66,21 +67,21 @@ def evaluate(
     Parameters
     ----------
     model_or_predictions : str, path or hsn.models.Model
-        With `images` a net, as for `hsn.segment`; without `images` a folder of predictions.
+        With `images`: a net, as for `hsn.segment`. Without: a folder of predictions.
     images : path, optional
         Folder of images for the net.
     truth : path
         Folder of label images, color masks or, with `instances`, outlines.
     taxonomy : str or path, optional
-        Label space. Default: the first of the net.
-    instances : bool
-        Score objects (AJI, PQ, F1, object Dice), not classes. Default: False.
+        Label space. Default: the first taxonomy of the net.
+    instances : bool, optional
+        Score objects (AJI, PQ, F1, object Dice), not classes. Default: yes for a net if the truth files number objects.
     hausdorff : bool
-        With `instances`: score the Hausdorff distance too. Default: False.
+        With `instances`: also score the Hausdorff distance. Default: False.
     objects : str, optional
-        The class of the objects, where the truth numbers them.
+        Class of the numbered objects, if truth files are instances.
     suffix : str
-        What names of truth files add, for example "_anno". Default: nothing.
+        Suffix of the names of truth files, for example "_anno". Default: none.
     mpp : float, optional
         Micrometers per pixel of the images.
     size : {"image", "full"}
@@ -99,7 +100,8 @@ def evaluate(
     Raises
     ------
     InputError
-        "truth-missing", "taxonomy-missing", "pairs-missing", or "option-of-other-kind" for options that do not fit.
+        "truth-missing", "taxonomy-missing", "pairs-missing"; "option-of-other-kind" for an unsuitable option;
+        "objects-missing" if the truth numbers objects and the net does not separate them.
 
     Examples
     --------
@@ -114,35 +116,25 @@ def evaluate(
     1.0
     """
     model = None if images is None else model_or_predictions
-    _check(truth, instances, hausdorff, {"taxonomy": taxonomy, "model": model, "objects": objects})
+    _check(truth, instances, hausdorff, {"taxonomy": taxonomy, "objects": objects})
+    first = model_or_predictions if images is None else images
     scoring = {"size": size, "unlisted": unlisted}
+    options = {"model": model, "mpp": mpp, "out": out, "progress": progress}
     with collect_notes() as notes:
-        space = None if instances else _space(taxonomy, model)
-        first = model_or_predictions if images is None else images
-        pairs, failures = _pairs(first, truth, suffix, instances)
+        space = None if instances else _label_space(taxonomy, model)
+        pairs, failures = _pair(first, truth, suffix, bool(instances))
+        if instances is None and model is not None and objects is None:
+            instances = numbers_objects([path for _, path in pairs], space)
         if instances:
-            scores = score_objects(pairs, hausdorff=hausdorff, progress=progress)
-            data, text, files, failed = scores.as_dict(), str(scores), scores.write(out), scores.failures
+            data, text, files, failed = _score_objects(pairs, hausdorff, **options)
         else:
-            run = _of_files if model is None else _of_net
-            evaluations, files, failed = run(
-                pairs, space, objects, model=model, mpp=mpp, out=out, progress=progress, **scoring
-            )
-            data, text = _summary(evaluations)
-            for each in evaluations:
-                _note_unknown(each, unlisted)
+            score = _score_files if model is None else _score_net
+            evaluations, files, failed = score(pairs, space, objects, **options, **scoring)
+            data, text = _summarize(evaluations, unlisted)
     return Evaluation(data, text, list(files), failures + failed, notes.sentences())
 
 
-def _note_unknown(evaluation, unlisted):
-    """Note the fraction of the truth that is not in the taxonomy."""
-    if evaluation.unknown_pixels:
-        meaning = "left out" if unlisted == "ignore" else "counted as errors where a class is predicted"
-        percent = f"{100 * evaluation.unknown_fraction:.2g} %"
-        note(f"{percent} of the pixels of the truth are unknown and {meaning}", evaluation.taxonomy.name)
-
-
-def _pairs(first, truth, suffix, outlines):
+def _pair(first, truth, suffix, outlines):
     """Return the pairs of files, and the files without a partner."""
     pairs, alone = pair_folders(first, truth, suffix=suffix, outlines=outlines)
     if not pairs:
@@ -152,33 +144,66 @@ def _pairs(first, truth, suffix, outlines):
             got="; ".join(f"{path} {why}" for path, why in alone[:3]) or "no files",
             hint="check the folders, or give the suffix",
         )
-    return pairs, [(str(path), why) for path, why in alone]
+    return pairs, [(str(path), reason) for path, reason in alone]
 
 
-def _summary(evaluations):
-    """Return the scores of all taxonomies as plain data and as tables."""
+def _score_objects(pairs, hausdorff, *, model, mpp, out, progress):
+    """Score objects: of files, or of a net."""
+    failed = []
+    if model is not None:
+        pairs, failed = _segment_objects(pairs, model, mpp=mpp, out=out, progress=progress)
+    scores = score_objects(pairs, hausdorff=hausdorff, progress=progress)
+    return scores.as_dict(), str(scores), scores.write(out), failed + scores.failures
+
+
+def _summarize(evaluations, unlisted):
+    """Return the scores of all taxonomies as plain data and as tables; note unknown pixels of the truth."""
+    for counts in evaluations:
+        if counts.unknown_pixels:
+            meaning = "left out" if unlisted == "ignore" else "counted as errors where a class is predicted"
+            percent = f"{100 * counts.unknown_fraction:.2g} %"
+            note(f"{percent} of the pixels of the truth are unknown and {meaning}", counts.taxonomy.name)
     tables = [
-        f"{each.taxonomy.name}, {stage}, {each.images} images\n{scores}"
-        for each in evaluations
-        for stage, scores in each.scores().items()
+        f"{counts.taxonomy.name}, {stage}, {counts.images} images\n{scores}"
+        for counts in evaluations
+        for stage, scores in counts.scores().items()
     ]
-    data = {"taxonomies": {each.taxonomy.name: each.as_dict() for each in evaluations}}
+    data = {"taxonomies": {counts.taxonomy.name: counts.as_dict() for counts in evaluations}}
     return data, "\n\n".join(tables)
 
 
-def _check(truth, instances, hausdorff, of_classes):
-    """Raise if an option does not fit the kind of truth."""
+def _segment_objects(pairs, model, *, mpp, out, progress):
+    """Segment the images; return pairs of files, the found objects and the true ones, and failures."""
+    batch = segment_all([image for image, _ in pairs], model, out, mpp=mpp, progress=progress)
+    truth = {str(image): path for image, path in pairs}
+    found = [
+        (Path(result["files"]["instances"]), truth[str(result["image"])])
+        for result in batch.results
+        if "instances" in result["files"]
+    ]
+    if batch.results and not found:
+        raise InputError(
+            "objects-missing",
+            "the net must separate objects, because the truth files number objects",
+            got="a net of classes",
+            hint="name the class that the objects have: objects=..., or --objects",
+        )
+    return found, batch.failures
+
+
+def _check(truth, instances, hausdorff, class_options):
+    """Raise if an option cannot be used with this kind of truth."""
     if truth is None:
         raise InputError(
             "truth-missing", "`truth` must be a folder of truth files", got="None", hint="give truth=..."
         )
-    given = [name for name, value in of_classes.items() if value is not None]
+    given = [name for name, value in class_options.items() if value is not None]
     if instances and given:
         raise InputError(
             "option-of-other-kind",
             "`instances` must be used alone, because numbered objects have no classes",
             got=", ".join(given),
-            hint="leave that out",
+            hint="leave it out",
         )
     if hausdorff and not instances:
         raise InputError(
@@ -189,14 +214,14 @@ def _check(truth, instances, hausdorff, of_classes):
         )
 
 
-def _space(taxonomy, model):
-    """Return the taxonomy by name or file, or the first of the net."""
+def _label_space(taxonomy, model):
+    """Return a taxonomy by name or file. Default: the first taxonomy of the net."""
     if taxonomy is None and model is None:
         raise InputError(
             "taxonomy-missing",
             f"`taxonomy` must be a file or one of {', '.join(taxonomies.BUILT_IN)}",
             got="None",
-            hint="name the label space of the files",
+            hint="give the label space of the files",
         )
     if model is None:
         return taxonomies.get(taxonomy)
@@ -204,25 +229,25 @@ def _space(taxonomy, model):
     return config.taxonomy(taxonomy)
 
 
-def _truth(files: Sequence, space, objects):
+def _truth_format(files: Sequence, space, objects):
     return (
         TruthFormat(space, "objects", objects) if objects else TruthFormat(space, detect_kind(files, space))
     )
 
 
-def _of_files(pairs, space, objects, *, out, model, mpp, progress, **scoring):
+def _score_files(pairs, space, objects, *, out, model, mpp, progress, **scoring):
     """Score files of predictions."""
     predicted = TruthFormat(space, detect_kind([first for first, _ in pairs], space))
-    truth = _truth([second for _, second in pairs], space, objects)
+    truth = _truth_format([second for _, second in pairs], space, objects)
     counted, failures = compare_files(track(pairs, progress, "counting pixels"), predicted, truth, **scoring)
     return [counted], write_scores(out, [counted]), failures
 
 
-def _of_net(pairs, space, objects, *, out, model, mpp, progress, **scoring):
+def _score_net(pairs, space, objects, *, out, model, mpp, progress, **scoring):
     """Segment the images and score every stage."""
     from ..reports.report import write_report
 
-    truth = _truth([second for _, second in pairs], space, objects)
+    truth = _truth_format([second for _, second in pairs], space, objects)
     result = write_report(
         model,
         make_samples(pairs, truth, mpp=mpp),

@@ -36,17 +36,17 @@ MORPH_WEIGHTS = [
     [(FUNC_PIXELS, FUNC_WEIGHTS), (GLAS_PIXELS, GLAS_WEIGHTS), (MORPH_PIXELS, MORPH_WEIGHTS)],
     ids=["func", "glas", "morph"],
 )
-def test_the_weights_of_the_release_to_six_decimals(pixels, weights):
+def test_the_weights_equal_the_release_to_six_decimals(pixels, weights):
     np.testing.assert_allclose(m.inverse_log_frequency_weights(pixels), weights, atol=5.1e-7)
 
 
-def test_an_absent_class_weighs_nothing():
+def test_an_absent_class_has_weight_0():
     weights = m.inverse_log_frequency_weights([100, 0, 100])
     np.testing.assert_allclose(weights, [0.5, 0, 0.5])
 
 
 @pytest.mark.parametrize("pixels", [[0, 0], [5, 1]])
-def test_counts_without_a_logarithm_are_refused(pixels, raises_code):
+def test_counts_without_a_logarithm_are_errors(pixels, raises_code):
     with raises_code("pixels-too-few"):
         m.inverse_log_frequency_weights(pixels)
 
@@ -105,7 +105,7 @@ def test_frequency_weighted_iou_is_the_mean_over_true_pixels(counts):
 
 
 @given(label_images)
-def test_a_right_answer_scores_1(truth):
+def test_a_correct_prediction_scores_1(truth):
     counts = m.confusion_matrix(truth, truth, 4)
     assert m.mean_iou(counts) == m.frequency_weighted_iou(counts) == m.pixel_accuracy(counts) == 1
 
@@ -117,7 +117,7 @@ def test_a_class_that_is_only_predicted_counts_as_0_either_way():
     assert m.mean_iou(counts, absent="zero") == pytest.approx(0.5 / 3)
 
 
-def test_unlisted_pixels_are_false_alarms_only_where_asked():
+def test_unlisted_pixels_are_false_alarms_only_on_request():
     truth, prediction, known = np.array([0, 0, 1]), np.array([0, 1, 1]), np.array([True, False, True])
     assert m.iou(m.confusion_matrix(truth, prediction, 2, valid_mask=known)).tolist() == [1, 1]
     counts = m.confusion_matrix(truth, prediction, 2, valid_mask=known, unlisted="false_alarms")
@@ -159,7 +159,7 @@ def test_the_labels_outside_the_known_part_may_be_anything():
         ([0, 1], [0.0, 1.0], "labels-range"),
     ],
 )
-def test_labels_that_cannot_be_counted_are_refused(truth, prediction, code, raises_code):
+def test_labels_that_cannot_be_counted_are_errors(truth, prediction, code, raises_code):
     with raises_code(code):
         m.confusion_matrix(np.array(truth), np.array(prediction), 2)
 
@@ -169,7 +169,7 @@ def test_an_unlisted_row_does_not_open_the_range_of_predictions(raises_code):
         m.confusion_matrix(np.array([0]), np.array([2]), 2, unlisted="false_alarms")
 
 
-def test_rules_by_other_names_are_refused(raises_code):
+def test_unknown_rules_are_errors(raises_code):
     with raises_code("unlisted-unknown"):
         m.confusion_matrix(np.array([0]), np.array([0]), 2, unlisted="drop")
     with raises_code("absent-unknown"):
@@ -177,7 +177,7 @@ def test_rules_by_other_names_are_refused(raises_code):
 
 
 @pytest.mark.parametrize("counts", [[1, 2], [[1, 2]], [[1, 2], [3, 4], [5, 6], [7, 8]], np.zeros((1, 0))])
-def test_what_is_no_table_of_counts_is_refused(counts, raises_code):
+def test_an_array_that_is_not_a_confusion_matrix_is_an_error(counts, raises_code):
     with raises_code("counts-shape"):
         m.iou(counts)
 

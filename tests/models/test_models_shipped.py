@@ -37,7 +37,7 @@ def old_folder(tmp_path):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_cards_of_the_first_format_are_those_that_ship(name, old_folder):
+def test_cards_of_format_0_equal_the_shipped_cards(name, old_folder):
     prose = {"data", "license", "notes"}  # rewritten since
     old, new = Card.read(old_folder(name)), Card.read(PRETRAINED / name)
     assert old.model_dump(exclude=prose) == new.model_dump(exclude=prose)
@@ -55,19 +55,19 @@ def compare(result, golden, key):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_folder_of_the_first_format_predicts_what_it_predicted(name, old_folder, golden, ihc):
+def test_a_folder_of_format_0_has_the_same_predictions(name, old_folder, golden, ihc):
     compare(hsn.segment(ihc[:300, :260], old_folder(name)), golden, f"{name} default")
 
 
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=() if name == "nuclei-points" else pytest.mark.slow) for name in NAMES]
 )
-def test_a_shipped_net_predicts_what_it_predicted_at_another_scale(name, golden, ihc):
+def test_a_shipped_net_has_the_stored_predictions_at_another_scale(name, golden, ihc):
     compare(hsn.segment(ihc[:300, :260], name, mpp=0.4), golden, f"{name} 0.4")
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_shipped_net_says_what_it_is(name):
+def test_every_shipped_net_has_a_complete_card(name):
     text = (PRETRAINED / name / "README.md").read_text(encoding="utf-8")
     card = Card.read(PRETRAINED / name)
     for part in (f"# {name}", f"{card.mpp:g} um/px", "## Terms", "python benchmarks/"):

@@ -1,4 +1,4 @@
-"""Adjustment: the release's vectors, and what order-free subtraction promises instead."""
+"""Adjustment: vectors of the release, and properties of order-free subtraction."""
 
 import numpy as np
 import pytest
@@ -6,9 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from hsn import InputError
 from hsn.images.read import read
-from hsn.supervision.tags.adjust import adjust, glass, infer, subtract
+from hsn.supervision.tags.adjust import adjust, compute_glass, infer, subtract
 from hsn.taxonomies import ADP_FUNC, ADP_MORPH, GLAS
 
 RELEASE = [
@@ -20,7 +19,7 @@ RELEASE = [
 
 
 @pytest.mark.parametrize(("values", "keep", "expected"), RELEASE)
-def test_in_sequence_it_is_the_release(values, keep, expected):
+def test_sequential_subtraction_equals_the_release(values, keep, expected):
     result = subtract(np.array(values), how="sequential", keep=keep).clip(0, 1)
     np.testing.assert_allclose(result, expected, atol=1e-12)
 
@@ -29,7 +28,7 @@ maps = npst.arrays(np.float64, (3, 4), elements=st.floats(0, 1, width=16))
 
 
 @given(maps)
-def test_order_free_leaves_the_winner_with_its_lead(values):
+def test_order_free_subtraction_keeps_the_lead_of_the_winner(values):
     result = subtract(values).clip(0, 1)
     first, second = np.sort(values, axis=1)[:, :-3:-1].T
     np.testing.assert_allclose(result.max(axis=1), first - second, atol=1e-12)
@@ -37,7 +36,7 @@ def test_order_free_leaves_the_winner_with_its_lead(values):
 
 
 @given(maps, st.permutations(range(4)))
-def test_order_free_does_not_depend_on_the_order(values, order):
+def test_order_free_subtraction_does_not_depend_on_the_order_of_classes(values, order):
     np.testing.assert_array_equal(subtract(values)[:, order], subtract(values[:, order]))
 
 
@@ -45,24 +44,25 @@ def test_a_single_class_has_no_competitor():
     assert subtract(np.array([[0.3]])).tolist() == [[0.3]]
 
 
-def test_an_unknown_way_to_subtract_is_refused():
-    with pytest.raises(InputError, match="'order_free' or 'sequential', received 'both'"):
+def test_an_unknown_subtraction_is_an_error(raises_code):
+    with raises_code("how-unknown"):
         subtract(np.zeros(2), how="both")
 
 
 @pytest.mark.parametrize("g", [0, 0.05, 1 / 11 - 0.001, 1 / 11 + 0.001, 0.5, 1])
-def test_a_gland_is_where_the_map_exceeds_one_eleventh(g):
+def test_gland_wins_where_its_map_exceeds_one_eleventh(g):
     image = np.full((2, 2, 3), 100, np.uint8)
-    evidence = np.zeros((2, 2, 2))
-    evidence[..., 1] = g
-    values = adjust(evidence, image, GLAS, subtraction="sequential")
+    heatmaps = np.zeros((2, 2, 2))
+    heatmaps[..., 1] = g
+    values = adjust(heatmaps, image, GLAS, subtraction="sequential")
     assert values[0, 0, 1] == pytest.approx(1.05 * g - 0.05, abs=1e-6)
     assert (values.clip(0, 1).argmax(axis=2) == (g > 1 / 11)).all()
 
 
 def test_the_background_of_the_tuning_images_has_its_published_mean(data):
     found = {
-        p.name: glass(read(p), ADP_MORPH.background) for p in (data / "adp_tuning/images_224").glob("*.png")
+        p.name: compute_glass(read(p), ADP_MORPH.background)
+        for p in (data / "adp_tuning/images_224").glob("*.png")
     }
     assert len(found) == 50
     everything = np.stack(list(found.values()))
@@ -78,20 +78,20 @@ def half_white():
     return image
 
 
-def test_fat_is_bright_and_yet_no_glass():
-    evidence = np.zeros((32, 32, len(ADP_MORPH)))
-    evidence[..., ADP_MORPH.index("A.W")] = 0.6
-    values = infer(evidence, half_white(), ADP_MORPH)
+def test_fat_is_bright_but_not_glass():
+    heatmaps = np.zeros((32, 32, len(ADP_MORPH)))
+    heatmaps[..., ADP_MORPH.index("A.W")] = 0.6
+    values = infer(heatmaps, half_white(), ADP_MORPH)
     assert values[5, 30, 0] == pytest.approx(0.15, abs=1e-5)  # 0.75 - 0.6
     assert values[5, 2, 0] == 0
 
 
-def test_other_is_where_nothing_speaks_and_where_outside_classes_do():
-    evidence = np.zeros((32, 32, len(ADP_FUNC)))
-    evidence[:8, :8, ADP_FUNC.index("G.O")] = 0.8
+def test_other_is_high_where_all_classes_are_low_and_where_outside_classes_are_high():
+    heatmaps = np.zeros((32, 32, len(ADP_FUNC)))
+    heatmaps[:8, :8, ADP_FUNC.index("G.O")] = 0.8
     also = np.full((32, 32), -0.4)
     also[24:, :8] = 0.7
-    values = infer(evidence, half_white(), ADP_FUNC, also=also)
+    values = infer(heatmaps, half_white(), ADP_FUNC, also=also)
     other = values[..., ADP_FUNC.index("Other")]
     assert other[2, 2] == pytest.approx(0.05 * 0.2, abs=1e-6)
     assert other[15, 2] == pytest.approx(0.05, abs=1e-6)
@@ -99,6 +99,6 @@ def test_other_is_where_nothing_speaks_and_where_outside_classes_do():
     assert other[15, 31] == pytest.approx(0.05 * 0.25, abs=1e-6)
 
 
-def test_maps_of_another_size_are_refused():
-    with pytest.raises(InputError, match=r"expected shape \(4, 4, 2\), received \(4, 5, 2\)"):
+def test_heatmaps_of_another_size_are_an_error(raises_code):
+    with raises_code("heatmaps-shape"):
         infer(np.zeros((4, 5, 2)), np.zeros((4, 4, 3), np.uint8), GLAS)

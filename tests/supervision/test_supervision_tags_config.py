@@ -1,4 +1,4 @@
-"""Config of tags: what goes into config.json comes out of it, and contradictions are errors."""
+"""Config of tags: it survives its file, and contradictions are errors."""
 
 import json
 from dataclasses import replace

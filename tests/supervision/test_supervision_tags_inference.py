@@ -1,4 +1,4 @@
-"""Segmenting: every stage has an owner per pixel, one look serves all taxonomies, odd images are refused."""
+"""Inference of tags: all stages and taxonomies, symmetries, windows, and invalid images."""
 
 from dataclasses import replace
 
@@ -21,13 +21,13 @@ def adp():
 
 @pytest.mark.parametrize("windows", ["cover", "overlapped"])
 @pytest.mark.parametrize("subtraction", ["order_free", "sequential"])
-def test_all_taxonomies_come_from_one_look(adp, ihc, windows, subtraction):
+def test_stages_of_a_taxonomy_do_not_depend_on_the_other_taxonomies(adp, ihc, windows, subtraction):
     net, config = adp
     config = config.replace(windows=windows, subtraction=subtraction)
     image = ihc[:100, :130]
-    made = list(tags.all_stages(net, image, config))
-    assert [m.taxonomy.name for m in made] == ["adp-morph", "adp-func", "glas"]
-    for one in made:
+    results = list(tags.all_stages(net, image, config))
+    assert [result.taxonomy.name for result in results] == ["adp-morph", "adp-func", "glas"]
+    for one in results:
         assert one.refined.shape == (100, 130, len(one.taxonomy))
         for stage in (one.cam, one.adjusted):
             assert 0 <= stage.min() <= stage.max() <= 1 + 1e-6
@@ -59,7 +59,7 @@ def test_the_result_has_the_size_of_the_image_whatever_the_scale(adp, ihc):
     assert "90 x 70" in repr(result)
 
 
-def test_with_eight_views_it_does_not_matter_how_the_image_is_held(adp, ihc):
+def test_maps_of_eight_symmetries_turn_with_the_image(adp, ihc):
     net, config = adp
     config = config.replace(tta=8)
     upright, turned = (
@@ -71,7 +71,7 @@ def test_with_eight_views_it_does_not_matter_how_the_image_is_held(adp, ihc):
     assert np.abs(once - upright).max() > 0.01
 
 
-def test_overlapped_windows_of_one_window_are_the_stitched_ones(adp, ihc):
+def test_a_single_overlapped_window_equals_a_stitched_one(adp, ihc):
     net, config = adp
     image = ihc[:64, :64]
     one, other = (
@@ -82,18 +82,18 @@ def test_overlapped_windows_of_one_window_are_the_stitched_ones(adp, ihc):
     assert (one.labels() == other.labels()).mean() > 0.999
 
 
-def test_a_net_that_sees_all_classes_has_nothing_inferred(ihc):
+def test_without_inferred_classes_nothing_is_adjusted(ihc):
     net = histonet.m4(2, width=0.1, input_px=None, seed=0)
-    seen = replace(GLAS, other=None, forced=())
+    all_predicted = replace(GLAS, other=None, forced=())
     config = tags.Config(
         classes=GLAS.names,
         thresholds=(0, 0),
-        taxonomies=(seen,),
+        taxonomies=(all_predicted,),
         window_px=32,
         cam_layers=("activation_4", "dense_1"),
     )
-    made = tags.stages(net, ihc[:48, :48], config)
-    np.testing.assert_array_equal(made.adjusted, made.cam)
+    result = tags.stages(net, ihc[:48, :48], config)
+    np.testing.assert_array_equal(result.adjusted, result.cam)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_a_net_that_sees_all_classes_has_nothing_inferred(ihc):
         (np.broadcast_to(np.zeros(3, np.uint8), (20000, 20000, 3)), "image-too-large"),
     ],
 )
-def test_images_that_cannot_be_segmented_are_refused(adp, image, code, raises_code):
+def test_images_that_cannot_be_segmented_are_an_error(adp, image, code, raises_code):
     with raises_code(code):
         tags.segment(*_net_and(image, adp))
 
@@ -117,7 +117,7 @@ def _net_and(image, adp):
     return net, image, config
 
 
-def test_an_impossible_scale_is_refused(adp, ihc, raises_code):
+def test_a_negative_scale_is_an_error(adp, ihc, raises_code):
     net, config = adp
     with raises_code("mpp-positive"):
         tags.segment(net, ihc, config, mpp=-1)

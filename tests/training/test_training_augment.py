@@ -1,4 +1,4 @@
-"""Augmentation: one draw moves everything alike, and keeps its kind."""
+"""Augmentation: one draw transforms image, labels and weights together."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ draws = st.builds(
 
 
 @given(draws)
-def test_image_and_labels_cannot_drift_apart(drawn):
+def test_image_and_labels_move_together(drawn):
     labels = np.arange(36).reshape(6, 6)
     image = np.repeat(labels[..., None], 3, axis=2).astype(np.uint8)
     np.testing.assert_array_equal(drawn.paint(image)[..., 0], drawn.move(labels))
@@ -26,14 +26,14 @@ def test_a_shift_brings_in_the_mirror():
     assert Draw(shift=(0, -2)).move(row).tolist() == [[2, 3, 3, 2]]
 
 
-def test_colours_stay_within_an_image(rng):
+def test_colors_stay_within_an_image(rng):
     for _ in range(50):
         painted = draw(rng, gain=0.5, offset=90).paint(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8))
         assert painted.min() >= 0
         assert painted.max() <= 255
 
 
-def test_all_that_is_allowed_is_drawn_and_nothing_else(rng):
+def test_draws_cover_exactly_the_allowed_values(rng):
     drawn = [draw(rng, shift_px=1, gain=0.1, offset=5) for _ in range(300)]
     assert {d.turns for d in drawn} == {0, 1, 2, 3}
     assert {d.flip for d in drawn} == {True, False}
@@ -51,7 +51,7 @@ def test_a_seed_repeats_the_draw():
     assert one == two
 
 
-def test_colour_is_painted_after_the_move():
+def test_colors_change_after_the_geometric_transform():
     image = np.full((2, 2, 3), 100, np.uint8)
     assert Draw(gain=(1, 2, 1), offset=(0, 0, 7)).paint(image)[0, 0].tolist() == pytest.approx(
         [100, 200, 107]
@@ -77,7 +77,7 @@ def test_a_stain_is_painted_before_the_light(rng):
     )
 
 
-def test_seeds_without_stains_give_what_they_gave():
+def test_draws_without_stain_jitter_are_unchanged():
     one, other = np.random.default_rng(3), np.random.default_rng(3)
     with_, without = draw(one, gain=0.1, stain_gain=0.2), draw(other, gain=0.1)
     assert (with_.gain, with_.offset, with_.turns) == (without.gain, without.offset, without.turns)

@@ -2,7 +2,8 @@
 
 Presets: "fullnet" has the numbers of FullNet + varCE (three classes: background, inside, contour; border weights; the
 variance term; objects grown back by what the contour took). "unet-cryonuseg" has those of the two U-Nets on CryoNuSeg
-(one class, plain cross-entropy, a threshold). "cpu" is what two processor cores can train.
+(one class, plain cross-entropy, a threshold). "cpu" is what a laptop can train, from a pretrained encoder; "unet" the
+same from random weights.
 
 Sources: Qu et al., MICCAI 2019, and its released code; C. Eichner, Histology-NucleiSeg, 2022; Tellez et al., IEEE TMI
 2018, for stains.
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 
 from ...checks import one_of
 from ...config import (
+    NUCLEI_AUGMENTATION,
+    PRETRAINED,
     Augmentation,
     BaseConfig,
     Normalization,
@@ -40,7 +43,7 @@ _NUCLEI_MPP = 0.25
 
 @dataclass(frozen=True)
 class Config(BaseConfig):
-    """What turns an image into objects, and how the net for it is trained.
+    """Parameters of training from masks, and of segmentation of objects.
 
     Attributes
     ----------
@@ -49,7 +52,7 @@ class Config(BaseConfig):
     taxonomies : tuple of Taxonomy
         Label spaces of two classes, the second being the objects. The first is the default.
     mpp, image_mpp : float
-        Micrometers per pixel of the net's input, and of images that come without their own.
+        Micrometers per pixel of the net's input, and the default for images.
     normalization : Normalization
     targets : ObjectTargets
         FullNet's label files have lost `shrink_px` already, and `postprocess.grow_um` gives it back.
@@ -198,13 +201,32 @@ def unet_cryonuseg():
 
 
 def cpu():
-    """Return what two processor cores can train in an hour or two: FullNet's targets and loss for a small U-Net.
+    """Return what a laptop can train in half an hour, for `encoder-unet` at 0.25 um/px: this project's numbers.
 
-    These numbers are this project's. Take the scale, the normalization and the lengths of your own images.
+    The net starts from ImageNet weights, so the encoder's learning rate is half of the decoder's. The moving average
+    of the weights is kept.
 
     Examples
     --------
-    >>> cpu().classes, cpu().train.crop_px
+    >>> cpu().train.crop_px, cpu().train.ema_momentum
+    (256, 0.995)
+    """
+    return unet().replace(
+        targets={"contour_px": 2},
+        postprocess={"grow_um": 3 * _NUCLEI_MPP, "min_area_um2": 2.0},
+        tiling=Tiling(tile_px=768, halo_px=96),
+        train=PRETRAINED | {"crop_px": 256, "augmentation": {"elastic_px": 0.0}},
+    )
+
+
+def unet():
+    """Return what two processor cores can train in an hour or two: FullNet's targets and loss for a small U-Net.
+
+    These numbers are this project's. The net starts from random weights.
+
+    Examples
+    --------
+    >>> unet().classes, unet().train.crop_px
     (('background', 'inside', 'contour'), 192)
     """
     return Config(
@@ -219,31 +241,21 @@ def cpu():
             min_learning_rate=2e-5,
             weight_decay=1e-5,
             monitor="pq",
-            augmentation=Augmentation(
-                zoom=(0.8, 1.25),
-                flips=(True, True),
-                rotation_deg=180.0,
-                affine_jitter=0.1,
-                elastic_px=4.0,
-                color_gain=0.15,
-                color_offset=15.0,
-                stain_gain=0.3,
-                stain_offset=0.05,
-            ),
+            augmentation=NUCLEI_AUGMENTATION,
         ),
         tune_postprocess=True,
     )
 
 
-PRESETS = {"cpu": cpu, "fullnet": fullnet, "unet-cryonuseg": unet_cryonuseg}
+PRESETS = {"cpu": cpu, "unet": unet, "fullnet": fullnet, "unet-cryonuseg": unet_cryonuseg}
 
 
 def preset(name):
-    """Return the config with this name: "cpu", "fullnet" or "unet-cryonuseg".
+    """Return the config with this name: "cpu", "unet", "fullnet" or "unet-cryonuseg".
 
     Examples
     --------
-    >>> preset("cpu").tiling.halo_px
+    >>> preset("unet").tiling.halo_px
     64
     """
     return preset_of(PRESETS, name)

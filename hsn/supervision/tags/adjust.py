@@ -1,16 +1,16 @@
-"""Inter-class adjustment: from what the net saw to maps in which every pixel has an owner.
+"""Inter-class adjustment: infer background and "other", and let the classes compete.
 
-A classifier knows nothing of bare glass or of "everything else": nobody tags a patch with them. Their maps are
-inferred, glass from brightness and "other" from the silence of the remaining classes, by rules that the taxonomy
-declares. Then each class gives way to its strongest competitor,
+A classifier has no output for bare glass or for "other", because patches are not tagged with them. Their maps are
+inferred: glass from brightness, "other" where all classes are weak, by the rules of the taxonomy. Then each class loses
+what its strongest competitor has,
 
     v_k := max(v_k - max_{j != k} v_j, 0),
 
-so that only the winner of a pixel keeps evidence, as much as it is ahead.
+so that each pixel keeps one class, with its lead over the second.
 
-The release subtracts in place, so that later classes compete with values already lowered and a weaker class of higher
-index can win (whenever 3 B > 2 A for A > B). ``subtraction="sequential"`` repeats that; ``"order_free"`` is the
-formula above.
+The release subtracts in place: later classes compete with values that were lowered already, so that a weaker class with
+a higher index can win (whenever 3 B > 2 A for A > B). ``subtraction="sequential"`` repeats that; ``"order_free"`` is
+the formula above.
 
 Source: HistoSegNet (Chan et al., ICCV 2019), "inter-HTT adjustments", and its release.
 """
@@ -18,14 +18,14 @@ Source: HistoSegNet (Chan et al., ICCV 2019), "inter-HTT adjustments", and its r
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from ...checks import as_image
-from ...errors import refuse
+from ...checks import as_image, one_of
+from ...errors import InputError
 
-TRUNCATE = 4.0  # standard deviations; at sigma 2 the radius of 8 px that SciPy's default gives
+TRUNCATE = 4.0  # standard deviations: a radius of 8 px at sigma 2
 
 
-def glass(image, rule):
-    """How much each pixel looks like bare glass, before other bright classes are subtracted.
+def compute_glass(image, rule):
+    """Return the map of bare glass, from brightness, before other bright classes are subtracted.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def glass(image, rule):
     --------
     >>> from hsn.taxonomies import ADP_MORPH
     >>> white, pink = np.full((2, 2, 3), 255, np.uint8), np.full((2, 2, 3), 180, np.uint8)
-    >>> [round(float(glass(i, ADP_MORPH.background)[0, 0]), 3) for i in (white, pink)]
+    >>> [round(float(compute_glass(i, ADP_MORPH.background)[0, 0]), 3) for i in (white, pink)]
     [0.75, 0.0]
     """
     brightness = as_image(image).mean(axis=2)  # (H, W), 0..255
@@ -49,17 +49,17 @@ def glass(image, rule):
     return gaussian_filter(bright, rule.blur_px, mode="reflect", truncate=TRUNCATE).astype(np.float32)
 
 
-def infer(evidence, image, taxonomy, *, also=None):
-    """Fill in the classes that the taxonomy's rules make: background and other.
+def infer(heatmaps, image, taxonomy, *, also=None):
+    """Fill in the maps of the inferred classes of a taxonomy: background and other.
 
     Parameters
     ----------
-    evidence : float array, shape (H, W, C)
+    heatmaps : float array, shape (H, W, C)
         In the taxonomy's order; channels of inferred classes are ignored.
     image : uint8 array, shape (H, W, 3)
     taxonomy : Taxonomy
     also : float array, shape (H, W), optional
-        Evidence of classes outside the taxonomy that count as other; may be negative.
+        Map of classes outside the taxonomy that count as other; may be negative.
 
     Returns
     -------
@@ -68,7 +68,7 @@ def infer(evidence, image, taxonomy, *, also=None):
     Raises
     ------
     InputError
-        If the shapes do not belong together.
+        "heatmaps-shape" or "image-dtype".
 
     Examples
     --------
@@ -76,15 +76,18 @@ def infer(evidence, image, taxonomy, *, also=None):
     >>> infer(np.array([[[0, 0.6]]]), np.zeros((1, 1, 3), np.uint8), GLAS).round(3).tolist()
     [[[0.019999999552965164, 0.6000000238418579]]]
     """
-    evidence = np.asarray(evidence)
-    if evidence.shape != (*as_image(image).shape[:2], len(taxonomy)):
-        refuse("`evidence` must belong to the image and the taxonomy",
-               expected=f"shape {(*image.shape[:2], len(taxonomy))}", received=evidence.shape,
-               remedy="give one map per class, at the size of the image")  # fmt: skip
-    values = evidence.astype(np.float32)
+    heatmaps, shape = np.asarray(heatmaps), (*as_image(image).shape[:2], len(taxonomy))
+    if heatmaps.shape != shape:
+        raise InputError(
+            "heatmaps-shape",
+            f"`heatmaps` must have the shape {shape}",
+            got=heatmaps.shape,
+            hint="give one map for each class, at the size of the image",
+        )
+    values = heatmaps.astype(np.float32)
     values[..., [taxonomy.index(name) for name in taxonomy.inferred]] = 0
     if rule := taxonomy.background:
-        bright = glass(image, rule)
+        bright = compute_glass(image, rule)
         if rule.exceptions:
             bright = bright - values[..., [taxonomy.index(n) for n in rule.exceptions]].max(axis=2)
         values[..., taxonomy.index(rule.name)] = np.clip(bright, 0, 1)
@@ -97,15 +100,15 @@ def infer(evidence, image, taxonomy, *, also=None):
 
 
 def subtract(values, *, how="order_free", keep=()):
-    """Let each class give way to its strongest competitor; may leave negative values.
+    """Subtract from each class its strongest competitor; values may become negative.
 
     Parameters
     ----------
     values : float array, shape (..., C)
     how : {"order_free", "sequential"}
-        Compete with the values as given, or, as the release, with values already lowered in index order.
+        Competitors have their given values, or, as in the release, values lowered already in index order.
     keep : sequence of int
-        Classes that compete but are not lowered themselves.
+        Classes that compete but are not lowered.
 
     Returns
     -------
@@ -114,7 +117,7 @@ def subtract(values, *, how="order_free", keep=()):
     Raises
     ------
     InputError
-        If `how` is none of these.
+        "how-unknown".
 
     Examples
     --------
@@ -123,26 +126,24 @@ def subtract(values, *, how="order_free", keep=()):
     >>> subtract(np.array([0.1, 0.5, 0.6, 0.0]), how="sequential").clip(0).round(3).tolist()
     [0.0, 0.0, 0.6, 0.0]
     """
-    if how not in ("order_free", "sequential"):
-        refuse("this way to subtract does not exist", expected="'order_free' or 'sequential'",
-               received=repr(how), remedy="choose one of the two")  # fmt: skip
+    one_of("how", how, ("order_free", "sequential"))
     result = np.array(values)
     if result.shape[-1] == 1:
         return result
     competing = result if how == "sequential" else np.array(values)
     for k in range(result.shape[-1]):
         if k not in keep:
-            # In sequence, `competing` is `result`: lower indices are already lowered.
+            # With "sequential", `competing` is `result`: lower indices are lowered already.
             result[..., k] -= np.delete(competing, k, axis=-1).max(axis=-1)
     return result
 
 
-def adjust(evidence, image, taxonomy, *, subtraction="order_free", also=None):
-    """Infer background and other, then let classes compete: the third stage of HistoSegNet.
+def adjust(heatmaps, image, taxonomy, *, subtraction="order_free", also=None):
+    """Infer background and other, then subtract competitors: the third stage of HistoSegNet.
 
     Parameters
     ----------
-    evidence : float array, shape (H, W, C), in [0, 1]
+    heatmaps : float array, shape (H, W, C), in [0, 1]
     image : uint8 array, shape (H, W, 3)
     taxonomy : Taxonomy
     subtraction : {"order_free", "sequential"}
@@ -152,7 +153,7 @@ def adjust(evidence, image, taxonomy, *, subtraction="order_free", also=None):
     Returns
     -------
     float32 array, shape (H, W, C)
-        Not clipped: values below 0 are how far a class is behind. Clip to [0, 1] for evidence.
+        Not clipped: a value below 0 is the distance of a class to the strongest one.
 
     Examples
     --------
@@ -160,6 +161,6 @@ def adjust(evidence, image, taxonomy, *, subtraction="order_free", also=None):
     >>> adjust(np.array([[[0, 0.6]]]), np.zeros((1, 1, 3), np.uint8), GLAS).round(2).tolist()
     [[[0.019999999552965164, 0.5799999833106995]]]
     """
-    values = infer(evidence, image, taxonomy, also=also)
+    values = infer(heatmaps, image, taxonomy, also=also)
     keep = [taxonomy.index(taxonomy.other.name)] if taxonomy.other else []
     return subtract(values, how=subtraction, keep=keep)

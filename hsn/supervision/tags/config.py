@@ -1,7 +1,7 @@
-"""Config of learning from tags: every number of HistoSegNet's pipeline, with its unit and source.
+"""Config of learning from tags: all parameters of HistoSegNet, with units and sources.
 
-Presets: "cpu" is what `hsn fit` takes; "histosegnet" has the numbers of the release (Chan et al., ICCV 2019). Classes,
-thresholds and taxonomies are those of your own tags.
+Presets: "cpu" is the default of `hsn fit`; "histosegnet" has the parameters of the release (Chan et al., ICCV 2019).
+Classes, thresholds and taxonomies depend on your tags.
 """
 
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ ADP_MEAN, ADP_STD = 193.09203, 56.450138 + 1e-7  # of ADP's training patches
 
 @dataclass(frozen=True)
 class CRFConfig(Record):
-    """Numbers of the dense CRF; the defaults are the release's for ADP's functional types and GlaS.
+    """Parameters of the dense CRF. Default: those of the release for ADP's functional types and GlaS.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class CRFConfig(Record):
     iterations : int
         Steps of mean-field inference.
     mpp : float or None
-        Scale of these pixels in um/px: finer images are adjusted and refined at it. None takes the image's own.
+        Scale of these pixels in um/px; finer images are adjusted and refined at it. None: the scale of the image.
     """
 
     gaussian: tuple[float, float] = (3.0, 40.0)
@@ -51,7 +51,7 @@ class CRFConfig(Record):
 
 @dataclass(frozen=True)
 class Config(BaseConfig):
-    """What turns an image into a segmentation, and how the net for it is trained.
+    """Parameters of segmentation and training from tags.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class Config(BaseConfig):
     taxonomies : tuple of Taxonomy
         Label spaces; the first is the default.
     mpp, image_mpp : float
-        Micrometers per pixel of the net's input, and of images that come without their own.
+        Micrometers per pixel of the net's input, and the default for images.
     window_px : int
         Side of the net's input.
     normalization : Normalization
@@ -77,9 +77,9 @@ class Config(BaseConfig):
     tta : {1, 8}
         Symmetries of the square that are averaged. Eight need ``windows="cover"``.
     crf : dict of str to CRFConfig
-        Numbers of the dense CRF by the name of the taxonomy.
+        Parameters of the dense CRF by name of the taxonomy.
     cell_px, cell_stride_px : int or None
-        Side and distance of the cells, if each patch comes with a grid of tags.
+        Side and distance of the cells, if each patch has a grid of tags.
     half_cycle_epochs : int
         Epochs from the lowest learning rate to the highest.
     halve_every_epochs : int
@@ -92,7 +92,7 @@ class Config(BaseConfig):
         Largest shift of patches, the border mirrored.
     train : TrainConfig
         `learning_rate` and `min_learning_rate` are the bounds of the cyclical rate. `crop_px` is the side that patches
-        are resized to; None takes `window_px`.
+        are resized to. None: `window_px`.
 
     Examples
     --------
@@ -186,7 +186,7 @@ class Config(BaseConfig):
 
     @classmethod
     def upgrade(cls, data):
-        """Return an older recipe as the fields of today: two layer names become a pair."""
+        """Return the fields of an older recipe under their present names; two layer names become a pair."""
         data = super().upgrade(data)
         if "features" in data:
             features, logits = data.pop("features"), data.pop("logits", "dense_1")
@@ -195,7 +195,7 @@ class Config(BaseConfig):
 
 
 def cpu():
-    """Return what `hsn fit` takes for tags: two processor cores can train it.
+    """Return the default of `hsn fit` for tags, for two processor cores.
 
     Examples
     --------
@@ -206,7 +206,7 @@ def cpu():
 
 
 def histosegnet():
-    """Return the numbers of the HistoSegNet release: sequential subtraction.
+    """Return the parameters of the HistoSegNet release: sequential subtraction.
 
     Examples
     --------

@@ -1,6 +1,6 @@
-"""Segment with a net that learned from tags: evidence, adjustment, dense CRF, the four stages of HistoSegNet.
+"""Segment with a net trained on tags: heatmaps, adjustment and dense CRF, the stages of HistoSegNet.
 
-`stages` keeps what each stage made, for those who want to see or score them; `segment` returns the end.
+`stages` returns the maps of every stage; `segment` returns the result.
 """
 
 from itertools import groupby
@@ -15,125 +15,132 @@ from ...prediction.class_maps import cover, predict_windows
 from ...progress import report
 from ...types import Segmentation
 from .config import CRFConfig
-from .overlap import overlapped
-from .stages_of_view import Seen, Stages, always, predictor_of, refined, wanted_outputs, with_inferred
+from .overlapped_windows import overlapped_stages
+from .stage_maps import (
+    ClassMaps,
+    Stages,
+    add_inferred_scores,
+    forced_outputs,
+    make_predictor,
+    needed_outputs,
+    refine_maps,
+)
 
-MAX_VALUES = 2_000_000_000  # pixels times classes: 8 GB for each of the stages' maps
+MAX_VALUES = 2_000_000_000  # pixels times classes: 8 GB for the maps of each stage
 
 
 def segment(net, image, config, *, taxonomy=None, mpp=None, progress=None):
-    """Segment an image of any size with a net that learned from tags.
+    """Segment an image of any size with a net that was trained on tags.
 
     Parameters
     ----------
-    net : keras.Model
-    image : uint8 array, shape (H, W, 3)
-    config : Config
-    taxonomy : str, optional
-        Which of the config's taxonomies; the first by default.
-    mpp : float, optional
-        Micrometres per pixel of the image; by default that of the images which the net was made for.
+    net, image, config, taxonomy, mpp, progress
+        See `hsn.prediction.segmentation.segment_objects`.
 
     Returns
     -------
     Segmentation
-        `labels` at the size of the image; `evidence` after adjustment, in [0, 1].
+        `labels` at the size of the image; `probabilities` are the adjusted heatmaps, in [0, 1].
 
     Raises
     ------
     InputError
-        If the image is none, or too small to tell anything.
+        "image-dtype", "image-too-small", "image-too-large", "mpp-positive" or "taxonomy-unknown".
 
     References
     ----------
     .. [1] Chan et al., "HistoSegNet", ICCV 2019.
     """
-    made = stages(net, image, config, taxonomy=taxonomy, mpp=mpp, progress=progress)
+    result = stages(net, image, config, taxonomy=taxonomy, mpp=mpp, progress=progress)
     shape = image.shape[:2]
     # Marginals are enlarged before the classes are compared, so that borders stay smooth.
-    labels = enlarge(made.refined, shape).argmax(axis=2).astype(np.int32)
-    return Segmentation(labels, None, enlarge(made.adjusted, shape), made.scores, made.taxonomy)
+    labels = enlarge(result.refined, shape).argmax(axis=2).astype(np.int32)
+    return Segmentation(labels, None, enlarge(result.adjusted, shape), result.scores, result.taxonomy)
 
 
 def stages(net, image, config, *, taxonomy=None, mpp=None, progress=None):
-    """All stages of one image; parameters as for `segment`.
-
-    Returns
-    -------
-    Stages
-    """
-    return next(
-        iter(
-            all_stages(net, image, config, taxonomies=[config.taxonomy(taxonomy)], mpp=mpp, progress=progress)
-        )
-    )
+    """Return the `Stages` of one image; parameters as for `segment`."""
+    taxonomies = [config.taxonomy(taxonomy)]
+    return next(all_stages(net, image, config, taxonomies=taxonomies, mpp=mpp, progress=progress))
 
 
 def all_stages(net, image, config, *, taxonomies=None, mpp=None, progress=None):
-    """Stages of one image for several taxonomies, from one look at it; parameters as for `segment`.
+    """Yield the `Stages` of one image for each taxonomy; the net runs once if possible.
+
+    Parameters
+    ----------
+    net, image, config, mpp, progress
+        See `segment`.
+    taxonomies : sequence of Taxonomy, optional
+        Default: all of the config.
 
     Yields
     ------
     Stages
-        One per taxonomy, in order.
     """
     taxonomies = config.taxonomies if taxonomies is None else taxonomies
-    look = overlapped if config.windows == "overlapped" else at_once
-    # Taxonomies that force no class differently and are refined at one scale share one look.
-    for _, alike in groupby(taxonomies, key=lambda t: (t.forced, _refinement(config, t).mpp)):
-        alike = list(alike)
-        small, small_mpp = _at_work_scale(image, config, alike, mpp)
-        yield from look(net, small, config, alike, scale=config.mpp / small_mpp, progress=progress)
+    run = overlapped_stages if config.windows == "overlapped" else _stitched_stages
+    # Taxonomies with the same forced classes and the same scale of refinement share one prediction.
+    for _, group in groupby(taxonomies, key=lambda t: (t.forced, _crf(config, t).mpp)):
+        group = list(group)
+        small, small_mpp = _at_work_scale(image, config, group, mpp)
+        yield from run(net, small, config, group, scale=config.mpp / small_mpp, progress=progress)
 
 
-def _refinement(config, taxonomy):
+def _crf(config, taxonomy):
     return config.crf.get(taxonomy.name, CRFConfig())
 
 
-def evidence_of(net, image, config, *, taxonomy=None, mpp=None):
-    """Adjusted evidence of one image, float32 (H, W, C), without the dense CRF; parameters as for `segment`."""
-    wanted = config.taxonomy(taxonomy)
-    small, image_mpp = _at_work_scale(image, config, [wanted], mpp)
-    seen = _seen(net, small, config, [wanted], scale=config.mpp / image_mpp)
-    return enlarge(seen.adjusted(wanted).clip(0, 1), image.shape[:2])
+def compute_heatmaps(net, image, config, *, taxonomy=None, mpp=None):
+    """Return the adjusted heatmaps of one image, float32 (H, W, C), without dense CRF.
+
+    Parameters as for `segment`.
+    """
+    chosen = config.taxonomy(taxonomy)
+    small, image_mpp = _at_work_scale(image, config, [chosen], mpp)
+    class_maps = _stitched_maps(net, small, config, [chosen], scale=config.mpp / image_mpp)
+    return enlarge(class_maps.adjusted(chosen).clip(0, 1), image.shape[:2])
 
 
 def _at_work_scale(image, config, taxonomies, mpp):
-    """The image at the scale of adjustment and refinement, and that scale in um/px; refuses what cannot be.
+    """Return the image at the scale of adjustment and refinement, and this scale in um/px.
 
     `taxonomies` are refined at one scale.
     """
     image = as_segmentable(image, max_pixels=MAX_VALUES // max(map(len, taxonomies)))
     image_mpp = as_mpp(config.image_mpp if mpp is None else mpp)
-    # Overlapping windows are refined one by one, so at the net's scale; else where the config says.
-    tuned_mpp = _refinement(config, taxonomies[0]).mpp or 0
-    work_mpp = config.mpp if config.windows == "overlapped" else max(tuned_mpp, image_mpp)
+    # Overlapping windows are refined separately, hence at the net's scale.
+    crf_mpp = _crf(config, taxonomies[0]).mpp or 0
+    work_mpp = config.mpp if config.windows == "overlapped" else max(crf_mpp, image_mpp)
     small = rescale(image, image_mpp, work_mpp)
     return small, image_mpp if small is image else work_mpp
 
 
-def _seen(net, image, config, taxonomies, *, scale, progress=None):
-    """What the net saw of an image, its windows stitched."""
-    keep, views = wanted_outputs(config, taxonomies), SYMMETRIES[: config.tta]
+def _stitched_maps(net, image, config, taxonomies, *, scale, progress=None):
+    """Return the `ClassMaps` of an image: the mean over windows and over symmetries."""
+    keep, symmetries = needed_outputs(config, taxonomies), SYMMETRIES[: config.tta]
     covers = (
-        cover(np.ascontiguousarray(view.move(image)), window_px=config.window_px, scale=scale)
-        for view in views
+        cover(np.ascontiguousarray(symmetry.move(image)), window_px=config.window_px, scale=scale)
+        for symmetry in symmetries
     )
     predicted = predict_windows(
-        predictor_of(net, config), covers, always=always(config, taxonomies), keep=keep
+        make_predictor(net, config), covers, always=forced_outputs(config, taxonomies), keep=keep
     )
     maps, scores = 0, 0
-    for done, (view, (seen, each)) in enumerate(zip(views, predicted, strict=True), start=1):
-        maps, scores = maps + view.back(seen), scores + each.max(axis=0)
-        report(progress, "predicting", done, len(views))
-    return Seen(maps / np.float32(len(views)), scores / np.float32(len(views)), keep, image, config)
+    pairs = zip(symmetries, predicted, strict=True)
+    for done, (symmetry, (moved_maps, window_scores)) in enumerate(pairs, start=1):
+        maps, scores = maps + symmetry.back(moved_maps), scores + window_scores.max(axis=0)
+        report(progress, "predicting", done, len(symmetries))
+    count = np.float32(len(symmetries))
+    return ClassMaps(maps / count, scores / count, keep, image, config)
 
 
-def at_once(net, image, config, taxonomies, *, scale, progress=None):
-    """Stages of an image whose windows are stitched before the classes compete."""
-    seen = _seen(net, image, config, taxonomies, scale=scale, progress=progress)
+def _stitched_stages(net, image, config, taxonomies, *, scale, progress=None):
+    """Yield the stages of an image with windows that are stitched before the classes compete."""
+    class_maps = _stitched_maps(net, image, config, taxonomies, scale=scale, progress=progress)
     for taxonomy in taxonomies:
-        adjusted = seen.adjusted(taxonomy).clip(0, 1)
-        cam, scores = seen.in_order(taxonomy)
-        marginals = refined(adjusted, image, config, taxonomy)
-        yield Stages(image, cam, adjusted, marginals, with_inferred(scores, adjusted, taxonomy), taxonomy)
+        adjusted = class_maps.adjusted(taxonomy).clip(0, 1)
+        cam, scores = class_maps.by_taxonomy(taxonomy)
+        marginals = refine_maps(adjusted, image, config, taxonomy)
+        scores = add_inferred_scores(scores, adjusted, taxonomy)
+        yield Stages(image, cam, adjusted, marginals, scores, taxonomy)

@@ -1,15 +1,15 @@
-"""Loss of learning from tags: each class is a yes-or-no question of its own."""
+"""Loss of learning from tags: binary cross-entropy for each class."""
 
 from ...losses.cross_entropy import binary_cross_entropy
 
 
 def make_loss(config):
-    """Binary cross-entropy over the classes whose tag is known.
+    """Return the binary cross-entropy over the classes with a known tag.
 
     Parameters
     ----------
     config : Config
-        Not consulted: this loss has no numbers of its own. The argument keeps the methods alike.
+        Not used: the loss has no parameters.
 
     Returns
     -------
@@ -22,7 +22,7 @@ def make_loss(config):
     0.6931
     """
 
-    def of(target, prediction, weight, image):
+    def loss(target, prediction, weight, image):
         return binary_cross_entropy(target, prediction, weight)
 
-    return of
+    return loss

@@ -1,4 +1,4 @@
-"""Set up training from tags: net, config and patches, from what was found and the options of `hsn.fit`."""
+"""Set up training from tags: make net, config and patches from the found files and the options of `hsn.fit`."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ class Options:
     Attributes
     ----------
     classes : sequence of str, optional
-        Names of the tags: of the digits in file names, or of the columns of an array.
+        Names of the tags, for digits in file names or columns of an array.
     window_px : int, optional
         Side of the net's input in pixels. Default: that of the patches.
     """
@@ -43,18 +43,7 @@ def check(request, options):
 def prepare(found, request, options, *, progress=None):
     """Read the patches and make the net and the config.
 
-    Parameters
-    ----------
-    found : hsn.data.discovery.Found
-        Its `annotations` are tags, (N, C).
-    request : hsn.data.setup.FitRequest
-    options : Options
-    progress : callable, optional
-        See `hsn.progress`.
-
-    Returns
-    -------
-    hsn.data.setup.FitSetup
+    Parameters and result: see `hsn.data.setup`; `found.annotations` are tags, (N, C).
     """
     summary = summarize(found, lambda image, tags, pixels: tags, square=True, progress=progress)
     side_px = options.window_px or summary.min_side_px

@@ -1,20 +1,20 @@
-"""Targets of learning from tags: a patch's tags are what to learn; an unsaid tag has weight 0."""
+"""Targets of learning from tags: the tags of a patch; an unknown tag has weight 0."""
 
 import numpy as np
 
 from ...checks import as_image
-from ...errors import refuse
+from ...errors import InputError
 from ...types import Targets
 
 
 def make_targets(image, annotation, config):
-    """Turn a patch's tags into a target and a statement of where it is known.
+    """Return the target and the weight of a patch.
 
     Parameters
     ----------
     image : uint8 array, shape (H, W, 3)
     annotation : array, shape (C,), or (R, S, C) for a grid of cells
-        Per class of the config 1 (present), 0 (absent) or NaN (the annotator did not say).
+        For each class of the config 1 (present), 0 (absent) or NaN (unknown).
     config : Config
 
     Returns
@@ -25,7 +25,7 @@ def make_targets(image, annotation, config):
     Raises
     ------
     InputError
-        If the tags are not one per class, or are no tags.
+        "image-dtype", "tags-shape" or "tags-values".
 
     Examples
     --------
@@ -37,10 +37,18 @@ def make_targets(image, annotation, config):
     as_image(image)
     tags = np.asarray(annotation, np.float32)
     if tags.ndim not in (1, 3) or tags.shape[-1] != len(config.classes):
-        refuse("tags must be one per class", expected=f"{len(config.classes)} for {', '.join(config.classes)}",
-               received=f"shape {tags.shape}", remedy="give a 0 or 1 for each class of the config")  # fmt: skip
+        raise InputError(
+            "tags-shape",
+            f"tags must be one number for each of the {len(config.classes)} classes {', '.join(config.classes)}",
+            got=f"shape {tags.shape}",
+            hint="give 0 or 1 for each class of the config",
+        )
     known = ~np.isnan(tags)
     if not np.isin(tags[known], (0, 1)).all():
-        refuse("a tag says yes or no", expected="0, 1 or NaN (not said)", received=tags.tolist(),
-               remedy="turn counts or fractions into tags with a threshold")  # fmt: skip
+        raise InputError(
+            "tags-values",
+            "tags must be 0, 1 or NaN (unknown)",
+            got=tags.tolist(),
+            hint="turn counts or fractions into tags with a threshold",
+        )
     return Targets(np.where(known, tags, 0).astype(np.float32), known.astype(np.float32))

@@ -1,32 +1,31 @@
-"""Fit: a patch classifier learns from tags, and its thresholds are set on patches that it did not learn from.
+"""Train a patch classifier from tags, and fit its thresholds on the validation patches."""
 
-The result is a folder that explains itself and that `hsn.segment` takes by path: `net.keras`, `card.json`,
-`config.json`; beside them what a killed run needs to go on.
-"""
-
+from functools import partial
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from ... import models
-from ...checks import as_image, same_length
-from ...errors import refuse
-from ...images.read import read, resample
+from ...checks import same_length
+from ...errors import InputError
+from ...images.read import resample
 from ...images.scaling import normalize
 from ...metrics.ranking import roc_auc
 from ...nets import histonet
 from ...prediction.scores import fit_thresholds
 from ...training.augment import draw
+from ...training.images import training_images
 from ...training.loop import LoopSpec, fit_net
 from ...training.run import Run
 from ...training.sampling import batch_of
 from ...training.schedules import triangular
 from ...training.splits import train_val_split
+from ...types import Targets
 from .losses import make_loss
 from .target_maps import make_targets
 
-PREDICT_BATCH = 64  # patches a forward pass, without gradients
+PREDICT_BATCH = 64  # patches of a forward pass without gradients
 
 
 def fit(net, images, annotations, config, *, out, progress=None):
@@ -37,128 +36,133 @@ def fit(net, images, annotations, config, *, out, progress=None):
     net : keras.Model
         A classifier, for instance of `hsn.nets.histonet`; trained in place.
     images : sequence of uint8 arrays (H, W, 3), or of paths
-        Patches; each is resized to `config.train.crop_px` where it differs. Paths are read when needed, so
-        that memory stays bounded.
+        Patches; each is resized to `config.train.crop_px`, by default `config.window_px`.
     annotations : array, shape (N, C), or (N, R, S, C)
-        Tags: per patch and class of the config 1 (present), 0 (absent) or NaN (not said). With four axes, tags of
-        a grid of cells in each patch (`cell_px` and `cell_stride_px` of the config): a cell is learned with what
-        lies around it.
-    config : Config
-    out : path
-        The trained folder. The same call continues a run that was killed; see `hsn.training.run`.
-    progress : callable, optional
-        See `hsn.progress`.
+        Tags: for each patch and class of the config 1 (present), 0 (absent) or NaN (unknown). With four axes, tags of
+        a grid of cells in each patch (`cell_px` and `cell_stride_px` of the config); a cell is classified with its
+        surroundings.
+    config, out, progress
+        See `hsn.supervision.masks.fit`.
 
     Returns
     -------
     History
-        Per epoch `rate`, `loss`, `validation_loss`, `validation_auc` (mean over classes with both kinds of patch).
+        Per epoch `rate`, `loss`, `validation_loss` and `validation_auc` (mean over classes with both tags).
 
     Raises
     ------
     InputError
-        If images and tags do not belong together, nothing is left to learn or validate on, or `out` holds
-        another run.
+        "length-mismatch", "tags-shape", "tags-values", "tags-grid", "split-empty", or the codes of `Run.open`.
     """
     out = Path(out)
-    patches = Patches(images, config.train.crop_px or config.window_px)
-    truth = _truths(patches, annotations, config)
-    learned, held_out = train_val_split(len(patches), config.train.validation, seed=config.train.seed)
-    learner = _over_what_is_tagged(net, truth[0], config)
-    of = make_loss(config)
+    targets = _all_targets(images, annotations, config)
+    learned, held_out = train_val_split(len(images), config.train.validation, seed=config.train.seed)
+    classifier = _cell_classifier(net, targets.target, config) if targets.target.ndim == 4 else net
+    patches = training_images(
+        images, annotations, partial(prepare, side_px=_side_px(config)), progress=progress
+    )
+    validated, truth = [patches[k] for k in held_out], Targets(*(part[held_out] for part in targets))
+    compute_loss = make_loss(config)
 
     def validate():
-        target, weight = (x[held_out] for x in truth)
-        scores = predict(learner, patches, held_out, config)
-        auc = roc_auc(*(x.reshape(-1, len(config.classes)) for x in (target > 0, scores)))
+        scores = predict(classifier, validated, config)
+        auc = roc_auc(*(x.reshape(-1, len(config.classes)) for x in (truth.target > 0, scores)))
         return {
-            "validation_loss": float(of(target, scores, weight, None)),
+            "validation_loss": float(compute_loss(truth.target, scores, truth.weight, None)),
             "validation_auc": np.nanmean(auc) if np.isfinite(auc).any() else np.nan,
         }
 
     with Run.open(out, config, net=net, data=(images, annotations), progress=progress) as run:
         history = fit_net(
-            learner,
-            of,
-            _spec(patches, truth, learned, config, validate),
+            classifier,
+            compute_loss,
+            _loop_spec(patches, targets, learned, config, validate),
             out=run.folder,
             optimizer=keras.optimizers.SGD(momentum=config.momentum, nesterov=True),
             jit_compile="auto",
             progress=progress,
         )
-        scores = predict(learner, patches, held_out, config)
-        known = truth[1][held_out].reshape(scores.shape)
-        fitted = [
-            fit_thresholds(*(x[..., k : k + 1][known[..., k] > 0] for x in (truth[0][held_out] > 0, scores)))[
-                0
-            ]
-            for k in range(len(config.classes))
-        ]
-        finished = config.replace(thresholds=tuple(float(t) for t in fitted))
-        models.save(out, net, card(finished, history, name=out.name), finished.to_dict())
+        thresholds = _fit_thresholds(truth, predict(classifier, validated, config))
+        config = config.replace(thresholds=thresholds)
+        models.save(out, net, card(config, history, name=out.name), config.to_dict())
         run.finish(history)
     return history
 
 
-def _over_what_is_tagged(net, target, config):
-    """The net as it learns: scoring whole patches, or the cells of a grid."""
-    if target.ndim == 2:
-        return net
-    side = config.train.crop_px or config.window_px
+def prepare(name, image, annotation, *, side_px):
+    """Return the record of a patch: its pixels, uint8 (px, px, 3). The annotation is not used."""
+    shape = (side_px, side_px)
+    return (image if image.shape[:2] == shape else resample(image, shape),)
+
+
+def _side_px(config):
+    """Return the side of the training patches."""
+    return config.train.crop_px or config.window_px
+
+
+def _all_targets(images, annotations, config):
+    """Return the targets and weights of all patches, (N, C) or (N, R, S, C)."""
+    same_length("images", images, "annotations", annotations)
+    # Targets do not depend on the pixels, so no file is read.
+    blank = np.zeros((1, 1, 3), np.uint8)
+    targets = [make_targets(blank, tags, config) for tags in annotations]
+    return Targets(np.array([t.target for t in targets]), np.array([t.weight for t in targets]))
+
+
+def _cell_classifier(net, target, config):
+    """Return a net that classifies every cell of a grid, with the weights of `net`."""
+    side_px = _side_px(config)
     if not (config.cell_px and config.cell_stride_px):
-        refuse("a grid of tags needs its sizes", expected="`cell_px` and `cell_stride_px` in the config",
-               received=f"tags of shape {target.shape[1:]}", remedy="say how large a tagged cell is")  # fmt: skip
-    cells = (side - config.cell_px) // config.cell_stride_px + 1
+        raise InputError(
+            "tags-grid",
+            "the config must have `cell_px` and `cell_stride_px` for a grid of tags",
+            got=f"tags of shape {target.shape[1:]}",
+            hint="give the size of a tagged cell",
+        )
+    cells = (side_px - config.cell_px) // config.cell_stride_px + 1
     if target.shape[1:3] != (cells, cells):
-        refuse("the grid of tags does not cover the patch", received=target.shape[1:3],
-               expected=f"{cells} x {cells} cells for {side} px", remedy="give a tag for each cell")  # fmt: skip
+        raise InputError(
+            "tags-grid",
+            f"the grid of tags must have {cells} x {cells} cells for patches of {side_px} px",
+            got=target.shape[1:3],
+            hint="give tags for each cell",
+        )
     if config.shift_px:
-        refuse("a grid of tags cannot be shifted", expected="`shift_px` of 0", received=config.shift_px,
-               remedy="leave it out of the config")  # fmt: skip
+        raise InputError(
+            "tags-grid", "`shift_px` must be 0 with a grid of tags", got=config.shift_px, hint="leave it out"
+        )
     return histonet.build_cell_classifier(net, cell_px=config.cell_px, stride_px=config.cell_stride_px)
 
 
+def _fit_thresholds(truth, scores):
+    """Return the best threshold of each class, from the patches with a known tag."""
+    known = truth.weight.reshape(scores.shape) > 0
+    present = truth.target > 0
+    thresholds = (
+        fit_thresholds(*(x[..., k : k + 1][known[..., k]] for x in (present, scores)))[0]
+        for k in range(scores.shape[-1])
+    )
+    return tuple(float(threshold) for threshold in thresholds)
+
+
 def card(config, history, *, name):
-    """The card of what `fit` trained."""
+    """Return the card of what `fit` trained."""
     kept = history.epochs[history.best]
     notes = f"epoch {kept['epoch']} of {len(history.epochs)} was kept: the lowest validation loss"
     return models.card_of(config, kept, name=name, notes=notes, thresholds=config.thresholds)
 
 
-class Patches:
-    """Patches of one size from arrays or paths, read when they are asked for."""
-
-    def __init__(self, images, side_px):
-        self._images, self._shape = images, (side_px, side_px)
-
-    def __len__(self):
-        return len(self._images)
-
-    def __getitem__(self, k):
-        image = self._images[k]
-        image = as_image(image) if isinstance(image, np.ndarray) else read(image)
-        return image if image.shape[:2] == self._shape else resample(image, self._shape)
-
-
-def _truths(patches, annotations, config):
-    """Targets and weights of all patches: two arrays (N, C)."""
-    same_length("images", patches, "annotations", annotations)
-    # A blank stands in for the patch: tags alone decide the target, and no file need be read for that.
-    blank = np.zeros((1, 1, 3), np.uint8)
-    each = [make_targets(blank, tags, config) for tags in annotations]
-    return np.array([t.target for t in each]), np.array([t.weight for t in each])
-
-
-def _spec(patches, truth, learned, config, validate):
+def _loop_spec(patches, targets, learned, config, validate):
+    """Return the spec of the training loop, with the cyclical learning rate of HistoSegNet."""
     train = config.train
-    target, weight = truth
 
     def batch(epoch, step):
         drawn, rng = batch_of(len(learned), train.batch_size, seed=train.seed, epoch=epoch, step=step)
         chosen = learned[drawn]
         draws = [_draw(rng, config) for _ in chosen]
-        pixels = np.stack([d.paint(patches[k]) for d, k in zip(draws, chosen, strict=True)])  # (B, px, px, 3)
-        tags = (_moved(draws, of[chosen]) for of in (target, weight))
+        pairs = zip(draws, chosen, strict=True)
+        pixels = np.stack([drawn.paint(patches[k].load()[0]) for drawn, k in pairs])  # (B, px, px, 3)
+        tags = (_move(draws, part[chosen]) for part in targets)
         return normalize(pixels, config.normalization.mean, config.normalization.std), *tags
 
     return LoopSpec(
@@ -167,8 +171,8 @@ def _spec(patches, truth, learned, config, validate):
         batch=batch,
         learning_rate=lambda epoch: triangular(
             epoch,
-            lowest=config.train.min_learning_rate,
-            highest=config.train.learning_rate,
+            lowest=train.min_learning_rate,
+            highest=train.learning_rate,
             half_cycle=config.half_cycle_epochs,
             halve_every=config.halve_every_epochs,
         ),
@@ -177,8 +181,8 @@ def _spec(patches, truth, learned, config, validate):
     )
 
 
-def _moved(draws, tags):
-    """A grid of tags moves with its patch; the tags of a whole patch stay."""
+def _move(draws, tags):
+    """Move grids of tags like their patches; tags of whole patches do not change."""
     return tags if tags.ndim == 2 else np.stack([d.move(t) for d, t in zip(draws, tags, strict=True)])
 
 
@@ -194,11 +198,18 @@ def _draw(rng, config):
     )
 
 
-def predict(net, patches, chosen, config):
-    """Scores of some patches: float32 (n, C), or (n, R, S, C) for a grid of cells."""
+def predict(net, patches, config):
+    """Return the scores of patches, float32 (n, C), or (n, R, S, C) for a grid of cells.
+
+    Parameters
+    ----------
+    net : keras.Model
+    patches : sequence of TrainingImage
+    config : Config
+    """
     scores = []
-    for k in range(0, len(chosen), PREDICT_BATCH):
-        pixels = np.stack([patches[i] for i in chosen[k : k + PREDICT_BATCH]])
+    for k in range(0, len(patches), PREDICT_BATCH):
+        pixels = np.stack([patch.load()[0] for patch in patches[k : k + PREDICT_BATCH]])
         pixels = normalize(pixels, config.normalization.mean, config.normalization.std)
         scores.append(keras.ops.convert_to_numpy(net(pixels, training=False)))
     return np.concatenate(scores)
