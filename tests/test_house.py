@@ -23,6 +23,8 @@ FLOORS = (
         "progress",
         "files",
         "limits",
+        "notes",
+        "rasters",
         "geojson",
         "instances",
         "_native",

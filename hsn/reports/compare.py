@@ -102,6 +102,35 @@ def detect_kind(files: Iterable[str | PathLike], taxonomy: Taxonomy) -> str:
     return "labels" if largest < len(taxonomy) else "colors"
 
 
+def numbers_objects(files: Iterable[str | PathLike], taxonomy: Taxonomy) -> bool:
+    """Return whether a file numbers objects: gray values beyond the classes and the colors of the taxonomy.
+
+    Parameters
+    ----------
+    files : sequence of path
+    taxonomy : Taxonomy
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from hsn.annotations.label_files import write_labels
+    >>> from hsn.taxonomies import NUCLEI
+    >>> path = Path(tempfile.mkdtemp()) / "a.png"
+    >>> write_labels(path, np.array([[0, 1, 2, 3]]))
+    >>> numbers_objects([path], NUCLEI)
+    True
+    """
+    known = {*range(len(taxonomy)), *(color[0] for color in taxonomy.colors if len(set(color)) == 1)}
+    for path in files:
+        try:
+            values = set(np.unique(read_labels(path)).tolist())
+        except InputError:  # colors; unreadable files raise when they are used
+            continue
+        if len(values) > 2 and not values <= known:  # two values are a mask
+            return True
+    return False
+
+
 @dataclass(frozen=True, kw_only=True)
 class LabeledSample(Sample):
     """An image with one truth file."""

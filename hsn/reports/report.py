@@ -4,6 +4,7 @@ Nets trained on tags have the stages of HistoSegNet's ablation (Chan et al., ICC
 adjustment, and dense CRF. Other nets have one stage, "prediction". Files have the names of HistoSegNet's release.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -29,6 +30,7 @@ from .overlay import overlay_result
 from .page import draw_summary
 
 # Stages by their name in the release.
+_WORD_CHARS = 60  # of a class in the name of a folder
 STAGES = {"GradCAM": "cam", "Adjust": "adjusted", "CRF": "refined"}
 
 

@@ -4,8 +4,9 @@ import csv
 import hashlib
 import json
 import os
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ import numpy as np
 
 from ..data.discovery import distinct_names, find_images
 from ..errors import InputError
-from ..files import atomic_write
+from ..files import atomic_write, csv_text, from_csv_text
 from ..models.folders import CARD, CONFIG, OLD_CONFIG, Model, find
+from ..notes import collect_notes
 from ..progress import Progress, track
 from ..reports.results import save_segmentation
 from ..supervision import method_of, open_model
@@ -83,6 +85,8 @@ def segment(
         batch = segment_all(
             image, model, out, taxonomy=taxonomy, mpp=mpp, overwrite=overwrite, progress=progress
         )
+        for sentence in batch.notes:
+            warnings.warn(sentence, stacklevel=2)
         return batch.rows
     result = segment_image(image, model, taxonomy=taxonomy, mpp=mpp, progress=progress)
     if out is not None:
@@ -107,6 +111,8 @@ class Batch:
         Number of images that were segmented by an earlier call.
     files : int
         Number of written files.
+    notes : list of str
+        What was assumed about the images.
     """
 
     rows: list[dict]
@@ -114,6 +120,7 @@ class Batch:
     failures: list[tuple[str, str]]
     skipped: int
     files: int
+    notes: list[str] = field(default_factory=list)
 
 
 def segment_all(
@@ -139,7 +146,14 @@ def segment_all(
     InputError
         "images-missing", or the code of an invalid net, taxonomy or scale.
     """
-    out = Path(out)
+    with collect_notes() as notes:
+        batch = _segment_all(
+            images, model, Path(out), taxonomy=taxonomy, mpp=mpp, overwrite=overwrite, progress=progress
+        )
+    return replace(batch, notes=notes.sentences())
+
+
+def _segment_all(images, model, out, *, taxonomy, mpp, overwrite, progress):
     found, failures = find_images(images)
     if not found:
         raise InputError(
@@ -242,7 +256,7 @@ class _Summary:
         if replaced is not None or not set(row) <= set(columns):
             self._rewrite()
             return
-        self._writer.writerow(row)
+        self._writer.writerow(_escaped(row))
         self._file.flush()
 
     def close(self):
@@ -256,6 +270,7 @@ class _Summary:
                 rows = [row for row in csv.DictReader(file) if row.get("name") and None not in row.values()]
         except (OSError, UnicodeDecodeError, csv.Error):
             return {}
+        rows = [{key: from_csv_text(cell) for key, cell in row.items()} for row in rows]
         return {row["name"]: row for row in rows}
 
     def _rewrite(self):
@@ -269,9 +284,14 @@ class _Summary:
         ):
             writer = csv.DictWriter(file, columns, restval="")
             writer.writeheader()
-            writer.writerows(self._rows.values())
+            writer.writerows(map(_escaped, self._rows.values()))
         self._file = open(self._path, "a", newline="", encoding="utf-8")  # noqa: SIM115 - closed by `close`
         self._writer = csv.DictWriter(self._file, columns, restval="")
+
+
+def _escaped(row):
+    """Return a row whose cells no spreadsheet runs as formulas."""
+    return {key: csv_text(cell) for key, cell in row.items()}
 
 
 def _row(path, name, about, key):
