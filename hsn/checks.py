@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from .errors import InputError
+from .limits import MAX_SEED
 
 MIN_SIDE_PX = 16  # smallest side of an image that can be segmented
 
@@ -104,6 +105,29 @@ def as_mpp(mpp: float) -> float:
     0.25
     """
     return positive("mpp", mpp, hint="read it from the slide's properties, in micrometers per pixel")
+
+
+def as_seed(seed: Any) -> int:
+    """Return `seed` if it is a whole number from 0 to 4,294,967,295.
+
+    Raises
+    ------
+    InputError
+        "seed-range" otherwise.
+
+    Examples
+    --------
+    >>> as_seed(7)
+    7
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed <= MAX_SEED:
+        raise InputError(
+            "seed-range",
+            f"`seed` must be a whole number from 0 to {MAX_SEED:,}",
+            got=seed,
+            hint="give another seed",
+        )
+    return int(seed)
 
 
 def positive(name: str, value: Any, *, hint: str = "give a number above 0") -> Any:

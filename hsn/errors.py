@@ -14,7 +14,7 @@ from .limits import MESSAGE_CHARS
 
 SHOW_BUGS = "HSN_TRACEBACK"  # environment variable: unexpected errors keep their traceback
 _DISK_FULL = {errno.ENOSPC, errno.EFBIG, *([errno.EDQUOT] if hasattr(errno, "EDQUOT") else [])}
-_ENDS_BATCH = ("disk-full", "folder-full")
+ENDS_BATCH = ("disk-full", "folder-full")  # codes of errors that the next file would meet, too
 
 
 class InputError(ValueError):
@@ -165,7 +165,7 @@ def collect_failures(failures: list[tuple[str, str]], name: object) -> Iterator[
         yield
     except Exception as error:
         failure = as_input_error(error)
-        if failure.code in _ENDS_BATCH:
+        if failure.code in ENDS_BATCH:
             raise failure from None
         failures.append((printable(name), str(failure)))
 

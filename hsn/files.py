@@ -26,8 +26,8 @@ _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
 
 # Temporary names of `atomic_write`, and of the folders of `models.save`.
-_LEFTOVER = re.compile(r"\.[a-z0-9_]{8}\..+|\.new-.+")
-_TEMPORARY_BYTES = 10  # that a temporary name is longer
+_LEFTOVER = re.compile(r"\.(?:(?P<process>\d+)-)?[a-z0-9_]{8}\..+|\.new-.+", re.DOTALL)
+_TEMPORARY_BYTES = 24  # that a temporary name is longer
 
 
 @contextmanager
@@ -69,7 +69,9 @@ def atomic_write(path: Path | str, *, size: int = 0) -> Iterator[Path]:
         ending = ending[1:]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=f".{ending.lstrip('.')}")
+        handle, name = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{os.getpid()}-", suffix=f".{ending.lstrip('.')}"
+        )
     except OSError as error:
         raise _not_writable(path, error) from None
     temporary = Path(name)
@@ -143,22 +145,39 @@ def check_writable(folder: Path | str) -> Path:
         ) from None
 
 
-def remove_leftovers(folder: Path | str, *, deep: bool = False) -> None:
-    """Remove temporary files that a killed process left in a folder. Nobody else may be writing to the folder.
+def remove_leftovers(folder: Path | str, *, locked: bool = False) -> None:
+    """Remove temporary files that a killed process left in a folder.
 
     Parameters
     ----------
     folder : path
-    deep : bool
-        Whether to search subfolders. Default: False.
+    locked : bool
+        Whether nobody else can be writing: all temporary files are removed, in subfolders, too. By default, only those
+        directly in the folder whose process has ended.
     """
     folder = Path(folder)
-    for path in list(folder.rglob(".*") if deep else folder.glob(".*")):
-        if _LEFTOVER.fullmatch(path.name):
+    for path in list(folder.rglob(".*") if locked else folder.glob(".*")):
+        match = _LEFTOVER.fullmatch(path.name)
+        if match and (locked or (match["process"] and not _may_live(int(match["process"])))):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
+
+
+def _may_live(process: int) -> bool:
+    """Return whether another process with this number may be running."""
+    if process == os.getpid():
+        return False
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
 
 
 def check_file(path: Path | str, *, max_bytes: int) -> Path:
@@ -246,6 +265,8 @@ def unreadable(path: Path | str, error: Exception) -> InputError:
 def first_line(error: Exception) -> str:
     """Return the first line of a library's message, to quote it in a sentence."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
 def walk_files(folder: Path | str) -> list[Path]:
     """List the files in and below a folder, sorted, without hidden ones; linked folders are followed.
 
@@ -288,6 +309,7 @@ def csv_text(text: str) -> str:
     >>> csv_text("=1+1"), csv_text("tumor"), from_csv_text(csv_text("=1+1"))
     ("'=1+1", 'tumor', '=1+1')
     """
+    text = printable(text)
     return f"'{text}" if _FORMULA.match(text) else text
 
 

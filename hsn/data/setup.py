@@ -17,7 +17,7 @@ import numpy as np
 
 from ..annotations.mask_files import read as read_masks
 from ..checks import as_image, same_shape
-from ..errors import InputError
+from ..errors import InputError, collect_failures
 from ..images.read import read
 from ..progress import track
 from ..taxonomies import Taxonomy, TissueClass
@@ -205,11 +205,9 @@ def summarize(found, check, *, square=False, progress=None):
     summary = DataSummary(square=square)
     pairs = list(zip(found.images, found.annotations, strict=True))
     for number, (image, annotation) in enumerate(track(pairs, progress, "reading images")):
-        try:
+        with collect_failures(summary.left_out, name_of(image, number)):
             pixels = as_image(image) if isinstance(image, np.ndarray) else read(image)
             summary.add(number, image, check(image, annotation, pixels), pixels)
-        except InputError as error:
-            summary.left_out.append((name_of(image, number), str(error)))
     if not summary.images:
         raise InputError(
             "no-images-left",

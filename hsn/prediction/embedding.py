@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, collect_failures
 from ..files import atomic_write
 from ..images.read import read
 from ..selection import texture
@@ -126,7 +126,7 @@ def embed(paths, encoder, folder, *, side_px=256, stride_px=128, min_tissue=0.1,
     store = _Store(Path(folder), settings)
     failures, path_of_key = [], {}
     for number, path in enumerate(paths):
-        try:
+        with collect_failures(failures, path):
             key = _key(path)
             if not store.has(key):
                 image = read(path)
@@ -136,8 +136,6 @@ def embed(paths, encoder, folder, *, side_px=256, stride_px=128, min_tissue=0.1,
                     if progress:
                         progress(number + done / len(corners))
             path_of_key[key] = path
-        except InputError as error:
-            failures.append((str(path), str(error)))
         if progress:
             progress(number + 1)
     return store.result(path_of_key, failures)

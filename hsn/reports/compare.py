@@ -10,7 +10,7 @@ import numpy as np
 from ..annotations.colors import as_labels, from_colors
 from ..annotations.label_files import read_color_mask, read_labels
 from ..data.sample import Sample
-from ..errors import InputError
+from ..errors import InputError, collect_failures
 from ..taxonomies import Taxonomy
 from .confusion import ConfusionCounts
 
@@ -206,7 +206,7 @@ def compare_files(
     """
     counts, failures = ConfusionCounts(truth.taxonomy, size, unlisted), []
     for prediction, path in pairs:
-        try:
+        with collect_failures(failures, prediction):
             labels, predicted_mask = predicted.read(prediction)
             if not predicted_mask.all():
                 raise InputError(
@@ -217,6 +217,4 @@ def compare_files(
                 )
             true, valid_mask = truth.read(path)
             counts.add(true, {"prediction": labels}, valid_mask=valid_mask)
-        except InputError as error:
-            failures.append((str(prediction), str(error)))
     return counts, failures

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..annotations.mask_files import is_raster, read
-from ..errors import InputError
+from ..errors import InputError, collect_failures, printable
 from ..files import atomic_write, csv_text, write_json
 from ..metrics.intervals import interval
 from ..metrics.objects import Jaccard, Matching, aji, count_deviation, match, match_glas
@@ -122,19 +122,22 @@ def score_objects(
     rows: list[_Scored] = []
     failures: list[tuple[str, str]] = []
     for found, truth in track(pairs, progress, "matching objects"):
-        try:
-            rows.append(_score(found.stem, *_read(truth, found), hausdorff=hausdorff))
-        except InputError as error:
-            failures.append((str(found), str(error)))
+        with collect_failures(failures, found):
+            rows.append(_score(printable(found.stem), *_read(truth, found), hausdorff=hausdorff))
     if not rows:
-        raise InputError(
-            "no-pairs-scored",
-            "predictions and truth must be label images of equal size",
-            got=f"{len(failures)} pairs that cannot be scored",
-            hint="correct these files: " + "; ".join(reason for _, reason in failures[:3]),
-        )
+        raise no_pairs_scored(failures)
     images = [{"image": row.image, **row.scores(), "true": row.true, "found": row.found} for row in rows]
     return ObjectScores(images, _pooled(rows), failures)
+
+
+def no_pairs_scored(failures: Sequence[tuple[str, str]]) -> InputError:
+    """Return the error for an evaluation in which no pair of files could be scored."""
+    return InputError(
+        "no-pairs-scored",
+        "predictions and truth must be label images of equal size",
+        got=f"{len(failures)} pairs that cannot be scored",
+        hint="correct these files: " + "; ".join(reason for _, reason in failures[:3]),
+    )
 
 
 def _read(truth: Path, found: Path) -> tuple[np.ndarray, np.ndarray]:

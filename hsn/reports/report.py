@@ -18,7 +18,7 @@ from ..annotations.colors import to_colors
 from ..annotations.instances import label_components
 from ..annotations.label_files import MAX_PNG_LABEL, write_labels
 from ..data.sample import Sample
-from ..errors import InputError
+from ..errors import collect_failures
 from ..images.read import write as write_image
 from ..images.tiles import enlarge
 from ..progress import Progress, track
@@ -119,7 +119,7 @@ def write_report(
     files: list[Path] = []
     failures: list[tuple[str, str]] = []
     for sample in track(samples, progress, "segmenting"):
-        try:
+        with collect_failures(failures, sample.name):
             image = sample.image()
             truths = {t.name: sample.truth(t) for t in chosen if sample.has_truth(t)}
             for result in _segment(method, model.net, image, config, chosen, sample.mpp):
@@ -131,8 +131,6 @@ def write_report(
                 files += writer.masks(out / taxonomy.name)
                 files += writer.objects(out / taxonomy.name, object_class(samples, taxonomy))
                 pages.append(writer.summary(out / taxonomy.name, config.image_mpp))
-        except InputError as error:
-            failures.append((sample.name, str(error)))
     tables = write_scores(out, evaluations.values())
     return Report(evaluations, (*tables, *pages, *files), tuple(pages), tuple(failures))
 

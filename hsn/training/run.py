@@ -115,7 +115,7 @@ class Run:
         run = cls(Path(out), net)
         run._lock()
         try:
-            remove_leftovers(run.out, deep=True)  # the lock ensures that nobody else is writing
+            remove_leftovers(run.out, locked=True)  # the lock ensures that nobody else is writing
             run._check_space()
             run._compare_and_record(config, data, depends or {}, progress)
             run._set_starting_weights()

@@ -9,11 +9,12 @@ from typing import Any
 from .. import taxonomies
 from ..data.discovery import pair_folders
 from ..errors import InputError
+from ..files import check_writable
 from ..notes import collect_notes, note
 from ..progress import Progress, track
 from ..reports.compare import TruthFormat, compare_files, detect_kind, make_samples, numbers_objects
 from ..reports.confusion import write_scores
-from ..reports.object_scores import score_objects
+from ..reports.object_scores import no_pairs_scored, score_objects
 from ..supervision import method_of, open_model
 from .segmentation import segment_all
 
@@ -116,6 +117,7 @@ def evaluate(
     1.0
     """
     model = None if images is None else model_or_predictions
+    check_writable(out)
     _check(truth, instances, hausdorff, {"taxonomy": taxonomy, "objects": objects})
     first = model_or_predictions if images is None else images
     scoring = {"size": size, "unlisted": unlisted}
@@ -130,6 +132,8 @@ def evaluate(
         else:
             score = _score_files if model is None else _score_net
             evaluations, files, failed = score(pairs, space, objects, **options, **scoring)
+            if not any(counts.images for counts in evaluations):
+                raise no_pairs_scored(failed)
             data, text = _summarize(evaluations, unlisted)
     return Evaluation(data, text, list(files), failures + failed, notes.sentences())
 

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from .. import taxonomies
-from ..checks import as_mpp, one_of
+from ..checks import as_mpp, as_seed, one_of
 from ..data.discovery import KINDS, discover, find_images, find_pairs, find_tags, from_lists
 from ..data.setup import FitRequest, FitSetup
 from ..errors import InputError
+from ..files import check_writable
 from ..models.folders import Model
 from ..notes import collect_notes
 from ..progress import Progress
@@ -265,6 +266,8 @@ def prepare(
     given = {name: value for name, value in given.items() if value is not None}
     kind = _kind_of(given, kind)
     _check_name(out)
+    check_writable(out)
+    as_seed(training.get("seed", 0))
     with collect_notes() as assumed:
         if not given:
             found = _discover(data, kind, options)

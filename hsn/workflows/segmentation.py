@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from ..data.discovery import distinct_names, find_images
-from ..errors import InputError
-from ..files import atomic_write, csv_text, from_csv_text
+from ..errors import ENDS_BATCH, InputError, as_input_error, printable
+from ..files import atomic_write, check_writable, csv_text, from_csv_text, read_text, remove_leftovers
 from ..models.folders import CARD, CONFIG, OLD_CONFIG, Model, find
 from ..notes import collect_notes
 from ..progress import Progress, track
-from ..reports.results import save_segmentation
+from ..reports.results import FORMATS, save_segmentation
 from ..supervision import method_of, open_model
 from ..supervision import segment as segment_image
 from ..types import Segmentation
@@ -163,6 +163,9 @@ def _segment_all(images, model, out, *, taxonomy, mpp, overwrite, progress):
             hint="correct the paths",
         )
     run = _Run(model, taxonomy, mpp)
+    check_writable(out)
+    for folder in (out, *(out / kind for kind in FORMATS)):
+        remove_leftovers(folder)
     summary = _Summary(out / SUMMARY, {} if overwrite else None)
     pairs = list(zip(found, distinct_names(found), strict=True))
     results, skipped, files = [], 0, 0
@@ -181,12 +184,13 @@ def _segment_all(images, model, out, *, taxonomy, mpp, overwrite, progress):
                 results.append(about)
                 files += len(about["files"])
                 summary.add(_row(path, name, about, key))
-            except InputError as error:
-                if run.is_own_error(error):
-                    raise
-                failures.append((str(path), str(error)))
+            except Exception as error:
+                failure = as_input_error(error)
+                if run.is_own_error(error) or failure.code in ENDS_BATCH:
+                    raise failure from None
+                failures.append((printable(path), str(failure)))
                 summary.add(
-                    {"image": path, "name": name, "status": "failed", "reason": error, "model": run.name}
+                    {"image": path, "name": name, "status": "failed", "reason": failure, "model": run.name}
                 )
     finally:
         summary.close()
@@ -209,15 +213,18 @@ class _Run:
         else:
             folder = find(model)
             files = (folder / name for name in (CARD, CONFIG, OLD_CONFIG))
-            card, *config = (path.read_text(encoding="utf-8") if path.is_file() else "" for path in files)
+            card, *config = (read_text(path) if path.is_file() else "" for path in files)
             self.name = folder.name
         self._settings = json.dumps([card, config, taxonomy, mpp], default=str)
 
     def key(self, path):
         """Return a digest of the net's files, the options and the state of the image file."""
-        state = path.stat()
+        try:
+            state = path.stat()
+        except OSError:  # the reader raises a better error
+            return ""
         text = f"{self._settings} {path.resolve()} {state.st_size} {state.st_mtime_ns}"
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return hashlib.sha256(os.fsencode(text)).hexdigest()[:16]
 
     @property
     def model(self):
@@ -245,12 +252,12 @@ class _Summary:
 
     def row(self, name):
         """Return the row with this name, or None."""
-        return self._rows.get(name)
+        return self._rows.get(printable(name))
 
     def add(self, row):
         """Write a row; it replaces an earlier row of the same name."""
-        replaced = self._rows.pop(str(row["name"]), None)
-        row = {name: "" if value is None else str(value) for name, value in row.items()}
+        replaced = self._rows.pop(printable(row["name"]), None)
+        row = {name: "" if value is None else printable(value) for name, value in row.items()}
         self._rows[row["name"]] = row
         columns = self._writer.fieldnames if self._writer else ()
         if replaced is not None or not set(row) <= set(columns):
@@ -303,7 +310,7 @@ def _row(path, name, about, key):
 
 def _read_earlier(row, path, key, out):
     """Read the areas of an earlier result of the same image, net and options; None if there is none."""
-    if not row or row.get("status") != "done" or row.get(_RUN) != key or row.get("image") != str(path):
+    if not row or row.get("status") != "done" or row.get(_RUN) != key or row.get("image") != printable(path):
         return None
     try:
         about = json.loads((out / "areas" / f"{row['name']}.json").read_text(encoding="utf-8"))

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ..checks import as_seed
 from ..data.discovery import CHOICE_TABLE, CONTACT_SHEET, EMBEDDING, PLACES, distinct_names, find_images
 from ..errors import InputError
-from ..files import atomic_write, csv_text
+from ..files import atomic_write, check_writable, csv_text
 from ..images.read import read, write
 from ..progress import Progress, report
 from ..selection import choice
@@ -116,8 +117,9 @@ def select_patches(
     """
     from ..prediction.embedding import embed
 
+    as_seed(seed)
     found, failures = find_images(images)
-    out = Path(out)
+    out = check_writable(out)
     if not found:
         raise InputError(
             "images-missing",
