@@ -70,7 +70,7 @@ def parse(text: str, where: Path | str) -> tuple[list[tuple[float, float]], list
             "export only points",
         )
     if outlines:
-        note("outlines beside clicks are annotated regions and no clicks", where, outlines)
+        note("outlines beside clicks are annotated regions, not clicks", where, outlines)
     if len({geometry.place for geometry in clicks}) > 1:
         _fail("points-slices", f"{where} must have the points of one slice", "several", "export one slice")
     points, labels = [], []

@@ -141,7 +141,7 @@ def _only_clicks(
                 "export GeoJSON from QuPath",
             )
     if clicks and len(clicks) < len(rows):
-        note("outlines beside clicks are annotated regions and no clicks", where, len(rows) - len(clicks))
+        note("outlines beside clicks are annotated regions, not clicks", where, len(rows) - len(clicks))
     return clicks or rows
 
 

@@ -109,7 +109,7 @@ def test_outlines_beside_clicks_are_regions_and_are_counted(tmp_path):
     path = saved(tmp_path, "a.geojson", json.dumps([feature(region, "Region*"), feature(MULTI)]))
     with collect_notes() as notes:
         assert read(path, SHAPE).tolist() == POINTS
-    assert notes.sentences() == [f"1 outlines beside clicks are annotated regions and no clicks: {path}"]
+    assert notes.sentences() == [f"1 outlines beside clicks are annotated regions, not clicks: {path}"]
 
 
 def test_a_table_of_qupath_and_its_geojson_give_the_same_places(tmp_path):
