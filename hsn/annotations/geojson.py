@@ -138,16 +138,7 @@ def _fail(code: str, must: str, got: object, hint: str = "export the points agai
 def compose(points: Iterable[tuple[float, float]], labels: Iterable[str | None]) -> str:
     """Return the text of a FeatureCollection with one MultiPoint per class.
 
-    Parameters
-    ----------
-    points : iterable of (float, float)
-        Row and column.
-    labels : iterable of (str or None)
-        Class names.
-
-    Returns
-    -------
-    str
+    Parameters are those of `hsn.annotations.point_tables.compose`.
 
     Examples
     --------
