@@ -98,7 +98,7 @@ def detect_kind(files: Iterable[str | PathLike], taxonomy: Taxonomy) -> str:
             stored = read_color_mask(path)[..., :3]
         except InputError:  # 16-bit files hold indices; unreadable files raise when they are used
             continue
-        if decode(path).model == "palette" and not from_colors(stored, taxonomy)[1].all():
+        if decode(Path(path)).model == "palette" and not from_colors(stored, taxonomy)[1].all():
             stored = read_labels(path)
         elif (stored != stored[..., :1]).any():
             return "colors"

@@ -167,6 +167,7 @@ WRONG_TEXTS = [
     ("a.csv", "x,y\n1,1_0\n", "point-coordinates"),
     ("a.csv", "x,y\n1,0x1\n", "point-coordinates"),
     ("a.csv", "index,axis-0,axis-1,axis-2\n0,3,1,5\n1,4,30,2\n", "points-slices"),
+    ("a.csv", "index,shape-type,vertex-index,axis-0,axis-1\n0,polygon,0,1,5\n", "table-columns"),
     ("a.tsv", "ROI\tNum points\tCentroid X px\tCentroid Y px\nPoints\t3\t5\t5\n", "points-merged"),
     ("a.csv", "x,y\n1\n", "point-coordinates"),
     ("a.csv", "x,y\n1,nan\n", "points-finite"),

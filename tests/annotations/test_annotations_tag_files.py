@@ -127,6 +127,19 @@ def test_a_copy_in_a_second_folder_is_a_second_tag(tmp_path):
     assert found == {"fat/1": [1, 1], "fat/3": [1, 0], "gland/3": [0, 1], "gland/2": [0, 1]}
 
 
+@pytest.mark.parametrize(
+    ("image", "row"),
+    [
+        ("a.ome.tif", "a"),
+        ("a.ome.tif", "a.ome.tif"),
+        ("Gro\u0308\u00dfe.png", "Gr\u00f6\u00dfe.png"),
+        ("=a.png", "'=a.png"),
+    ],
+)
+def test_rows_match_names_with_two_suffixes_accents_and_apostrophes(tmp_path, image, row):
+    assert from_table([image], table(tmp_path, f"name,x\n{row},1\n")).tags.tolist() == [[1]]
+
+
 def test_images_beside_the_class_folders_do_not_become_a_class():
     with collect_notes() as notes:
         tagged = from_folders(["data/overview.png", "data/stroma/1.png", "data/tumor/2.png"])

@@ -172,3 +172,16 @@ def test_unused_annotations_are_noted(touch):
         found = discover(touch("a.png", "a_mask.png", "a.xml", "a.mat"))
     assert (found.kind, len(found.images), found.left_out) == ("masks", 1, ())
     assert notes.sentences()[0].startswith("2 annotation files")
+
+
+def test_an_overview_beside_the_class_folders_is_left_out_with_a_note(touch):
+    folder = touch("overview.png", *(f"{name}/{name}{k}.png" for name in ("tumor", "stroma") for k in range(3)))
+    with collect_notes() as notes:
+        found = discover(folder)
+    assert (found.kind, found.classes, len(found.images)) == ("tags", ("stroma", "tumor"), 6)
+    assert "overview.png" in notes.sentences()[0]
+
+
+def test_many_images_beside_folders_are_not_classes(touch, raises_code):
+    with raises_code("annotations-missing"):
+        discover(touch("a.png", "b.png", "old/c.png", "new/d.png"))
