@@ -175,7 +175,9 @@ def test_unused_annotations_are_noted(touch):
 
 
 def test_an_overview_beside_the_class_folders_is_left_out_with_a_note(touch):
-    folder = touch("overview.png", *(f"{name}/{name}{k}.png" for name in ("tumor", "stroma") for k in range(3)))
+    folder = touch(
+        "overview.png", *(f"{name}/{name}{k}.png" for name in ("tumor", "stroma") for k in range(3))
+    )
     with collect_notes() as notes:
         found = discover(folder)
     assert (found.kind, found.classes, len(found.images)) == ("tags", ("stroma", "tumor"), 6)
