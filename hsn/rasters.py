@@ -96,9 +96,9 @@ def decode(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Raster:
     Parameters
     ----------
     path : path
-        A PNG, JPEG, TIFF or BMP file; the suffix does not matter.
+        PNG, JPEG, TIFF or BMP.
     max_pixels : int
-        Largest height times width to decode, checked on the header. Default: 100 million.
+        Largest height times width, checked before pixels are decoded. Default: 100 million.
 
     Returns
     -------

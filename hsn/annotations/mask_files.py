@@ -135,25 +135,42 @@ def read(path: Path | str, shape: tuple[int, int] | None) -> np.ndarray:
         return OUTLINES[path.suffix.lower()](path, shape)
     pages = [labels_of_raster(raster, path) for raster in decode_pages(path)]
     check_size(path, pages[0].shape, shape)
-    return _as_instances(pages[0], path) if len(pages) == 1 else _instances_of_pages(pages, path)
+    return as_instances(pages[0], path) if len(pages) == 1 else _instances_of_pages(pages, path)
 
 
-def _as_instances(stored: np.ndarray, path: Path) -> np.ndarray:
-    """Return the instances of a label image: ids as stored, or the connected components of a binary mask."""
+def as_instances(stored: np.ndarray, where: Path | str) -> np.ndarray:
+    """Return the instances of a label image: ids as stored, or the connected components of a binary mask.
+
+    Parameters
+    ----------
+    stored : int or bool array, shape (H, W)
+    where : path or str
+        Name of the image, for messages and notes.
+
+    Raises
+    ------
+    InputError
+        "labels-blurred" for a mask with soft edges.
+
+    Examples
+    --------
+    >>> as_instances(np.array([[1, 0, 1]]), "a").tolist(), as_instances(np.array([[1, 0, 2]]), "a").tolist()
+    ([[1, 0, 2]], [[1, 0, 2]])
+    """
     values = np.unique(stored)
     values = values[values > 0]
     if len(values) > 1:
-        _check_sharp(stored, path)
+        _check_sharp(stored, where)
         return stored
     parts = label_components(stored > 0)
     if parts.max(initial=0) > 1:
-        note("masks have one value besides 0, and their connected components are the objects", path)
+        note("masks have one value besides 0, and their connected components are the objects", where)
     elif len(values) and values[0] not in _FOREGROUND:
         return stored
     return parts
 
 
-def _check_sharp(stored: np.ndarray, path: Path) -> None:
+def _check_sharp(stored: np.ndarray, where: Path | str) -> None:
     """Raise for a binary mask with soft edges or noise: most of its values are fragments beside one common value."""
     values, counts = np.unique(stored[stored > 0], return_counts=True)
     others = (stored > 0) & (stored != values[counts.argmax()])
@@ -171,7 +188,7 @@ def _check_sharp(stored: np.ndarray, path: Path) -> None:
     ):
         raise InputError(
             "labels-blurred",
-            f"{path} must be sharp: one number per object",
+            f"{where} must be sharp: one number per object",
             got=f"{len(values)} values, most of them in fragments of a pixel",
             hint="export the mask without smoothing, compression or resizing, or apply a threshold",
         )

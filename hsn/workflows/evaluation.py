@@ -125,7 +125,7 @@ def evaluate(
     with collect_notes() as notes:
         space = None if instances else _label_space(taxonomy, model)
         pairs, failures = _pair(first, truth, suffix, bool(instances))
-        if instances is None and model is not None and objects is None:
+        if instances is None and space is not None and model is not None and objects is None:
             instances = numbers_objects([path for _, path in pairs], space)
         if instances:
             data, text, files, failed = _score_objects(pairs, hausdorff, **options)

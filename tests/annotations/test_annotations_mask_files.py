@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hsn.annotations.label_files import write_labels
-from hsn.annotations.mask_files import is_raster, pair, read
+from hsn.annotations.mask_files import as_instances, is_raster, pair, read
 
 IDS = np.array([[0, 3, 3], [0, 0, 9]])
 
@@ -136,3 +136,9 @@ def test_a_mask_of_another_size_is_refused(tmp_path, raises_code):
     write_labels(tmp_path / "ids.png", IDS)
     with raises_code("shape-mismatch"):
         read(tmp_path / "ids.png", (4, 3))
+
+
+def test_arrays_follow_the_rule_of_files():
+    found = as_instances(np.array([[True, False, True]]), "an array")
+    assert found.tolist() == [[1, 0, 2]]
+    assert as_instances(IDS, "an array").tolist() == IDS.tolist()

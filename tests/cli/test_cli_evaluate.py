@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from hsn.annotations.colors import to_colors
 from hsn.annotations.label_files import write_labels
@@ -117,6 +118,14 @@ def test_gray_values_are_labels_if_all_are_classes_of_the_taxonomy(tmp_path):
         assert detect_kind([tmp_path / "a.png"], GLAS) == kind
     write_labels(tmp_path / "a.png", np.array([[0, 300]]))
     assert detect_kind([tmp_path / "a.png"], GLAS) == "labels"
+
+
+def test_a_palette_of_other_colors_holds_class_indices(tmp_path):
+    picture = Image.fromarray(TRUTH.astype(np.uint8)).convert("P")
+    for colors, kind in (([0, 0, 0, 255, 255, 255], "labels"), (np.ravel(GLAS.colors).tolist(), "colors")):
+        picture.putpalette(colors)
+        picture.save(tmp_path / "a.png")
+        assert detect_kind([tmp_path / "a.png"], GLAS) == kind
 
 
 def test_a_damaged_file_stops_nothing(run):
