@@ -7,7 +7,6 @@ Each method has one `Config`. It nests the records of this file: `Normalization`
 import dataclasses
 import math
 import numbers
-import sys
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from types import NoneType, UnionType
@@ -30,6 +29,9 @@ from .errors import InputError
 from .taxonomies import Taxonomy
 
 FORMAT = 1  # of config.json; format 0 is the flat `recipe.json`
+
+
+_MAX_WHOLE = 1e30
 
 
 class Bounds(NamedTuple):
@@ -171,8 +173,11 @@ def conform(value: Any, hint: Any, name: str) -> Any:
     elif dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
         return parse(hint, value)  # type: ignore[arg-type]
     elif hint is float and isinstance(value, numbers.Real) and not isinstance(value, bool):
-        if abs(value) <= sys.float_info.max:  # also False for NaN
-            return float(value)
+        number = (
+            float(value) if abs(value) < _MAX_WHOLE else math.inf
+        )  # whole numbers of Python may be larger
+        if math.isfinite(number):
+            return number
     elif hint is int and isinstance(value, numbers.Integral) and not isinstance(value, bool):
         return int(value)
     elif hint is Any or (origin is None and hint not in (int, float) and isinstance(value, hint)):

@@ -186,7 +186,7 @@ def check_file(path: Path | str, *, max_bytes: int) -> Path:
     Raises
     ------
     InputError
-        "file-not-readable", "file-not-regular" or "file-too-large".
+        "file-unreadable", "file-not-regular" or "file-too-large".
 
     Examples
     --------
@@ -255,7 +255,7 @@ def read_text(path: Path | str, *, max_bytes: int = CARD_BYTES, encoding: str = 
 def unreadable(path: Path | str, error: Exception) -> InputError:
     """Return the error for a file that the system cannot read."""
     return InputError(
-        "file-not-readable",
+        "file-unreadable",
         f"{path} must be a file that can be read",
         got=getattr(error, "strerror", None) or error,
         hint="check the path and its permissions",

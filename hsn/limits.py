@@ -27,6 +27,7 @@ READ_PIXELS = 100_000_000  # an image that is decoded at once: 300 MB as RGB
 SEGMENT_PIXELS = 400_000_000  # an image that is segmented at once: 5 GB of probabilities
 SEGMENT_VALUES = 2_000_000_000  # pixels times classes: 8 GB for the maps of a stage
 RESCALED_PIXELS = 400_000_000  # an image after rescaling to the scale of the net
+PAGES = 4096  # of an image file
 COORDINATE_PX = 1e7  # a corner of an outline; larger than any slide
 
 # --- Counts ------------------------------------------------------------------------------------------------------

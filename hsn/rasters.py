@@ -18,10 +18,9 @@ import numpy as np
 from PIL import BmpImagePlugin, ImageFile, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 
 from .errors import InputError
+from .limits import PAGES, READ_PIXELS
 
 # A 100-megapixel image needs 300 MB as RGB; larger images are slides, which are read in windows.
-MAX_PIXELS = 100_000_000
-MAX_PAGES = 4096
 
 # `Image.open` would try about forty decoders and has a global size limit; these four are called directly.
 _DECODERS: dict[bytes, type[ImageFile.ImageFile]] = {
@@ -90,7 +89,7 @@ class Raster:
     pages: int = 1
 
 
-def decode(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Raster:
+def decode(path: Path | str, *, max_pixels: int = READ_PIXELS) -> Raster:
     """Decode the first page of an image file.
 
     Parameters
@@ -122,7 +121,9 @@ def decode(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Raster:
     return next(_pages(Path(path), max_pixels))
 
 
-def decode_pages(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> list[Raster]:
+def decode_pages(
+    path: Path | str, *, max_pixels: int = READ_PIXELS, page_pixels: int = READ_PIXELS
+) -> list[Raster]:
     """Decode all pages of an image file, without smaller copies and transparency masks.
 
     Parameters
@@ -130,6 +131,8 @@ def decode_pages(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> list[Rast
     path : path
     max_pixels : int
         Largest number of pixels of all pages together. Default: 100 million.
+    page_pixels : int
+        Largest number of pixels of a page. Default: 100 million.
 
     Returns
     -------
@@ -141,7 +144,7 @@ def decode_pages(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> list[Rast
         See `decode`.
     """
     rasters: list[Raster] = []
-    for raster in _pages(Path(path), max_pixels):
+    for raster in _pages(Path(path), min(max_pixels, page_pixels)):
         rasters.append(raster)
         total = raster.pages * max(page.pixels[..., :1].size for page in rasters)
         if total > max_pixels:
@@ -174,14 +177,16 @@ def _pages(path: Path, max_pixels: int) -> Iterator[Raster]:
 def _find_decoder(path: Path) -> type[ImageFile.ImageFile]:
     """Return the decoder that matches the first bytes of the file."""
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():  # opening a pipe would wait for ever
+            raise OSError(0, "a device or pipe")
         with path.open("rb") as file:
             start = file.read(8)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         folder = path.is_dir()
         raise InputError(
             "file-unreadable",
             f"{path} must be an image file",
-            got="a folder" if folder else error.strerror,
+            got="a folder" if folder else getattr(error, "strerror", None) or error,
             hint="list its images with hsn.images.read.list_images" if folder else "check the path",
         ) from None
     if not start:
@@ -223,9 +228,9 @@ def _check_size(path: Path, height: int, width: int, max_pixels: int) -> None:
 
 
 def _check_pages(path: Path, count: int) -> None:
-    if count > MAX_PAGES:
+    if count > PAGES:
         raise InputError(
-            "image-pages", f"{path} must have at most {MAX_PAGES} pages", got=count, hint="split the file"
+            "image-pages", f"{path} must have at most {PAGES} pages", got=count, hint="split the file"
         )
 
 

@@ -11,11 +11,12 @@ from xml.parsers import expat
 import numpy as np
 
 from ..errors import InputError
+from ..files import check_file
+from ..limits import XML_BYTES
 from .point_tables import parse_number
 from .polygons import Outline, fill_outlines
 
 # The largest MoNuSeg file has 8 MB; a whole slide with 100,000 nuclei about 500 MB.
-_MAX_BYTES = 2**30
 # Region types of ImageScope: free-hand or polygon; rectangle (four corners); ellipse (two opposite corners of its box).
 _FREEHAND, _RECTANGLE, _ELLIPSE = "0", "1", "2"
 _ELLIPSE_CORNERS = 720  # error below 0.001 pixel for an ellipse of 100 pixels
@@ -87,15 +88,8 @@ def read_outlines(path: Path | str) -> list[Outline]:
     [Outline(points=array([[2.5, 4. ]]), hole=True, layer=0)]
     """
     path = Path(path)
+    check_file(path, max_bytes=XML_BYTES)
     try:
-        size = path.stat().st_size
-        if size > _MAX_BYTES:
-            raise InputError(
-                "file-too-large",
-                f"{path} must have at most {_MAX_BYTES} bytes",
-                got=size,
-                hint="split it by region",
-            )
         with path.open("rb") as file:
             return _Reader(path).read(file)
     except OSError as error:

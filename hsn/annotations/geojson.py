@@ -11,10 +11,10 @@ from typing import Any, NamedTuple, NoReturn
 
 from ..errors import InputError
 from ..geojson import annotation, collection
+from ..limits import GEOJSON_DEPTH
 from ..notes import note
 
 _HALF_PX = 0.5
-_MAX_DEPTH = 20  # nested collections; QuPath writes two
 _MAX_PX = 1e9  # larger than any slide
 _MAX_SHOWN = 200  # characters of a value in a message
 _OUTLINES = ("Polygon", "MultiPolygon", "LineString", "MultiLineString")
@@ -85,8 +85,8 @@ def parse(text: str, where: Path | str) -> tuple[list[tuple[float, float]], list
 def _find_geometries(data: Any, label: str | None, where: Path | str, depth: int) -> Iterator[_Geometry]:
     """Yield the geometries of an object and of its members."""
     kind = data.get("type") if isinstance(data, dict) else None
-    if depth > _MAX_DEPTH:
-        _fail("geojson-depth", f"{where} must nest at most {_MAX_DEPTH} collections", "more")
+    if depth > GEOJSON_DEPTH:
+        _fail("geojson-depth", f"{where} must nest at most {GEOJSON_DEPTH} collections", "more")
     if isinstance(data, list):  # QuPath's older export: a list of features
         members = data
     elif kind in ("FeatureCollection", "GeometryCollection"):

@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
+from ..files import check_file
+from ..limits import ROI_BYTES, ROI_CORNERS, ROI_ZIP_BYTES, ROIS
 from .polygons import Outline, fill_outlines
 
 _POLYGON, _RECTANGLE, _OVAL, _FREEHAND, _TRACED = 0, 1, 2, 7, 8
@@ -29,10 +31,6 @@ _OVAL_CORNERS = 720  # error below 0.001 pixel for an oval of 100 pixels
 _MOVE, _LINE, _QUADRATIC, _CUBIC, _CLOSE = range(5)
 _STEP_POINTS = {_MOVE: 1, _LINE: 1, _QUADRATIC: 2, _CUBIC: 3, _CLOSE: 0}
 _CURVE_PIECES = 64  # error below 0.01 pixel for a quarter circle of 100 pixels
-# Limits against malicious files. A nucleus has a few hundred bytes.
-_MAX_ROI_BYTES = 2**24
-_MAX_ROIS = 1_000_000
-_MAX_BYTES = 2**30
 # (row, col) in pixels. ImageJ's filler shifts outlines slightly right, and much less upwards, so that centers on an
 # edge are assigned to one side.
 _TIE_SHIFT_PX = (-1e-10, 1e-6)
@@ -119,10 +117,11 @@ def read_outlines(path: Path | str) -> list[Outline]:
 
 def _entries(path: Path) -> Iterator[tuple[bytes, str]]:
     """Yield the regions of a file, each as (bytes, name for messages); nothing is unpacked to disk."""
+    check_file(path, max_bytes=ROI_ZIP_BYTES)
     try:
         if not zipfile.is_zipfile(path):
             with path.open("rb") as file:
-                yield file.read(_MAX_ROI_BYTES), str(path)
+                yield file.read(ROI_BYTES), str(path)
             return
         with zipfile.ZipFile(path) as archive:
             infos = [info for info in archive.infolist() if _is_region(info.filename)]
@@ -136,7 +135,7 @@ def _entries(path: Path) -> Iterator[tuple[bytes, str]]:
             _check_size(path, infos)
             for info in infos:
                 with archive.open(info) as file:
-                    yield file.read(_MAX_ROI_BYTES), f"{path}: {info.filename}"
+                    yield file.read(ROI_BYTES), f"{path}: {info.filename}"
     except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error) as error:
         raise InputError(
             "file-unreadable",
@@ -155,10 +154,10 @@ def _check_size(path: Path, infos: list[zipfile.ZipInfo]) -> None:
     """Raise if a zip would unpack to more than hand-drawn regions need."""
     largest = max(info.file_size for info in infos)
     total = sum(info.file_size for info in infos)
-    if len(infos) > _MAX_ROIS or largest > _MAX_ROI_BYTES or total > _MAX_BYTES:
+    if len(infos) > ROIS or largest > ROI_BYTES or total > ROI_ZIP_BYTES:
         raise InputError(
             "file-too-large",
-            f"{path} must have at most {_MAX_ROIS} regions, {_MAX_ROI_BYTES} bytes each, {_MAX_BYTES} in total",
+            f"{path} must have at most {ROIS} regions, {ROI_BYTES} bytes each, {ROI_ZIP_BYTES} in total",
             got=f"{len(infos)} regions, largest {largest} bytes, {total} in total",
             hint="split it",
         )
@@ -237,7 +236,7 @@ def _composite_corners(data: bytes, where: str, count: int) -> np.ndarray:
         raise _truncated(data, where, f"a path of {count} numbers")
     numbers = np.frombuffer(data, ">f4", count, _HEADER_BYTES).astype(float)
     rings: list[list[np.ndarray]] = []
-    at = 0
+    at = corners = 0
     while at < count:
         kind = numbers[at]
         end = at + 1 + 2 * _STEP_POINTS.get(kind, count)
@@ -249,6 +248,14 @@ def _composite_corners(data: bytes, where: str, count: int) -> np.ndarray:
                 hint="save it again from ImageJ",
             )
         points, at = numbers[at + 1 : end].reshape(-1, 2), end
+        corners += _CURVE_PIECES if len(points) > 1 else 1
+        if corners > ROI_CORNERS:
+            raise InputError(
+                "file-too-large",
+                f"{where} must have at most {ROI_CORNERS:,} corners",
+                got="more, in its curves",
+                hint="draw it with fewer curves",
+            )
         if kind == _MOVE:
             rings.append([points])
         elif kind == _CLOSE:

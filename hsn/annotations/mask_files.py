@@ -12,6 +12,7 @@ from scipy.ndimage import generate_binary_structure
 from scipy.ndimage import label as components
 
 from ..errors import InputError
+from ..limits import READ_PIXELS
 from ..notes import note
 from ..rasters import decode_pages
 from . import aperio_xml, imagej
@@ -133,7 +134,19 @@ def read(path: Path | str, shape: tuple[int, int] | None) -> np.ndarray:
                 hint="outlines do not store the size of their image",
             )
         return OUTLINES[path.suffix.lower()](path, shape)
-    pages = [labels_of_raster(raster, path) for raster in decode_pages(path)]
+    limit = READ_PIXELS if shape is None else min(READ_PIXELS, shape[0] * shape[1])
+    try:
+        rasters = decode_pages(path, page_pixels=limit)
+    except InputError as error:
+        if shape is None or error.code != "image-too-large":
+            raise
+        raise InputError(  # found in the header: a larger mask is not decoded
+            "shape-mismatch",
+            f"{path} must have the size of its image, {tuple(shape)}",
+            got="a larger image",
+            hint="export it again at the size of the image",
+        ) from None
+    pages = [labels_of_raster(raster, path) for raster in rasters]
     check_size(path, pages[0].shape, shape)
     return as_instances(pages[0], path) if len(pages) == 1 else _instances_of_pages(pages, path)
 

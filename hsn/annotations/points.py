@@ -14,7 +14,8 @@ from scipy.ndimage import label as components
 
 from ..checks import same_length
 from ..errors import InputError
-from ..files import atomic_write
+from ..files import atomic_write, check_file
+from ..limits import POINTS_BYTES
 from . import geojson, point_tables
 from .label_files import RASTERS, check_size, read_labels
 
@@ -26,7 +27,6 @@ TEXTS = {
     ".json": geojson,
 }
 _EIGHT_CONNECTED = generate_binary_structure(2, 2)
-_MAX_BYTES = 2**28  # a million points need about 30 MB
 
 
 def read(path: Path | str, shape: tuple[int, int] | None = None, *, label: str | None = None) -> np.ndarray:
@@ -213,15 +213,8 @@ def to_pixels(points: npt.ArrayLike, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _read_text(path: Path) -> str:
+    check_file(path, max_bytes=POINTS_BYTES)
     try:
-        size = path.stat().st_size
-        if size > _MAX_BYTES:
-            raise InputError(
-                "file-too-large",
-                f"{path} must have at most {_MAX_BYTES} bytes",
-                got=size,
-                hint="split it by image",
-            )
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(

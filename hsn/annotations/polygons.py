@@ -14,9 +14,9 @@ from skimage.draw import polygon
 
 from ..errors import InputError
 from ..instances import renumber
+from ..limits import COORDINATE_PX
 from ..notes import note
 
-_MAX_COORDINATE_PX = 1e7  # larger than any slide
 _MAX_REGIONS = 100  # of an image; a layer with more rectangles holds objects
 
 
@@ -101,11 +101,11 @@ def fill_outlines(
 
 def _checked(outline: Outline, number: int) -> Outline:
     points = np.asarray(outline.points, float).reshape(-1, 2)
-    valid = (np.abs(points) <= _MAX_COORDINATE_PX).all(axis=1)  # False for NaN
+    valid = (np.abs(points) <= COORDINATE_PX).all(axis=1)  # False for NaN
     if not valid.all():
         raise InputError(
             "outline-coordinates",
-            f"coordinates of outline {number} must be finite and within {_MAX_COORDINATE_PX:g} pixels",
+            f"coordinates of outline {number} must be finite and within {COORDINATE_PX:g} pixels",
             got=points[~valid][0].tolist(),
             hint="export the annotation again, in pixels",
         )

@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from ..files import from_csv_text
+from ..files import check_file, from_csv_text
+from ..limits import TAGS_BYTES
 from ..notes import note
 from .colors import as_labels
 from .pairing import image_name
@@ -281,7 +282,7 @@ def read_table(table: Path | str) -> tuple[tuple[str, ...], dict[str, list[float
     InputError
         "file-unreadable", "table-columns", "table-duplicate-row" or "tag-value".
     """
-    table = Path(table)
+    table = check_file(table, max_bytes=TAGS_BYTES)
     try:
         with table.open(newline="", encoding="utf-8-sig") as lines:
             first = lines.readline()

@@ -1,5 +1,6 @@
 """`hsn fit`: parse the options, train a net, print the result."""
 
+import math
 from pathlib import Path
 
 from . import fit_options
@@ -107,7 +108,11 @@ def _text(result):
     """Return the result as text: the best epoch and the written files."""
     best = result.best
     of = f"of round {best['round']}" if "round" in best else f"of {len(result.history.epochs)}"
-    scores = [f"{label} {best[name]:.4f}" for name, label in _SCORES.items() if name in best]
+    scores = [
+        f"{label} {best[name]:.4f}"
+        for name, label in _SCORES.items()
+        if name in best and best[name] is not None and math.isfinite(best[name])
+    ]
     kept = ", ".join([f"epoch {best['epoch']} {of} kept", *scores])
     return "\n".join(
         [f"{result.folder}: {_counts(result)}{kept}", *(f"wrote {path}" for path in result.files)]

@@ -16,6 +16,7 @@ from ..checks import same_length
 from ..errors import InputError
 from ..files import from_csv_text, walk_files
 from ..images.read import SUFFIXES, list_images
+from ..limits import TABLE_GUESS_BYTES
 from ..notes import note
 
 KINDS = ("masks", "points", "tags", "selected")
@@ -30,7 +31,6 @@ _OTHER_FORMATS = (
 _MAX_STRAY_FRACTION = 0.2  # of the images; more of them mean that the folders are not classes
 _NO_PARTNER = "has no partner of its name in the other folder"
 _AMBIGUOUS = "has an ambiguous partner: files of its name in the two folders are"
-_MAX_TABLE_BYTES = 2**24
 _GENERIC_FOLDERS = ("image", "images", "img", "imgs", "patches", "tiles", "train", "val", "test")
 
 
@@ -378,8 +378,8 @@ def images_of_table(path):
         The table and the reason, if it cannot be read.
     """
     try:
-        if path.stat().st_size > _MAX_TABLE_BYTES:
-            raise ValueError(f"more than {_MAX_TABLE_BYTES} bytes")
+        if path.stat().st_size > TABLE_GUESS_BYTES:
+            raise ValueError(f"more than {TABLE_GUESS_BYTES} bytes")
         with open(path, newline="", encoding="utf-8") as file:
             rows = csv.DictReader(file)
             named = list(dict.fromkeys(Path(from_csv_text(row["image"])) for row in rows if row.get("image")))
@@ -532,7 +532,7 @@ def _may_be_class(name):
 
 def _rows_with_images(table, images):
     """Count the images in the first column of a table of tags; 0 if the file is not such a table."""
-    if table.name == CHOICE_TABLE or table.stat().st_size > _MAX_TABLE_BYTES:
+    if table.name == CHOICE_TABLE or table.stat().st_size > TABLE_GUESS_BYTES:
         return 0
     try:
         _, rows = tag_files.read_table(table)

@@ -20,6 +20,7 @@ from ..annotations.mask_files import read as read_masks
 from ..checks import as_image, same_shape
 from ..errors import InputError, collect_failures
 from ..images.read import read
+from ..notes import note
 from ..progress import track
 from ..taxonomies import Taxonomy, TissueClass
 
@@ -220,27 +221,55 @@ def summarize(found, check, *, square=False, progress=None):
     return summary
 
 
-def check_masks(image, annotation, pixels):
-    """Check the masks of an image; return the file, or the instances of an array (see `as_instances`).
+class MaskCheck:
+    """Checks the masks of images, and counts the images whose masks hold no object.
 
-    Parameters
+    Attributes
     ----------
-    image : path or array
-    annotation : path, or int array (H, W)
-    pixels : uint8 array, shape (H, W, 3)
-
-    Raises
-    ------
-    InputError
-        "shape-mismatch" for a size other than that of the image, or an error of the reader.
+    images, empty : int
+        Numbers of images with masks, and of those without an object.
     """
-    if isinstance(annotation, np.ndarray):
-        same_shape("image", pixels.shape, "masks", annotation.shape)
-        if not np.ma.isMaskedArray(annotation) and annotation.dtype.kind in "biu":
-            return as_instances(annotation, image if isinstance(image, str | Path) else "an array")
-    else:
-        read_masks(annotation, pixels.shape[:2])
-    return annotation
+
+    def __init__(self):
+        self.images = self.empty = 0
+
+    def __call__(self, image, annotation, pixels):
+        """Check the masks of an image; return the file, or the instances of an array (see `as_instances`).
+
+        Parameters
+        ----------
+        image : path or array
+        annotation : path, or int array (H, W)
+        pixels : uint8 array, shape (H, W, 3)
+
+        Raises
+        ------
+        InputError
+            "shape-mismatch" for a size other than that of the image, or an error of the reader.
+        """
+        where = image if isinstance(image, str | Path) else "an array"
+        if isinstance(annotation, np.ndarray):
+            same_shape("image", pixels.shape, "masks", annotation.shape)
+            if not np.ma.isMaskedArray(annotation) and annotation.dtype.kind in "biu":
+                annotation = as_instances(annotation, where)
+            objects = annotation
+        else:
+            objects = read_masks(annotation, pixels.shape[:2])
+        self.images += 1
+        if not np.any(np.ma.filled(objects, 0) > 0):
+            self.empty += 1
+            note("masks without an object: the whole image is background", where)
+        return annotation
+
+    def require_objects(self):
+        """Raise "nothing-to-learn" if no mask holds an object."""
+        if self.empty == self.images:
+            raise InputError(
+                "nothing-to-learn",
+                "the masks must hold at least one object",
+                got=f"background only in {self.images} masks",
+                hint="give masks with outlined objects",
+            )
 
 
 def crop_px(side_px, largest_px, step_px):

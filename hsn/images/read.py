@@ -14,8 +14,9 @@ import numpy.typing as npt
 from ..checks import as_image
 from ..errors import InputError
 from ..files import atomic_write
+from ..limits import READ_PIXELS as MAX_PIXELS
 from ..notes import note
-from ..rasters import MAX_PIXELS, decode, shown_rgb
+from ..rasters import decode, shown_rgb
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".svs")
 

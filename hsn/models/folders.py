@@ -112,7 +112,7 @@ def load(name_or_path: str | PathLike[str]) -> Model:
     Raises
     ------
     InputError
-        "model-unknown"; "file-not-readable" for a missing file; "card-invalid", "card-newer", "config-invalid";
+        "model-unknown"; "file-unreadable" for a missing file; "card-invalid", "card-newer", "config-invalid";
         "net-checksum" if `net.keras` is not the file of the card; "net-unsafe" if it could run code; "net-damaged";
         "card-mismatch" if card and net differ in classes or parameters.
 

@@ -59,6 +59,8 @@ _CLASSES = frozenset(
     )
 )
 
+_FREE_NUMBERS = ("seed", "shared_object_id")  # fields whose numbers are not sizes
+
 # Upsampling with aligned corners depends on the size of the image, which no stock layer supports.
 _OWN = {"CornerUpsampling2D": "hsn.nets.fullnet"}
 
@@ -115,7 +117,9 @@ def _check_classes(architecture: Any, path: object) -> None:
     pending = [(architecture, 0, "")]
     while pending:
         node, depth, field = pending.pop()
-        number = isinstance(node, int | float) and field != "seed" and not abs(node) <= LAYER_NUMBER
+        number = (
+            isinstance(node, int | float) and field not in _FREE_NUMBERS and not abs(node) <= LAYER_NUMBER
+        )
         if depth > JSON_DEPTH or number:
             raise InputError(
                 "net-too-large",

@@ -3,10 +3,9 @@
 from ..checks import as_mpp, as_segmentable
 from ..images.scaling import rescale
 from ..images.tiles import enlarge
+from ..limits import SEGMENT_PIXELS
 from ..objects.labeling import label_instances, object_probability, segmentation_of
 from .tiling import predict_tiled
-
-MAX_PIXELS = 400_000_000  # 5 GB of probabilities
 
 
 def segment_objects(net, image, config, *, taxonomy=None, mpp=None, progress=None):
@@ -55,7 +54,7 @@ def checked(image, config, taxonomy, mpp):
     """Validate the arguments; return the taxonomy, the image and its um/px with defaults filled in."""
     return (
         config.taxonomy(taxonomy),
-        as_segmentable(image, max_pixels=MAX_PIXELS),
+        as_segmentable(image, max_pixels=SEGMENT_PIXELS),
         as_mpp(config.image_mpp if mpp is None else mpp),
     )
 

@@ -97,7 +97,7 @@ def test_hostile_and_broken_files_are_refused(written, text, code, raises_code):
 def test_a_missing_file_and_a_huge_one_are_refused(written, tmp_path, monkeypatch, raises_code):
     with raises_code("file-unreadable"):
         xml.read_outlines(tmp_path / "nowhere.xml")
-    monkeypatch.setattr(xml, "_MAX_BYTES", 100)
+    monkeypatch.setattr(xml, "XML_BYTES", 100)
     with raises_code("file-too-large"):
         xml.read_outlines(written(region()))
 

@@ -245,11 +245,11 @@ def test_broken_and_hostile_zips_are_refused(tmp_path, monkeypatch, raises_code)
     (tmp_path / "bad.zip").write_bytes(whole[:40] + b"\xff" * 6 + whole[46:])
     with raises_code("file-unreadable"):
         imagej.read_outlines(tmp_path / "bad.zip")
-    monkeypatch.setattr(imagej, "_MAX_ROI_BYTES", 1000)
+    monkeypatch.setattr(imagej, "ROI_BYTES", 1000)
     bomb = zipped(tmp_path / "bomb.zip", [("a.roi", bytes(2000))])
     with raises_code("file-too-large"):
         imagej.read_outlines(bomb)
-    monkeypatch.setattr(imagej, "_MAX_ROIS", 1)
+    monkeypatch.setattr(imagej, "ROIS", 1)
     many = zipped(tmp_path / "many.zip", [("a.roi", b"1"), ("b.roi", b"1")])
     with raises_code("file-too-large"):
         imagej.read_outlines(many)

@@ -204,7 +204,7 @@ def test_files_that_cannot_be_read(tmp_path, monkeypatch, raises_code):
     (tmp_path / "latin.csv").write_bytes(b"x,y,label\n1,1,na\xefve\n")
     with raises_code("file-unreadable"):
         read(tmp_path / "latin.csv")
-    monkeypatch.setattr("hsn.annotations.points._MAX_BYTES", 3)
+    monkeypatch.setattr("hsn.annotations.points.POINTS_BYTES", 3)
     with raises_code("file-too-large"):
         read(saved(tmp_path, "big.csv", "1,1\n"))
 

@@ -115,5 +115,5 @@ def test_without_a_terminal_progress_is_plain_lines(capsys, monkeypatch):
 
 def test_a_folder_of_an_unfinished_training_is_not_a_model(study, raises_code):
     Path("mine").mkdir()
-    with raises_code("file-not-readable"):
+    with raises_code("file-unreadable"):
         hsn.segment([study / "0.png"], "mine", out="results")

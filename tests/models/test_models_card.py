@@ -61,7 +61,7 @@ def test_a_card_that_is_not_a_table_is_an_error(text, raises_code):
 
 
 def test_a_missing_a_huge_and_a_binary_card_are_errors(tmp_path, raises_code):
-    with raises_code("file-not-readable"):
+    with raises_code("file-unreadable"):
         Card.read(tmp_path)
     (tmp_path / "card.json").write_bytes(b"\xff\xfe\xff")
     with raises_code("file-not-text"):

@@ -215,7 +215,7 @@ def test_home_is_in_the_cache_folder_of_the_system(monkeypatch, tmp_path):
 @pytest.mark.parametrize("name", ["net.keras", "card.json", "config.json"])
 def test_a_missing_file_is_named(folder, name, raises_code):
     (folder / name).unlink()
-    with raises_code("file-not-readable"):
+    with raises_code("file-unreadable"):
         load(folder)
 
 

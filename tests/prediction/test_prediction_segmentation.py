@@ -97,7 +97,7 @@ def test_bad_input_is_an_error(rng, shape, options, code, method, raises_code):
 
 
 def test_a_huge_image_is_an_error_before_the_net_runs(monkeypatch, raises_code):
-    monkeypatch.setattr(segmentation, "MAX_PIXELS", 100)
+    monkeypatch.setattr(segmentation, "SEGMENT_PIXELS", 100)
     with raises_code("image-too-large"):
         masks.segment(None, np.zeros((20, 20, 3), np.uint8), CONFIG)
 

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 
 from ...errors import InputError
+from ...limits import RELEASE_BYTES
 from ...models import archive, folders
 from ...models.card import Card, Normalization
 from ...taxonomies import ADP_OUTPUTS
@@ -16,7 +17,6 @@ NAME = "histonet-x1.7-adp"
 STEM = "histonet_X1.7_clrdecay_5"  # "X1.7" = VGG16 cut after block 3, "5" = the label level with 51 outputs
 
 # The release's masks are bitmaps: it unpacks to some 500 MB.
-MAX_BYTES = 8 * 2**30
 
 MPP = 0.25 * 1088 / 224  # um/px: patches of 1088 px at 0.25 um/px, shrunk to the net's 224 px
 
@@ -90,7 +90,7 @@ def import_release(
 def _import_archive(path: Path, home: Path, data_to: Path | None) -> Path:
     """Unpack into temporary folders and check everything, then move it into place."""
     with ExitStack() as stack:
-        release = stack.enter_context(archive.opened(path, max_bytes=MAX_BYTES))
+        release = stack.enter_context(archive.opened(path, max_bytes=RELEASE_BYTES))
         names = [member.filename for member in release.infolist() if not member.is_dir()]
         data = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         archive.unpack(

@@ -7,7 +7,7 @@ from random weights; `fullnet` is FullNet + varCE (Qu et al., MICCAI 2019) and n
 from dataclasses import dataclass
 
 from ...checks import one_of
-from ...data.setup import DataSummary, FitSetup, check_masks, crop_px, summarize
+from ...data.setup import DataSummary, FitSetup, MaskCheck, crop_px, summarize
 from ...images.read import read
 from ...nets import segmenters
 from ...progress import track
@@ -50,7 +50,9 @@ def prepare(found, request, options, *, progress=None):
 
     Parameters and result: see `hsn.data.setup`.
     """
-    summary = summarize(found, check_masks, progress=progress)
+    check = MaskCheck()
+    summary = summarize(found, check, progress=progress)
+    check.require_objects()
     counts = {"images": len(summary.images)}
     left_out = summary.left_out
     stain, summary = _to_one_stain(summary, options.stain, progress) if options.stain else (None, summary)

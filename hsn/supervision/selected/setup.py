@@ -13,7 +13,7 @@ import numpy as np
 from ...checks import one_of
 from ...config import PRETRAINED
 from ...data.discovery import CHOICE_TABLE, find_images, find_pairs, images_of_table
-from ...data.setup import FitSetup, check_masks, crop_px, summarize
+from ...data.setup import FitSetup, MaskCheck, crop_px, summarize
 from ...errors import InputError
 from ...extras import maskrcnn
 from ...extras.singan.synthesis import check as check_synthesis
@@ -136,7 +136,8 @@ def prepare(found, request, options, *, progress=None):
     """
     name = request.net or NETS[0]
     config = _changed(preset(request.preset or "cpu"), name, options)
-    summary = summarize(found, partial(_masks, config=config), progress=progress)
+    check = MaskCheck()
+    summary = summarize(found, partial(_masks, config=config, check=check), progress=progress)
     annotated = sum(annotation is not None for annotation in summary.annotations)
     if not annotated:
         raise InputError(
@@ -145,13 +146,14 @@ def prepare(found, request, options, *, progress=None):
             got="none",
             hint="fix " + "; ".join(why for _, why in summary.left_out[:3]),
         )
+    check.require_objects()
     config = _config(config, name, summary, request)
     net = _net(name, config, request)
     counts = {"patches": annotated}
     return FitSetup(net, summary.images, summary.annotations, config, summary.left_out, counts=counts)
 
 
-def _masks(image, annotation, pixels, *, config):
+def _masks(image, annotation, pixels, *, config, check):
     """Check the masks of a patch, and that synthetic pairs can be made of it."""
     if annotation is None:
         return None
@@ -165,7 +167,7 @@ def _masks(image, annotation, pixels, *, config):
                 got=error,
                 hint="fix it, or use synthetic=0",
             ) from None
-    return check_masks(image, annotation, pixels)
+    return check(image, annotation, pixels)
 
 
 def _changed(config, net, options):

@@ -11,6 +11,7 @@ from ...checks import as_mpp, as_segmentable
 from ...images.scaling import rescale
 from ...images.symmetries import SYMMETRIES
 from ...images.tiles import enlarge
+from ...limits import SEGMENT_VALUES
 from ...prediction.class_maps import cover, predict_windows
 from ...progress import report
 from ...types import Segmentation
@@ -25,8 +26,6 @@ from .stage_maps import (
     needed_outputs,
     refine_maps,
 )
-
-MAX_VALUES = 2_000_000_000  # pixels times classes: 8 GB for the maps of each stage
 
 
 def segment(net, image, config, *, taxonomy=None, mpp=None, progress=None):
@@ -107,7 +106,7 @@ def _at_work_scale(image, config, taxonomies, mpp):
 
     `taxonomies` are refined at one scale.
     """
-    image = as_segmentable(image, max_pixels=MAX_VALUES // max(map(len, taxonomies)))
+    image = as_segmentable(image, max_pixels=SEGMENT_VALUES // max(map(len, taxonomies)))
     image_mpp = as_mpp(config.image_mpp if mpp is None else mpp)
     # Overlapping windows are refined separately, hence at the net's scale.
     crf_mpp = _crf(config, taxonomies[0]).mpp or 0

@@ -51,8 +51,37 @@ def prepare(found, request, options, *, progress=None):
     net = NETS[request.net or NET](len(found.classes), width=width, input_px=side_px, seed=request.seed)
     config = _config(net, found.classes, summary, request, side_px)
     tags = np.asarray(found.annotations)[summary.kept]
+    notes = _check_tags(tags, found.classes)
     counts = {"patches": len(summary.images)}
-    return FitSetup(net, summary.images, tags, config, summary.left_out, counts=counts)
+    return FitSetup(net, summary.images, tags, config, summary.left_out, notes, counts=counts)
+
+
+def _check_tags(tags, classes):
+    """Return notes about classes that cannot be learned; raise if there is no tag at all.
+
+    Examples
+    --------
+    >>> _check_tags(np.array([[1, 0], [1, 1]]), ("tissue", "tumor"))
+    ['class tissue is present in every patch with a tag, so it cannot be learned and has no AUC']
+    """
+    if np.isnan(tags).all():
+        raise InputError(
+            "nothing-to-learn",
+            "the tags must say of at least one patch whether a class is present",
+            got="unknown tags only",
+            hint="fill in 1 or 0 for each patch",
+        )
+    notes = []
+    for values, name in zip(np.transpose(tags), classes, strict=True):
+        known = values[~np.isnan(values)]
+        if len(np.unique(known)) < 2:
+            where = (
+                f"is {'present' if known[0] else 'absent'} in every patch with a tag"
+                if len(known)
+                else "has no tag"
+            )
+            notes.append(f"class {name} {where}, so it cannot be learned and has no AUC")
+    return notes
 
 
 def _config(net, classes, summary, request, side_px):
