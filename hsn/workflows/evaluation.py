@@ -130,6 +130,13 @@ def evaluate(
         else:
             score = _score_files if model is None else _score_net
             evaluations, files, failed = score(pairs, space, objects, **options, **scoring)
+            if not any(counts.images for counts in evaluations):
+                raise InputError(
+                    "no-pairs-scored",
+                    "one pair of files or more must be scored",
+                    got=f"{len(failed)} pairs that cannot be scored",
+                    hint="correct these files: " + "; ".join(reason for _, reason in failed[:3]),
+                )
             data, text = _summarize(evaluations, unlisted)
     return Evaluation(data, text, list(files), failures + failed, notes.sentences())
 
