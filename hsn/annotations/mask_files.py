@@ -22,8 +22,9 @@ from .pairing import NamePattern, Pairs, Words, pair_by_name
 
 OUTLINES = {".xml": aperio_xml.read_instances, ".zip": imagej.read_instances, ".roi": imagej.read_instances}
 _PATTERN = NamePattern(
-    "cp[ _-]masks?|simple[ _-]segmentations?|(label|instance)[ _-]?(masks?|images?|maps?)|ground[ _-]?truth|"
-    "anno|annot|annotations?|labels?|labell?ed|masks?|instances?|segmentations?|segm?|gt|truth|rois?|binary|xml"
+    "cp[ _-]masks?|object[ _-]identities|roi[ _-]?sets?|"
+    "simple[ _-]segmentations?|(label|instance)[ _-]?(masks?|images?|maps?)|ground[ _-]?truth|"
+    "anno|annot|annotations?|labels?|labell?ed|lbl|masks?|instances?|inst|segmentations?|segm?|gt|truth|rois?|binary|xml"
 )
 _BINARY = re.compile(r"binary", re.IGNORECASE)
 _FOREGROUND = (255, 65535)  # in a mask, the number of one object is less likely
