@@ -9,7 +9,10 @@ from pathlib import Path
 from .pairing import NamePattern, Pairs, Words, pair_by_name
 from .points import TEXTS
 
-_PATTERN = NamePattern("label[ _-]points?|points?|clicks?|centres|centers|centroids", separators=" ._-")
+_PATTERN = NamePattern(
+    "label[ _-]points?|points?|clicks?|detections?|coords?|coordinates?|centres|centers|centroids",
+    separators=" ._-",
+)
 _WORDS = Words("points", "points", "files of points", "CSV, GeoJSON or point images", "a.csv")
 
 

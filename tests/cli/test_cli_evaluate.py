@@ -163,7 +163,7 @@ def test_colors_of_another_taxonomy_are_errors(run):
     write(Path("said/a.png"), np.full((2, 2, 3), (1, 2, 3), np.uint8))
     as_colors(Path("true/a"), TRUTH[:, :2])
     result = run("evaluate", "said", "true", "--taxonomy", "glas")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "said/a.png must have colors of taxonomy 'glas'" in result.stderr
 
 
