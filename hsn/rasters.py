@@ -18,7 +18,8 @@ import numpy as np
 from PIL import BmpImagePlugin, ImageFile, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 
 from .errors import InputError
-from .limits import PAGES, READ_PIXELS
+from .files import check_file
+from .limits import IMAGE_BYTES, PAGES, READ_PIXELS
 
 # A 100-megapixel image needs 300 MB as RGB; larger images are slides, which are read in windows.
 
@@ -177,16 +178,16 @@ def _pages(path: Path, max_pixels: int) -> Iterator[Raster]:
 def _find_decoder(path: Path) -> type[ImageFile.ImageFile]:
     """Return the decoder that matches the first bytes of the file."""
     try:
-        if path.exists() and not path.is_file() and not path.is_dir():  # opening a pipe would wait for ever
-            raise OSError(0, "a device or pipe")
+        if not path.is_dir():
+            check_file(path, max_bytes=IMAGE_BYTES)  # opening a pipe would wait for ever
         with path.open("rb") as file:
             start = file.read(8)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         folder = path.is_dir()
         raise InputError(
             "file-unreadable",
             f"{path} must be an image file",
-            got="a folder" if folder else getattr(error, "strerror", None) or error,
+            got="a folder" if folder else error.strerror,
             hint="list its images with hsn.images.read.list_images" if folder else "check the path",
         ) from None
     if not start:

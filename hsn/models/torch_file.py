@@ -17,9 +17,8 @@ import numpy as np
 
 from ..errors import InputError
 from ..files import first_line
-from ..limits import STATE_BYTES
+from ..limits import STATE_BYTES, STATE_HEADER_BYTES
 
-_MAX_HEADER_BYTES = 2**24
 # bfloat16 is the upper half of a float32: it is read as integers and widened
 _SAFETENSORS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4"}
 
@@ -116,7 +115,7 @@ def _npy(path: Path, file: IO[bytes], size: int) -> np.ndarray:
 def _safetensors(path: Path) -> dict[str, np.ndarray]:
     data = path.read_bytes()
     (length,) = struct.unpack_from("<Q", data)
-    if length > min(_MAX_HEADER_BYTES, len(data) - 8):
+    if length > min(STATE_HEADER_BYTES, len(data) - 8):
         _damaged(path, f"a header of {length} bytes")
     try:
         header = json.loads(data[8 : 8 + length])

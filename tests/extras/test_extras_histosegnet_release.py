@@ -442,7 +442,7 @@ def test_a_file_that_is_not_matlab_is_an_error(tmp_path, raises_code):
         (tmp_path / "t.mat").write_bytes(content)
         with raises_code("release-thresholds"):
             legacy.read_thresholds(tmp_path / "t.mat", 51)
-    (tmp_path / "t.mat").write_bytes(bytes(legacy.MAT_BYTES + 1))
+    (tmp_path / "t.mat").write_bytes(bytes(legacy.RELEASE_MATLAB_BYTES + 1))
     with raises_code("file-too-large"):
         legacy.read_thresholds(tmp_path / "t.mat", 51)
 
@@ -453,7 +453,7 @@ def element(kind, content, order="<"):
 
 def test_a_matlab_bomb_is_an_error(tmp_path):
     head = mat(tmp_path / "t.mat", optimalScoreThresh=THRESHOLDS[None]).read_bytes()[:128]
-    squeezed = zlib.compress(element(14, bytes(matlab.TABLE_BYTES)), 9)
+    squeezed = zlib.compress(element(14, bytes(matlab.RELEASE_TABLE_BYTES)), 9)
     twice = zlib.compress(element(15, squeezed))
     for content, words in ((squeezed, "an element of 16,777,216 bytes where"), (twice, "element of kind 15")):
         (tmp_path / "t.mat").write_bytes(head + element(15, content))

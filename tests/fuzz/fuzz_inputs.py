@@ -55,7 +55,9 @@ class Inputs:
 
     def command(self):
         """Make the inputs; return the arguments of the command."""
-        make = self.pick((self.segment, self.segment, self.evaluate, self.evaluate, self.fit, self.select, self.models))
+        make = self.pick(
+            (self.segment, self.segment, self.evaluate, self.evaluate, self.fit, self.select, self.models)
+        )
         return [str(argument) for argument in make()]
 
     # --- Commands ------------------------------------------------------------------------------------------------
@@ -81,7 +83,10 @@ class Inputs:
         ))  # fmt: skip
 
     def fit(self):
-        data, kind = self.images("data", masks=self.maybe(0.5)), self.pick(("tags", "masks", "points", "selected"))
+        data, kind = (
+            self.images("data", masks=self.maybe(0.5)),
+            self.pick(("tags", "masks", "points", "selected")),
+        )
         for _ in range(int(self.rng.integers(3))):
             self.annotation("data")
         if kind == "tags":
@@ -149,7 +154,9 @@ class Inputs:
         elif kind == "folder":
             os.mkdir(path)
         else:
-            content = {"text": self.pick(TEXTS).encode("utf-8", "replace"), "huge": _huge_png()}.get(kind, b"")
+            content = {"text": self.pick(TEXTS).encode("utf-8", "replace"), "huge": _huge_png()}.get(
+                kind, b""
+            )
             with open(path, "wb") as file:
                 file.write(content)
                 if kind == "sparse":
@@ -159,7 +166,9 @@ class Inputs:
         """Return the bytes of a small image file of a random mode."""
         shape = tuple(int(side) for side in self.rng.choice([1, 15, 16, 32, 40], 2))
         if masks or self.maybe(0.2):
-            pixels = self.rng.integers(0, self.pick((2, 3, 256)), shape, dtype=np.uint8) * np.uint8(self.pick((1, 255)))
+            pixels = self.rng.integers(0, self.pick((2, 3, 256)), shape, dtype=np.uint8) * np.uint8(
+                self.pick((1, 255))
+            )
             picture = Image.fromarray(pixels)
             picture = picture.convert(self.pick(("L", "L", "1", "P", "RGB", "LA", "I")))
         else:
@@ -211,7 +220,9 @@ class Inputs:
         copy = self.folder / "net"
         if not copy.exists():
             shutil.copytree(self.model, copy)
-        kind = self.pick(("card.json", "config.json", "card.json", "config.json", "net.keras", "missing", "device"))
+        kind = self.pick(
+            ("card.json", "config.json", "card.json", "config.json", "net.keras", "missing", "device")
+        )
         if kind == "net.keras":
             (copy / kind).write_bytes(self.damaged((copy / kind).read_bytes()))
         elif kind in ("missing", "device"):

@@ -9,11 +9,10 @@ import sys
 import time
 
 import pytest
+from fuzz_inputs import Inputs, listing
 from typer.testing import CliRunner
 
 from hsn.cli import app
-
-from fuzz_inputs import Inputs, listing
 
 FAST, ALL = 50, 500
 FIRST_SEED = int(os.environ.get("HSN_FUZZ_SEED", "20261130"))

@@ -18,11 +18,11 @@ import numpy as np
 
 from ...errors import InputError
 from ...files import first_line, read_bytes
+from ...limits import RELEASE_ARRAY_BYTES, RELEASE_MATLAB_BYTES, RELEASE_TEXT_BYTES, RELEASE_WEIGHTS_BYTES
 from ...models import hdf5
 from . import matlab
 
 # Several times the sizes of the real files: 20 kB, 7 MB, 1 to 2 MB, 152 bytes.
-JSON_BYTES, H5_BYTES, MAT_BYTES, NPY_BYTES = 2**20, 64 * 2**20, 8 * 2**20, 4096
 
 # X1.7 layer by layer: seven times convolution, ReLU, normalization, followed by dropout or pooling.
 _UNIT = ("Conv2D", "Activation", "BatchNormalization")
@@ -46,7 +46,7 @@ def check_architecture(path: Path) -> None:
     """
     code = "release-architecture"
     try:
-        layers = json.loads(read_bytes(path, max_bytes=JSON_BYTES))["config"]
+        layers = json.loads(read_bytes(path, max_bytes=RELEASE_TEXT_BYTES))["config"]
         # Keras 2.2.2 wrote a bare list, later versions a table around it.
         layers = layers["layers"] if isinstance(layers, dict) else layers
         found = tuple(layer["class_name"] for layer in layers if layer["class_name"] != "InputLayer")
@@ -83,7 +83,7 @@ def read_weights(path: Path, net: Any) -> None:
         "weights-unsafe". The net is then unchanged.
     """
     layers = [layer for layer in net.layers if layer.get_weights()]
-    with hdf5.opened(path, path, max_bytes=H5_BYTES) as file:
+    with hdf5.opened(path, path, max_bytes=RELEASE_WEIGHTS_BYTES) as file:
         root = file.get("model_weights", file)
         groups = [root.get(name) for name in _names(root, "layer_names", path)]
         if not all(hasattr(group, "keys") for group in groups):
@@ -139,7 +139,11 @@ def read_thresholds(path: Path, count: int) -> tuple[float, ...]:
     InputError
         "release-thresholds".
     """
-    code, name, content = "release-thresholds", "optimalScoreThresh", read_bytes(path, max_bytes=MAT_BYTES)
+    code, name, content = (
+        "release-thresholds",
+        "optimalScoreThresh",
+        read_bytes(path, max_bytes=RELEASE_MATLAB_BYTES),
+    )
     try:
         values = matlab.table(content, name)
     except (ValueError, struct.error, zlib.error) as error:
@@ -170,7 +174,7 @@ def read_crf(path: Path) -> dict[str, Any]:
     InputError
         "release-crf".
     """
-    code, file = "release-crf", io.BytesIO(read_bytes(path, max_bytes=NPY_BYTES))
+    code, file = "release-crf", io.BytesIO(read_bytes(path, max_bytes=RELEASE_ARRAY_BYTES))
     try:
         np.lib.format.read_magic(file)
         shape, _, dtype = np.lib.format.read_array_header_1_0(file)

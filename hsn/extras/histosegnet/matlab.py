@@ -13,8 +13,7 @@ from itertools import islice
 
 import numpy as np
 
-# Limit for one unpacked table; the largest of the HistoSegNet release, its ROC curves, takes some 3 MB.
-TABLE_BYTES = 16 * 2**20
+from ...limits import RELEASE_TABLE_BYTES
 
 # Codes of the format: how numbers are stored, and two kinds of element.
 _STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
@@ -53,7 +52,7 @@ def table(content: bytes, name: str) -> np.ndarray:
     order = "<" if content[126:128] == b"IM" else ">"
     for kind, body in _elements(content[128:], order):
         if kind == _COMPRESSED:
-            inflated = zlib.decompressobj().decompress(body, TABLE_BYTES)
+            inflated = zlib.decompressobj().decompress(body, RELEASE_TABLE_BYTES)
             kind, body = next(_elements(inflated, order), (0, b""))
         if kind != _TABLE:
             raise ValueError(f"an element of kind {kind} where a table should be")
