@@ -67,7 +67,7 @@ def _check_tags(tags, classes):
     if np.isnan(tags).all():
         raise InputError(
             "nothing-to-learn",
-            "the tags must say of at least one patch whether a class is present",
+            "at least one patch must have a tag",
             got="unknown tags only",
             hint="fill in 1 or 0 for each patch",
         )
