@@ -7,6 +7,7 @@ from pathlib import Path
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["MPLBACKEND"] = "agg"
+os.environ["HSN_TRACEBACK"] = "1"  # an unexpected error is a failure of the test
 if "PYTEST_XDIST_WORKER" in os.environ:  # processes share the cores
     for _name in (
         "TF_NUM_INTRAOP_THREADS",
