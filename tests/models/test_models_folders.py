@@ -145,7 +145,7 @@ def test_a_failed_save_leaves_what_was_there(folder, net, patches, monkeypatch, 
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(keras_file, "write", full)
-    with raises_code("folder-not-writable"):
+    with raises_code("disk-full"):
         save(folder, small_net(seed=1), card_of(), CONFIG)
     assert np.array_equal(load(folder).net(patches), net(patches))
     assert len(list(folder.iterdir())) == 4
@@ -313,7 +313,7 @@ def test_a_member_too_many_is_an_error(folder, name):
 
 
 def test_a_net_that_is_a_bomb_is_an_error(folder, monkeypatch, raises_code):
-    monkeypatch.setattr(keras_file, "MAX_BYTES", 10_000)
+    monkeypatch.setattr(keras_file, "NET_BYTES", 10_000)
     with raises_code("archive-too-large"):
         load(folder)
 
