@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from .console import AsJson, Quiet, exit_with_failures, print_result, progress_display, start_keras
+from .console import AsJson, Quiet, exit_with_failures, print_result, progress_display, start_keras, warn
 
 _Predictions = Annotated[
     Path, typer.Argument(help="Folder of label images or color masks; with --model, of images.")
@@ -66,7 +66,9 @@ def evaluate(
             instances=instances, hausdorff=hausdorff, objects=objects, suffix=suffix, mpp=mpp, size=size,
             unlisted=unlisted, out=out, progress=progress,
         )  # fmt: skip
+    for note in result.notes:
+        warn(note)
     data = result.scores | {"files": result.files, "failures": dict(result.failures)}
-    text = "\n\n".join([result.text, "\n".join(f"wrote {path}" for path in result.files)])
+    text = f"{result.text}\n\nwrote {len(result.files)} files to {out}/"
     print_result(data, text, as_json=as_json)
     exit_with_failures(result.failures)

@@ -9,8 +9,10 @@ import numpy as np
 
 from ..annotations.colors import as_labels, from_colors
 from ..annotations.label_files import read_color_mask, read_labels
+from ..checks import as_mpp
 from ..data.sample import Sample
 from ..errors import InputError
+from ..images.scale import read_mpp
 from ..taxonomies import Taxonomy
 from .confusion import ConfusionCounts
 
@@ -129,19 +131,20 @@ def make_samples(
         Image and truth.
     truth : TruthFormat
     mpp : float, optional
-        Micrometers per pixel of the images.
+        Micrometers per pixel of the images. Default: that of each file's metadata, or None.
 
     Returns
     -------
     list of LabeledSample
     """
+    mpp = None if mpp is None else as_mpp(mpp)
     return [
         LabeledSample(
             image.name,
             image,
             instances_path=path if truth.kind == "objects" else None,
             instances_of=truth.objects,
-            mpp=mpp,
+            mpp=read_mpp(image) if mpp is None else mpp,
             truth_path=path,
             truth_format=truth,
         )

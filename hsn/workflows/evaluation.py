@@ -14,6 +14,7 @@ from ..reports.compare import TruthFormat, compare_files, detect_kind, make_samp
 from ..reports.confusion import write_scores
 from ..reports.object_scores import score_objects
 from ..supervision import method_of, open_model
+from .scale_check import ScaleCheck
 
 _NO_PARTNER = "has no partner of its name in the other folder"
 
@@ -32,12 +33,15 @@ class Evaluation:
         Files that were written.
     failures : list of (str, str)
         Files that were not scored, and why.
+    notes : list of str
+        What was assumed.
     """
 
     scores: dict
     text: str
     files: list[Path] = field(default_factory=list)
     failures: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def __str__(self):
         return self.text
@@ -80,7 +84,7 @@ def evaluate(
     suffix : str
         What names of truth files add, for example "_anno". Default: nothing.
     mpp : float, optional
-        Micrometers per pixel of the images.
+        Micrometers per pixel of the images. Default: that of the metadata, or of the net's training images.
     size : {"image", "full"}
         Score at the size of the images, or of the truth. Default: "image".
     unlisted : {"ignore", "false_alarms"}
@@ -129,7 +133,7 @@ def evaluate(
         return Evaluation(scores.as_dict(), str(scores), scores.write(out), failures + scores.failures)
     scoring = {"size": size, "unlisted": unlisted}
     run = _of_files if model is None else _of_net
-    evaluations, files, failed = run(
+    evaluations, files, failed, notes = run(
         pairs, space, objects, model=model, mpp=mpp, out=out, progress=progress, **scoring
     )
     tables = [
@@ -138,7 +142,7 @@ def evaluate(
         for stage, scores in each.scores().items()
     ]
     data = {"taxonomies": {each.taxonomy.name: each.as_dict() for each in evaluations}}
-    return Evaluation(data, "\n\n".join(tables), list(files), failures + failed)
+    return Evaluation(data, "\n\n".join(tables), list(files), failures + failed, notes)
 
 
 def _check(truth, instances, hausdorff, of_classes):
@@ -190,7 +194,7 @@ def _of_files(pairs, space, objects, *, out, model, mpp, progress, **scoring):
     predicted = TruthFormat(space, detect_kind([first for first, _ in pairs], space))
     truth = _truth([second for _, second in pairs], space, objects)
     counted, failures = compare_files(track(pairs, progress, "counting pixels"), predicted, truth, **scoring)
-    return [counted], write_scores(out, [counted]), failures
+    return [counted], write_scores(out, [counted]), failures, []
 
 
 def _of_net(pairs, space, objects, *, out, model, mpp, progress, **scoring):
@@ -198,12 +202,15 @@ def _of_net(pairs, space, objects, *, out, model, mpp, progress, **scoring):
     from ..reports.report import write_report
 
     truth = _truth([second for _, second in pairs], space, objects)
+    samples, scales = make_samples(pairs, truth, mpp=mpp), ScaleCheck(open_model(model))
+    for sample in samples:
+        scales.add(scales.of(None, sample.mpp), None)
     result = write_report(
         model,
-        make_samples(pairs, truth, mpp=mpp),
+        samples,
         out=out,
         taxonomies=[space.name],
         progress=progress,
         **scoring,
     )
-    return list(result.evaluations.values()), result.files, list(result.failures)
+    return list(result.evaluations.values()), result.files, list(result.failures), scales.notes()

@@ -4,8 +4,9 @@ import csv
 import hashlib
 import json
 import os
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,12 @@ from ..reports.results import save_segmentation
 from ..supervision import method_of, open_model
 from ..supervision import segment as segment_image
 from ..types import Segmentation
+from .scale_check import ScaleCheck
 
 SUMMARY = "summary.csv"
-_COLUMNS = ("image", "name", "status", "reason", "model", "taxonomy", "height", "width", "mpp", "objects")
+_COLUMNS = (
+    "image", "name", "status", "reason", "model", "taxonomy", "height", "width", "mpp", "mpp_source", "objects"
+)  # fmt: skip
 _FRACTION, _RUN = "fraction of ", "run"
 
 
@@ -49,7 +53,8 @@ def segment(
     taxonomy : str, optional
         Label space of the net. Default: its first.
     mpp : float, optional
-        Micrometers per pixel of the images. Default: that of the net's training images.
+        Micrometers per pixel of the images. Default: that of the metadata of a TIFF, SVS or OME-TIFF file. For other
+        files that of the net's training images is assumed, with a warning; for arrays without.
     overwrite : bool
         Whether to redo images that `out` holds already, by the same net and options. Default: False.
     progress : callable, optional
@@ -83,11 +88,23 @@ def segment(
         batch = segment_all(
             image, model, out, taxonomy=taxonomy, mpp=mpp, overwrite=overwrite, progress=progress
         )
+        for note in batch.notes:
+            warnings.warn(note, stacklevel=2)
         return batch.rows
-    result = segment_image(image, model, taxonomy=taxonomy, mpp=mpp, progress=progress)
+    model = open_model(model)
+    scales = ScaleCheck(model)
+    scale = scales.of(image, mpp)
+    result = segment_image(image, model, taxonomy=taxonomy, mpp=scale.mpp, progress=progress)
+    scales.add(scale, result.instances)
     if out is not None:
         path = "image" if isinstance(image, np.ndarray) else Path(image)
-        save_segmentation(result, out, name=Path(path).stem, mpp=mpp, about={"image": path, "model": None})
+        about = {"image": path, "model": None}
+        save_segmentation(
+            result, out, name=Path(path).stem, mpp=scale.mpp, mpp_source=scale.source, about=about
+        )
+    if not isinstance(image, np.ndarray):
+        for note in scales.notes():
+            warnings.warn(note, stacklevel=2)
     return result
 
 
@@ -107,6 +124,10 @@ class Batch:
         Number of images that had been segmented before.
     files : int
         Number of files that were written.
+    scale : str
+        Scale of the images that were segmented now; empty if there was none.
+    notes : list of str
+        Doubts about the scale.
     """
 
     rows: list[dict]
@@ -114,6 +135,8 @@ class Batch:
     failures: list[tuple[str, str]]
     skipped: int
     files: int
+    scale: str = ""
+    notes: list[str] = field(default_factory=list)
 
 
 def segment_all(
@@ -151,7 +174,7 @@ def segment_all(
     run = _Run(model, taxonomy, mpp)
     summary = _Summary(out / SUMMARY, {} if overwrite else None)
     pairs = list(zip(found, distinct_names(found), strict=True))
-    results, skipped, files = [], 0, 0
+    results, skipped, files, scales = [], 0, 0, None
     try:
         for path, name in track(pairs, progress, "segmenting"):
             key = run.key(path)
@@ -161,9 +184,14 @@ def segment_all(
                 skipped += 1
                 continue
             try:
-                result = segment_image(path, run.opened, taxonomy=taxonomy, mpp=mpp)
+                scales = scales or ScaleCheck(run.opened)
+                scale = scales.of(path, mpp)
+                result = segment_image(path, run.opened, taxonomy=taxonomy, mpp=scale.mpp)
+                scales.add(scale, result.instances)
                 about = {"image": path, "model": run.name}
-                about = save_segmentation(result, out, name=name, mpp=mpp, about=about)
+                about = save_segmentation(
+                    result, out, name=name, mpp=scale.mpp, mpp_source=scale.source, about=about
+                )
                 results.append(about)
                 files += len(about["files"])
                 summary.add(_row(path, name, about, key))
@@ -177,7 +205,9 @@ def segment_all(
     finally:
         summary.close()
     names = [name for _, name in pairs]
-    return Batch([summary.row(name) for name in names], results, failures, skipped, files)
+    rows = [summary.row(name) for name in names]
+    scale, notes = (str(scales), scales.notes()) if scales else ("", [])
+    return Batch(rows, results, failures, skipped, files, scale, notes)
 
 
 def _is_file(image):

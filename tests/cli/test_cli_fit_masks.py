@@ -116,7 +116,7 @@ def test_files_without_a_partner_and_bad_ones_are_left_out_and_named(run, folder
         (["--masks", "nowhere"], "folder-missing"),
         (["--masks", "masks", "--taxonomy", "adp-func"], "taxonomy-classes"),
         (["--masks", "masks", "--validation", "1"], "split-empty"),
-        (["--masks", "masks", "--mpp", "0"], "mpp-positive"),
+        (["--masks", "masks", "--mpp", "0"], "mpp-range"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_learned_is_refused_before_any_training(run, folder, options, code):
