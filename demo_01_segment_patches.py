@@ -1,13 +1,13 @@
-"""Demo 1: which tissue is where, in patches of the Atlas of Digital Pathology.
+"""Demo 1: segment tissue types in patches of the Atlas of Digital Pathology.
 
     python demo_01_segment_patches.py --data FOLDER --weights NAME --out FOLDER
 
-The story of HistoSegNet (Chan et al., ICCV 2019): a net that learned from tags alone says where tissues are, by
-their morphology (29 classes) and by their function (5). FOLDER holds the release's `img/01_tuning_patch` and
-`gt/01_tuning_patch` (by default those beside this file, which are drawn), or `images_224` and the masks beside it.
+HistoSegNet (Chan et al., ICCV 2019) is trained on tags only. It segments tissue by morphology (29 classes) and by
+function (5 classes). FOLDER holds the release's `img/01_tuning_patch` and `gt/01_tuning_patch`, or `images_224` and
+masks. Default: the synthetic patches of this repository.
 
-The release's net is not ours to ship; without it the demo still counts the truth, finds bare glass by brightness,
-sharpens it by the dense CRF, and scores that: the floor which any net has to beat.
+The net of the release does not ship with hsn. Without it, the demo counts the truth and scores a baseline: bare glass
+by brightness, refined by the dense CRF.
 """
 
 import argparse
@@ -26,40 +26,40 @@ from hsn.supervision.tags.adjust import compute_glass
 
 RELEASE = "histonet-x1.7-adp"
 TAXONOMIES = ("adp-morph", "adp-func")
-# Where brightness gives no glass, the floor says the commonest tissue: "Other", or dense connective tissue.
+# The baseline labels everything except glass as the most common tissue.
 COMMONEST = {"adp-func": "Other", "adp-morph": "C.D.I"}
-PEAK = 0.75  # of the map of glass; above half of it a pixel counts as glass
+PEAK = 0.75  # peak of the glass map; a pixel is glass above half of it
 
-# Pixels of true classes in the release's 50 patches; other data count otherwise.
+# True pixels per class in the 50 patches of the release.
 RELEASE_PIXELS = {
     "adp-func": {"Background": 6527971, "Other": 37771290, "G.O": 9137722, "G.N": 2863848, "T": 2886369}
 }
 
 
 def main(data, weights, out):
-    """Tell the story; returns the paths of all files written."""
+    """Run the demo; return the paths of all written files."""
     samples = adp.list_samples(data)
     tags = sum(len(s.tags) for s in samples) / len(samples)
     print(
         f"{len(samples)} patches of {len({s.group for s in samples})} slides from {data}, {tags:.2f} tags each\n"
     )
-    files = [*truth(samples, out), *floors(samples, out), *net(samples, weights, out)]
+    files = [*count_truth(samples, out), *score_baseline(samples, out), *score_net(samples, weights, out)]
     print("\n".join(f"wrote {path}" for path in files))
     return files
 
 
-def truth(samples, out):
-    """What the truth holds: pixels a class, and how many patches show it."""
+def count_truth(samples, out):
+    """Count pixels and patches of each true class; yield the written files."""
     for name in TAXONOMIES:
         taxonomy = taxonomies.get(name)
-        each = [
+        counts = [
             np.bincount(labels[known], minlength=len(taxonomy))
             for labels, known in (s.truth(name) for s in samples)
         ]
-        pixels, shown = np.sum(each, axis=0), np.sum(np.array(each) > 0, axis=0)
+        pixels, patches = np.sum(counts, axis=0), np.sum(np.array(counts) > 0, axis=0)
         rows = [
             {"class": c.name, "meaning": c.meaning, "pixels": p, "patches": n}
-            for c, p, n in zip(taxonomy.classes, pixels.tolist(), shown.tolist(), strict=True)
+            for c, p, n in zip(taxonomy.classes, pixels.tolist(), patches.tolist(), strict=True)
         ]
         print(f"{name}, truth:")
         print(
@@ -77,8 +77,8 @@ def truth(samples, out):
         tables.write_rows(out / f"truth_{name}.csv", rows)
 
 
-def floors(samples, out):
-    """Glass where it is bright, the commonest tissue elsewhere; then the same after the dense CRF."""
+def score_baseline(samples, out):
+    """Label bright pixels as glass and the rest as the most common tissue; score before and after the CRF."""
     tallies, pictures = (
         {name: ConfusionCounts(taxonomies.get(name), unlisted="false_alarms") for name in TAXONOMIES},
         [],
@@ -93,46 +93,49 @@ def floors(samples, out):
             true, known = sample.truth(name)
             tally.add(true, labels, valid_mask=known)
         pictures.append(
-            np.hstack([image, to_colors(labels["CRF"], tally.taxonomy), _painted(true, known, image, tally)])
+            np.hstack(
+                [image, to_colors(labels["CRF"], tally.taxonomy), _truth_colors(true, known, image, tally)]
+            )
         )
     for name, tally in tallies.items():
         for stage, scores in tally.scores().items():
             print(
-                f"{name}, floor by {stage}: mIoU {scores.mean_iou_absent_zero:.4f}, Background IoU {scores.iou[0]:.4f}"
+                f"{name}, baseline by {stage}: mIoU {scores.mean_iou_absent_zero:.4f},"
+                f" Background IoU {scores.iou[0]:.4f}"
             )
     sheet = figures.contact_sheet(
         pictures,
         [s.name for s in samples],
         columns=3,
         side_in=4,
-        title="image, floor (glass or other), truth",
+        title="image, baseline (glass or other), truth",
     )
-    figures.write(sheet, out / "floors" / "sheet.png")
-    return [*write_scores(out / "floors", tallies.values()), out / "floors" / "sheet.png"]
+    figures.write(sheet, out / "baseline" / "sheet.png")
+    return [*write_scores(out / "baseline", tallies.values()), out / "baseline" / "sheet.png"]
 
 
-def _painted(true, known, image, tally):
-    """Truth as a picture of the image's size; black where it is not known."""
+def _truth_colors(true, known, image, tally):
+    """Return the truth in colors at the size of the image; unknown pixels are black."""
     true, known = (resize_labels(x, image.shape[:2]) for x in (true, known))
     return to_colors(true, tally.taxonomy) * known[..., None].astype(np.uint8)
 
 
-def net(samples, weights, out):
-    """What the net says, scored after each stage."""
+def score_net(samples, weights, out):
+    """Segment the patches with a net, and score each stage; return the written files."""
     try:
         model = hsn.load(weights)
     except hsn.InputError as error:
-        print(f"\nNo net, so no segmentation: {error}")
+        print(f"\nThe net is missing: {error}")
         print(
             "The release is linked in the README of https://github.com/lyndonchan/hsn_v1 (226 MB, research only). "
-            "Save it and run `hsn models import hsn_data.zip`; then call this demo again."
+            "Save it, run `hsn models import hsn_data.zip`, then run this demo again."
         )
         return []
-    made = write_report(model, samples, out=out / "net", unlisted="false_alarms")
-    print(f"\n{made}")
-    for name, why in made.failures:
-        print(f"failed: {name}: {why}")
-    return made.files
+    report = write_report(model, samples, out=out / "net", unlisted="false_alarms")
+    print(f"\n{report}")
+    for name, reason in report.failures:
+        print(f"failed: {name}: {reason}")
+    return report.files
 
 
 if __name__ == "__main__":

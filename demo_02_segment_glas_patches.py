@@ -1,10 +1,10 @@
-"""Demo 2: where the glands are, in images of colon (GlaS).
+"""Demo 2: segment glands in images of colon (GlaS).
 
     python demo_02_segment_glas_patches.py --data FOLDER --split testA --weights NAME --out FOLDER
 
-FOLDER holds `images` and `labels_instance`, or the challenge's own files, or the release's `img/02_glas_full` and
-`gt/02_glas_full` (by default those beside this file, which are drawn). The net that ships with hsn learned only
-whether a crop shows glands; where they are was never said to it. GlaS is for research only.
+FOLDER holds `images` and `labels_instance`, or the files of the challenge, or the release's `img/02_glas_full` and
+`gt/02_glas_full`. Default: the synthetic images of this repository. The included net was trained on tags only: whether
+a crop contains glands. GlaS is for research only.
 """
 
 import argparse
@@ -21,20 +21,20 @@ SHIPPED = "glas-tags"
 
 
 def main(data, split, weights, out):
-    """Tell the story; returns the paths of all files written."""
+    """Run the demo; return the paths of all written files."""
     samples = glas.list_samples(data, split)
     print(f"{len(samples)} images of split '{split}' from {data}\n")
-    print(f"all gland (the floor), {score_of_all_gland(samples)}\n")
-    made = write_report(weights, samples, out=out)
-    print(made)
-    for name, why in made.failures:
-        print(f"failed: {name}: {why}")
-    print("\n".join(f"wrote {path}" for path in made.files))
-    return made.files
+    print(f"all gland (the baseline), {score_all_gland(samples)}\n")
+    report = write_report(weights, samples, out=out)
+    print(report)
+    for name, reason in report.failures:
+        print(f"failed: {name}: {reason}")
+    print("\n".join(f"wrote {path}" for path in report.files))
+    return report.files
 
 
-def score_of_all_gland(samples):
-    """What it scores to call everything gland."""
+def score_all_gland(samples):
+    """Score the prediction that every pixel is gland."""
     tally = ConfusionCounts(taxonomies.GLAS)
     for sample in samples:
         truth, known = sample.truth("glas")

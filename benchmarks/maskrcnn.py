@@ -5,9 +5,9 @@
     python benchmarks/maskrcnn.py ship --out out/nuclei-maskrcnn    # pretrained/nuclei-maskrcnn
     python benchmarks/maskrcnn.py score                             # the shipped net
 
-The score from which a detection counts is the best on the 4 validation images, which chose the epoch too; test images
-are only scored. Scores go to standard output as means over images with 95 % bootstrap intervals, and to `--json FILE`
-per image. A run that was killed goes on when it is started again. `HSN_DATA` names the folder that holds `multiorgan`.
+The 4 validation images select the epoch and the smallest score of a detection; test images are only scored. Scores go
+to standard output as means over images with 95 % bootstrap intervals, and to `--json FILE` per image. A killed run
+resumes when it is started again. `HSN_DATA` names the folder that holds `multiorgan`.
 """
 
 import argparse
@@ -35,9 +35,9 @@ NAME = "nuclei-maskrcnn"
 THRESHOLDS = np.arange(0.1, 0.91, 0.05).round(2).tolist()
 
 
-def recipe_of(epochs, steps):
-    """What is trained: the lean preset on crops of 64 um, with the jitter of the other nuclei nets."""
-    learning = dict(
+def make_config(epochs, steps):
+    """Return the config: the lean preset on crops of 64 um, with the stain jitter of the other nuclei nets."""
+    train = dict(
         epochs=epochs,
         steps=steps,
         batch_size=2,
@@ -55,57 +55,60 @@ def recipe_of(epochs, steps):
         detector=maskrcnn.LEAN,
         synthetic=0,
         rounds=0,
-        train=learning,
+        train=train,
     )
 
 
 def fresh_system(config):
-    """The net as it starts, and what surrounds it."""
+    """Build a Mask R-CNN with initial weights."""
     return system_of(maskrcnn.build(config.detector, seed=0, name="maskrcnn"), config)
 
 
 def train(config, out):
-    """Train on 12 images; 4 others choose the epoch."""
+    """Train on 12 images; 4 others select the epoch."""
     learned, held_out = (
         multiorgan.list_samples(data_folder("multiorgan"), split) for split in ("train", "validation")
     )
     images, objects = zip(*((s.image(), s.instances()) for s in (*learned, *held_out)), strict=True)
     validation = tuple(range(len(learned), len(images)))
-    begun = time.process_time()
+    start = time.process_time()
     history = fit(fresh_system(config), images, objects, config.train.replace(validation=validation), out=out)
     print(
-        json.dumps({"cpu_seconds": round(time.process_time() - begun), "kept": history.epochs[history.best]})
+        json.dumps({"cpu_seconds": round(time.process_time() - start), "kept": history.epochs[history.best]})
     )
 
 
-# --- Choosing by validation images, and shipping ------------------------------------------------------------------
+# --- Validation, and shipping -------------------------------------------------------------------------------------
 
 
-def sure(scored, least_score):
-    """The objects of a score or more.
+def confident(scored, min_score):
+    """Return the objects with at least a score.
 
-    A detection suppresses none, and takes no pixel, of a higher score: to leave out the lower ones afterwards is to
-    have asked for the higher ones.
+    Detections never suppress or overwrite detections with a higher score. Removing low scores afterwards therefore
+    equals a detection with this threshold.
     """
-    counts = np.append(False, scored.scores >= least_score)
-    return renumber(np.where(counts[scored.instances], scored.instances, 0))[0]
+    kept = np.append(False, scored.scores >= min_score)
+    return renumber(np.where(kept[scored.instances], scored.instances, 0))[0]
 
 
 def choose(system):
-    """The threshold of the best mean AJI on validation images, and that AJI."""
-    seen = [
+    """Return the threshold with the best mean AJI on validation images, and this AJI."""
+    results = [
         (s.instances(), system.segment(s.image()).scored)
         for s in multiorgan.list_samples(data_folder("multiorgan"), "validation")
     ]
-    values = [np.mean([aji(overlaps(truth, sure(of, t))).score for truth, of in seen]) for t in THRESHOLDS]
+    values = [
+        np.mean([aji(overlaps(truth, confident(scored, t))).score for truth, scored in results])
+        for t in THRESHOLDS
+    ]
     best = int(np.argmax(values))
     tried = dict(zip(THRESHOLDS, np.round(values, 4).tolist(), strict=True))
     print(json.dumps({"chosen": THRESHOLDS[best], "validation AJI": tried}), flush=True)
     return THRESHOLDS[best], float(values[best])
 
 
-def chosen(config, out):
-    """The trained system of a folder, its config with the threshold chosen, and its validation AJI."""
+def load_chosen(config, out):
+    """Load the trained system of a folder; return it, its config with the best threshold, and its validation AJI."""
     system = fresh_system(config.replace(detector=replace(config.detector, least_score=THRESHOLDS[0])))
     system.training_model.load_weights(out / BEST)
     least_score, value = choose(system)
@@ -114,7 +117,7 @@ def chosen(config, out):
 
 def ship(config, out):
     """Write `pretrained/nuclei-maskrcnn`."""
-    system, config, value = chosen(config, out)
+    system, config, value = load_chosen(config, out)
     rows = json.loads((out / "history.json").read_text())
     kept = rows["epochs"][rows["best"]]
     config = config.replace(train={"epochs": len(rows["epochs"])})
@@ -123,7 +126,7 @@ def ship(config, out):
         thresholds=(config.detector.least_score,) * 2, source="benchmarks/maskrcnn.py train",
         normalization=models.Normalization(mean=maskrcnn.LEAN.mean, std=maskrcnn.LEAN.std),
         license=bench.TERMS["nuclei"],
-        data=bench.TAUGHT_BY["nuclei"].replace("post-processing", "score threshold"),
+        data=bench.TRAINING_DATA["nuclei"].replace("post-processing", "score threshold"),
         scores={"validation_pq": kept["validation_pq"], "validation AJI": value},
         notes=f"Mask R-CNN, lean preset; epoch {kept['epoch']} of {len(rows['epochs'])} was kept, by validation aji",
     )  # fmt: skip
@@ -134,9 +137,9 @@ def ship(config, out):
 
 
 def score(config, out):
-    """Score a trained folder, or the shipped net; yields (what, split, per-image rows, summary)."""
+    """Score a trained folder, or the shipped net; yield (name, split, per-image rows, summary)."""
     if out:
-        system, config, _ = chosen(config, out)
+        system, config, _ = load_chosen(config, out)
     else:
         model = open_model(NAME)
         config = method_of(model)[1]
@@ -144,26 +147,26 @@ def score(config, out):
     everything = []
     for split in ("validation", "testA", "testB"):
         rows = [
-            row_of(system, sample, config.detector.least_score)
+            score_image(system, sample, config.detector.least_score)
             for sample in multiorgan.list_samples(data_folder("multiorgan"), split)
         ]
         everything += rows if split != "validation" else []
-        yield NAME, split, rows, summary_of(rows)
-    yield NAME, "all", everything, summary_of(everything)
+        yield NAME, split, rows, summarize(rows)
+    yield NAME, "all", everything, summarize(everything)
 
 
-def row_of(system, sample, least_score):
-    """Scores of one image, seconds of CPU time, and which limits it reached."""
-    begun = time.process_time()
+def score_image(system, sample, min_score):
+    """Score one image; also return the seconds of CPU time and the warnings."""
+    start = time.process_time()
     report = system.segment(sample.image())
-    seconds = time.process_time() - begun
-    scores = bench.nuclei_scores(sample.instances(), sure(report.scored, least_score))
-    return {"image": sample.name, **scores, "seconds": seconds, "said": list(report.warnings)}
+    seconds = time.process_time() - start
+    scores = bench.nuclei_scores(sample.instances(), confident(report.scored, min_score))
+    return {"image": sample.name, **scores, "seconds": seconds, "warnings": list(report.warnings)}
 
 
-def summary_of(rows):
-    """Means over images with their intervals."""
-    return bench.summarised(rows, ("AJI", "Dice", "F1", "SQ", "PQ", "seconds"))
+def summarize(rows):
+    """Compute means over images with their intervals."""
+    return bench.summarize(rows, ("AJI", "Dice", "F1", "SQ", "PQ", "seconds"))
 
 
 def main():
@@ -172,16 +175,16 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("what", choices=("train", "score", "ship"))
-    parser.add_argument("--out", type=Path, help="the trained folder; for score, the shipped net if not said")
+    parser.add_argument("--out", type=Path, help="trained folder; default for score: the shipped net")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--steps", type=int, default=500)
-    given = parser.parse_args()
+    args = parser.parse_args()
     keras.utils.set_random_seed(0)
-    config, out = recipe_of(given.epochs, given.steps), given.out or Path("out") / NAME
-    if given.what == "score":
-        bench.tell(score(config, given.out), given.json)
-    elif given.what == "train":
+    config, out = make_config(args.epochs, args.steps), args.out or Path("out") / NAME
+    if args.what == "score":
+        bench.print_scores(score(config, args.out), args.json)
+    elif args.what == "train":
         train(config, out)
     else:
         ship(config, out)

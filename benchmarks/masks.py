@@ -1,23 +1,23 @@
-"""Objects from full masks: train the shipped nets `glas-masks` and `nuclei-masks`, and score them.
+"""Train the shipped nets `glas-masks` and `nuclei-masks` from full masks, and score them.
 
     python benchmarks/masks.py train glas --out out/glas-masks        # then pretrained/glas-masks is written
     python benchmarks/masks.py train nuclei --out out/nuclei-masks
-    python benchmarks/masks.py train organs --start out/nuclei-masks --out out/organs  # goes on, with CryoNuSeg too
+    python benchmarks/masks.py train organs --start out/nuclei-masks --out out/organs  # continues with CryoNuSeg
     python benchmarks/masks.py ship organs --out out/organs           # the last step of train alone
     python benchmarks/masks.py train cryonuseg --out out/cryonuseg    # the small U-Net of that paper; not shipped
     python benchmarks/masks.py train fullnet --out out/fullnet        # FullNet + varCE, smaller; not shipped
     python benchmarks/masks.py score glas                             # test A, official object scores
     python benchmarks/masks.py score nuclei                           # Kumar's 8 + 6 test images
-    python benchmarks/masks.py score fullnet --out out/fullnet        # likewise
-    python benchmarks/masks.py score cryonuseg --out out/cryonuseg    # the named split, beside Otsu's threshold
-    python benchmarks/masks.py train nuclei --stain macenko --out out/macenko   # images brought to one stain first
-    python benchmarks/masks.py score nuclei --stain macenko           # the shipped net, tissue normalize for it
+    python benchmarks/masks.py score fullnet --out out/fullnet        # the same images
+    python benchmarks/masks.py score cryonuseg --out out/cryonuseg    # published split, and Otsu's threshold
+    python benchmarks/masks.py train nuclei --stain macenko --out out/macenko   # with stain normalization
+    python benchmarks/masks.py score nuclei --stain macenko           # the shipped net, normalized images
 
 Scores go to standard output as a table, and to `--json FILE` as JSON lines: per image, then means with 95 % bootstrap
 intervals over images. `HSN_DATA` names the folder that holds `glas`, `multiorgan` and `cryonuseg`.
 
-Choices are made on validation images (GlaS: patients 3, 5, 7, 14, 15 of the training images; Kumar: FullNet's four);
-test images are only scored. CryoNuSeg's split has no test part: its six images are the published ones.
+Choices use validation images (GlaS: patients 3, 5, 7, 14, 15 of the training images; Kumar: FullNet's four). Test
+images are only scored. CryoNuSeg's published split has six validation images and no test images.
 """
 
 import argparse
@@ -50,7 +50,7 @@ PRETRAINED = Path(__file__).parents[1] / "pretrained"
 
 
 def gland_config():
-    """Glands at half the images' resolution, by a U-Net with FullNet's targets and loss."""
+    """Return the config for glands: a U-Net with FullNet's targets and loss, at half the resolution."""
     small = masks.preset("cpu")
     return small.replace(
         taxonomies=(replace(taxonomies.GLAS, other=None, forced=()),),
@@ -69,7 +69,7 @@ def gland_config():
 
 
 def nuclei_config():
-    """Nuclei at half the images' resolution, by a U-Net with FullNet's targets and loss."""
+    """Return the config for nuclei: a U-Net with FullNet's targets and loss, at half the resolution."""
     small = masks.preset("cpu")
     return small.replace(
         mpp=2 * multiorgan.MPP,
@@ -81,24 +81,24 @@ def nuclei_config():
 
 
 def organs_config():
-    """As nuclei, for a net that has learned from Kumar's images and goes on with those of CryoNuSeg too."""
+    """Return the config for a net trained on Kumar's images that continues with images of CryoNuSeg."""
     config = nuclei_config()
     return config.replace(train={"epochs": 24, "learning_rate": 0.001, "min_learning_rate": 1e-05})
 
 
 def cryonuseg_config():
-    """The published config, but for batch normalization, a higher rate and crops: what two cores can train."""
+    """Return the published config with batch normalization, a higher learning rate and crops, for two cores."""
     published = masks.preset("unet-cryonuseg")
-    learning = published.train.replace(
+    train = published.train.replace(
         epochs=60, steps=44, batch_size=4, crop_px=192, learning_rate=0.002, min_learning_rate=2e-05
     )
-    return published.replace(train=learning, tiling={"halo_px": 64})
+    return published.replace(train=train, tiling={"halo_px": 64})
 
 
 def fullnet_config():
-    """FullNet + varCE's config on nuclei at half the images' resolution, in smaller crops, for fewer epochs, one view.
+    """Return the config of FullNet + varCE at half the resolution, with smaller crops and fewer epochs.
 
-    Labels are not shrunk first: at this scale small nuclei would vanish.
+    Labels are not shrunk: at this scale small nuclei would vanish.
     """
     published = masks.preset("fullnet")
     return published.replace(
@@ -121,85 +121,90 @@ TASKS = {
 
 
 def fresh_net(task, outputs, *, width=16):
-    """The net of a task: U-Nets of a quarter of the published width, FullNet of half the growth and two thirds of the
-    layers (209,469 parameters of 1,780,233)."""
+    """Build the net of a task.
+
+    U-Nets have a quarter of the published width. FullNet has half the growth and two thirds of the layers (209,469
+    parameters of 1,780,233).
+    """
     if task == "fullnet":
         return fullnet.build(outputs, layers_per_block=4, growth=12, seed=0)
     return unet.build(outputs, depth=3 if task == "cryonuseg" else 4, width=width, batch_norm=True, seed=0)
 
 
 def training_samples(task):
-    """Samples to learn from and to validate on."""
+    """Return the training and the validation samples of a task."""
     if task == "glas":
         return glas.list_samples(data_folder("glas"), "learn"), glas.list_samples(
             data_folder("glas"), "validation"
         )
     name, room = ("cryonuseg", cryonuseg) if task == "cryonuseg" else ("multiorgan", multiorgan)
-    learned, held_out = room.images(data_folder(name), "train"), room.images(data_folder(name), "validation")
+    learned, held_out = (room.list_samples(data_folder(name), split) for split in ("train", "validation"))
     if task == "organs":
         learned = [*learned, *cryonuseg.list_samples(data_folder("cryonuseg"), "train")]
     return learned, held_out
 
 
-LEAST_SOLIDITY = 0.9  # area over that of the convex hull; below it a part is likely several nuclei
-RIM_PX = 2  # outlines of what is unknown are unknown as well
+MIN_SOLIDITY = (
+    0.9  # area divided by the area of the convex hull; components below it are probably several nuclei
+)
+MARGIN_PX = 2  # pixels around unknown components are unknown
 
 
 def annotation_of(sample, task):
-    """A sample's objects. CryoNuSeg's masks are binary: in `organs` parts that look like several nuclei are masked."""
+    """Return the objects of a sample; for `organs`, components of several nuclei are masked, as masks are binary."""
     objects = sample.instances()
     if task != "organs" or not sample.name.startswith("Human_"):
         return objects
-    several = [part.label for part in regionprops(objects) if part.solidity < LEAST_SOLIDITY]
+    several = [part.label for part in regionprops(objects) if part.solidity < MIN_SOLIDITY]
     unknown = np.isin(objects, several)
-    return np.ma.array(objects, mask=binary_dilation(unknown, iterations=RIM_PX))
+    return np.ma.array(objects, mask=binary_dilation(unknown, iterations=MARGIN_PX))
 
 
 def reference_stain(task, method):
-    """The colours of a task's images to learn from."""
+    """Measure the reference stain of the training images of a task."""
     return fit_normalizer(method, [sample.image() for sample in training_samples(task)[0]])
 
 
 def train(task, out, stain=None, *, config=None, width=16, start=None):
-    """Train one net, fresh or from where another one ended; a run that was killed goes on."""
+    """Train one net, optionally from a trained one; a killed run resumes."""
     learned, held_out = training_samples(task)
     samples = [*learned, *held_out]
     images = [sample.image() for sample in samples]
     config = config or TASKS[task]()
     if stain:
         config = config.replace(normalization={"stain": fit_normalizer(stain, images[: len(learned)])})
-    begun = models.load(start) if start else None
-    if begun:
-        config = config.replace(normalization=method_of(begun)[1].normalization)
+    model = models.load(start) if start else None
+    if model:
+        config = config.replace(normalization=method_of(model)[1].normalization)
     elif task != "cryonuseg":
-        seen = [
+        normalized = [
             config.normalization.stain.normalize(image) if stain else image
             for image in images[: len(learned)]
         ]
-        pixels = np.concatenate([image[::4, ::4].reshape(-1, 3) for image in seen])
+        pixels = np.concatenate([image[::4, ::4].reshape(-1, 3) for image in normalized])
         config = config.replace(
             normalization={"mean": (float(pixels.mean()),) * 3, "std": (float(pixels.std()),) * 3}
         )
     validation = tuple(range(len(learned), len(samples)))
     config = config.replace(train={"validation": validation})
-    net = begun.net if begun else fresh_net(task, len(config.classes), width=width)
+    net = model.net if model else fresh_net(task, len(config.classes), width=width)
     history = masks.fit(net, images, [annotation_of(sample, task) for sample in samples], config, out=out)
     print(json.dumps({"task": task, "kept": history.epochs[history.best]}))
 
 
-# --- Choosing by validation images, and shipping ------------------------------------------------------------------
+# --- Validation, and shipping -------------------------------------------------------------------------------------
 
 CHOICES = {
     "glas": [
-        {"foreground_threshold": inside, "grow_um": grow * glas.MPP, "min_area_um2": 500 * glas.MPP**2}
-        for inside in (0.3, 0.4, 0.5)
+        {"foreground_threshold": threshold, "grow_um": grow * glas.MPP, "min_area_um2": 500 * glas.MPP**2}
+        for threshold in (0.3, 0.4, 0.5)
         for grow in (4, 7)
     ],
     "nuclei": [
-        {"foreground_threshold": inside, "grow_um": grow, "h_um": waist}
-        for inside in (0.2, 0.3, 0.4)
+        {"foreground_threshold": threshold, "grow_um": grow, "h_um": height}
+        for threshold in (0.2, 0.3, 0.4)
         for grow in (0.5, 0.75)
-        for waist in (0.0, 0.15, 0.3)
+        for height in (0.0, 0.15, 0.3)
     ],
 }
 CHOICES["organs"] = CHOICES["nuclei"]
@@ -209,36 +214,37 @@ TERMS = {
     "nuclei": "CC BY-NC-SA 4.0, like its training images (Kumar 2017)",
     "organs": "CC BY-NC-SA 4.0, like its training images (Kumar 2017, Mahbod 2021)",
 }
-TAUGHT_BY = {
+TRAINING_DATA = {
     "glas": "gland outlines of 67 of the 85 GlaS training images; the 18 others (patients 3, 5, 7, 14, 15) for the"
     " choice of epoch and post-processing",
     "nuclei": "nuclei of 12 images of MultiOrgan (Kumar 2017: breast, kidney, liver, prostate), FullNet's split; its 4"
     " validation images for the choice of epoch and post-processing",
 }
-TAUGHT_BY["organs"] = (
-    f"{TAUGHT_BY['nuclei']}; then also nuclei of 22 images of CryoNuSeg (Mahbod 2021, frozen sections of ten organs),"
+TRAINING_DATA["organs"] = (
+    f"{TRAINING_DATA['nuclei']};"
+    " then also nuclei of 22 images of CryoNuSeg (Mahbod 2021, frozen sections of ten organs),"
     " those not to validate on"
 )
 
 
 def quality(task, truth, prediction):
-    """What choices are made by: object F1 and Dice for glands, AJI for nuclei."""
+    """Compute the score for choices: mean of object F1 and Dice for glands, AJI for nuclei."""
     table = overlaps(truth, prediction)
     return (match_glas(table).f1 + object_dice(table)) / 2 if task == "glas" else aji(table).score
 
 
 def choose(task, net, config):
-    """The config whose way to tell objects apart is best on validation images, and its mean quality."""
-    seen = []
+    """Return the config with the best post-processing on validation images, and its mean score."""
+    results = []
     for sample in training_samples(task)[1]:
         image = sample.image()
         maps = predict_tiled(net, preprocess(image, config, sample.mpp), config.normalization, config.tiling)
-        seen.append((enlarge(maps, image.shape[:2]), sample.instances(), sample.mpp))
+        results.append((enlarge(maps, image.shape[:2]), sample.instances(), sample.mpp))
 
     def mean_quality(choice):
-        tried = config.replace(postprocess=choice)
+        postprocess = config.replace(postprocess=choice).postprocess
         return np.mean(
-            [quality(task, t, label_instances(maps, tried.postprocess, mpp=mpp)) for maps, t, mpp in seen]
+            [quality(task, t, label_instances(maps, postprocess, mpp=mpp)) for maps, t, mpp in results]
         )
 
     values = [mean_quality(choice) for choice in CHOICES[task]]
@@ -249,13 +255,14 @@ def choose(task, net, config):
 
 
 def ship(task, out, views):
-    """Choose how objects are told apart, and write `pretrained/<task>-masks`."""
+    """Tune the post-processing, and write `pretrained/<task>-masks`."""
     model = models.load(out)
     config = method_of(model)[1]
     config, value = choose(task, model.net, config.replace(tiling={"tta": views or config.tiling.tta}))
     measure = "mean of object F1 and Dice" if task == "glas" else "AJI"
     card = model.card.model_copy(update={
-        "name": SHIPPED[task], "license": TERMS[task], "data": TAUGHT_BY[task], "source": "benchmarks/masks.py train",
+        "name": SHIPPED[task], "license": TERMS[task], "data": TRAINING_DATA[task],
+        "source": "benchmarks/masks.py train",
         "thresholds": (config.postprocess.foreground_threshold or 0.5,) * len(config.classes),
         "scores": {**model.card.scores, f"validation {measure}": value},
     })  # fmt: skip
@@ -266,17 +273,17 @@ def ship(task, out, views):
 
 
 def gland_scores(truth, prediction):
-    """Scores of one image by the rules of the GlaS challenge."""
+    """Score one image by the rules of the GlaS challenge."""
     table = overlaps(truth, prediction)
-    farthest = float(np.hypot(*truth.shape))  # where nothing was found at all
+    diagonal = float(np.hypot(*truth.shape))  # distance if one side is empty
     counts = match_glas(table)
     return {"F1": counts.f1, "Dice": object_dice(table),
-            "Hausdorff": object_hausdorff(truth, prediction, table=table, one_empty_px=farthest),
+            "Hausdorff": object_hausdorff(truth, prediction, table=table, one_empty_px=diagonal),
             "TP": counts.true_positives, "FP": counts.false_positives, "FN": counts.false_negatives}  # fmt: skip
 
 
 def nuclei_scores(truth, prediction):
-    """Scores of one image of nuclei."""
+    """Score one image of nuclei."""
     table = overlaps(truth, prediction)
     counts, mask, found = match(table), truth > 0, prediction > 0
     return {"AJI": aji(table).score, "Dice": 2 * (mask & found).sum() / max(mask.sum() + found.sum(), 1),
@@ -285,7 +292,7 @@ def nuclei_scores(truth, prediction):
 
 
 def pixel_scores(truth, prediction):
-    """Pixels and counts of one image, as the U-Nets' notebooks count: 4-connected parts of either mask."""
+    """Count pixels and 4-connected components of one image, as the notebooks of the U-Nets."""
     mask, found = truth > 0, prediction > 0
     numbers = [int(label_components(m).max()) for m in (mask, found)]
     return {"TP": int((mask & found).sum()), "FP": int((~mask & found).sum()), "FN": int((mask & ~found).sum()),
@@ -294,30 +301,30 @@ def pixel_scores(truth, prediction):
 
 
 def pooled_f1(rows):
-    """F1 of rows of (TP, FP, FN), counted together."""
+    """Compute the pooled F1 of rows of (TP, FP, FN)."""
     hits, false, missed = np.sum(rows, axis=0)
     return 2 * hits / max(2 * hits + false + missed, 1)
 
 
 def otsu(image):
-    """Otsu's threshold on haematoxylin, a mask: the floor that a net must clear."""
+    """Segment nuclei by Otsu's threshold on hematoxylin: the baseline."""
     stain = gaussian_filter(rgb2hed(image)[..., 0], 1)
     return stain > threshold_otsu(stain)
 
 
-LEAST_UM2 = 5.0  # a disk of 2.5 um: no nucleus is smaller; the filter that the U-Nets' author wished for
+MIN_AREA_UM2 = 5.0  # a disk of 2.5 um, below all nuclei; the filter that the author of the U-Nets recommends
 
 
-def summarised(rows, means):
-    """Means over images, and F1 of what was counted together, each with its interval."""
-    told = {name: interval([row[name] for row in rows]) for name in means}
+def summarize(rows, means):
+    """Compute means over images, and the pooled F1, each with its interval."""
+    summary = {name: interval([row[name] for row in rows]) for name in means}
     if "TP" in rows[0]:
-        told["pooled F1"] = interval([[row[k] for k in ("TP", "FP", "FN")] for row in rows], pooled_f1)
-    return told
+        summary["pooled F1"] = interval([[row[k] for k in ("TP", "FP", "FN")] for row in rows], pooled_f1)
+    return summary
 
 
 def score(task, out, stain, views):
-    """Score one net; yields (what, split, per-image rows, summary)."""
+    """Score one net; yield (name, split, per-image rows, summary)."""
     model = open_model(out or SHIPPED.get(task, f"{task}-masks"))
     net, config = model.net, method_of(model)[1]
     config = config.replace(tiling={"tta": views or config.tiling.tta})
@@ -328,7 +335,7 @@ def score(task, out, stain, views):
         return masks.segment(net, sample.image(), config.replace(**changes), mpp=sample.mpp).instances
 
     if task == "glas":
-        splits, of, means = (
+        splits, score_image, means = (
             {"test A": glas.list_samples(data_folder("glas"), "testA")},
             gland_scores,
             ("F1", "Dice", "Hausdorff"),
@@ -337,33 +344,34 @@ def score(task, out, stain, views):
         splits = {
             split: multiorgan.list_samples(data_folder("multiorgan"), split) for split in ("testA", "testB")
         }
-        of, means = nuclei_scores, ("AJI", "Dice", "F1", "SQ", "PQ")
+        score_image, means = nuclei_scores, ("AJI", "Dice", "F1", "SQ", "PQ")
     else:
         splits = {"validation": cryonuseg.list_samples(data_folder("cryonuseg"), "validation")}
-        of, means = pixel_scores, ("deviation",)
+        score_image, means = pixel_scores, ("deviation",)
     everything = []
     for split, samples in splits.items():
-        rows = [{"image": s.name, **of(s.instances(), found(s))} for s in samples]
+        rows = [{"image": s.name, **score_image(s.instances(), found(s))} for s in samples]
         everything += rows
-        yield model.card.name, split, rows, summarised(rows, means)
+        yield model.card.name, split, rows, summarize(rows, means)
         if task == "cryonuseg":
-            rows = [{"image": s.name, **of(s.instances(), found(s, least_um2=LEAST_UM2))} for s in samples]
+            small = {"postprocess.min_area_um2": MIN_AREA_UM2}
+            rows = [{"image": s.name, **score_image(s.instances(), found(s, **small))} for s in samples]
             yield (
-                f"{model.card.name} without parts below {LEAST_UM2:.3g} um2",
+                f"{model.card.name} without objects below {MIN_AREA_UM2:.3g} um2",
                 split,
                 rows,
-                summarised(rows, means),
+                summarize(rows, means),
             )
-            rows = [{"image": s.name, **of(s.instances(), otsu(s.image()))} for s in samples]
-            yield "Otsu on haematoxylin", split, rows, summarised(rows, means)
+            rows = [{"image": s.name, **score_image(s.instances(), otsu(s.image()))} for s in samples]
+            yield "Otsu on hematoxylin", split, rows, summarize(rows, means)
     if len(splits) > 1:
-        yield model.card.name, "all", everything, summarised(everything, means)
+        yield model.card.name, "all", everything, summarize(everything, means)
 
 
-def tell(told, path):
-    """Print a table, and write JSON lines where a path is given."""
+def print_scores(scores, path):
+    """Print a table; also write JSON lines if a path is given."""
     lines = []
-    for name, split, rows, summary in told:
+    for name, split, rows, summary in scores:
         lines += [{"net": name, "split": split, **row} for row in rows if split != "all"]
         lines.append(
             {"net": name, "split": split, "images": len(rows), **{k: list(v) for k, v in summary.items()}}
@@ -382,22 +390,22 @@ def main():
     )
     parser.add_argument("what", choices=("train", "ship", "score"))
     parser.add_argument("task", choices=tuple(TASKS))
-    parser.add_argument("--out", type=Path, help="the trained folder; for score, the shipped net if not said")
-    parser.add_argument("--start", type=Path, help="a trained folder whose net goes on learning")
+    parser.add_argument("--out", type=Path, help="trained folder; default for score: the shipped net")
+    parser.add_argument("--start", type=Path, help="trained folder to continue from")
     parser.add_argument("--json", type=Path)
     parser.add_argument(
-        "--stain", choices=tuple(METHODS), help="bring images to the stains of those learned from"
+        "--stain", choices=tuple(METHODS), help="normalize images to the stain of the training images"
     )
-    parser.add_argument("--views", type=int, choices=(1, 8), help="symmetries that are averaged")
-    given = parser.parse_args()
-    if given.what == "score":
-        tell(score(given.task, given.out, given.stain, given.views), given.json)
+    parser.add_argument("--views", type=int, choices=(1, 8), help="number of symmetries to average")
+    args = parser.parse_args()
+    if args.what == "score":
+        print_scores(score(args.task, args.out, args.stain, args.views), args.json)
         return
-    out = given.out or Path("out") / f"{given.task}-masks"
-    if given.what == "train":
-        train(given.task, out, given.stain, start=given.start)
-    if given.task in CHOICES:
-        ship(given.task, out, given.views)
+    out = args.out or Path("out") / f"{args.task}-masks"
+    if args.what == "train":
+        train(args.task, out, args.stain, start=args.start)
+    if args.task in CHOICES:
+        ship(args.task, out, args.views)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,11 @@
-"""What holds `nuclei-masks` back: one thing changed at a time, each net trained as long, judged on unseen images.
+"""Ablate `nuclei-masks`: change one setting at a time, with the same number of batches.
 
-    python benchmarks/masks_causes.py                       # all rows; out/causes keeps the nets, a killed run goes on
+    python benchmarks/masks_causes.py                       # all rows; nets stay in out/causes, a killed run resumes
     python benchmarks/masks_causes.py base "8 channels" --json out/causes.jsonl
 
-Every net learns 880 batches (8 epochs) of Kumar's 12 training images. Judged by AJI on Kumar's 4 validation images,
-by the best of the ways to tell objects apart that `ship` tries; and by Dice on the 22 training images of CryoNuSeg,
-which are of ten organs, frozen, from elsewhere, and taught none of these nets. Both with 95 % bootstrap intervals over
-images. Test images are not touched.
+Every net is trained on 880 batches (8 epochs) of Kumar's 12 training images. The scores are AJI on Kumar's 4 validation
+images, with tuned post-processing, and Dice on the 22 training images of CryoNuSeg: frozen sections of ten organs that
+were not used for training. Both have 95 % bootstrap intervals over images. Test images are not used.
 """
 
 import argparse
@@ -21,7 +20,7 @@ from hsn.metrics.intervals import interval
 from hsn.supervision import masks, method_of
 
 EPOCHS = 8
-CAUSES = {  # row: channels of the net, changes of the config, changes of its learning
+CAUSES = {  # row: channels of the net, changes of the config, changes of its `train`
     "base": (16, {}, {}),
     "8 channels": (8, {}, {}),
     "32 channels": (32, {}, {}),
@@ -33,19 +32,19 @@ CAUSES = {  # row: channels of the net, changes of the config, changes of its le
 }
 
 
-def trained(name, out):
-    """The net of a row, from its folder or trained now."""
-    width, changes, learning = CAUSES[name]
+def load_or_train(name, out):
+    """Load the net of a row from its folder, or train it."""
+    width, changes, train = CAUSES[name]
     folder = out / name.replace(" ", "-")
     if not (folder / "card.json").exists():
         config = bench.nuclei_config()
-        config = config.replace(train={"epochs": EPOCHS} | learning, **changes)
+        config = config.replace(train={"epochs": EPOCHS} | train, **changes)
         bench.train("nuclei", folder, config=config, width=width)
     return models.load(folder)
 
 
-def judged(model):
-    """AJI of each validation image of Kumar, and Dice of each training image of CryoNuSeg."""
+def score(model):
+    """Compute the AJI on the validation images of Kumar, and the Dice on the training images of CryoNuSeg."""
     config = bench.choose("nuclei", model.net, method_of(model)[1])[0]
 
     def found(sample):
@@ -64,19 +63,19 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("rows", nargs="*", help=f"of {', '.join(CAUSES)}; all if none is named")
+    parser.add_argument("rows", nargs="*", help=f"some of {', '.join(CAUSES)}. Default: all")
     parser.add_argument("--out", type=Path, default=Path("out") / "causes")
     parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
+    args = parser.parse_args()
     lines = []
-    for name in given.rows or CAUSES:
-        scores = judged(trained(name, given.out))
+    for name in args.rows or CAUSES:
+        scores = score(load_or_train(name, args.out))
         lines.append(json.dumps({"row": name, **{k: list(map(float, v)) for k, v in scores.items()}}))
-        told = "; ".join(f"{k} {v.value:.3f} [{v.low:.3f}, {v.high:.3f}]" for k, v in scores.items())
-        print(f"{name}: {told}", flush=True)
-    if given.json:
-        given.json.parent.mkdir(parents=True, exist_ok=True)
-        given.json.write_text("\n".join(lines) + "\n")
+        text = "; ".join(f"{k} {v.value:.3f} [{v.low:.3f}, {v.high:.3f}]" for k, v in scores.items())
+        print(f"{name}: {text}", flush=True)
+    if args.json:
+        args.json.parent.mkdir(parents=True, exist_ok=True)
+        args.json.write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,20 +1,19 @@
-"""Nuclei from clicks on some of them: train, score and ship, on Kumar's images (MultiOrgan, 40x).
+"""Train `nuclei-points` from clicks on some nuclei of Kumar's images (MultiOrgan, 40x), and score it.
 
     python benchmarks/points.py train --ratio 0.10 --seed 0 --out out/points-10   # all stages
     python benchmarks/points.py train --masks --seed 0 --out out/points-masks     # the same net from full masks
     python benchmarks/points.py score --out out/points-10 --json out/points-10.jsonl
-    python benchmarks/points.py labels                                            # how wrong the coarse labels are
+    python benchmarks/points.py labels                                            # errors of the coarse labels
     python benchmarks/points.py ship --out out/points-10                          # writes pretrained/nuclei-points
 
-The 12 training images are clicked: of the middles of their nuclei's boxes a share is drawn with the seed, without
-replacement. The 4 validation images of FullNet's split are clicked in full, as in the paper, and choose the epochs of
-detection. The 14 test images (8 of the same organs, 6 of others) are only scored. With `--ratio 1` there is no
-detection, as in the paper.
+Clicks are box centers of a random fraction of the nuclei in the 12 training images. In the 4 validation images of
+FullNet's split all nuclei are clicked, as in the paper; they select the epochs of detection. The 14 test images (8 of
+the same organs, 6 of others) are only scored. With `--ratio 1` there is no detection, as in the paper.
 
-`--masks` takes as many steps, on crops of the same size, as all stages of learning from points together.
+`--masks` trains for as many steps as all stages of points together, on crops of the same size.
 
-Detection counts pairs nearer than 2.75 um, over all images together; segmentation scores are means over images. Both
-with 95 % bootstrap intervals over images. `HSN_DATA` names the folder that holds `multiorgan`.
+Detection scores are pooled counts of pairs nearer than 2.75 um; segmentation scores are means over images. Both have
+95 % bootstrap intervals over images. `HSN_DATA` names the folder that holds `multiorgan`.
 """
 
 import argparse
@@ -45,49 +44,44 @@ SPLITS = {"same organs": ("testA",), "other organs": ("testB",), "all": ("testA"
 
 
 def samples(*splits):
-    """Samples of some splits, in their order."""
-    return [each for split in splits for each in multiorgan.list_samples(data_folder("multiorgan"), split)]
+    """List the samples of some splits, in order."""
+    return [s for split in splits for s in multiorgan.list_samples(data_folder("multiorgan"), split)]
 
 
 def clicks(ratio, seed):
-    """Images and clicks to learn from, then those to validate on."""
+    """Return samples and clicks, training samples first, and the number of training samples."""
     learned, held_out = samples("train"), samples("validation")
     rng = np.random.default_rng(seed)
-    some = [
-        sample_points(points_from_instances(each.instances()), ratio, rng_or_seed=rng) for each in learned
-    ]
-    return (
-        [*learned, *held_out],
-        [*some, *(points_from_instances(each.instances()) for each in held_out)],
-        len(learned),
-    )
+    clicked = [sample_points(points_from_instances(s.instances()), ratio, rng_or_seed=rng) for s in learned]
+    clicked += [points_from_instances(s.instances()) for s in held_out]
+    return [*learned, *held_out], clicked, len(learned)
 
 
 def normalization(images):
-    """Mean and deviation of each channel."""
+    """Compute the mean and standard deviation of each channel."""
     pixels = np.concatenate([image[::4, ::4].reshape(-1, 3) for image in images])
     moments = {"mean": tuple(pixels.mean(axis=0).tolist()), "std": tuple(pixels.std(axis=0).tolist())}
     return {"normalization": moments}
 
 
-def changed(config, numbers):
-    """The config with some numbers changed; dots reach nested ones, and those of `train` need none."""
+def change(config, numbers):
+    """Return a copy of a config with changes by dotted names; fields of `train` need no prefix."""
     train = set(config.train.to_dict())
     return config.replace(**{f"train.{k}" if k in train else k: v for k, v in numbers.items()})
 
 
-def net_of(args, outputs):
-    """The net that both ways of learning share."""
+def build_net(args, outputs):
+    """Build the net for clicks and for masks."""
     return resunet.build(outputs, depth=args.depth, width=args.width, seed=args.seed)
 
 
 def train(args):
-    """Train from clicks; a run that was killed goes on."""
+    """Train from clicks; a killed run resumes."""
     files, annotations, learned = clicks(args.ratio, args.seed)
     config = points.preset("cpu").replace(
         image_mpp=multiorgan.MPP,
         postprocess={"h_um": 0.0},
-        **normalization([each.image() for each in files[:learned]]),
+        **normalization([sample.image() for sample in files[:learned]]),
     )
     numbers = {
         "validation": tuple(range(learned, len(files))),
@@ -96,17 +90,17 @@ def train(args):
         "rounds": None if args.ratio == 1 else args.rounds,
         **json.loads(args.set),
     }
-    config = changed(config, numbers)
-    paths = [each.image_path for each in files]
-    history = points.fit(net_of(args, 2), paths, annotations, config, out=args.out)
+    config = change(config, numbers)
+    paths = [sample.image_path for sample in files]
+    history = points.fit(build_net(args, 2), paths, annotations, config, out=args.out)
     print(json.dumps({"clicks": sum(map(len, annotations[:learned])), "kept": history.epochs[history.best]}))
 
 
 def train_on_masks(args):
-    """Train the same net from full masks, for as many steps."""
+    """Train the same net from full masks, for the same number of steps."""
     learned, held_out = samples("train"), samples("validation")
-    images = [each.image() for each in (*learned, *held_out)]
-    quick = changed(points.preset("cpu"), json.loads(args.set))
+    images = [sample.image() for sample in (*learned, *held_out)]
+    quick = change(points.preset("cpu"), json.loads(args.set))
     epochs = quick.train.epochs + quick.refinement_epochs + (args.rounds + 1) * quick.detection_epochs
     small = masks.preset("cpu")
     learning = small.train.replace(
@@ -124,8 +118,8 @@ def train_on_masks(args):
         train=learning,
         **normalization(images[: len(learned)]),
     )
-    annotations = [each.instances() for each in (*learned, *held_out)]
-    history = masks.fit(net_of(args, len(config.classes)), images, annotations, config, out=args.out)
+    annotations = [sample.instances() for sample in (*learned, *held_out)]
+    history = masks.fit(build_net(args, len(config.classes)), images, annotations, config, out=args.out)
     print(json.dumps({"kept": history.epochs[history.best]}))
 
 
@@ -133,7 +127,7 @@ def train_on_masks(args):
 
 
 def segmentation_scores(truth, prediction):
-    """Scores of one image, those of the paper and PQ."""
+    """Score one image: the scores of the paper, and PQ."""
     table, mask, found = overlaps(truth, prediction), truth > 0, prediction > 0
     return {
         "accuracy": float((mask == found).mean()),
@@ -146,7 +140,7 @@ def segmentation_scores(truth, prediction):
 
 
 def pooled(k):
-    """Precision, recall and F1 of rows of (TP, FP, FN), counted together: the k-th of them."""
+    """Return a function for the k-th pooled score of rows of (TP, FP, FN): precision, recall, F1."""
 
     def score(rows):
         hits, false, missed = np.sum(rows, axis=0)
@@ -156,25 +150,24 @@ def pooled(k):
     return score
 
 
-def detection_rows(detector, config, tests, likely):
-    """Per image the counts of points found within the radius, optimally paired and as the paper pairs."""
-    for each in tests:
-        image = each.image()
-        small = rescale(image, each.mpp, config.mpp)
+def detection_rows(detector, config, tests, threshold):
+    """Count matched points of each image within the radius, by optimal and by greedy pairing."""
+    for sample in tests:
+        image = sample.image()
+        small = rescale(image, sample.mpp, config.mpp)
         maps = predict_tiled(detector, small, config.normalization, config.tiling)[..., 0]
-        found = (find_points(maps, config, likely=likely) + 0.5) * np.divide(
-            image.shape[:2], maps.shape
-        ) - 0.5
-        truth = points_from_instances(each.instances())
-        row = {"image": each.name, "truth": len(truth), "found": len(found)}
+        found = find_points(maps, config.replace(detection_threshold=threshold))
+        found = (found + 0.5) * np.divide(image.shape[:2], maps.shape) - 0.5
+        truth = points_from_instances(sample.instances())
+        row = {"image": sample.name, "truth": len(truth), "found": len(found)}
         for rule in ("optimal", "greedy"):
-            told = match_points(truth, found, radius_px=config.radius_um / each.mpp, rule=rule)
-            row[rule] = [told.true_positives, told.false_positives, told.false_negatives]
+            matching = match_points(truth, found, radius_px=config.radius_um / sample.mpp, rule=rule)
+            row[rule] = [matching.true_positives, matching.false_positives, matching.false_negatives]
         yield row
 
 
 def detectors(out, net, config):
-    """Each round's name, its detector, and from which probability on that one finds something."""
+    """Yield the name, the detector and the detection threshold of each round."""
     for folder in sorted((out / "detection").glob("round-*")):
         detector = resunet.rebuild(net, 1)
         detector.load_weights(folder / BEST)
@@ -185,55 +178,57 @@ def detectors(out, net, config):
         )
 
 
-def by_split(what, rows, summarised):
-    """One (what, split, rows, summary) for each split."""
+def by_split(name, rows, summarize):
+    """Yield (name, split, rows, summary) for each split."""
     for split, parts in SPLITS.items():
-        names = {each.name for each in samples(*parts)}
-        own = [row for row in rows if row["image"] in names]
-        yield what, split, own, summarised(own)
+        images = {sample.name for sample in samples(*parts)}
+        split_rows = [row for row in rows if row["image"] in images]
+        yield name, split, split_rows, summarize(split_rows)
 
 
 def rates(rows):
-    """Precision, recall and F1 of points, counted together."""
+    """Compute the pooled precision, recall and F1 of points."""
     return {
-        f"{what} ({rule})": interval([row[rule] for row in rows], pooled(k))
+        f"{name} ({rule})": interval([row[rule] for row in rows], pooled(k))
         for rule in ("optimal", "greedy")
-        for k, what in enumerate(("precision", "recall", "F1"))
+        for k, name in enumerate(("precision", "recall", "F1"))
     }
 
 
 def means(rows):
-    """Means over images."""
+    """Compute means over images."""
     return {name: interval([row[name] for row in rows]) for name in rows[0] if name != "image"}
 
 
 def score(args):
-    """Score a trained folder: (what, split, per-image rows, summary)."""
+    """Score a trained folder; yield (name, split, per-image rows, summary)."""
     model = open_model(args.out or "nuclei-points")
     method, config = method_of(model)
     tests, by_points = samples("testA", "testB"), model.card.method == "points"
     if args.out and by_points:
-        for name, detector, likely in detectors(args.out, model.net, config):
-            rows = list(detection_rows(detector, config, tests, likely))
+        for name, detector, threshold in detectors(args.out, model.net, config):
+            rows = list(detection_rows(detector, config, tests, threshold))
             yield from by_split(f"detection {name}", rows, rates)
-    found = [method.segment(model.net, each.image(), config, mpp=each.mpp) for each in tests]
-    told = {"segmentation": [each.instances for each in found]}  # connected parts, as published
+    results = [method.segment(model.net, sample.image(), config, mpp=sample.mpp) for sample in tests]
+    variants = {
+        "segmentation": [result.instances for result in results]
+    }  # connected components, as published
     if args.out and by_points:
-        parted = choose(model.net, config)[0]
-        told[f"segmentation, waists of {parted.waist_um} um"] = [
-            label_instances(one.probabilities, parted.postprocess, mpp=each.mpp)
-            for one, each in zip(found, tests, strict=True)
+        postprocess = choose(model.net, config)[0].postprocess
+        variants[f"segmentation, h-maxima of {postprocess.h_um} um"] = [
+            label_instances(result.probabilities, postprocess, mpp=sample.mpp)
+            for result, sample in zip(results, tests, strict=True)
         ]
-    for what, several in told.items():
-        rows = [{"image": each.name, **segmentation_scores(each.instances(), instances)}
-                for each, instances in zip(tests, several, strict=True)]  # fmt: skip
-        yield from by_split(what, rows, means)
+    for name, predictions in variants.items():
+        rows = [{"image": sample.name, **segmentation_scores(sample.instances(), instances)}
+                for sample, instances in zip(tests, predictions, strict=True)]  # fmt: skip
+        yield from by_split(name, rows, means)
 
 
-def tell(told, path):
-    """Print a table, and write JSON lines where a path is given."""
+def print_scores(scores, path):
+    """Print a table; also write JSON lines if a path is given."""
     lines = []
-    for name, split, rows, summary in told:
+    for name, split, rows, summary in scores:
         lines += [{"what": name, "split": split, **row} for row in rows if split != "all"]
         lines.append(
             {"what": name, "split": split, "images": len(rows), **{k: list(v) for k, v in summary.items()}}
@@ -246,15 +241,15 @@ def tell(told, path):
 
 
 def labels(args):
-    """How wrong the coarse labels of the training images are, at the scale that nets see them at."""
+    """Measure the errors of the coarse labels of the training images, at the scale of the net."""
     config = points.preset("cpu")
     rows = []
-    for each in samples("train"):
-        image, truth = rescale(each.image(), each.mpp, config.mpp), each.instances()
+    for sample in samples("train"):
+        image, truth = rescale(sample.image(), sample.mpp, config.mpp), sample.instances()
         small = resize_labels(truth, image.shape[:2])
-        told = sample_points(points_from_instances(truth), args.ratio, rng_or_seed=args.seed)
+        clicked = sample_points(points_from_instances(truth), args.ratio, rng_or_seed=args.seed)
         target, weight = points.make_targets(
-            image, (told + 0.5) * np.divide(image.shape[:2], truth.shape) - 0.5, config
+            image, (clicked + 0.5) * np.divide(image.shape[:2], truth.shape) - 0.5, config
         )
         wrong = (target > 0.5) != (small > 0)[..., None]
         rows.append([[(of[..., k] * weight[..., k] * (target[..., k] == kind)).sum() for k in (0, 1) for kind in (0, 1)]
@@ -266,13 +261,13 @@ def labels(args):
         print(f"{name}: {wrong[k] / known[k]:.2%} of {int(known[k])} pixels are wrong")
 
 
-# --- Choosing by validation points, and shipping ------------------------------------------------------------------
+# --- Validation, and shipping -------------------------------------------------------------------------------------
 
-WAISTS_UM = (0.0, 0.1, 0.2, 0.3, 0.5)
+HEIGHTS_UM = (0.0, 0.1, 0.2, 0.3, 0.5)
 
 
-def hit_once(truth, instances):
-    """Counts of objects that hold a true point of their own, of other objects, of points without: (TP, FP, FN)."""
+def count_hits(truth, instances):
+    """Count objects with a true point, objects without, and points without an object: (TP, FP, FN)."""
     rows, columns = truth.astype(int).T
     hit = np.unique(instances[rows, columns])
     hits = int((hit > 0).sum())
@@ -280,20 +275,20 @@ def hit_once(truth, instances):
 
 
 def choose(net, config):
-    """The depth of waists at which objects answer best to the points of the validation images, and that F1."""
-    seen = []
-    for each in samples("validation"):
-        found = points.segment(net, each.image(), config, mpp=each.mpp)
-        seen.append((found.probabilities, points_from_instances(each.instances()), each.mpp))
+    """Return the config with the best height of h-maxima on the validation points, and its F1."""
+    results = []
+    for sample in samples("validation"):
+        found = points.segment(net, sample.image(), config, mpp=sample.mpp)
+        results.append((found.probabilities, points_from_instances(sample.instances()), sample.mpp))
 
-    def quality(waist):
-        tried = config.replace(postprocess={"h_um": waist})
+    def quality(height):
+        postprocess = config.replace(postprocess={"h_um": height}).postprocess
         return pooled(2)(
-            [hit_once(truth, label_instances(maps, tried.postprocess, mpp=mpp)) for maps, truth, mpp in seen]
+            [count_hits(truth, label_instances(maps, postprocess, mpp=mpp)) for maps, truth, mpp in results]
         )
 
-    values = {waist: float(quality(waist)) for waist in WAISTS_UM}
-    print(json.dumps({"waist_um": values}))
+    values = {height: float(quality(height)) for height in HEIGHTS_UM}
+    print(json.dumps({"h_um": values}))
     best = max(values, key=values.get)
     return config.replace(postprocess={"h_um": best}), values[best]
 
@@ -302,7 +297,7 @@ TERMS = "CC BY-NC-SA 4.0, like its training images (Kumar 2017)"
 
 
 def ship(args):
-    """Choose the depth of waists, and write `pretrained/nuclei-points`."""
+    """Tune the height of h-maxima, and write `pretrained/nuclei-points`."""
     model = models.load(args.out)
     config, value = choose(model.net, method_of(model)[1])
     card = model.card.model_copy(update={
@@ -321,20 +316,20 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("what", choices=("train", "score", "labels", "ship"))
-    parser.add_argument("--ratio", type=float, default=0.10, help="share of the nuclei that are clicked")
-    parser.add_argument("--seed", type=int, default=0, help="of the clicks, the net, the crops")
-    parser.add_argument("--rounds", type=int, default=2, help="of background propagation, after the first")
+    parser.add_argument("--ratio", type=float, default=0.10, help="fraction of clicked nuclei")
+    parser.add_argument("--seed", type=int, default=0, help="seed of clicks, net and crops")
+    parser.add_argument("--rounds", type=int, default=2, help="self-training rounds after the first")
     parser.add_argument("--depth", type=int, default=18, help="18, 34 or 50")
     parser.add_argument("--width", type=int, default=16, help="channels of the first convolution")
-    parser.add_argument("--masks", action="store_true", help="learn from full masks instead")
-    parser.add_argument("--set", default="{}", help="other numbers of the config's learning, as JSON")
-    parser.add_argument("--out", type=Path, help="the trained folder; for score, the shipped net if not said")
+    parser.add_argument("--masks", action="store_true", help="train from full masks instead")
+    parser.add_argument("--set", default="{}", help="changes of the config, as JSON")
+    parser.add_argument("--out", type=Path, help="trained folder; default for score: the shipped net")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     if args.what in ("train", "ship") and args.out is None:
         parser.error("--out is missing")
     if args.what == "score":
-        tell(score(args), args.json)
+        print_scores(score(args), args.json)
     elif args.what == "train" and args.masks:
         train_on_masks(args)
     else:

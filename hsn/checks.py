@@ -1,4 +1,4 @@
-"""Validators: one line at the call, one wording everywhere."""
+"""Validators of arguments, with the same messages everywhere."""
 
 from collections.abc import Collection, Sized
 from typing import Any
@@ -8,7 +8,7 @@ import numpy as np
 from .errors import InputError
 
 MIN_MPP, MAX_MPP = 0.05, 10.0  # um/px; 100x objectives have about 0.1, overviews of slides up to 8
-MIN_SIDE_PX = 16  # a smaller image holds nothing that can be segmented
+MIN_SIDE_PX = 16  # smallest side of an image that can be segmented
 
 
 def as_image(image: Any, name: str = "image") -> np.ndarray:
@@ -30,7 +30,7 @@ def as_image(image: Any, name: str = "image") -> np.ndarray:
             "image-dtype",
             f"`{name}` must be an 8-bit RGB image, uint8 (height, width, 3), with at least one pixel",
             got=f"{image.dtype} {image.shape}",
-            hint="read files with hsn.read, which converts what can be converted",
+            hint="read files with hsn.read, which converts other formats",
         )
     return image
 
@@ -159,7 +159,7 @@ def one_of(name: str, value: Any, allowed: Collection, *, hint: str | None = Non
 
 
 def same_length(name: str, values: Sized, other_name: str, others: Sized) -> None:
-    """Raise unless two sequences that belong together have the same length.
+    """Raise unless two sequences have the same length.
 
     Raises
     ------

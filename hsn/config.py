@@ -1,8 +1,7 @@
-"""Configs: frozen dataclasses that check themselves, become `config.json` and come back from it.
+"""Configs: frozen dataclasses with checked fields, written to and read from `config.json`.
 
 Each method has one `Config`. It nests the records of this file: `Normalization`, `TrainConfig` with `Augmentation`,
-`PostProcess`, `Tiling`, `ObjectTargets`. Every record checks the types, the finiteness and the ranges of its fields
-when it is made, whether its values come from Python or from a file.
+`PostProcess`, `Tiling`, `ObjectTargets`. Every record checks the types and ranges of its fields when it is created.
 """
 
 import dataclasses
@@ -29,11 +28,11 @@ from .checks import one_of
 from .errors import InputError
 from .taxonomies import Taxonomy
 
-FORMAT = 1  # of config.json; 0 are the flat recipes of the first edition
+FORMAT = 1  # of config.json; format 0 is the flat `recipe.json`
 
 
 class Bounds(NamedTuple):
-    """Lowest and highest value of a number; with `open` the lowest itself is not allowed."""
+    """Lowest and highest value of a number; `open` excludes the lowest."""
 
     low: float = -math.inf
     high: float = math.inf
@@ -50,9 +49,9 @@ Range = tuple[float, float]
 
 
 class Record:
-    """Base of all config dataclasses: checks fields by their annotations, copies with changes, gives plain data.
+    """Base class of config dataclasses: checks each field against its annotation.
 
-    A dict given for a nested record changes only what it names of the field's default.
+    A dict for a nested record changes only the fields that it contains; other fields keep the default.
     """
 
     def __post_init__(self) -> None:
@@ -66,20 +65,21 @@ class Record:
         self.check()
 
     def check(self) -> None:
-        """Raise if fields contradict each other."""
+        """Raise an `InputError` if fields contradict each other."""
 
     def replace(self, **changes: Any) -> Self:
-        """Return a copy with some fields changed; dots in a name reach nested records.
+        """Return a copy with some fields changed.
 
         Parameters
         ----------
         **changes
-            By field name, "train.epochs" for a nested one. A dict for a nested record changes only what it names.
+            New values by field name; "train.epochs" is a field of a nested record. A dict for a nested record changes
+            only the fields that it contains.
 
         Raises
         ------
         InputError
-            "config-unknown-field", or the code of the check that fails.
+            "config-unknown-field", or the code of a failed check.
 
         Examples
         --------
@@ -92,12 +92,12 @@ class Record:
             name, _, rest = path.partition(".")
             if name not in hints_of(type(self)):
                 raise _unknown(type(self), path)
-            now = values.get(name, getattr(self, name))
+            current = values.get(name, getattr(self, name))
             change = {rest: value} if rest else value
-            if isinstance(change, Mapping) and isinstance(now, Record):
-                values[name] = now.replace(**change)
-            elif rest and dataclasses.is_dataclass(now):
-                values[name] = dataclasses.replace(now, **change)  # type: ignore[type-var]
+            if isinstance(change, Mapping) and isinstance(current, Record):
+                values[name] = current.replace(**change)
+            elif rest and dataclasses.is_dataclass(current):
+                values[name] = dataclasses.replace(current, **change)  # type: ignore[type-var]
             elif rest:
                 raise _unknown(type(self), path)
             else:
@@ -105,13 +105,13 @@ class Record:
         return dataclasses.replace(self, **values)  # type: ignore[type-var]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain data, as JSON can hold it."""
+        """Return the fields as plain data for JSON."""
         return dataclasses.asdict(self)  # type: ignore[call-overload]
 
 
 def hints_of(cls: type) -> dict[str, Any]:
     """Return the annotation of each field of a dataclass."""
-    key: Any = cls  # mypy takes classes for unhashable
+    key: Any = cls  # mypy regards classes as unhashable
     return _hints_of(key)
 
 
@@ -122,13 +122,15 @@ def _hints_of(cls: type) -> dict[str, Any]:
 
 
 def conform(value: Any, hint: Any, name: str) -> Any:
-    """Return `value` as the type of an annotation; lists become tuples, whole numbers floats, dicts records.
+    """Convert `value` to the type of an annotation, or raise.
+
+    Lists become tuples, integers become floats, and dicts become dataclasses if the annotation requires it.
 
     Parameters
     ----------
     value : object
     hint : annotation
-        Of plain types, tuples, dicts, unions, literals, `Bounds` and dataclasses.
+        Plain types, tuples, dicts, unions, literals, `Bounds` and dataclasses are supported.
     name : str
         Name of the field, for messages.
 
@@ -150,9 +152,9 @@ def conform(value: Any, hint: Any, name: str) -> Any:
     if origin is Literal:
         return one_of(name, value, arguments)
     if origin is tuple and isinstance(value, list | tuple):
-        each = (arguments[0],) * len(value) if arguments[-1] is Ellipsis else arguments
-        if len(each) == len(value):
-            return tuple(conform(v, h, name) for v, h in zip(value, each, strict=True))
+        item_hints = (arguments[0],) * len(value) if arguments[-1] is Ellipsis else arguments
+        if len(item_hints) == len(value):
+            return tuple(conform(v, h, name) for v, h in zip(value, item_hints, strict=True))
     elif origin is dict and isinstance(value, Mapping):
         return {
             conform(k, arguments[0], name): conform(v, arguments[1], f"{name}.{k}") for k, v in value.items()
@@ -169,7 +171,7 @@ def conform(value: Any, hint: Any, name: str) -> Any:
     elif hint is Any or (origin is None and hint not in (int, float) and isinstance(value, hint)):
         return value
     raise InputError(
-        "config-type", f"`{name}` must be {_words(hint)}", got=repr(value), hint="correct the config"
+        "config-type", f"`{name}` must be {_type_name(hint)}", got=repr(value), hint="correct the config"
     )
 
 
@@ -186,9 +188,9 @@ def _conform_union(value: Any, arguments: tuple[Any, ...], name: str) -> Any:
         try:
             return conform(value, options[-1], name)
         except InputError:
-            words = " or ".join(map(_words, options))
+            type_names = " or ".join(map(_type_name, options))
             raise InputError(
-                "config-type", f"`{name}` must be {words}", got=repr(value), hint="correct the config"
+                "config-type", f"`{name}` must be {type_names}", got=repr(value), hint="correct the config"
             ) from None
     return conform(value, options[-1], name)
 
@@ -201,21 +203,22 @@ def _in_bounds(value: Any, bounds: Bounds, name: str) -> Any:
     raise InputError("config-range", f"`{name}` must be {low}{high}", got=value, hint="correct the config")
 
 
-def _words(hint: Any) -> str:
-    """Name a type for a message: "a number", "(number, number)"."""
+def _type_name(hint: Any) -> str:
+    """Return the name of a type for messages: "a finite number"."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        return _words(arguments[0])
+        return _type_name(arguments[0])
     if origin is tuple:
-        return f"{'several times' if arguments[-1] is Ellipsis else f'{len(arguments)} times'} {_words(arguments[0])}"
+        times = "several times" if arguments[-1] is Ellipsis else f"{len(arguments)} times"
+        return f"{times} {_type_name(arguments[0])}"
     names = {float: "a finite number", int: "a whole number", str: "text", bool: "true or false"}
     return str(names.get(hint) or getattr(hint, "__name__", hint))
 
 
 def parse(cls: type, data: Mapping[str, Any]) -> Any:
-    """Make a dataclass from plain data; raise for fields that it does not have."""
+    """Build a dataclass from plain data; raise for unknown and missing fields."""
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
-    # A record that names itself, like those of stains, gives its constant as well.
+    # Constant fields, such as the name of a stain method, are in the data but not in the constructor.
     constants = {field.name for field in dataclasses.fields(cls) if not field.init}
     values = {name: value for name, value in data.items() if name not in constants}
     for name in values:
@@ -252,14 +255,14 @@ def _unknown(cls: type, name: str) -> InputError:
 
 @dataclasses.dataclass(frozen=True)
 class Normalization(Record):
-    """Colors that a net expects.
+    """Normalization of the input of a net.
 
     Attributes
     ----------
     mean, std : tuple of 3 float
-        Of red, green and blue, for pixels 0..255; the net's input is ``(x - mean) / std``.
+        Red, green and blue, for pixels 0..255. The input of the net is ``(x - mean) / std``.
     stain : hsn.stains.reinhard.Reinhard, hsn.stains.macenko.Macenko or None
-        Target of stain normalization, applied to whole images before that. Default: None.
+        Reference of stain normalization, which is applied to whole images first. Default: None.
     """
 
     mean: RGB
@@ -274,25 +277,25 @@ class Augmentation(Record):
     Attributes
     ----------
     zoom : (float, float)
-        Range of the factor that enlarges tissue.
+        Range of the magnification.
     flips : (bool, bool)
         Whether crops may be flipped top to bottom, and left to right.
     rotation_deg, shear_deg : float
-        Largest rotation and shear to either side.
+        Largest rotation and shear, in both directions.
     affine_jitter : float
         Largest change of each entry of the affine matrix.
     elastic_px, elastic_spacing_px : float
         Elastic deformation by B-splines: standard deviation and spacing of the control points.
     noise_elastic_px, noise_elastic_sigma_px : (float, float)
-        Elastic deformation by smoothed noise: ranges of its amplitude and of the smoothing's sigma.
+        Elastic deformation by smoothed noise: ranges of its amplitude and of the sigma of the smoothing.
     color_gain, color_offset : float
         Each channel is multiplied by 1 +- gain, and +- offset gray levels are added.
     stain_gain, stain_offset : float
         The amounts of hematoxylin and eosin are multiplied by 1 +- gain, and +- offset is added.
     contrast : tuple of float
-        Normalized pixels are multiplied by 1 +- each.
+        Normalized pixels are multiplied by 1 +- c for every value c.
     channelwise_contrast : float
-        Probability that the last of `contrast` is drawn for each channel separately.
+        Probability of drawing the last value of `contrast` for each channel separately.
     """
 
     zoom: tuple[Positive, Positive] = (1.0, 1.0)
@@ -314,32 +317,34 @@ class Augmentation(Record):
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig(Record):
-    """How a net is trained.
+    """Settings of the training of a net.
 
     Attributes
     ----------
     epochs : int
+        Number of epochs.
     steps : int
-        Batches per epoch; 0 takes as many as there are images (or pixels) for.
+        Batches per epoch; 0 derives the number from the images.
     batch_size : int
+        Crops or patches per batch.
     crop_px : int or None
-        Side of the training crops, at the net's scale; None takes whole patches.
+        Side of the training crops in pixels, at the net's scale; None uses whole patches.
     learning_rate, min_learning_rate : float
-        Bounds of the schedule; if they are equal, the rate is constant.
+        Bounds of the schedule. Equal bounds give a constant learning rate.
     betas : (float, float)
-        Momenta of Adam.
+        Decay rates of Adam.
     weight_decay : float
-        Half the squared weights times this are added to the loss (not decoupled).
+        Factor of the L2 penalty, half of the sum of the squared weights (not decoupled).
     accumulate_batches : int
-        Batches whose gradients are averaged before the weights change.
+        Number of batches over which gradients are averaged.
     precision : {"float32", "mixed_float16", "mixed_bfloat16"}
-        Numbers in which the net computes during training.
+        Compute precision during training.
     validation : float or tuple of int
-        Share of the images to validate on, drawn by the seed, or their indices.
+        Fraction of the images for validation, drawn at random; or indices of images.
     monitor : str
-        Validation score that decides which epoch is kept.
+        Validation score that selects the best epoch.
     seed : int
-        Of order, crops, augmentation and dropout.
+        Seed of order, crops, augmentation and dropout.
     augmentation : Augmentation
     """
 
@@ -361,25 +366,26 @@ class TrainConfig(Record):
 
 @dataclasses.dataclass(frozen=True)
 class PostProcess(Record):
-    """How probabilities become objects.
+    """Post-processing: from probabilities to objects.
 
     Attributes
     ----------
     foreground_threshold : float or None
-        Probability above which a pixel is foreground; None takes the pixels where foreground is the likeliest class.
+        A pixel is foreground above this probability. None uses the most probable class.
     separation : {"components", "marker_watershed", "distance_watershed"}
-        How touching objects are separated. "components": connected components, grown by `grow_um`.
-        "marker_watershed": components are the markers of a watershed on the probabilities, limited to `grow_um`.
+        Method that separates touching objects. "components": connected components, grown by `grow_um`.
+        "marker_watershed": a watershed on the probabilities with components as markers, limited to `grow_um`.
         "distance_watershed": a watershed on the distance to the background.
     grow_um : float
-        Distance by which components grow.
+        Growth of components in micrometers.
     overlap : {"nearest", "larger"}
-        Which of two growing components gets a pixel that both reach.
+        Owner of pixels that two growing components reach; see `hsn.objects.contours.grow_objects`.
     h_um : float
-        Height of the h-maxima of the distance transform at which connected foreground is split; 0 does not split.
+        Height of the h-maxima of the distance transform, in micrometers; 0 does not split objects.
     min_area_um2 : float
-        Smaller objects are removed (before they grow).
+        Smallest area of an object before it grows, in square micrometers.
     fill_holes : bool
+        Whether to fill holes of objects.
     """
 
     foreground_threshold: Share | None = None
@@ -393,17 +399,17 @@ class PostProcess(Record):
 
 @dataclasses.dataclass(frozen=True)
 class Tiling(Record):
-    """How a net is run over an image of any size.
+    """Tiling of an image for prediction.
 
     Attributes
     ----------
     tile_px : int
-        Side of the area that one forward pass decides, at the net's scale.
+        Side of a tile in pixels, at the net's scale.
     halo_px : int or None
-        Margin that a tile sees around that; None takes the net's receptive field, so that the result does not depend
-        on the tiling.
+        Width of the margin around a tile. None derives it from the net's receptive field: the result then does not
+        depend on the tiling.
     tta : {1, 8}
-        Symmetries of the square that are averaged (test-time augmentation).
+        Test-time augmentation: number of symmetries of the square to average.
     """
 
     tile_px: PositiveInt = 512
@@ -413,18 +419,18 @@ class Tiling(Record):
 
 @dataclasses.dataclass(frozen=True)
 class ObjectTargets(Record):
-    """What a net learns from outlined objects.
+    """Training targets and weights made from outlined objects.
 
     Attributes
     ----------
     shrink_px : int
-        Width that every object loses before its contour is drawn, at the net's scale.
+        Width by which objects shrink before their contour is drawn, in pixels at the net's scale.
     contour_px : int
-        Width of the contour inside an object, at the net's scale; outside it is 1 px.
+        Width of the contour inside of objects, in pixels at the net's scale. Its outer width is 1.
     border_weight, border_sigma_um : float
-        Extra weight of pixels between two close objects, and its width; a weight of 0 adds none.
+        Height and width of the additional weight between close objects.
     variance_weight : float
-        Factor of the variance term of the loss; 0 leaves it out.
+        Factor of the variance term of the loss.
     """
 
     shrink_px: Count = 0
@@ -435,37 +441,35 @@ class ObjectTargets(Record):
 
 
 class BaseConfig(Record):
-    """Base of the methods' configs.
+    """Base class of the configs of all methods.
 
-    A method states its name (`METHOD`), what it does not use (`FIXED`: the only value that each such field may have),
-    and how flat recipes of the first edition become its fields (`FORMAT0`, see `migrate`).
+    Class attributes: `METHOD` is the name of the method. `LENGTHS` names the fields that extend a run. `FIXED` gives
+    the required value of fields that the method does not use. `FORMAT0` is a table for `migrate`.
     """
 
     METHOD: ClassVar[str]
-    LENGTHS: ClassVar[tuple[str, ...]] = (
-        "train.epochs",
-    )  # more of them extend a run; see `hsn.training.run`
+    LENGTHS: ClassVar[tuple[str, ...]] = ("train.epochs",)
     FIXED: ClassVar[dict[str, Any]] = {}
     FORMAT0: ClassVar[dict[str, Any]] = {}
 
     taxonomies: tuple[Taxonomy, ...]
 
     def check(self) -> None:
-        """Raise if a field that the method does not use has another value than its only one."""
-        for path, only in self.FIXED.items():
+        """Raise if a field that the method does not use has another value than in `FIXED`."""
+        for path, required in self.FIXED.items():
             value: Any = self
             for name in path.split("."):
                 value = getattr(value, name)
-            if value != only:
+            if value != required:
                 raise InputError(
                     "config-unused",
-                    f"`{path}` must be {only!r}, because {self.METHOD} does not use it",
+                    f"`{path}` must be {required!r}, because {self.METHOD} does not use it",
                     got=repr(value),
                     hint="leave it out",
                 )
 
     def taxonomy(self, name: str | None = None) -> Taxonomy:
-        """Return the taxonomy with this name; by default the first."""
+        """Return the taxonomy with this name. Default: the first."""
         for taxonomy in self.taxonomies:
             if name in (None, taxonomy.name):
                 return taxonomy
@@ -473,18 +477,17 @@ class BaseConfig(Record):
         raise AssertionError
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain data, as it stands in `config.json`."""
+        """Return the content of `config.json`."""
         return {"format": FORMAT, "method": self.METHOD, **super().to_dict()}
 
     @classmethod
     def from_dict(cls, data: Any) -> Self:
-        """Make a config from the plain data of a `config.json`, of this format or of an older one.
+        """Build a config from the content of a `config.json` of this or an older format.
 
         Raises
         ------
         InputError
-            "config-format" or "config-method" for data that this version or method cannot read, otherwise the code
-            of the check that fails.
+            "config-format" for a newer format, "config-method" for another method, or the code of a failed check.
         """
         if not isinstance(data, Mapping) or "taxonomies" not in data:
             raise InputError(
@@ -511,16 +514,16 @@ class BaseConfig(Record):
 
     @classmethod
     def upgrade(cls, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a flat recipe of the first edition as the fields of today."""
+        """Convert data of format 0 to the current fields."""
         return migrate(data, cls.FORMAT0)
 
     @classmethod
     def prepare(cls, data: dict[str, Any]) -> dict[str, Any]:
-        """Return the data with those values parsed that only the method knows how to parse."""
+        """Parse the values that need code of the method; return the data."""
         return data
 
     def check_two_classes(self) -> None:
-        """Raise unless each taxonomy has one kind of object beside everything else."""
+        """Raise unless each taxonomy has two classes: background and one kind of object."""
         for taxonomy in self.taxonomies:
             if len(taxonomy) != 2:
                 raise InputError(
@@ -543,8 +546,7 @@ def preset_of(presets: Mapping[str, Callable[[], Any]], name: str) -> Any:
     return presets[name]()
 
 
-# The flat recipes of the first edition: where each number is now. What is not named here keeps its name; what was in
-# `learning` is in `train`.
+# Format 0: old name -> new name. Other names are unchanged; `learning` is now `train`.
 _AUGMENT0 = {
     "zoom": "zoom",
     "flips": "flips",
@@ -598,14 +600,14 @@ _VALUES0 = {
 
 
 def migrate(data: Mapping[str, Any], table: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a flat recipe of the first edition as the nested fields of today; values stay as they are.
+    """Rename and nest the fields of format 0; values are unchanged.
 
     Parameters
     ----------
     data : dict
-        `recipe.json` of the first edition.
+        Content of a `recipe.json`.
     table : dict
-        What only one method had: old name -> new name, or -> (new name, function of the value).
+        Fields of one method: old name -> new name, or -> (new name, function of the value).
 
     Examples
     --------
@@ -625,9 +627,9 @@ def migrate(data: Mapping[str, Any], table: Mapping[str, Any]) -> dict[str, Any]
         path, convert = target if isinstance(target, tuple) else (target, None)
         value = convert(value) if convert else value
         values = _VALUES0.get(path, {})
-        *places, name = path.split(".")
+        *parents, name = path.split(".")
         inner = nested
-        for place in places:
-            inner = inner.setdefault(place, {})
+        for parent in parents:
+            inner = inner.setdefault(parent, {})
         inner[name] = values.get(value, value) if isinstance(value, str) else value
     return nested

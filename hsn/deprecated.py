@@ -1,4 +1,4 @@
-"""Names of a package that are imported at first use, and old names that still work for one release."""
+"""Lazy imports of public names, and deprecated names that work for one more release."""
 
 import importlib
 import sys
@@ -10,17 +10,16 @@ from typing import Any
 def attributes(
     package: str, names: Mapping[str, str], old_names: Mapping[str, tuple[str, str]] | None = None
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Return `__getattr__` and `__dir__` for the `__init__.py` of a package.
+    """Make `__getattr__` and `__dir__` for the `__init__.py` of a package.
 
     Parameters
     ----------
     package : str
-        Its `__name__`.
+        `__name__` of the package.
     names : dict
-        Public name -> "module:name", or "module" for a module as a whole; modules as `importlib` takes them, relative
-        ones by the package.
+        Public name -> "module:name", or -> "module" for a whole module. Module names can be relative to the package.
     old_names : dict, optional
-        Old name -> ("module:name", what to use instead). The name works, with a DeprecationWarning.
+        Old name -> ("module:name", replacement). Using the name causes a DeprecationWarning.
 
     Examples
     --------
@@ -32,21 +31,21 @@ def attributes(
 
     def getattr_(name: str) -> Any:
         if name in names:
-            value = _find(package, names[name])
+            value = _import(package, names[name])
             setattr(sys.modules[package], name, value)
             return value
         if name in old_names:
-            place, replacement = old_names[name]
+            location, replacement = old_names[name]
             warnings.warn(
                 f"{package}.{name} is deprecated; use {replacement}", DeprecationWarning, stacklevel=2
             )
-            return _find(package, place)
+            return _import(package, location)
         raise AttributeError(f"module {package!r} has no attribute {name!r}; it has {', '.join(names)}")
 
     return getattr_, lambda: sorted(names)
 
 
-def _find(package: str, place: str) -> Any:
-    module, _, name = place.partition(":")
-    found = importlib.import_module(module, package)
-    return getattr(found, name) if name else found
+def _import(package: str, location: str) -> Any:
+    module, _, name = location.partition(":")
+    imported = importlib.import_module(module, package)
+    return getattr(imported, name) if name else imported

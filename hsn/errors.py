@@ -8,18 +8,18 @@ from typing import Any, NoReturn
 
 
 class InputError(ValueError):
-    """An input that hsn cannot use. Its message is one sentence: what must be, what was got, one hint.
+    """Invalid input. The message is one sentence: the requirement, the given value, one hint.
 
     Parameters
     ----------
     code : str
         Stable name of the error, in lower case with hyphens: "image-dtype". Programs and tests match it.
     must : str
-        What must hold, as the start of a sentence: "`image` must be uint8 (H, W, 3)".
+        Requirement, as the start of a sentence: "`image` must be uint8 (H, W, 3)".
     got : object
-        What was given instead.
+        The given value.
     hint : str
-        What the user can do.
+        Advice for the user.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class InputError(ValueError):
 
 
 def _rebuild(code: str, hint: str, message: str) -> InputError:
-    """Make an error from its parts: what pickle calls."""
+    """Build an error from its parts, for pickle."""
     error = InputError.__new__(InputError)
     ValueError.__init__(error, message)
     error.code, error.hint = code, hint

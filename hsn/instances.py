@@ -1,4 +1,4 @@
-"""Label images of instances: the check and the numbering that all rooms share."""
+"""Label images of instances: check and renumber them."""
 
 import numpy as np
 import numpy.typing as npt

@@ -1,7 +1,7 @@
-"""Progress and cancel: what long work tells whoever called it.
+"""Progress and cancellation of long work.
 
-A function that takes long has an argument ``progress``: a callable that gets an `Event` now and then. To cancel, the
-callable raises `Cancelled`; what is on disk by then is whole, and the same call goes on from there.
+A long-running function has an argument ``progress``: a callable that receives an `Event` after each unit of work. To
+cancel, the callable raises `Cancelled`. Files on disk are then complete, and the same call resumes the work.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sized
@@ -20,9 +20,9 @@ class Event:
     stage : str
         Name of the work, "training" or "reading masks".
     done, total : int, int or None
-        Units of work; the total is None where it is not known.
+        Units of work; the total is None if it is unknown.
     values : dict
-        Numbers of the moment: `epoch`, `step`, `loss`, validation scores.
+        Current values: `epoch`, `step`, `loss`, validation scores.
 
     Examples
     --------
@@ -37,7 +37,7 @@ class Event:
 
     @property
     def fraction(self) -> float | None:
-        """Part of the work that is done, 0 to 1, or None."""
+        """Fraction of the work that is done, 0 to 1, or None."""
         return None if not self.total else self.done / self.total
 
 
@@ -45,11 +45,11 @@ Progress = Callable[[Event], None]
 
 
 class Cancelled(Exception):  # noqa: N818 - not an error: the caller asked for it
-    """Raised by a progress callback to stop; the work can be continued by the same call."""
+    """Raised by a progress callback to stop the work. The same call resumes it."""
 
 
 def report(progress: Progress | None, stage: str, done: int, total: int | None = None, **values: Any) -> None:
-    """Send one event, if anybody listens.
+    """Send one event if `progress` is not None.
 
     Examples
     --------
@@ -61,7 +61,7 @@ def report(progress: Progress | None, stage: str, done: int, total: int | None =
 
 
 def track(items: Iterable[T], progress: Progress | None, stage: str) -> Iterator[T]:
-    """Yield `items` and report after each.
+    """Yield the items and report progress after each.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Records that rooms hand to each other: targets, segmentations, histories of training."""
+"""Records shared by all packages: targets, segmentations, training histories."""
 
 import importlib
 import warnings
@@ -13,14 +13,14 @@ from .taxonomies import Taxonomy
 
 
 class Targets(NamedTuple):
-    """What a net learns from one image, and where it is known.
+    """Training target of one image, and its weight.
 
     Attributes
     ----------
     target : float32 array
         The values to learn; each method defines their meaning.
     weight : float32 array, same leading shape
-        0 where nothing is known, 1 where `target` is certain.
+        0 where the target is unknown, 1 where it is certain.
     """
 
     target: np.ndarray
@@ -40,11 +40,11 @@ class Segmentation:
     probabilities : float32 (H, W, C) in [0, 1]
         Per class of `taxonomy`.
     scores : float32 (C,) in [0, 1]
-        Per class, how probable it is somewhere in the image.
+        Per class, the probability that it is present in the image.
     taxonomy : Taxonomy
         Names and colors of the classes.
     image : uint8 (H, W, 3) or None
-        The image itself, for overlays.
+        The segmented image, for overlays.
 
     Examples
     --------
@@ -68,7 +68,7 @@ class Segmentation:
 
     @property
     def evidence(self) -> np.ndarray:
-        """Return `probabilities` by their old name."""
+        """Return `probabilities`. Deprecated name."""
         warnings.warn("`evidence` is now `probabilities`", DeprecationWarning, stacklevel=2)
         return self.probabilities
 
@@ -116,16 +116,16 @@ class Segmentation:
         ----------
         folder : path
         name : str
-            Of the files, without ending. Default: "image".
+            Name of the files without suffix. Default: "image".
         formats : sequence of str, optional
-            Some of "labels", "instances", "overlay" and "areas". Default: all that the result has.
+            Some of "labels", "instances", "overlay" and "areas". Default: all available ones.
         mpp : float, optional
             Micrometers per pixel, for areas in square millimeters.
 
         Returns
         -------
         dict
-            What `areas/NAME.json` holds: areas and scores of the classes, number of objects, paths of the files.
+            Content of `areas/NAME.json`: areas and scores of the classes, number of objects, paths of the files.
 
         Examples
         --------
@@ -135,7 +135,7 @@ class Segmentation:
         >>> sorted(result.save(tempfile.mkdtemp(), name="a")["files"])
         ['areas', 'labels']
         """
-        # By name, because reports live on a higher floor.
+        # A lazy import, because reports are on a higher floor.
         results = importlib.import_module("hsn.reports.results")
         saved: dict[str, Any] = results.save_segmentation(self, folder, name=name, formats=formats, mpp=mpp)
         return saved
@@ -148,14 +148,14 @@ class History:
     Attributes
     ----------
     epochs : tuple of dict
-        Per epoch its number, learning rate, losses and validation scores.
+        Number, learning rate, losses and validation scores of each epoch.
     best : int or None
-        Index into `epochs` of the epoch whose weights are kept.
+        Index of the best epoch in `epochs`; the trained net has its weights.
     """
 
     epochs: tuple[dict, ...] = field(default_factory=tuple)
     best: int | None = None
 
     def column(self, name: str) -> list[Any]:
-        """Return one number of all epochs as a list; None for an epoch without it."""
+        """Return one value of every epoch as a list; None for epochs without it."""
         return [row.get(name) for row in self.epochs]

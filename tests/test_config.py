@@ -49,7 +49,7 @@ def test_values_that_cannot_be_are_errors(changes, code, raises_code):
         masks.preset("cpu").replace(**changes)
 
 
-def test_values_become_what_their_field_says():
+def test_values_are_converted_to_the_type_of_their_field():
     config = masks.preset("cpu").replace(
         mpp=1, **{"train.validation": [np.int64(1), 2], "train.augmentation.zoom": [np.float32(0.5), 1]}
     )
@@ -59,7 +59,7 @@ def test_values_become_what_their_field_says():
     assert json.loads(json.dumps(config.to_dict()))["train"]["validation"] == [1, 2]
 
 
-def test_a_dict_changes_only_what_it_names():
+def test_a_dict_changes_only_the_fields_that_it_contains():
     base = masks.preset("cpu")
     assert base.replace(train={"epochs": 2}) == base.replace(**{"train.epochs": 2})
     assert masks.Config(train={"epochs": 2}).train.augmentation == masks.Config().train.augmentation
@@ -81,7 +81,7 @@ def test_a_preset_that_does_not_exist_is_an_error(method, raises_code):
 
 
 @pytest.mark.parametrize("path", sorted(FIXTURES.glob("*.json")), ids=lambda path: path.stem)
-def test_flat_recipes_of_the_first_edition_are_the_presets_of_today(path):
+def test_recipes_of_format_0_equal_the_presets(path):
     method, name = path.stem.split(".")
     config = METHOD_OF[method].Config.from_dict(json.loads(path.read_text()))
     now = METHOD_OF[method].Config() if name == "default" else METHOD_OF[method].preset(name)
@@ -93,7 +93,7 @@ def test_flat_recipes_of_the_first_edition_are_the_presets_of_today(path):
 
 
 @pytest.mark.parametrize("folder", sorted(SHIPPED.iterdir()), ids=lambda path: path.name)
-def test_shipped_recipes_of_the_first_edition_keep_every_number(folder):
+def test_shipped_recipes_of_format_0_keep_every_number(folder):
     method = METHOD_OF[json.loads((folder / "card.json").read_text())["supervision"]]
     old = json.loads((folder / "recipe.json").read_text())
     config = method.Config.from_dict(old)
@@ -131,13 +131,13 @@ def test_odd_files_are_errors(data, code, raises_code):
         masks.Config.from_dict(data)
 
 
-def test_a_recipe_may_lack_what_came_later():
+def test_a_recipe_of_format_0_may_lack_newer_fields():
     assert masks.Config.from_dict({"taxonomies": ["nuclei"], "learning": {"epochs": 3}}) == masks.Config(
         train={"epochs": 3}
     )
 
 
-def test_what_a_method_has_of_its_own_moves_by_its_own_table():
+def test_fields_of_one_method_are_migrated_by_its_table():
     table = {"views": "tta", "mean": ("normalization.mean", lambda mean: (mean,) * 3)}
     assert migrate({"views": 8, "mean": 2.0}, table) == {
         "tta": 8,

@@ -1,4 +1,4 @@
-"""The demos at the root run on a bare clone, and on real data give the numbers that are known of it."""
+"""The demos run on a clone, and give the known scores on real data."""
 
 import importlib.util
 from pathlib import Path
@@ -15,20 +15,20 @@ def load(name):
     return module
 
 
-def test_demo_01_runs_without_the_net_and_says_how_to_get_it(tmp_path, monkeypatch, capsys):
+def test_demo_01_runs_without_the_net_and_prints_how_to_get_it(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("HSN_HOME", str(tmp_path / "home"))
     demo = load("demo_01_segment_patches")
     files = demo.main(ROOT, demo.RELEASE, tmp_path / "out")
     said = capsys.readouterr().out
     assert "patches of" in said
-    assert "adp-func, floor by CRF: mIoU" in said
+    assert "adp-func, baseline by CRF: mIoU" in said
     assert "hsn models import hsn_data.zip" in said
     assert "G.O" in (tmp_path / "out" / "truth_adp-func.csv").read_text()
     assert sorted(files) == sorted(path for path in (tmp_path / "out").rglob("*") if path.is_file())
     assert all(f"wrote {path}" in said for path in files)
 
 
-def test_demo_02_needs_a_net_and_says_so(tmp_path, monkeypatch):
+def test_demo_02_without_a_net_ends_with_one_sentence(tmp_path, monkeypatch):
     from hsn import InputError
 
     monkeypatch.setenv("HSN_HOME", str(tmp_path / "home"))
@@ -54,9 +54,9 @@ def test_demo_03_draws_clicks_labels_and_outlines():
     image, instances = demo.immunohistochemistry(), np.zeros((512, 512), int)
     instances[100:120, 100:130], instances[100:120, 130:160] = 1, 2
     labels = np.zeros((512, 512, 2)), np.ones((512, 512, 2))
-    figure = demo.picture(image, clicks, clicks, labels, instances)
+    figure = demo.draw(image, clicks, clicks, labels, instances)
     assert figure.axes[0].get_title() == "20 clicks"
-    assert demo.recipe_for(image).rounds == 1
+    assert demo.make_config(image).rounds == 1
 
 
 @pytest.mark.slow
@@ -69,7 +69,7 @@ def test_demo_03_from_clicks_to_nuclei(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_the_floors_of_the_real_patches_are_those_known(data, tmp_path, monkeypatch, capsys):
+def test_the_baselines_of_the_real_patches_have_the_known_scores(data, tmp_path, monkeypatch, capsys):
     """Measured on the same truth by the writer of the specification: 0.2602 and 0.6185; 0.0225."""
     monkeypatch.setenv("HSN_HOME", str(tmp_path / "home"))
     demo = load("demo_01_segment_patches")
@@ -77,5 +77,5 @@ def test_the_floors_of_the_real_patches_are_those_known(data, tmp_path, monkeypa
     said = capsys.readouterr().out
     assert "50 patches of 27 slides" in said
     assert "these are the counts of the release's 50 patches" in said
-    assert "adp-func, floor by brightness: mIoU 0.2602, Background IoU 0.6185" in said
-    assert "adp-morph, floor by brightness: mIoU 0.0225, Background IoU 0.4638" in said
+    assert "adp-func, baseline by brightness: mIoU 0.2602, Background IoU 0.6185" in said
+    assert "adp-morph, baseline by brightness: mIoU 0.0225, Background IoU 0.4638" in said

@@ -97,7 +97,7 @@ def id_of(path):
 
 
 @pytest.mark.parametrize("path", inner_files(), ids=id_of)
-def test_arrows_go_down_and_rooms_on_a_floor_do_not_know_each_other(path):
+def test_imports_go_down_and_rooms_on_a_floor_do_not_import_each_other(path):
     room = room_of(path)
     floor = FLOOR[room.split(".")[0]]
     others = {other for other in rooms_imported(path) if other != room}
@@ -113,7 +113,7 @@ def test_keras_lives_on_its_floor_and_above(path):
 
 
 @pytest.mark.parametrize("path", inner_files(), ids=id_of)
-def test_keras_is_asked_only_through_its_public_interface(path):
+def test_keras_is_used_only_through_its_public_interface(path):
     imported = list(imports_of(path))
     assert not [name for name in imported if name.startswith(("keras.src", "tf_keras"))]
     # What Keras offers no neutral call for, gradients, is there for every backend or for none.
@@ -131,7 +131,7 @@ METHODS = sorted(path for path in (PACKAGE / "supervision").iterdir() if (path /
 
 
 @pytest.mark.parametrize("folder", METHODS, ids=lambda path: path.name)
-def test_siblings_have_one_shape(folder):
+def test_methods_have_one_shape(folder):
     for name, arguments in METHOD_SHAPE.items():
         tree = ast.parse((folder / f"{METHOD_FILES[name]}.py").read_text(encoding="utf-8"))
         signatures = [
@@ -143,7 +143,7 @@ def test_siblings_have_one_shape(folder):
     assert "frozen=True" in [ast.unparse(k) for d in found.decorator_list for k in getattr(d, "keywords", [])]
 
 
-def test_every_sibling_is_known_at_the_door():
+def test_every_method_is_listed_in_methods():
     from hsn.supervision import METHODS as KNOWN
 
     assert sorted(KNOWN) == [path.name for path in METHODS]
@@ -164,7 +164,7 @@ def run(code):
     return json.loads(done.stdout)
 
 
-def test_the_front_door_is_light():
+def test_importing_the_package_loads_no_heavy_module():
     loaded = run("import hsn, sys, json; print(json.dumps(sorted(sys.modules)))")
     heavy = {
         "keras",
@@ -193,7 +193,7 @@ def test_importing_changes_nothing_in_the_world():
     assert before_and_after[0] == before_and_after[1]
 
 
-def test_the_front_door_tells_what_there_is():
+def test_the_package_lists_its_public_names():
     assert set(dir(hsn)) == set(hsn.__all__)
     with pytest.raises(AttributeError, match=r"has no attribute 'sgement'; it has .*segment, "):
         hsn.sgement  # noqa: B018
@@ -204,7 +204,7 @@ def test_every_public_name_has_a_running_example(name):
     assert ">>>" in (getattr(hsn, name).__doc__ or "")
 
 
-def test_every_door_leads_somewhere():
+def test_every_public_name_can_be_imported():
     for name, place in hsn._EXPORTS.items():
         room, _, inner = place.partition(":")
         module = importlib.import_module(room)
@@ -233,7 +233,7 @@ def test_functions_fit_on_a_page(path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=id_of)
-def test_every_file_and_public_name_says_what_it_is(path):
+def test_every_file_and_public_name_has_a_docstring(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))
     assert ast.get_docstring(tree), f"{id_of(path)} has no docstring"
     public = [n for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef) and n.name[0] != "_"]

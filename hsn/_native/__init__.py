@@ -1,14 +1,13 @@
-"""The compiled kernel: the build that suits this processor, or None.
+"""The compiled kernel: the fastest build for this processor, or None.
 
-One source is compiled up to three times: portable, AVX2 and AVX-512. A wheel is built on one machine and runs on
-others.
+One source is compiled up to three times: portable, AVX2 and AVX-512. A wheel runs on processors of any of these levels.
 """
 
 import importlib
 import os
 
 
-def _best():
+def _load_kernel():
     # HSN_NATIVE=0 disables the kernel; the name of a build selects it.
     selected = os.environ.get("HSN_NATIVE")
     if selected == "0":
@@ -26,4 +25,4 @@ def _best():
     return portable
 
 
-kernel = _best()
+kernel = _load_kernel()

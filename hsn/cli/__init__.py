@@ -1,9 +1,13 @@
-"""The command line: it parses options, calls the functions of `hsn.workflows`, and prints.
+"""The command line: parse options, call the functions of `hsn.workflows`, print the results.
 
-Results go to stdout (as JSON with `--json`), progress and warnings to stderr. Exit codes: 0 all was done; 1 some images
-or checks failed, each is named; 2 nothing could be done, one sentence gives the reason; 130 the user stopped it.
+Results go to stdout (as JSON with `--json`), progress and warnings to stderr. Exit codes:
 
-Commands import what they need when they run: `hsn --help` loads neither Keras nor NumPy nor rich.
+- 0: success
+- 1: some images or checks failed; each is named
+- 2: invalid input; one sentence gives the reason
+- 130: stopped by the user
+
+Commands import packages when they run: `hsn --help` loads neither Keras nor NumPy nor rich.
 """
 
 import os
@@ -34,11 +38,11 @@ for command in (
     doctor.doctor,
 ):
     app.command(cls=Command)(command)
-# Names of 0.1.
+# Deprecated names of 0.1.
 app.command("choose", cls=Command, hidden=True, deprecated=True)(select.select)
 app.command("synthesise", cls=Command, hidden=True, deprecated=True)(synthesize.synthesize)
 app.add_typer(trained.commands, name="models")
-app.add_typer(trained.commands, name="weights", hidden=True, deprecated=True)  # the name in 0.1
+app.add_typer(trained.commands, name="weights", hidden=True, deprecated=True)
 
 
 def _print_version(requested: bool):
@@ -53,9 +57,9 @@ def _before(
         False, "--version", callback=_print_version, is_eager=True, help="Print the version."
     ),
 ):
-    # TensorFlow logs to stderr. A library must not change that; a program may.
+    # TensorFlow logs to stderr. Only the program changes this, not the library.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("KERAS_BACKEND", doctor.default_backend())  # TensorFlow where it is installed
+    os.environ.setdefault("KERAS_BACKEND", doctor.default_backend())
 
 
 def main():

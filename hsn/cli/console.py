@@ -1,4 +1,4 @@
-"""Output of commands: results on stdout; progress and warnings on stderr; the exit code."""
+"""Output of commands: results on stdout, progress and warnings on stderr, exit codes."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from .progress import progress_display
 
 __all__ = [
     "FAILED",
-    "REFUSED",
+    "INVALID",
     "STOPPED",
     "AsJson",
     "Command",
@@ -26,10 +26,10 @@ __all__ = [
     "warn",
 ]
 
-# Exit codes: some of it failed; nothing could be done; the user stopped it.
-FAILED, REFUSED, STOPPED = 1, 2, 130
+# Exit codes: some inputs failed; invalid input; stopped by the user.
+FAILED, INVALID, STOPPED = 1, 2, 130
 _RESUMABLE = ("fit", "segment", "select", "choose", "synthesize")
-_GREETINGS = (b"WARNING: All log messages before absl::InitializeLog()", b"I0000 ")  # of TensorFlow
+_TENSORFLOW_LOGS = (b"WARNING: All log messages before absl::InitializeLog()", b"I0000 ")
 
 AsJson = Annotated[
     bool, typer.Option("--json", help="Write results to stdout as JSON.", rich_help_panel="Output")
@@ -62,7 +62,7 @@ class Command(TyperCommand):
 
 
 class Commands(TyperGroup):
-    """A group of commands that prints an error as one sentence on stderr, without a traceback."""
+    """A group of commands that prints errors as one sentence on stderr, without a traceback."""
 
     def format_options(self, ctx, formatter):
         """Write the commands, then the options."""
@@ -70,7 +70,7 @@ class Commands(TyperGroup):
         Command.format_options(self, ctx, formatter)
 
     def invoke(self, ctx):
-        """Run the command that the user names."""
+        """Run the command, and convert errors to exit codes."""
         from ..progress import Cancelled
 
         try:
@@ -85,7 +85,7 @@ class Commands(TyperGroup):
             if not isinstance(error, InputError):
                 raise
             warn(error)
-            raise typer.Exit(REFUSED) from None
+            raise typer.Exit(INVALID) from None
 
 
 def warn(sentence):
@@ -101,18 +101,18 @@ def print_result(data, text, *, as_json):
 
 
 def exit_with_failures(failures, *, code=FAILED):
-    """Name what failed and exit with `code`; return if nothing failed.
+    """Print the failures and exit with `code`; return if there are none.
 
     Parameters
     ----------
     failures : list of (str, str)
-        What failed, and why in one sentence.
+        Name of each failed input, and the reason in one sentence.
     code : int
         Exit code. Default: 1.
     """
-    for name, why in failures:
-        # An error of a file starts with the file's name already.
-        warn(why if str(name) in why else f"{name}: {why}")
+    for name, reason in failures:
+        # The reason may start with the name of the file.
+        warn(reason if str(name) in reason else f"{name}: {reason}")
     if failures:
         warn(f"{len(failures)} failed, named above")
         raise typer.Exit(code)
@@ -126,10 +126,10 @@ def table(heading, rows):
 
 
 def start_keras():
-    """Import Keras and its backend without TensorFlow's greeting.
+    """Import Keras and its backend without TensorFlow's log lines.
 
-    TensorFlow 2.21 writes lines to stderr while it is imported, whatever its settings are. They are removed; the rest,
-    which may be the reason for a failure, is written to stderr.
+    TensorFlow 2.21 writes lines to stderr during the import, whatever its settings. They are removed. Other lines, such
+    as the reason for a failure, are written to stderr.
     """
     if "keras" in sys.modules:
         return
@@ -148,5 +148,5 @@ def start_keras():
             os.close(stderr)
             caught.seek(0)
             for line in caught:
-                if not line.startswith(_GREETINGS):
+                if not line.startswith(_TENSORFLOW_LOGS):
                     sys.stderr.write(line.decode(errors="replace"))

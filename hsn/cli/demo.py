@@ -9,7 +9,7 @@ import typer
 from .console import AsJson, Quiet, exit_with_failures, print_result, progress_display, start_keras
 
 MODEL = "glas-tags"
-REAL_IMAGES = 4  # of the test images of GlaS, if HSN_DATA has them: for pictures, too few for scores
+REAL_IMAGES = 4  # test images of GlaS, if HSN_DATA has them; too few for reliable scores
 
 
 def demo(
@@ -18,7 +18,7 @@ def demo(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ):
-    """Segment the samples of a checkout, score the ones with truth, and draw one page."""
+    """Segment the samples of a checkout, score the samples with truth, and draw one page."""
     start_keras()
     from ..reports.report import write_report
 
@@ -51,7 +51,7 @@ def demo(
 
 
 def _sets(out):
-    """Return samples by the name of their set: drawn ones, one of scikit-image, and GlaS if HSN_DATA has it."""
+    """Return samples by set: synthetic ones, one of scikit-image, and GlaS if HSN_DATA has it."""
     from ..data import data_folder, glas
     from ..errors import InputError
 
@@ -66,11 +66,11 @@ def _sets(out):
     drawn = [sample for sample in glas.list_samples(root, "all") if sample.name.startswith("made_")]
     sets = {"drawn": drawn, "immunohistochemistry": [_real(out)]}
     if os.environ.get("HSN_DATA") and (Path(os.environ["HSN_DATA"]) / "glas").is_dir():
-        tested = glas.list_samples(data_folder("glas"), "testA")
-        each = [
-            [s for s in tested if s.grade == grade][: REAL_IMAGES // 2] for grade in ("benign", "malignant")
+        samples = glas.list_samples(data_folder("glas"), "testA")
+        by_grade = [
+            [s for s in samples if s.grade == grade][: REAL_IMAGES // 2] for grade in ("benign", "malignant")
         ]
-        sets["glas_test"] = [sample for few in each for sample in few] or tested[:REAL_IMAGES]
+        sets["glas_test"] = [s for graded in by_grade for s in graded] or samples[:REAL_IMAGES]
     return sets
 
 

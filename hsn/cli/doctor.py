@@ -1,4 +1,4 @@
-"""`hsn doctor`: check the installation; name what is missing and how to repair it."""
+"""`hsn doctor`: check the installation, and print how to repair it."""
 
 import os
 import sys
@@ -22,7 +22,7 @@ _BACKENDS = {
 
 
 class Check(NamedTuple):
-    """One check: its name, whether all is well, what was found, and a hint."""
+    """Result of a check: name, success, finding, hint."""
 
     name: str
     ok: bool
@@ -34,7 +34,7 @@ def doctor(
     as_json: AsJson = False,
     quick: Annotated[bool, typer.Option("--quick", help="Do not start the backend.")] = False,
 ):
-    """Check this installation. Exit code 0 if nothing that is needed is missing."""
+    """Check this installation. The exit code is 0 if all required parts work."""
     checks = [_python(), *_packages(), *_backends()]
     if not quick and all(check.ok for check in checks):
         checks += [_devices(), _crf()]
@@ -50,7 +50,7 @@ def doctor(
 
 
 def default_backend() -> str:
-    """Return the backend that hsn uses: from the environment, from Keras's settings, or the first that is installed."""
+    """Return the backend of hsn: from the environment, from Keras's settings, or the first installed one."""
     installed = [name for name in _BACKENDS if _backend_version(name)]
     return os.environ.get("KERAS_BACKEND") or _configured() or (installed or ["tensorflow"])[0]
 
@@ -79,7 +79,7 @@ def _packages() -> Iterator[Check]:
 
 
 def _backends() -> Iterator[Check]:
-    """Check each backend of Keras; only the used one must be there."""
+    """Check each backend of Keras; only the used one must be installed."""
     used = default_backend()
     for name in dict.fromkeys((used, *_BACKENDS)):
         version = _backend_version(name)
@@ -96,7 +96,7 @@ def _backends() -> Iterator[Check]:
 
 
 def _install_hint(name: str, used: str) -> str:
-    """Return how to install a backend here, or which one to take instead."""
+    """Return advice to install a backend, or to use an installed one."""
     if name not in _BACKENDS:
         return f"set KERAS_BACKEND to one of {', '.join(_BACKENDS)}"
     others = [other for other in _BACKENDS if name == used != other and _backend_version(other)]
@@ -130,7 +130,7 @@ def _devices() -> Check:
         import keras
 
         devices = [device for device in keras.distribution.list_devices() if not device.startswith("cpu")]
-    except Exception as error:  # a broken backend can raise anything, and the user must read it
+    except Exception as error:  # a broken backend can raise any exception
         return Check("devices", False, f"the backend does not start: {error}", "install it again")
     return Check(
         "devices", True, ", ".join(devices) or f"{os.cpu_count()} cores, no GPU (slower; nothing is missing)"
@@ -138,7 +138,7 @@ def _devices() -> Check:
 
 
 def _crf() -> Check:
-    """Check which implementation computes the dense CRF."""
+    """Check the implementation of the dense CRF: compiled or SciPy."""
     import numpy as np
 
     from ..crf.dense_crf import refine

@@ -25,9 +25,7 @@ _Unlisted = Annotated[
 ]
 _Instances = Annotated[
     bool,
-    typer.Option(
-        "--instances", help="Score objects: both number them, or one outlines them (XML, ROI zips)."
-    ),
+    typer.Option("--instances", help="Score objects: label images, or outlines (XML, ROI zips) on one side."),
 ]
 
 
@@ -36,8 +34,8 @@ def evaluate(
     truth: Annotated[Path, typer.Argument(help="Folder of truth files of the same names.")],
     taxonomy: _Taxonomy = None,
     model: _Model = None,
-    suffix: Annotated[str, typer.Option(help="What names of truth files add, as '_anno'.")] = "",
-    objects: Annotated[str | None, typer.Option(help="The class whose objects the truth numbers.")] = None,
+    suffix: Annotated[str, typer.Option(help="Suffix of the names of truth files: '_anno'.")] = "",
+    objects: Annotated[str | None, typer.Option(help="Class of the numbered objects of the truth.")] = None,
     mpp: Annotated[
         float | None, typer.Option(help="With --model: micrometers per pixel of the images.")
     ] = None,
@@ -45,7 +43,7 @@ def evaluate(
     unlisted: _Unlisted = "ignore",
     instances: _Instances = False,
     hausdorff: Annotated[
-        bool, typer.Option("--hausdorff", help="With --instances: score its distance too.")
+        bool, typer.Option("--hausdorff", help="With --instances: also score the Hausdorff distance.")
     ] = False,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for tables and pictures.")] = Path("out"),
     quiet: Quiet = False,

@@ -1,4 +1,4 @@
-"""`hsn fit`: parse the options, train, print what came of it."""
+"""`hsn fit`: parse the options, train a net, print the result."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from .console import (
     warn,
 )
 
-# Validation scores in the order in which they are printed.
+# Printed validation scores, in order.
 _SCORES = {
     "validation_loss": "validation loss",
     "validation_auc": "AUC",
@@ -81,7 +81,7 @@ def fit(
 
 
 def _one_or_many(data):
-    """Return the one path, so that a folder is searched; or all."""
+    """Return a single path, which is searched as a folder, or the list."""
     return data[0] if data and len(data) == 1 else data or None
 
 
@@ -94,8 +94,8 @@ def _train(data, given, common, options, as_json, show):
         if not show["quiet"]:
             for sentence in (prepared.summary, *prepared.setup.notes):
                 warn(sentence)
-            for name, why in prepared.setup.left_out:
-                warn(f"left out: {why if name in why else f'{name}: {why}'}")
+            for name, reason in prepared.setup.left_out:
+                warn(f"left out: {reason if name in reason else f'{name}: {reason}'}")
         result = prepared.run(progress)
     data = {"folder": result.folder} | result.counts
     data |= {"best": result.best, "epochs": result.history.epochs, "files": result.files}
@@ -104,10 +104,10 @@ def _train(data, given, common, options, as_json, show):
 
 
 def _text(result):
-    """Return the result for people: which epoch was kept, and what was written."""
+    """Return the result as text: the best epoch and the written files."""
     best = result.best
     of = f"of round {best['round']}" if "round" in best else f"of {len(result.history.epochs)}"
-    scores = [f"{said} {best[name]:.4f}" for name, said in _SCORES.items() if name in best]
+    scores = [f"{label} {best[name]:.4f}" for name, label in _SCORES.items() if name in best]
     kept = ", ".join([f"epoch {best['epoch']} {of} kept", *scores])
     return "\n".join(
         [f"{result.folder}: {_counts(result)}{kept}", *(f"wrote {path}" for path in result.files)]
@@ -121,14 +121,14 @@ def _counts(result):
     if result.kind == "selected":
         learned = counts["rounds"][counts["kept"]]["learned_from"]
         return (
-            f"{counts['patches']} patches, {learned['real']} of them learned from, with {learned['synthetic']}"
+            f"{counts['patches']} patches, {learned['real']} of them for training, with {learned['synthetic']}"
             f" synthetic pairs and {learned['pseudo']} pseudo-labeled images; "
         )
     return ""
 
 
 def _select_first(folder, images, seed, given, options, as_json, show):
-    """Select patches where there are none yet; return whether that was done."""
+    """Select patches if the folder has none; return whether patches were selected."""
     from ..errors import InputError
     from ..workflows.fitting import check_options
     from ..workflows.selection import has_patches, next_step, select_patches
@@ -143,7 +143,7 @@ def _select_first(folder, images, seed, given, options, as_json, show):
             "patches-missing",
             f"{folder} must hold patches and their masks, or images must be given to select patches from",
             got="neither",
-            hint=f"name the images: hsn fit IMAGES --selected {folder} ...",
+            hint=f"give the images: hsn fit IMAGES --selected {folder} ...",
         )
     with progress_display(**show) as progress:
         selection = select_patches(images, options.get("n", 6), out=folder, seed=seed, progress=progress)

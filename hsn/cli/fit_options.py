@@ -1,4 +1,4 @@
-"""Options of `hsn fit`, in groups: common ones, those of the training, and those of one kind of annotation."""
+"""Options of `hsn fit`, in groups: common, training, annotation, and options of one kind of annotation."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +7,12 @@ import typer
 
 _TRAINING, _ANNOTATION = "Training", "Annotation"
 _TAGS, _POINTS, _MASKS, _SELECTED = "Tags only", "Points only", "Masks only", "Selected patches only"
+
+
+def _option(panel, text, *names, **limits):
+    """Return an option in a panel of the help."""
+    return typer.Option(*names, rich_help_panel=panel, help=text, **limits)
+
 
 Data = Annotated[
     list[Path] | None,
@@ -23,7 +29,7 @@ Out = Annotated[
 ]
 Kind = Annotated[
     str | None,
-    typer.Option(help="masks, points, tags or selected, where DATA holds several kinds of annotation."),
+    typer.Option(help="masks, points, tags or selected, if DATA holds several kinds of annotation."),
 ]
 Preset = Annotated[
     str | None,
@@ -47,161 +53,131 @@ Taxonomy = Annotated[
     ),
 ]
 Validation = Annotated[
-    float, typer.Option(metavar="SHARE", min=0, max=1, help="Share of the images to validate on.")
+    float, typer.Option(metavar="SHARE", min=0, max=1, help="Fraction of the images for validation.")
 ]
 Seed = Annotated[int, typer.Option(help="Seed of initial weights, order and augmentation.")]
 Start = Annotated[
     str | None,
-    typer.Option(help="Trained net to start from: a name or a folder; layers that fit are copied."),
+    typer.Option(help="Trained net to start from: a name or a folder. Matching layers are copied."),
 ]
 Device = Annotated[str | None, typer.Option(help="cpu, gpu or gpu:1. Default: the backend chooses.")]
 
 # --- Output ---------------------------------------------------------------------------------------------------------
 ProgressFile = Annotated[
     Path | None,
-    typer.Option(
-        "--progress",
-        rich_help_panel="Output",
-        help="Append one JSON line a second at most: stage, loss, scores, eta.",
-    ),
+    _option("Output", "Append at most one JSON line per second: stage, loss, scores, eta.", "--progress"),
 ]
 
 # --- Training -------------------------------------------------------------------------------------------------------
 Net = Annotated[
     str | None,
-    typer.Option(
-        rich_help_panel=_TRAINING,
-        help="masks: unet, fullnet. points: resunet18, resunet34, resunet50. tags: m2, m1 to m7, x1.7, vgg16. "
+    _option(
+        _TRAINING,
+        "masks: unet, fullnet. points: resunet18, resunet34, resunet50. tags: m2, m1 to m7, x1.7, vgg16. "
         "selected: unet, fullnet, maskrcnn. Default: the first.",
     ),
 ]
 Width = Annotated[
     float | None,
-    typer.Option(
-        rich_help_panel=_TRAINING,
-        help="Number of channels: 16 (fullnet 24, large resunets 64). tags: a factor on the channels, 0.25.",
+    _option(
+        _TRAINING,
+        "Number of channels: 16 (fullnet 24, large resunets 64). tags: a factor on the channels, 0.25.",
     ),
 ]
 BatchSize = Annotated[
     int | None,
-    typer.Option(
+    _option(
+        _TRAINING,
+        "Crops or patches per step: masks 4 (fullnet 8), points 8, tags 16, selected 4.",
         "--batch-size",
         "--batch",
         metavar="N",
         min=1,
-        rich_help_panel=_TRAINING,
-        help="Crops or patches per step: masks 4 (fullnet 8), points 8, tags 16, selected 4.",
     ),
 ]
 
-# --- Where the annotations are, if not found by itself --------------------------------------------------------------
+# --- Annotation, if it is not detected ------------------------------------------------------------------------------
 Tags = Annotated[
     str | None,
-    typer.Option(
-        rich_help_panel=_ANNOTATION,
-        help="A CSV table; or 'names', where file names end like '[1 0 1 0].png'; or 'folders', one per class.",
+    _option(
+        _ANNOTATION,
+        "A CSV table; 'names' for file names that end like '[1 0 1 0].png'; or 'folders' for one per class.",
     ),
 ]
 Points = Annotated[
     Path | None,
-    typer.Option(
-        rich_help_panel=_ANNOTATION,
-        help="A folder of images and clicked nuclei: CSV (x,y), QuPath's GeoJSON or point images.",
+    _option(
+        _ANNOTATION, "A folder of images and clicked nuclei: CSV (x,y), QuPath's GeoJSON or point images."
     ),
 ]
 Masks = Annotated[
     Path | None,
-    typer.Option(
-        rich_help_panel=_ANNOTATION, help="A folder of images and label images, Aperio XML or ImageJ zips."
-    ),
+    _option(_ANNOTATION, "A folder of images and label images, Aperio XML or ImageJ zips."),
 ]
 Selected = Annotated[
     Path | None,
-    typer.Option(
-        rich_help_panel=_ANNOTATION,
-        help="A folder of a few outlined patches. If it holds none, patches of DATA are selected to be outlined.",
-    ),
+    _option(_ANNOTATION, "A folder of a few outlined patches. If it is empty, patches of DATA are selected."),
 ]
 
 # --- One kind of annotation -----------------------------------------------------------------------------------------
 Classes = Annotated[
     str | None,
-    typer.Option(rich_help_panel=_TAGS, help="With 'names': the classes of the digits, as 'TE,NEC,LYM'."),
+    _option(_TAGS, "With 'names': classes in the order of the digits: 'TE,NEC,LYM'."),
 ]
 WindowPx = Annotated[
     int | None,
-    typer.Option(
-        "--window-px",
-        "--window",
-        rich_help_panel=_TAGS,
-        help="Side of the net's input in pixels. Default: that of the patches.",
+    _option(
+        _TAGS, "Side of the net's input in pixels. Default: side of the patches.", "--window-px", "--window"
     ),
 ]
 RadiusUm = Annotated[
     float | None,
-    typer.Option(
-        "--radius-um",
-        "--radius",
-        rich_help_panel=_POINTS,
-        help="Mean radius of a nucleus in micrometers. Default: 2.75.",
-    ),
+    _option(_POINTS, "Mean radius of a nucleus in micrometers. Default: 2.75.", "--radius-um", "--radius"),
 ]
-Complete = Annotated[
-    bool, typer.Option("--complete", rich_help_panel=_POINTS, help="Every nucleus is clicked: no detector.")
-]
-Label = Annotated[
-    str | None, typer.Option(rich_help_panel=_POINTS, help="Use the points of this class only.")
-]
+Complete = Annotated[bool, _option(_POINTS, "Every nucleus is clicked: no detector.", "--complete")]
+Label = Annotated[str | None, _option(_POINTS, "Use the points of this class only.")]
 Background = Annotated[
     Path | None,
-    typer.Option(
-        rich_help_panel=_POINTS, help="Folder of masks with the images' names, white where no nucleus is."
-    ),
+    _option(_POINTS, "Folder of masks with the names of the images; white: no nuclei."),
 ]
 Labels = Annotated[
     Path | None,
-    typer.Option(rich_help_panel=_POINTS, help="Folder of coarse labels that an earlier run wrote."),
+    _option(_POINTS, "Folder of coarse labels, written by an earlier run."),
 ]
 Encoder = Annotated[
     Path | None,
-    typer.Option(
-        rich_help_panel=_POINTS, help="ResNet weights to start with, .npz or .pth; see docs/how-to/points.md."
-    ),
+    _option(_POINTS, "ResNet weights to start with, .npz or .pth; see docs/how-to/points.md."),
 ]
 Rounds = Annotated[
     int | None,
-    typer.Option(
+    _option(
+        "Points or selected patches",
+        "points: self-training rounds of the detector (2). selected: rounds with pseudo-labels (1).",
         metavar="N",
         min=0,
-        rich_help_panel="Points or selected patches",
-        help="points: self-training rounds of the detector (2). selected: rounds with pseudo-labels (1).",
     ),
 ]
 Stain = Annotated[
     str | None,
-    typer.Option(rich_help_panel=_MASKS, help="Normalize the stain of all images: reinhard or macenko."),
+    _option(_MASKS, "Normalize the stain of all images: reinhard or macenko."),
 ]
 N = Annotated[
     int | None,
-    typer.Option(
-        "--n", "-n", metavar="N", min=1, rich_help_panel=_SELECTED, help="Number of patches to select (6)."
-    ),
+    _option(_SELECTED, "Number of patches to select (6).", "--n", "-n", metavar="N", min=1),
 ]
 Synthetic = Annotated[
     int | None,
-    typer.Option(
-        metavar="N", min=0, rich_help_panel=_SELECTED, help="Synthetic pairs per annotated patch (50)."
-    ),
+    _option(_SELECTED, "Synthetic pairs per annotated patch (50).", metavar="N", min=0),
 ]
 MinScore = Annotated[
     float | None,
-    typer.Option(
+    _option(
+        _SELECTED,
+        "Smallest score of a pseudo-label (0.65; maskrcnn 0.4).",
         "--min-score",
         "--least-score",
         metavar="SCORE",
         min=0,
         max=1,
-        rich_help_panel=_SELECTED,
-        help="Score from which a predicted object becomes a pseudo-label (0.65; maskrcnn 0.4).",
     ),
 ]

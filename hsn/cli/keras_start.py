@@ -1,4 +1,4 @@
-"""Fast start of Keras: without packages that Keras and TensorFlow import if they can, and that no command needs."""
+"""Fast import of Keras, without optional packages that hsn does not use."""
 
 import gc
 import json
@@ -7,25 +7,25 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
-# Keras imports both for its own plots and notebooks; TensorFlow imports JAX for a converter. Together they take about
-# as long as a third of Keras and TensorFlow.
+# Keras imports matplotlib and IPython for plots and notebooks; TensorFlow imports JAX for a converter. They take a
+# quarter of the import time.
 _OPTIONAL = {"tensorflow": ("matplotlib", "IPython", "jax"), "jax": ("matplotlib", "IPython")}
 
 
 def import_keras():
-    """Import Keras and its backend, as fast as that goes."""
-    gc.disable()  # an import makes hundreds of thousands of objects that stay
+    """Import Keras and its backend without optional packages and garbage collection."""
+    gc.disable()  # an import creates hundreds of thousands of permanent objects
     try:
         with hidden(_OPTIONAL.get(_backend(), ())):
             import keras  # noqa: F401
     finally:
-        gc.freeze()  # later collections do not look at them either
+        gc.freeze()  # later collections skip these objects
         gc.enable()
 
 
 @contextmanager
 def hidden(packages):
-    """Let imports of packages that are not imported yet fail at once.
+    """Make imports of packages fail while the block runs, unless they are already imported.
 
     Examples
     --------
@@ -45,7 +45,7 @@ def hidden(packages):
 
 
 def _backend():
-    """The backend that Keras will use: by the environment, by its own file of settings, or TensorFlow."""
+    """Return the backend of Keras: from the environment, from its settings file, or TensorFlow."""
     if os.environ.get("KERAS_BACKEND"):
         return os.environ["KERAS_BACKEND"]
     settings = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "keras.json"

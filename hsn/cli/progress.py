@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar on a terminal, a plain line every few seconds elsewhere; and lines of JSON in a file."""
+"""Show progress as bars on a terminal, as plain lines elsewhere, and as JSON lines in a file."""
 
 import json
 import sys
@@ -20,27 +20,27 @@ def progress_display(*, quiet=False, file=None):
     quiet : bool
         Whether to show nothing on stderr. Default: False.
     file : path, optional
-        Append one JSON line a second at most: stage, done, total, eta_s, epoch, step, loss, scores.
+        Append at most one JSON line per second: stage, done, total, eta_s, epoch, step, loss, scores.
 
     Yields
     ------
     callable
         Takes events of `hsn.progress`.
     """
-    shows = []
+    displays = []
     if not quiet:
-        shows.append(_Bars() if sys.stderr.isatty() else _Lines())
+        displays.append(_Bars() if sys.stderr.isatty() else _Lines())
     if file is not None:
-        shows.append(_File(file))
+        displays.append(_File(file))
     try:
-        yield lambda event: [show(event) for show in shows]
+        yield lambda event: [display(event) for display in displays]
     finally:
-        for show in shows:
-            show.close()
+        for display in displays:
+            display.close()
 
 
 class _Bars:
-    """Progress bars of rich, one per stage."""
+    """Shows progress bars, one per stage."""
 
     def __init__(self):
         self._display, self._tasks = None, {}
@@ -66,13 +66,13 @@ class _Bars:
         return display
 
     def close(self):
-        """Stop drawing."""
+        """Stop the display."""
         if self._display is not None:
             self._display.stop()
 
 
 class _Lines:
-    """Plain lines, one every few seconds at most."""
+    """Prints plain lines, at most one every few seconds."""
 
     def __init__(self):
         self._last, self._pace = time.monotonic(), _Pace()
@@ -88,11 +88,11 @@ class _Lines:
         typer.echo(f"hsn: {line}", err=True)
 
     def close(self):
-        """Nothing is open."""
+        """Do nothing."""
 
 
 class _File:
-    """Lines of JSON, one a second at most, and the last event."""
+    """Writes JSON lines, at most one per second, and the last event."""
 
     def __init__(self, path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -129,13 +129,13 @@ class _File:
 
 
 class _Pace:
-    """Estimate the remaining time of a stage from its own pace."""
+    """Estimates the remaining time of a stage from its speed."""
 
     def __init__(self):
         self._stage, self._start, self._first = None, 0.0, 0
 
     def eta_s(self, event):
-        """Return the seconds that remain, or None."""
+        """Return the remaining time in seconds, or None."""
         if event.stage != self._stage or event.done < self._first:
             self._stage, self._start, self._first = event.stage, time.monotonic(), event.done
         done = event.done - self._first
@@ -145,13 +145,13 @@ class _Pace:
 
 
 def _numbers(values):
-    """Return the numbers of an event as short texts."""
+    """Format the numbers of an event."""
     shown = {name.removeprefix("validation_"): value for name, value in values.items() if name != "step"}
     return [f"{name} {value:.4g}" for name, value in shown.items() if isinstance(value, int | float)]
 
 
 def _duration(seconds):
-    """Return a duration for people.
+    """Format a duration.
 
     Examples
     --------

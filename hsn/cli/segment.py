@@ -1,4 +1,4 @@
-"""`hsn segment`: images in; labels, overlays, areas and a table out, and numbered objects where the net has them."""
+"""`hsn segment`: segment images; write labels, objects, overlays, areas and a table."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +7,7 @@ import typer
 
 from .console import (
     FAILED,
-    REFUSED,
+    INVALID,
     AsJson,
     Quiet,
     exit_with_failures,
@@ -37,8 +37,8 @@ def segment(
 ):
     """Segment images: write labels, overlays, areas, scores and summary.csv.
 
-    Images that the folder holds already, by the same net and options, are skipped.
-    A net that separates objects gives them as a label image too: a PNG, or a 32-bit TIFF from 65,536 objects on.
+    Images with results of the same net and options are skipped. Nets that separate objects also give a label image of
+    objects: a PNG, or a 32-bit TIFF from 65,536 objects on.
     """
     start_keras()
     from ..workflows.segmentation import SUMMARY, segment_all
@@ -50,11 +50,11 @@ def segment(
     for note in batch.notes:
         warn(note)
     print_result(batch.results, _text(batch, out / SUMMARY), as_json=as_json)
-    exit_with_failures(batch.failures, code=FAILED if batch.results else REFUSED)
+    exit_with_failures(batch.failures, code=FAILED if batch.results else INVALID)
 
 
 def _text(batch, table):
-    """Return what was done, in two or three lines."""
+    """Return the numbers of images, objects and files as text."""
     done = len(batch.results) - batch.skipped
     before = f", {batch.skipped} were done already" if batch.skipped else ""
     objects = [result["objects"] for result in batch.results if "objects" in result]

@@ -1,4 +1,4 @@
-"""`hsn select`: the few patches of many images that an annotator should outline."""
+"""`hsn select`: select a few patches of many images for annotation."""
 
 from pathlib import Path
 from typing import Annotated
@@ -31,12 +31,12 @@ _Stride = Annotated[
 _Encoder = Annotated[
     str,
     typer.Option(
-        help="What compares patches: texture (needs no weights), the name or folder of a trained net, or a file of "
+        help="Features of patches: texture (needs no weights), the name or folder of a trained net, or a file of "
         "torchvision ResNet weights (.npz, .safetensors)."
     ),
 ]
 _Mpp = Annotated[float | None, typer.Option(help="Micrometers per pixel of the images, for a trained net.")]
-_Tissue = Annotated[float, typer.Option(min=0, max=1, help="Smallest share of tissue in a patch.")]
+_Tissue = Annotated[float, typer.Option(min=0, max=1, help="Smallest fraction of tissue in a patch.")]
 
 
 def select(
@@ -52,9 +52,9 @@ def select(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ):
-    """Select patches to annotate: one for each kind of tissue that the images show.
+    """Select patches to annotate, one for each kind of tissue in the images.
 
-    Writes the patches, `choice.csv`, `places.geojson` (and one file an image, for QuPath) and a contact sheet.
+    Writes the patches, `choice.csv`, `places.geojson` (also one file per image, for QuPath) and a contact sheet.
     """
     if encoder != "texture":
         start_keras()
@@ -65,8 +65,9 @@ def select(
             images, n, out=out, side_px=side_px, stride_px=stride_px, encoder=encoder, mpp=mpp, min_tissue=min_tissue,
             seed=seed, progress=progress,
         )  # fmt: skip
-    for sentence in selection.notes:
-        warn(sentence)
+    if not quiet:
+        for sentence in selection.notes:
+            warn(sentence)
     print_result(data_of(selection), f"{text_of(selection)}\n{selection.next_step}", as_json=as_json)
     exit_with_failures(selection.left_out)
 
@@ -83,7 +84,7 @@ def data_of(selection):
 
 
 def text_of(selection):
-    """Return a selection as text for people."""
+    """Return a selection as text."""
     rows = [
         (row["number"], row["patch"], f"{row['share']:.1%}", f"{row['score']:.3g}") for row in selection.rows
     ]

@@ -1,4 +1,4 @@
-"""`hsn synthesize`: one annotated patch in; synthetic images and their nuclei out."""
+"""`hsn synthesize`: generate synthetic images with known nuclei from one annotated patch."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +9,7 @@ from ..progress import report
 from .console import AsJson, Quiet, print_result, progress_display, start_keras
 
 PREVIEW_EVERY = 200  # steps between two previews
-SHOWN = 4  # pairs of a preview
+SHOWN = 4  # pairs in a preview
 
 
 def synthesize(
@@ -17,7 +17,7 @@ def synthesize(
     mask: Annotated[
         Path,
         typer.Argument(
-            help="Its nuclei: a label image, Aperio XML, or ImageJ's regions.", show_default=False
+            help="The nuclei of the patch: a label image, Aperio XML, or ImageJ ROIs.", show_default=False
         ),
     ],
     n: Annotated[int, typer.Option("--n", "-n", help="Number of pairs.")] = 50,
@@ -27,9 +27,9 @@ def synthesize(
     ] = "quick",
     seed: Annotated[int, typer.Option(help="Seed of layouts, initial weights and noise.")] = 0,
     max_overlap: Annotated[
-        float, typer.Option(help="Part of a nucleus that others may cover, 0 to 1.")
+        float, typer.Option(help="Largest fraction of a nucleus that others may cover, 0 to 1.")
     ] = 0.1,
-    mode: Annotated[str, typer.Option(help="repaired, or released: as the authors' code does.")] = "repaired",
+    mode: Annotated[str, typer.Option(help="repaired, or released: as in the authors' code.")] = "repaired",
     quiet: Quiet = False,
     as_json: AsJson = False,
 ):
@@ -44,39 +44,39 @@ def synthesize(
     patch = read(image)
     nuclei = read_mask(mask, patch.shape[:2])
     start_keras()
-    from ..extras.singan.synthesis import synthesize as paint
+    from ..extras.singan.synthesis import synthesize as synthesize_pairs
 
     with progress_display(quiet=quiet) as progress:
-        pairs = paint(
+        pairs = synthesize_pairs(
             patch, nuclei, out=out, preset=preset, count=n, seed=seed, mode=mode, max_overlap=max_overlap,
-            progress=_Show(progress, out / "preview.png"),
+            progress=_Preview(progress, out / "preview.png"),
         )  # fmt: skip
     covered = float((pairs.instances > 0).mean())
     objects = int(pairs.instances.max(axis=(1, 2)).sum())
-    told = {"pairs": len(pairs.images), "nuclei": objects, "covered": covered, "folder": out / "pairs"}
+    summary = {"pairs": len(pairs.images), "nuclei": objects, "covered": covered, "folder": out / "pairs"}
     text = f"{len(pairs.images)} pairs with {objects} nuclei, {100 * covered:.0f} % of the area -> {out / 'pairs'}"
-    print_result(told | {"preview": out / "preview.png"}, text, as_json=as_json)
+    print_result(summary | {"preview": out / "preview.png"}, text, as_json=as_json)
 
 
-class _Show:
-    """Reports progress, and draws the preview now and then."""
+class _Preview:
+    """Reports progress, and draws a preview every `PREVIEW_EVERY` steps."""
 
     def __init__(self, progress, path):
         self.progress, self.path = progress, path
 
-    def __call__(self, now):
-        report(self.progress, now.stage, now.done, now.total)
-        ended = now.done == now.total
-        if ended or (now.done and now.done % PREVIEW_EVERY == 0 and now.stage != "painting"):
-            self._draw(now, f"{now.stage}, {now.done} of {now.total}")
+    def __call__(self, event):
+        report(self.progress, event.stage, event.done, event.total)
+        ended = event.done == event.total
+        if ended or (event.done and event.done % PREVIEW_EVERY == 0 and event.stage != "painting"):
+            self._draw(event, f"{event.stage}, {event.done} of {event.total}")
 
-    def _draw(self, now, title):
-        """Painted layouts above, the same with the outlines of their nuclei below."""
+    def _draw(self, event, title):
+        """Draw synthetic images, and below them the same images with the outlines of their nuclei."""
         from ..reports.figures import contact_sheet, write
         from ..reports.overlay import overlay
         from ..taxonomies import NUCLEI
 
-        pairs = now.values["preview"]()
+        pairs = event.values["preview"]()
         shown = min(len(pairs.images), SHOWN)
         images = list(pairs.images[:shown])
         below = [

@@ -1,4 +1,4 @@
-"""Discovery: which images and annotations a user has, found by name, folder and content."""
+"""Find images and their annotations in folders, by name, folder and content."""
 
 import csv
 import os
@@ -27,20 +27,20 @@ _GENERIC_FOLDERS = ("image", "images", "img", "imgs", "patches", "tiles", "train
 
 @dataclass(frozen=True)
 class Found:
-    """Images and their annotations, of one kind.
+    """Images and their annotations of one kind.
 
     Attributes
     ----------
     kind : {"masks", "points", "tags", "selected"}
     images : sequence of paths, or of uint8 arrays (H, W, 3)
     annotations : sequence
-        One per image: a path, an array, a row of tags, or None (selected: nobody annotated the image).
+        One per image: a path, an array, a row of tags, or None for an image without annotation ("selected" only).
     left_out : tuple of (str, str)
-        Files that are not used, and why.
+        Unused files and the reasons.
     classes : tuple of str
-        Names of the tags' columns.
+        Names of the columns of the tags.
     spare : tuple of path
-        Outlines whose image has a label image too.
+        Unused outlines: the image also has a label image.
     """
 
     kind: str
@@ -53,27 +53,27 @@ class Found:
     def __str__(self):
         annotated = sum(annotation is not None for annotation in self.annotations)
         unlabeled = len(self.annotations) - annotated
-        also = f" and {unlabeled} images without" if unlabeled else ""
+        also = f" and {unlabeled} images without annotation" if unlabeled else ""
         skipped = f"; left out {len(self.left_out)}" if self.left_out else ""
         return f"found {annotated} images with {self.kind}{also}{skipped}"
 
 
 def discover(places, *, kind=None, classes=None, tags=None):
-    """Find images and their annotations in folders, of whatever kind they are.
+    """Find images and their annotations in folders, and detect the kind of annotation.
 
-    These habits are known: label images, Aperio XML and ImageJ zips (masks); CSV, GeoJSON and point images (points);
-    a table of tags, tags in file names, a folder per class (tags); the folder of `hsn.select_patches` (selected).
+    Kinds are "masks" (label images, Aperio XML, ImageJ zips), "points" (CSV, GeoJSON, point images), "tags" (a table,
+    tags in file names, a folder per class) and "selected" (the folder of `hsn.select_patches`).
 
     Parameters
     ----------
     places : path or sequence of path
-        A folder, or several folders and files; several can only hold tags.
+        One folder. For tags also several folders and files.
     kind : {"masks", "points", "tags", "selected"}, optional
-        Which annotation to use. Default: the only one found.
+        Kind of annotation to use. Default: the only kind found.
     classes : sequence of str, optional
-        For tags in file names: the classes of the digits.
+        For tags in file names: classes in the order of the digits.
     tags : path or {"names", "folders"}, optional
-        Where the tags are. Default: find out.
+        Source of the tags. Default: detect it.
 
     Returns
     -------
@@ -98,7 +98,7 @@ def discover(places, *, kind=None, classes=None, tags=None):
         return find_tags(places, tags, classes=classes)
     kind = kind or _only_kind(places)
     if kind == "tags":
-        return find_tags(places, _habit_of_tags(places) or "names", classes=classes)
+        return find_tags(places, _source_of_tags(places) or "names", classes=classes)
     if len(places) > 1:
         raise InputError(
             "folder-expected",
@@ -127,20 +127,21 @@ def find_pairs(folder, kind):
         pairs = mask_files.pair(folder)
     else:
         pairs = mask_files.pair(folder, besides=NOT_PATCHES, least=0)
-    left_out = tuple((str(path), why) for path, why in pairs.alone)
+    left_out = tuple((str(path), reason) for path, reason in pairs.alone)
     return Found(kind, pairs.images, pairs.annotations, left_out, spare=pairs.spare)
 
 
 def find_tags(places, tags, *, classes=None):
-    """Find images in folders and below, and their tags.
+    """Find images and their tags in folders and subfolders.
 
     Parameters
     ----------
     places : sequence of path
+        Files and folders.
     tags : path or {"names", "folders"}
-        A table, or where else the tags are.
+        Source of the tags: a table, the file names, or one folder per class.
     classes : sequence of str, optional
-        For "names": the classes of the digits, in order.
+        For "names": classes in the order of the digits.
 
     Returns
     -------
@@ -169,16 +170,16 @@ def find_tags(places, tags, *, classes=None):
 
 
 def from_lists(kind, images, annotations, *, classes=None):
-    """Check images and annotations that are given as lists.
+    """Pair lists of images and annotations.
 
     Parameters
     ----------
     kind : {"masks", "points", "tags", "selected"}
     images : sequence of paths, or of uint8 arrays (H, W, 3)
     annotations : sequence
-        One per image. Tags: numbers 1, 0, NaN per class, or names of the classes that are present.
+        One per image. Tags: numbers 1, 0, NaN per class, or names of the present classes.
     classes : sequence of str, optional
-        For tags as numbers: the names of the columns.
+        For tags as numbers: names of the columns.
 
     Returns
     -------
@@ -204,19 +205,20 @@ def from_lists(kind, images, annotations, *, classes=None):
 
 
 def find_images(places, *, deep=False):
-    """Find the images of files and folders, each once.
+    """Find the images in files and folders, without duplicates.
 
     Parameters
     ----------
     places : path or sequence of path
+        Files and folders.
     deep : bool
-        Whether to search the folders below. Default: False.
+        Whether to search subfolders. Default: False.
 
     Returns
     -------
     found : list of pathlib.Path
     failures : list of (str, str)
-        Paths that do not exist or hold no image, and why.
+        Paths without images, and the reasons.
     """
     found, failures = {}, []
     for place in _as_list(places):
@@ -229,7 +231,7 @@ def find_images(places, *, deep=False):
 
 
 def distinct_names(images):
-    """Return a distinct name for the results of each image: its stem, with its folder where needed.
+    """Make distinct names for the results of images: the stem, with the folder if stems are equal.
 
     Examples
     --------
@@ -252,24 +254,25 @@ def distinct_names(images):
 
 
 def pair_folders(first, second, *, suffix="", outlines=False):
-    """Pair the files of two folders by name, whatever their format.
+    """Pair the files of two folders by their stems.
 
     Parameters
     ----------
     first, second : path
+        Two folders; equal with a suffix.
     suffix : str
-        What names in `second` add. Default: nothing. With "_anno", `a.png` and `a_anno.bmp` are a pair.
+        Suffix of the stems in `second`: with "_anno", `a.png` and `a_anno.bmp` are a pair. Default: none.
     outlines : bool
-        Whether XML and ImageJ zips count too; a label image of the same name takes precedence. Default: False.
+        Whether to include XML and ImageJ zips; a label image of the same name takes precedence. Default: False.
 
     Returns
     -------
     pairs : list of (pathlib.Path, pathlib.Path)
     alone : list of pathlib.Path
-        Files without a partner, and files that share their name within a folder.
+        Files without a partner, and files with equal stems in one folder.
     """
     sides = [_with_outlines(folder) if outlines else list_images(folder) for folder in (first, second)]
-    if Path(first) == Path(second) and suffix:  # one folder holds both: the suffix separates them
+    if Path(first) == Path(second) and suffix:  # the suffix separates the files of one folder
         sides = [
             [p for p in sides[0] if not p.stem.endswith(suffix)],
             [p for p in sides[1] if p.stem.endswith(suffix)],
@@ -289,21 +292,21 @@ def pair_folders(first, second, *, suffix="", outlines=False):
 
 
 def images_of_table(path):
-    """Read the paths of images from the table of `hsn.select_patches`, each once.
+    """Read the paths of images from the table of `hsn.select_patches`, without duplicates.
 
     Parameters
     ----------
     path : path
-        The table; a user may have edited it.
+        The table. It is checked, because users may edit it.
 
     Returns
     -------
     found : list of pathlib.Path
-        Images that still exist.
+        Existing images.
     gone : int
-        Number of images that do not.
+        Number of missing images.
     failures : list of (str, str)
-        The table itself, if it cannot be read.
+        The table and the reason, if it cannot be read.
     """
     try:
         if path.stat().st_size > _MAX_TABLE_BYTES:
@@ -324,12 +327,12 @@ def _as_list(places):
 def _is_image(path):
     try:
         return path.suffix.lower() in SUFFIXES and path.is_file()
-    except OSError:  # a name that no file can have
+    except OSError:  # an invalid file name
         return False
 
 
 def _folders_with_images(place):
-    """Return the folders in and below `place` that hold images."""
+    """Return the folders with images, among `place` and its subfolders."""
     files = (path for path in Path(place).rglob("*") if path.suffix.lower() in SUFFIXES)
     return sorted(
         {path.parent for path in files if not any(part[0] == "." for part in path.parts if part != "..")}
@@ -337,7 +340,7 @@ def _folders_with_images(place):
 
 
 def _with_outlines(folder):
-    """Return label images and outlines; of a name that has both, the label image."""
+    """Return label images and outlines; a label image takes precedence over outlines of the same name."""
     by_name = defaultdict(list)
     for path in list_images(folder, suffixes=(*SUFFIXES, *mask_files.OUTLINES)):
         by_name[path.stem].append(path)
@@ -363,25 +366,25 @@ def _tags_of(annotations, classes):
 
 
 def _names_only(rows):
-    """Whether every row is the name of a class, or a collection of names."""
+    """Check whether every row is the name of a class, or a collection of names."""
     return all(
         isinstance(row, str) or (isinstance(row, Collection) and all(isinstance(name, str) for name in row))
         for row in rows
     )
 
 
-# --- Which kind of annotation a folder holds ---------------------------------------------------------------------
+# --- Detect the kind of annotation -------------------------------------------------------------------------------
 
 
 def _only_kind(places):
-    """Return the one kind of annotation of these folders; raise if there are several or none."""
+    """Return the only kind of annotation in these folders; raise if there are several or none."""
     for place in places:
         if not place.exists():
             raise InputError(
                 "data-missing",
                 f"{place} must be a folder of images",
-                got="nothing there",
-                hint="fix the path",
+                got="a path that does not exist",
+                hint="correct the path",
             )
     counts = {kind: count for kind, count in count_kinds(places).items() if count}
     if len(counts) == 1:
@@ -397,9 +400,9 @@ def _only_kind(places):
     raise InputError(
         "annotations-missing",
         f"{where} must hold images and their annotations",
-        got=f"{len(find_images(places, deep=True)[0])} images without",
-        hint="name annotations like their images (a.png: a_mask.png, a.xml, a.geojson or a.csv), or sort the images "
-        "into a folder per class",
+        got=f"{len(find_images(places, deep=True)[0])} images and no annotation",
+        hint="give annotations the name of their image (a.png: a_mask.png, a.xml, a.geojson or a.csv), or put the "
+        "images into one folder per class",
     )
 
 
@@ -422,14 +425,14 @@ def count_kinds(places):
         chosen = (folder / CHOICE_TABLE).is_file()
         points = _pairs_or_none(point_files.pair, folder)
         masks = _pairs_or_none(mask_files.pair, folder, besides=NOT_PATCHES if chosen else ())
-        claimed = set(points.annotations)
+        point_files_used = set(points.annotations)
         counts["points"] = sum(path.name != CHOICE_TABLE for path in points.annotations)
-        outlined = sum(path not in claimed for path in masks.annotations)
+        outlined = sum(path not in point_files_used for path in masks.annotations)
         counts["selected" if chosen else "masks"] = outlined
-    habit = _habit_of_tags(places)
-    if habit == "folders" and any(counts.values()):
-        habit = None  # folders of images and of masks, not of classes
-    counts["tags"] = 0 if habit is None else _count_tags(places, habit)
+    source = _source_of_tags(places)
+    if source == "folders" and any(counts.values()):
+        source = None  # folders of images and of masks, not of classes
+    counts["tags"] = 0 if source is None else _count_tags(places, source)
     return counts
 
 
@@ -440,8 +443,8 @@ def _pairs_or_none(pair, folder, **options):
         return Pairs((), (), ())
 
 
-def _habit_of_tags(places):
-    """Return the table of tags, "names" or "folders"; None if there are no tags."""
+def _source_of_tags(places):
+    """Return the source of tags: the path of a table, "names" or "folders"; None if there are no tags."""
     images, _ = find_images(places, deep=True)
     stems = {path.stem for path in images}
     for place in places:
@@ -465,7 +468,7 @@ def _may_be_class(name):
 
 
 def _rows_with_images(table, images):
-    """Count the images that a table of tags names in its first column; 0 if it holds no tags."""
+    """Count the images in the first column of a table of tags; 0 if the file is not such a table."""
     if table.name == CHOICE_TABLE or table.stat().st_size > _MAX_TABLE_BYTES:
         return 0
     try:
@@ -475,15 +478,15 @@ def _rows_with_images(table, images):
     return sum(tag_files.row_of(path, rows) is not None for path in images)
 
 
-def _count_tags(places, habit):
+def _count_tags(places, source):
     images, _ = find_images(places, deep=True)
-    if habit == "names":
+    if source == "names":
         return sum(tag_files.has_tags(path) for path in images)
-    return len(images) if habit == "folders" else _rows_with_images(Path(habit), images)
+    return len(images) if source == "folders" else _rows_with_images(Path(source), images)
 
 
 def same_stem(folder, image):
-    """Return the label image in `folder` that has the name of `image`; None if there is none.
+    """Return the label image in `folder` with the stem of `image`; None if it does not exist.
 
     Examples
     --------

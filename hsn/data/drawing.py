@@ -94,9 +94,9 @@ def streaks(rng: np.random.Generator, angle: np.ndarray, length_px: float) -> np
     for sign in (-1, 1):
         row, column = rows.copy(), columns.copy()
         for _ in range(steps):
-            way = cv2.remap(step, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
-            row += sign * way[..., 0]
-            column += sign * way[..., 1]
+            move = cv2.remap(step, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+            row += sign * move[..., 0]
+            column += sign * move[..., 1]
             total += cv2.remap(grain, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     return (total - total.mean()) / max(float(total.std()), 1e-6)
 

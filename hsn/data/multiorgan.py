@@ -47,11 +47,11 @@ def list_samples(folder: Path | str, split: str = "train") -> list[Sample]:
     Parameters
     ----------
     folder : path
-        With `images` and `labels_instance`, or `Tissue Images` and `Annotations`. Truth is a label image or XML file
-        with the name of the image.
+        Folder with `images` and `labels_instance`, or `Tissue Images` and `Annotations`. Truth is a label image or XML
+        file with the name of the image.
     split : {"train", "validation", "testA", "testB", "test", "all"}
-        Split of FullNet; "test" is both test sets. Default: "train". The first twelve letters of a file name are the
-        patient.
+        Split of FullNet; "test" is both test sets. Default: "train". The first twelve letters of a file name identify
+        the patient.
 
     Returns
     -------

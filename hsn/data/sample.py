@@ -27,13 +27,13 @@ class Sample:
         File name without folder, as in the tables of the data set.
     image_path : Path
     mask_paths : mapping of str to Path
-        Color masks by name of their taxonomy.
+        Color masks by the name of their taxonomy.
     instances_path : Path or None
-        File with instances: a label image or outlines.
+        File of instances: a label image or outlines.
     instances_of : str or None
         Class of the instances: "G.O".
     tags : tuple of str
-        Classes that are present according to the data set.
+        Present classes, as given by the data set.
     group : str or None
         Slide or patient. Keep samples of one group on the same side of a split.
     grade : str or None
@@ -57,7 +57,7 @@ class Sample:
         return read(self.image_path)
 
     def instances(self) -> np.ndarray:
-        """Read the instances, int32 (H, W), 0 background; raise InputError "truth-missing" without a file."""
+        """Read the instances, int32 (H, W), 0 background; raise "truth-missing" if there is no file."""
         if self.instances_path is None:
             raise InputError(
                 "truth-missing",
@@ -69,7 +69,7 @@ class Sample:
         return mask_files.read(self.instances_path, self.image().shape[:2] if outlines else None)
 
     def has_truth(self, taxonomy: Taxonomy | str) -> bool:
-        """Return whether the sample has truth in a taxonomy; files are not read."""
+        """Check whether the sample has truth in a taxonomy, without reading files."""
         taxonomy = taxonomies.get(taxonomy)
         # Instances of one class are a complete truth only if the other class is everything else.
         by_instances = (
@@ -87,9 +87,9 @@ class Sample:
         Returns
         -------
         labels : int32 array, shape (h, w)
-            At the resolution of the truth, which may differ from that of the image.
+            The resolution of the truth can differ from the resolution of the image.
         valid_mask : bool array, shape (h, w)
-            Where the truth is known.
+            True where the truth is known.
 
         Raises
         ------
@@ -112,7 +112,7 @@ class Sample:
 
 
 def nuclei_sample(image_path: Path, masks: Iterable[Path], *, organ: str, mpp: float) -> Sample:
-    """Return a sample of nuclei with the first existing file of `masks` as instances, grouped by organ."""
+    """Make a sample of nuclei; its instances are the first existing file of `masks`, its group is the organ."""
     mask = next((path for path in masks if path.is_file() and path != image_path), None)
     return Sample(
         name=image_path.stem,

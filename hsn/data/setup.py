@@ -1,4 +1,4 @@
-"""What all methods need before they train: common options, a summary of the images, and the result of a set-up."""
+"""Set-up of a training, shared by all methods: common options, a summary of the images, and the result."""
 
 import colorsys
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ _MIN_STD = 1.0  # gray levels; avoids a division by zero for flat images
 
 @dataclass(frozen=True)
 class FitRequest:
-    """Options of `hsn.fit` that all methods have.
+    """Options of `hsn.fit` common to all methods.
 
     Attributes
     ----------
@@ -28,15 +28,16 @@ class FitRequest:
     name : str
         Name of the net.
     preset, net : str or None
-        Name of the config and of the architecture. None: the method's default.
+        Name of the config and of the architecture. None: the default of the method.
     width : float or None
-        Number of channels, or a factor on it.
+        Number of channels; for tags a factor on the number. None: the default of the net.
     epochs, batch_size : int or None
+        None: the default of the preset.
     validation : float or tuple of int
-        Share of the images, or indices of images.
+        Fraction of the images, or indices of images.
     seed : int
     taxonomies : tuple of Taxonomy
-        Empty: the method's default.
+        Empty: the default of the method.
     """
 
     mpp: float
@@ -53,7 +54,7 @@ class FitRequest:
 
 @dataclass(frozen=True)
 class FitSetup:
-    """Everything that a method's `fit` takes, and what to report about it.
+    """Arguments of a method's `fit`, and a report for the user.
 
     Attributes
     ----------
@@ -61,10 +62,11 @@ class FitSetup:
     images, annotations : sequence
     config : Config
     left_out : list of (str, str)
-        Files that are not used, and why.
+        Unused files and the reasons.
     notes : list of str
         Sentences for the user.
     counts : dict of str to int
+        Numbers for the result of the command line.
     """
 
     net: Any
@@ -77,7 +79,7 @@ class FitSetup:
 
 
 class DataSummary:
-    """Summarize images: which ones can be used, their sizes, and their mean and standard deviation.
+    """Collects usable images, and computes their smallest side, mean and standard deviation.
 
     Parameters
     ----------
@@ -87,11 +89,11 @@ class DataSummary:
     Attributes
     ----------
     images, annotations : list
-        Images that can be used, and their annotations.
+        Usable images and their annotations.
     kept : list of int
         Indices of these images in the input.
     left_out : list of (str, str)
-        Images that cannot be used, and why.
+        Unusable images and the reasons.
     pixels : int
         Number of pixels of all images.
     min_side_px : int or None
@@ -119,22 +121,23 @@ class DataSummary:
         number : int
             Index of the image in the input.
         image : path or array
-            What is kept.
+            The image, appended to `images`.
         annotation : object
+            Its annotation, appended to `annotations`.
         pixels : uint8 array, shape (H, W, 3)
             The decoded image.
 
         Raises
         ------
         InputError
-            "patch-size" if images must be squares of one size and this one is not.
+            "patch-size" if images must be squares of one size and this image is not.
         """
         height, width = pixels.shape[:2]
         side = self.min_side_px or height
         if self._square and (height, width) != (side, side):
             raise InputError(
                 "patch-size",
-                f"{name_of(image, number)} must be a square of {side} px, as the first patch",
+                f"{name_of(image, number)} must be a square of {side} px, like the first patch",
                 got=f"{height} x {width}",
                 hint="cut patches of one size and scale",
             )
@@ -170,13 +173,13 @@ class DataSummary:
 
 
 def summarize(found, check, *, square=False, progress=None):
-    """Read every image once, before training: bad files are left out now, not hours later.
+    """Read every image once before the training, and leave out invalid files.
 
     Parameters
     ----------
     found : hsn.data.discovery.Found
     check : callable
-        ``(image, annotation, pixels) -> annotation``: checks one annotation and returns what training gets.
+        ``(image, annotation, pixels) -> annotation``: checks an annotation and converts it for the training.
     square : bool
         Whether images must be squares of one size. Default: False.
     progress : callable, optional
@@ -189,7 +192,7 @@ def summarize(found, check, *, square=False, progress=None):
     Raises
     ------
     InputError
-        "no-images-left" if no image can be used.
+        "no-images-left" if all images are invalid.
     """
     summary = DataSummary(square=square)
     pairs = list(zip(found.images, found.annotations, strict=True))
@@ -202,16 +205,16 @@ def summarize(found, check, *, square=False, progress=None):
     if not summary.images:
         raise InputError(
             "no-images-left",
-            f"{found.kind} must come with at least one image that can be used",
+            f"{found.kind} must have at least one valid image",
             got="none",
-            hint="fix " + "; ".join(why for _, why in summary.left_out[:3]),
+            hint="correct these files: " + "; ".join(reason for _, reason in summary.left_out[:3]),
         )
     summary.left_out[:0] = found.left_out
     return summary
 
 
 def check_masks(image, annotation, pixels):
-    """Check the masks of one image, a file or an array, and return them unread; training reads them again.
+    """Check the masks of an image; return the file or array unchanged.
 
     Parameters
     ----------
@@ -222,7 +225,7 @@ def check_masks(image, annotation, pixels):
     Raises
     ------
     InputError
-        If the file cannot be read, or the size is not that of the image.
+        "shape-mismatch" for a size other than that of the image, or an error of the reader.
     """
     if isinstance(annotation, np.ndarray):
         same_shape("image", pixels.shape, "masks", annotation.shape)
@@ -232,7 +235,7 @@ def check_masks(image, annotation, pixels):
 
 
 def crop_px(side_px, largest_px, step_px):
-    """Return the side of training crops: a multiple of `step_px`, as large as images and limit allow.
+    """Return the side of training crops: the largest multiple of `step_px` up to both limits, at least `step_px`.
 
     Examples
     --------
@@ -243,7 +246,7 @@ def crop_px(side_px, largest_px, step_px):
 
 
 def name_of(image, number):
-    """Return the name of an image in messages: its path, or its number in the list.
+    """Return the name of an image for messages: its path, or its index.
 
     Examples
     --------
@@ -254,7 +257,7 @@ def name_of(image, number):
 
 
 def taxonomy_of(classes, name):
-    """Make a taxonomy of classes that have no colors yet; hues are spread evenly.
+    """Make a taxonomy from class names, with evenly spaced hues.
 
     Examples
     --------

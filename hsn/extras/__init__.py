@@ -1,1 +1,1 @@
-"""Extras: complete systems that stand beside the main road (Mask R-CNN, conditional SinGAN, HistoSegNet's release)."""
+"""Extras: Mask R-CNN, conditional SinGAN, and the importer of HistoSegNet's release."""

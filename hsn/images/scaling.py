@@ -1,15 +1,15 @@
-"""Scaling: images at the scale of a net, in the numbers that the net expects."""
+"""Rescale images to the scale of a net, and normalize their pixels."""
 
 import numpy as np
 
 from ..errors import InputError
 from .read import MAX_PIXELS, resample
 
-SAME_SCALE = 0.01  # scales that differ by less need no resampling
+SAME_SCALE = 0.01  # images are not resampled if the scales differ by less
 
 
 def rescale(image, image_mpp, mpp):
-    """Return an image of `image_mpp` um/px at `mpp` um/px, uint8 (h, w, 3).
+    """Resample an image from `image_mpp` to `mpp` um/px: uint8 (h, w, 3).
 
     Raises
     ------
@@ -36,7 +36,7 @@ def rescale(image, image_mpp, mpp):
 
 
 def normalize(pixels, mean, std):
-    """Return pixels 0..255 as a net expects them, float32: ``(x - mean) / std``.
+    """Normalize pixels 0..255: return ``(x - mean) / std`` as float32.
 
     Examples
     --------

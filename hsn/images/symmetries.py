@@ -1,4 +1,4 @@
-"""Symmetries of the square: the eight ways to turn and flip an image."""
+"""Symmetries of the square: the eight rotations and flips of an image."""
 
 from dataclasses import dataclass
 
@@ -7,20 +7,21 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Symmetry:
-    """Quarter turns, then a flip from left to right.
+    """A rotation by quarter turns, then a flip from left to right.
 
     Parameters
     ----------
     turns : int
         Quarter turns, 0..3.
     flip : bool
+        Whether to flip.
     """
 
     turns: int = 0
     flip: bool = False
 
     def move(self, array):
-        """Return a turned array (H, W, ...).
+        """Rotate and flip an array (H, W, ...).
 
         Examples
         --------
@@ -42,7 +43,7 @@ class Symmetry:
         return np.rot90(array[:, ::-1] if self.flip else array, -self.turns)
 
     def shape(self, shape):
-        """Return the height and width of a moved image.
+        """Return the height and width of a transformed image.
 
         Examples
         --------
@@ -53,18 +54,19 @@ class Symmetry:
         return (width, height) if self.turns % 2 else (height, width)
 
     def source(self, box, shape):
-        """Return where a box of the moved image lies in the image itself.
+        """Map a box of the transformed image to the original image.
 
         Parameters
         ----------
         box : (int, int, int, int)
-            First row and column, height and width, in the moved image; it may reach beyond the image.
+            First row and column, height and width, in the transformed image. It can extend beyond the image.
         shape : (int, int)
-            Height and width of the image itself.
+            Height and width of the original image.
 
         Returns
         -------
         (int, int, int, int)
+            The box in the original image.
 
         Examples
         --------
@@ -75,8 +77,9 @@ class Symmetry:
         if self.flip:
             col = self.shape(shape)[1] - col - width
         for turns in range(self.turns, 0, -1):
-            wide = Symmetry(turns - 1).shape(shape)[1]  # a quarter turn: moved[i, j] = image[j, wide - 1 - i]
-            row, col, height, width = col, wide - row - height, width, height
+            image_width = Symmetry(turns - 1).shape(shape)[1]
+            # A quarter turn: rotated[i, j] = image[j, image_width - 1 - i].
+            row, col, height, width = col, image_width - row - height, width, height
         return row, col, height, width
 
 

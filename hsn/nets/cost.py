@@ -1,4 +1,4 @@
-"""Cost of a net: multiply-adds, computed from its graph, so that a net from a file has the same number."""
+"""Cost of a net: multiply-adds, computed from its layers."""
 
 import math
 from fractions import Fraction
@@ -14,7 +14,7 @@ def multiply_adds(net, sides_px):
     Parameters
     ----------
     net : keras.Model
-        Of stock layers, each used once.
+        Made of stock layers, each used once.
     sides_px : (int, int)
         Height and width of the image.
 

@@ -115,8 +115,8 @@ def build(
     dropout : float
         Share of maps that is dropped before the heads while training. Default: 0.1.
     sides_px : (int, int), optional
-        Height and width of all images. Default: any sides that `size_divisor` divides. Given, any sides will do: the
-        normalized image is padded with zeros at its lower and right ends, and the outputs are cropped.
+        Fixed height and width of all images. The normalized image is padded with zeros at its lower and right ends, and
+        the outputs are cropped. Default: any size that is a multiple of `size_divisor`.
     seed : int, optional
         Seed of the random weights and of dropout.
     name : str
@@ -131,7 +131,7 @@ def build(
     Raises
     ------
     InputError
-        "decoder", "head", "outputs" or "dropout"; and what `hsn.nets.encoders.build` raises.
+        "decoder", "head", "outputs", "dropout", or an error of `hsn.nets.encoders.build`.
 
     Examples
     --------
@@ -192,7 +192,7 @@ def _features(base, info, sides_px):
     image = layers.ZeroPadding2D(missing, name="padding")(inputs) if any(m[1] for m in missing) else inputs
     maps = {id(base.input): image}
     for layer in (layer for layer in base.layers if not isinstance(layer, layers.InputLayer)):
-        # A copy: each layer has one place in the graph, and the saved net is one flat graph of stock layers.
+        # Clone the encoder, so that the saved net is one flat graph of stock layers.
         copy = type(layer).from_config(layer.get_config())
         given = layer.input
         maps[id(layer.output)] = copy(
@@ -260,12 +260,12 @@ def preprocess(image, *, encoder=encoders.DEFAULT):
 
 
 def logits_layer(net, head=None):
-    """Return the layer to whose output a head's activation is applied.
+    """Return the layer before the activation of a head.
 
     Parameters
     ----------
     net : keras.Model
-        Of `build`.
+        From `build`.
     head : str, optional
         Name of the head. Default: the single head.
 
@@ -289,7 +289,7 @@ def extract_encoder(net):
     Parameters
     ----------
     net : keras.Model
-        Of `build`.
+        From `build`.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Helpers that the builders of nets share."""
+"""Helpers of the net builders."""
 
 from collections.abc import Iterator
 from itertools import count, repeat

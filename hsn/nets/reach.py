@@ -1,6 +1,6 @@
-"""Geometry of nets: how far an output pixel sees, and which sides of an image fit the poolings.
+"""Receptive field and size divisor of a net.
 
-Both follow from the layers, so a net that was loaded from a file has the same numbers as the net that was built.
+Both are computed from the layers. A net that is loaded from a file has the same values as the net that was built.
 """
 
 from functools import wraps
@@ -18,36 +18,37 @@ _POINTWISE = (
 )  # fmt: skip
 
 
-def _once_per_net(measure):
-    """Keep what a function returns for a net on the net itself."""
-    name = f"_hsn_{measure.__name__}"
+def _cached_on_net(function):
+    """Cache the result of a function of a net on the net."""
+    name = f"_hsn_{function.__name__}"
 
-    @wraps(measure)
-    def kept(net):
+    @wraps(function)
+    def cached(net):
         if name not in net.__dict__:
-            net.__dict__[name] = measure(net)  # not by attribute: Keras would track it
+            net.__dict__[name] = function(net)  # Keras would track an attribute
         return net.__dict__[name]
 
-    return kept
+    return cached
 
 
-@_once_per_net
+@_cached_on_net
 def receptive_field_px(net):
-    """Return the side of the square outside of which no input pixel changes an output pixel at its center.
+    """Compute the receptive field: side of the square of input pixels that affect its central output pixel.
 
     Parameters
     ----------
     net : keras.Model
-        (N, H, W, channels) -> (N, H, W, classes), made of layers that are each used once.
+        (N, H, W, channels) -> (N, H, W, classes). Each layer is used once.
 
     Returns
     -------
     int
+        In pixels.
 
     Raises
     ------
     InputError
-        "receptive-field-unbounded" if a layer sees the whole image, or its type is unknown.
+        "receptive-field-unbounded" if a layer depends on the whole image, or its type is unknown.
 
     Examples
     --------
@@ -57,16 +58,16 @@ def receptive_field_px(net):
     """
     farthest = 0
     for axis in (0, 1):
-        for place in range(size_divisor(net)):  # output pixels differ by their place under the poolings only
-            first, last = _seen_from(net, place, axis)
-            farthest = max(farthest, place - first, last - place)
+        for pixel in range(size_divisor(net)):  # the pooling grid repeats after `size_divisor` pixels
+            first, last = _input_range(net, pixel, axis)
+            farthest = max(farthest, pixel - first, last - pixel)
     return 2 * farthest + 1
 
 
 def halo_px(net):
-    """Return the margin that a tile needs on each side to give what the whole image gives: half the receptive field.
+    """Return the margin of a tile for seamless prediction: half the receptive field, in pixels.
 
-    Tiles must start on multiples of `size_divisor`. Raises as `receptive_field_px` does.
+    Tiles must start on multiples of `size_divisor`. Raises the same error as `receptive_field_px`.
 
     Examples
     --------
@@ -77,11 +78,11 @@ def halo_px(net):
     return receptive_field_px(net) // 2
 
 
-@_once_per_net
+@_cached_on_net
 def size_divisor(net):
-    """Return the number that the height and width of an image must be multiples of.
+    """Return the number by which the height and width of an image must be divisible.
 
-    A layer of an unknown type counts as one that keeps the size of its input.
+    Layers of unknown types are assumed to keep the size of their input.
 
     Examples
     --------
@@ -89,15 +90,15 @@ def size_divisor(net):
     >>> size_divisor(resunet.build(2, depth=18, width=2))
     32
     """
-    scales = {}  # input pixels that one pixel of a tensor stands for
+    scales = {}  # tensor id -> stride of its pixels, in input pixels
     for layer in net.layers:
-        given = max((scales.get(id(x), 1) for x in _inputs(layer)), default=1)
+        input_scale = max((scales.get(id(x), 1) for x in _inputs(layer)), default=1)
         if isinstance(layer, layers.Conv2DTranspose):
-            scale = given / layer.strides[0]
+            scale = input_scale / layer.strides[0]
         elif isinstance(layer, layers.UpSampling2D):
-            scale = given / layer.size[0]
+            scale = input_scale / layer.size[0]
         else:
-            scale = given * _strides(layer)[0] / getattr(layer, "factor", 1)
+            scale = input_scale * _strides(layer)[0] / getattr(layer, "factor", 1)
         scales[id(layer.output)] = scale
     return int(np.ceil(max(scales.values())))
 
@@ -107,33 +108,33 @@ def _strides(layer):
     return strides if isinstance(strides, tuple | list) else (strides, strides)
 
 
-def _seen_from(net, place, axis):
-    """First and last input pixel, along an axis, that an output pixel depends on."""
-    seen = {id(net.outputs[0]): (place, place)}
+def _input_range(net, pixel, axis):
+    """Return the first and last input pixel, along an axis, that affect an output pixel."""
+    ranges = {id(net.outputs[0]): (pixel, pixel)}
     for layer in reversed(net.layers):
-        if id(layer.output) not in seen or isinstance(layer, layers.InputLayer):
+        if id(layer.output) not in ranges or isinstance(layer, layers.InputLayer):
             continue
-        mapped = _inputs_of(layer, *seen.pop(id(layer.output)), axis)
+        mapped = _layer_range(layer, *ranges.pop(id(layer.output)), axis)
         if mapped is None:
             raise InputError(
                 "receptive-field-unbounded",
-                "`halo_px` must be given for a net that sees the whole image",
+                "`halo_px` must be given for a net without a bounded receptive field",
                 got=f"{net.name} with a layer {type(layer).__name__}",
                 hint="give the margin of tiles in pixels, or run the net on whole images",
             )
         for x in _inputs(layer):
-            first, last = seen.get(id(x), mapped)
-            seen[id(x)] = (min(first, mapped[0]), max(last, mapped[1]))
-    return seen[id(net.inputs[0])]
+            first, last = ranges.get(id(x), mapped)
+            ranges[id(x)] = (min(first, mapped[0]), max(last, mapped[1]))
+    return ranges[id(net.inputs[0])]
 
 
 def _inputs(layer):
-    given = layer.input
-    return given if isinstance(given, list | tuple) else [given]
+    inputs = layer.input
+    return inputs if isinstance(inputs, list | tuple) else [inputs]
 
 
-def _inputs_of(layer, first, last, axis):
-    """Pixels of a layer's input on which the pixels `first` to `last` of its output depend, or None if all do."""
+def _layer_range(layer, first, last, axis):
+    """Map the range of output pixels of a layer to its input pixels; return None if it is unbounded."""
     if isinstance(layer, layers.Conv2DTranspose):
         side, stride = layer.kernel_size[axis], layer.strides[axis]
         before = max(side - stride, 0) // 2 if layer.padding == "same" else 0

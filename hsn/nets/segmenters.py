@@ -6,7 +6,7 @@ from . import fullnet, unet
 
 NETS = ("unet", "fullnet")
 UNET_DEPTH, UNET_WIDTH, FULLNET_GROWTH = 4, 16, 24
-UNET_STEP_PX = 2**UNET_DEPTH  # the U-Net halves the sides of a crop so often
+UNET_STEP_PX = 2**UNET_DEPTH  # size divisor of the U-Net
 
 
 def build(name, outputs, *, width=None, seed=None):

@@ -31,17 +31,12 @@ from ..errors import InputError
 from ..instances import renumber
 
 _EIGHT = generate_binary_structure(2, 2)
-# Terms below this share of the height are left out: a thousandth of one step of an 8-bit map.
+# Terms below this fraction of the height are neglected: a thousandth of one step of an 8-bit map.
 _NEGLIGIBLE = 1e-6
 
 
-def outline_weights(
-    instances: np.ndarray,
-    *,
-    sigma_px: float | None = None,
-    variance_px2: float | None = None,
-    height: float = 10.0,
-) -> np.ndarray:
+def outline_weights(instances: np.ndarray, *, sigma_px: float | None = None, variance_px2: float | None = None,
+                    height: float = 10.0) -> np.ndarray:  # fmt: skip
     """Compute FullNet's border weights from distances to object outlines.
 
     Parameters
@@ -86,13 +81,8 @@ def outline_weights(
     return _gap_weight(_two_nearest(numbers, width, _outline), width, height).astype(np.float32)
 
 
-def background_weights(
-    instances: np.ndarray,
-    *,
-    sigma_px: float | None = None,
-    variance_px2: float | None = None,
-    height: float = 10.0,
-) -> np.ndarray:
+def background_weights(instances: np.ndarray, *, sigma_px: float | None = None, variance_px2: float | None = None,
+                       height: float = 10.0) -> np.ndarray:  # fmt: skip
     """Compute U-Net's weights: class balancing plus border weights on the background.
 
     Parameters

@@ -1,8 +1,8 @@
-"""Labeling: numbered objects from the probabilities of a net.
+"""Convert the probabilities of a net to instances.
 
-After FullNet (Qu et al., MICCAI 2019): connected components of the inside class, grown by what the contour took; or a
-watershed from the same markers; or, for a net without contours, the foreground, split by a watershed on its distance
-transform.
+Nets with contours, as in FullNet (Qu et al., MICCAI 2019): connected components of the inside class are grown by the
+width of the contour, or are the markers of a watershed. Nets without contours: the foreground is split by a watershed
+on its distance transform.
 """
 
 import warnings
@@ -22,9 +22,9 @@ def label_instances(probabilities, postprocess, *, mpp):
     Parameters
     ----------
     probabilities : float array, shape (H, W, C)
-        Of background, inside and contour; of background and foreground; or of the foreground alone.
+        Three classes: background, inside, contour. Two: background, foreground. One: foreground.
     postprocess : PostProcess
-        `separation` and `grow_um` count for three classes only; fewer classes are split where `h_um` is above 0.
+        `separation` and `grow_um` are used only for three classes. `h_um` above 0 splits the foreground.
     mpp : float
         Micrometers per pixel of `probabilities`.
 
@@ -42,7 +42,7 @@ def label_instances(probabilities, postprocess, *, mpp):
     """
     classes = probabilities.shape[2]
     min_area_px, h_px = postprocess.min_area_um2 / mpp**2, postprocess.h_um / mpp
-    # As published: FullNet and the U-Nets remove small components with 4 neighbors, points with 8; U-Nets count with 4.
+    # Connectivities as published. Removal of small components: FullNet and the U-Nets 4, points 8. Labeling: U-Nets 4.
     mask = remove_small_components(
         foreground(probabilities, postprocess.foreground_threshold),
         min_area_px=min_area_px,
@@ -55,7 +55,7 @@ def label_instances(probabilities, postprocess, *, mpp):
     )
     if classes < 3:
         return remove_small_objects(objects, min_area_px=min_area_px)
-    grow_px = round(postprocess.grow_um / mpp, 3)  # a remainder of rounding would cost a whole pixel
+    grow_px = round(postprocess.grow_um / mpp, 3)  # a rounding error could change the growth by one pixel
     if postprocess.separation == "components":
         return grow_objects(objects, radius_px=grow_px, overlap=postprocess.overlap)
     near = distance_transform_edt(objects == 0) <= grow_px if objects.any() else objects > 0
@@ -64,7 +64,7 @@ def label_instances(probabilities, postprocess, *, mpp):
 
 
 def foreground(probabilities, threshold):
-    """Return where the foreground is more probable than a threshold, or, if that is None, the likeliest class.
+    """Return a mask of the foreground: above a threshold, or the most probable class if the threshold is None.
 
     Examples
     --------
@@ -91,15 +91,15 @@ def object_probability(probabilities):
 
 
 def segmentation_of(instances, probability, taxonomy):
-    """Return objects and the probability of each pixel to belong to one as a `Segmentation`.
+    """Make a `Segmentation` from instances and object probabilities.
 
     Parameters
     ----------
     instances : int32 array, shape (H, W)
     probability : float32 array, shape (H, W)
-        In [0, 1].
+        Probability that a pixel belongs to an object, in [0, 1].
     taxonomy : Taxonomy
-        Of two classes, the second being the objects.
+        Two classes: background, then objects.
 
     Returns
     -------
@@ -117,7 +117,7 @@ def segmentation_of(instances, probability, taxonomy):
 
 
 def objects(maps, config, *, mpp):
-    """Separate objects by a config's `postprocess`; deprecated, use `label_instances`.
+    """Separate objects with the `postprocess` of a config. Deprecated: use `label_instances`.
 
     Examples
     --------

@@ -1,51 +1,51 @@
-"""Grad-CAM: where in the patch the net saw each class.
+"""Grad-CAM: one heatmap per class from the features of a classifier.
 
-The map of class c is the features weighted by how much each matters to the class,
+The map of class c is a weighted sum of the feature maps,
 
     cam_c = sum_k alpha_kc A_k,    alpha_kc = mean over positions of  d logit_c / d A_k
 
-For a head of pooling and one dense layer the gradient needs no pass backwards. Batch normalization is affine at
-inference, and every pooling hands the gradient of a channel on undivided, so that
+A head of pooling and one dense layer needs no backward pass. Batch normalization is affine at inference, and pooling
+keeps the sum of a channel's gradient. Therefore
 
     alpha_kc = W_kc gamma_k / sqrt(var_k + epsilon)        (up to a positive factor that all classes share)
 
-and one forward pass and one matrix product give every class of every patch. `weights` finds this form, `by_gradient`
-is the definition itself: it serves other heads, and is the test's oracle.
+One forward pass and one matrix product give every class of every patch. `closed_form_weights` computes this form.
+`gradient_weights` computes the definition: it serves other heads and tests the closed form.
 
-Sources: Selvaraju et al., ICCV 2017 (Grad-CAM); Chan et al., ICCV 2019 (HistoSegNet), whose order of steps this keeps.
+Sources: Selvaraju et al., ICCV 2017 (Grad-CAM); Chan et al., ICCV 2019 (HistoSegNet; the same order of steps).
 """
 
 import keras
 import numpy as np
 from keras import layers
 
-from ..errors import refuse
+from ..checks import one_of
 from .gradients import gradient
 
-FLOOR = 1e-7  # below this peak a map is noise: it is not stretched up to 1
+FLOOR = 1e-7  # a map with a lower peak is noise: it is not scaled to 1
 
 
-def weights(features, logits):
-    """The weights alpha in closed form, where the head has one.
+def closed_form_weights(features, logits):
+    """Compute the weights alpha in closed form.
 
     Parameters
     ----------
     features, logits : keras.layers.Layer
-        The layer that Grad-CAM looks at and the dense layer before the sigmoid, of one net.
+        The feature layer of Grad-CAM and the dense layer before the sigmoid, of one net.
 
     Returns
     -------
     float32 array, shape (K, C), or None
-        None where the head has no closed form (a hidden dense layer, say): use `by_gradient`.
+        None for a head without a closed form, such as one with a hidden layer: use `gradient_weights`.
 
     Examples
     --------
     >>> from hsn.nets import histonet
     >>> net = histonet.m4(3, width=0.1, input_px=None)
-    >>> weights(histonet.feature_layer(net), histonet.logits_layer(net)).shape
+    >>> closed_form_weights(histonet.feature_layer(net), histonet.logits_layer(net)).shape
     (13, 3)
     """
-    head = _between(features, logits)
+    head = _head_layers(features, logits)
     if head is None or not isinstance(logits, layers.Dense):
         return None
     kernel = np.asarray(keras.ops.convert_to_numpy(logits.kernel), np.float32)
@@ -58,21 +58,21 @@ def weights(features, logits):
     return alpha
 
 
-def _between(features, logits):
-    """The layers from `features` (excluded) to `logits` (excluded), or None unless each hands gradients on whole."""
+def _head_layers(features, logits):
+    """Return the layers between `features` and `logits`, or None if one of them has no closed form."""
     net = keras.Model(features.output, logits.output)
     chain = [layer for layer in net.layers if not isinstance(layer, layers.InputLayer)]
-    came = features.output
+    previous = features.output
     for layer in chain:
-        if layer.input is not came:
+        if layer.input is not previous:
             return None  # a branch
-        came = layer.output
+        previous = layer.output
     head = chain[:-1]
-    return head if all(_hands_on_whole(layer) for layer in head) else None
+    return head if all(_keeps_gradient_sum(layer) for layer in head) else None
 
 
-def _hands_on_whole(layer):
-    # Pooling windows that overlap would hand a gradient on more than once.
+def _keeps_gradient_sum(layer):
+    # Overlapping pooling windows count a gradient more than once.
     if isinstance(layer, layers.MaxPooling2D | layers.AveragePooling2D):
         return tuple(layer.pool_size) == tuple(layer.strides)
     return isinstance(
@@ -91,13 +91,13 @@ def _slope(batch_norm):
     return gamma / np.sqrt(variance + batch_norm.epsilon)
 
 
-def apply(features, alpha):
-    """Class maps from features and weights: one matrix product.
+def weight_features(features, alpha):
+    """Compute class maps: the sum of the feature maps, weighted per class.
 
     Parameters
     ----------
     features : float array, shape (N, h, w, K)
-    alpha : float array, shape (K, C), or (N, K, C) where weights differ from patch to patch
+    alpha : float array, shape (K, C), or (N, K, C) for weights that differ between patches
 
     Returns
     -------
@@ -105,15 +105,15 @@ def apply(features, alpha):
 
     Examples
     --------
-    >>> apply(np.ones((1, 2, 2, 3)), np.ones((3, 5))).shape
+    >>> weight_features(np.ones((1, 2, 2, 3)), np.ones((3, 5))).shape
     (1, 2, 2, 5)
     """
     n, h, w, k = features.shape
     return (features.reshape(n, h * w, k) @ alpha).reshape(n, h, w, -1).astype(np.float32)
 
 
-def by_gradient(features, logits, maps):
-    """The weights alpha by their definition: one pass backwards per class.
+def gradient_weights(features, logits, maps):
+    """Compute the weights alpha by their definition, with one backward pass per class.
 
     Parameters
     ----------
@@ -136,14 +136,14 @@ def by_gradient(features, logits, maps):
 
 
 def normalize(cams, mode="per_class"):
-    """Rectify class maps and stretch them to a peak of 1.
+    """Set negative values of class maps to 0 and scale their peak to 1.
 
     Parameters
     ----------
     cams : float array, shape (N, h, w, C)
     mode : {"per_class", "per_image"}
-        Stretch every class map by its own peak (the release), or all maps of a patch by their common peak, which
-        keeps weak classes weak (the successor study).
+        "per_class" scales every class map by its own peak, as the release does. "per_image" scales all maps of a
+        patch by their common peak, as the successor study does: weak classes stay weak.
 
     Returns
     -------
@@ -152,16 +152,14 @@ def normalize(cams, mode="per_class"):
     Raises
     ------
     InputError
-        If `mode` is none of these.
+        "cam-norm-unknown".
 
     Examples
     --------
     >>> normalize(np.array([[[[-1.0, 2.0]], [[4.0, 1.0]]]]), "per_image").tolist()
     [[[[0.0, 0.5]], [[1.0, 0.25]]]]
     """
-    axes = {"per_class": (1, 2), "per_image": (1, 2, 3)}.get(mode)
-    if axes is None:
-        refuse("this normalization of class maps does not exist", expected="'per_class' or 'per_image'",
-               received=repr(mode), remedy="choose one of the two")  # fmt: skip
+    one_of("cam_norm", mode, ("per_class", "per_image"))
+    axes = {"per_class": (1, 2), "per_image": (1, 2, 3)}[mode]
     cams = np.maximum(cams, 0)
     return (cams / np.maximum(cams.max(axis=axes, keepdims=True), FLOOR)).astype(np.float32)

@@ -1,7 +1,7 @@
-"""Class maps: a net over the windows of an image of any size, stitched.
+"""Class maps: run a net over the windows of an image of any size and stitch the results.
 
-Two kinds of nets are known. Of a classifier, output (N, C), the maps are those of Grad-CAM, scaled by its scores; a
-segmentation net, output (N, h, w, C), gives them itself.
+A classifier, output (N, C), gives Grad-CAM maps scaled by its scores. A segmentation net, output (N, h, w, C), gives
+its output.
 """
 
 from dataclasses import dataclass
@@ -13,22 +13,22 @@ import numpy as np
 from ..images import tiles
 from ..images.read import resample
 from ..images.scaling import normalize
-from .cam import apply, by_gradient, weights
+from .cam import closed_form_weights, gradient_weights, weight_features
 from .cam import normalize as normalize_cams
 from .compiled import predict_batch
 from .scores import passing
 
-BATCH = 8  # windows a forward pass: bounds memory
+BATCH = 8  # windows per forward pass: bounds memory
 
 
 @dataclass(frozen=True)
 class Windows:
-    """Windows that cover an image, at the net's scale and at the image's own; all numbers in pixels.
+    """Windows that cover an image, at the scales of the net and of the image; all numbers in pixels.
 
     Attributes
     ----------
     padded : uint8 (H + 2 m, W + 2 n, 3)
-        The image with its mirrored margins, at its own scale.
+        The image with its mirrored margins, at the image's scale.
     margins : (int, int)
         Rows and columns added on each side.
     window_px, window_full_px : int
@@ -36,7 +36,7 @@ class Windows:
     small : uint8 (h, w, 3)
         `padded` at the net's scale.
     starts, starts_full : (list of int, list of int)
-        Where windows begin, at both scales.
+        First rows and first columns of windows, at both scales.
     """
 
     padded: np.ndarray
@@ -49,7 +49,7 @@ class Windows:
 
 
 def cover(image, *, window_px, scale):
-    """Cover an image with the fewest windows, at the net's scale and at the image's own.
+    """Cover an image with the fewest windows, at the scales of the net and of the image.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def cover(image, *, window_px, scale):
     window_px : int
         Side of a window at the net's scale.
     scale : float
-        The net's um/px over the image's: width of a net's pixel in pixels of the image.
+        um/px of the net divided by um/px of the image.
 
     Returns
     -------
@@ -89,7 +89,7 @@ def cover(image, *, window_px, scale):
 
 
 class Predictor:
-    """A net with its normalization: windows in, class maps and scores out.
+    """Wraps a net: normalizes windows, returns class maps and scores.
 
     Parameters
     ----------
@@ -98,9 +98,9 @@ class Predictor:
     normalization : Normalization
         Its `mean` and `std`, for pixels 0..255.
     layers : (str, str) or None
-        Names of the layers of features and logits for Grad-CAM; not needed for a segmentation net.
+        Names of the feature layer and the logits layer, for Grad-CAM. None for a segmentation net.
     thresholds : float array, shape (C,)
-        Scores from which a class counts as present.
+        Lowest score of a class that counts as present.
     cam_norm : {"per_class", "per_image"}
     """
 
@@ -112,7 +112,7 @@ class Predictor:
             return
         self._layers = tuple(map(net.get_layer, layers))
         self._net = _with_features(net, layers[0])
-        self._alpha = weights(*self._layers)
+        self._alpha = closed_form_weights(*self._layers)
 
     def predict(self, windows, *, always=(), batch_size=None):
         """Return class maps and scores of windows.
@@ -121,7 +121,7 @@ class Predictor:
         ----------
         windows : uint8 array, shape (N, px, px, 3)
         always : sequence of int
-            Classes that count as present in every window; others need the score of their threshold.
+            Classes that count as present in every window, whatever their score.
         batch_size : int, optional
             See `hsn.prediction.compiled.predict_batch`.
 
@@ -136,19 +136,19 @@ class Predictor:
             maps = predict_batch(self._net, x, batch_size=batch_size)  # (N, h, w, C)
             return maps, maps.max(axis=(1, 2))
         features, scores = predict_batch(self._net, x, batch_size=batch_size)
-        alpha = by_gradient(*self._layers, features) if self._alpha is None else self._alpha
-        # The release enlarges a map before it rectifies it.
-        cams = np.stack([tiles.enlarge(one, windows.shape[1:3]) for one in apply(features, alpha)])
+        alpha = gradient_weights(*self._layers, features) if self._alpha is None else self._alpha
+        # The release enlarges a map before it sets negative values to 0.
+        cams = np.stack([tiles.enlarge(cam, windows.shape[1:3]) for cam in weight_features(features, alpha)])
         strength = scores * passing(scores, self._thresholds, always=always)  # (N, C)
         return normalize_cams(cams, self._mode) * strength[:, None, None, :], scores
 
 
 def _with_features(net, layer):
-    """The net with the output of a layer before its own, made once, so that what is compiled for it is kept."""
-    made = net.__dict__.setdefault("_hsn_with_features", {})
-    if layer not in made:
-        made[layer] = keras.Model(net.input, [net.get_layer(layer).output, net.output])
-    return made[layer]
+    """Return a net with two outputs, the layer's and its own. Cached, so that compiled functions are kept."""
+    nets = net.__dict__.setdefault("_hsn_with_features", {})
+    if layer not in nets:
+        nets[layer] = keras.Model(net.input, [net.get_layer(layer).output, net.output])
+    return nets[layer]
 
 
 def predict_windows(predictor, covers, *, always=(), keep):
@@ -158,43 +158,43 @@ def predict_windows(predictor, covers, *, always=(), keep):
     ----------
     predictor : Predictor
     covers : iterable of Windows
-        All with windows of one size; batches go over their borders.
+        All with windows of one size. A batch may hold windows of several images.
     always : sequence of int
         Classes that count as present in every window.
     keep : sequence of int
-        Outputs of the net that are wanted.
+        Indices of the net's outputs to return.
 
     Yields
     ------
-    maps : float32 (H, W, len(keep)), at the image's own scale
+    maps : float32 (H, W, len(keep)), at the image's scale
     scores : float32 (n_windows, C)
     """
-    under_way, batch, batch_size = [], [], None
+    pending, batch, batch_size = [], [], None
 
     def run():
-        pixels = np.stack([stitched.window(place) for stitched, place in batch])
+        pixels = np.stack([image.window(start) for image, start in batch])
         maps, scores = predictor.predict(pixels, always=always, batch_size=batch_size)
-        for (stitched, _), one, score in zip(batch, maps[..., list(keep)], scores, strict=True):
-            stitched.add(one, score)
+        for (image, _), window_maps, score in zip(batch, maps[..., list(keep)], scores, strict=True):
+            image.add(window_maps, score)
         batch.clear()
 
     for windows in covers:
-        under_way.append(_Stitched(windows, len(keep)))
-        for place in product(*windows.starts):
-            batch.append((under_way[-1], place))
+        pending.append(_StitchedImage(windows, len(keep)))
+        for start in product(*windows.starts):
+            batch.append((pending[-1], start))
             if len(batch) == BATCH:
                 run()
                 batch_size = BATCH
-        while under_way and under_way[0].complete:
-            yield under_way.pop(0).result()
+        while pending and pending[0].complete:
+            yield pending.pop(0).result()
     if batch:
         run()
-    for stitched in under_way:
-        yield stitched.result()
+    for image in pending:
+        yield image.result()
 
 
-class _Stitched:
-    """Maps of one image under way."""
+class _StitchedImage:
+    """Collects the maps and scores of one image, window by window."""
 
     def __init__(self, windows, channels):
         self._windows, self._scores = windows, []
@@ -202,9 +202,9 @@ class _Stitched:
             windows.padded.shape[:2], channels, *windows.starts_full, windows.window_full_px
         )
 
-    def window(self, place):
-        """Return the pixels of the window that begins at a place."""
-        (row, col), side = place, self._windows.window_px
+    def window(self, start):
+        """Return the pixels of the window that starts at (row, col)."""
+        (row, col), side = start, self._windows.window_px
         return self._windows.small[row : row + side, col : col + side]
 
     def add(self, maps, scores):
@@ -214,7 +214,7 @@ class _Stitched:
 
     @property
     def complete(self):
-        """Whether all windows have come."""
+        """True if all windows were added."""
         return len(self._scores) == len(self._windows.starts[0]) * len(self._windows.starts[1])
 
     def result(self):

@@ -1,12 +1,12 @@
-"""Forward passes: compiled for the shapes that are run often, on whichever backend Keras uses."""
+"""Forward passes, compiled for frequent shapes on every backend."""
 
 from collections import Counter
 
 import keras
 import numpy as np
 
-COMPILE_FROM_PX = 2**17  # TensorFlow: a trace costs as much as running about so many pixels eagerly
-MAX_SHAPES = 16  # compiled functions that a net keeps
+COMPILE_FROM_PX = 2**17  # TensorFlow: a trace costs about as much time as this many pixels run eagerly
+MAX_SHAPES = 16  # compiled functions kept per net
 
 
 def predict_batch(net, x, *, batch_size=None):
@@ -18,7 +18,7 @@ def predict_batch(net, x, *, batch_size=None):
         With one input.
     x : float32 array, shape (N, H, W, channels)
     batch_size : int, optional
-        N of the batches before, for a last batch with fewer: JAX would compile another function for it.
+        N of the previous batches. A smaller last batch is padded to it on JAX, which would otherwise compile again.
 
     Returns
     -------
@@ -26,9 +26,9 @@ def predict_batch(net, x, *, batch_size=None):
 
     Notes
     -----
-    JAX compiles each shape at once, torch none. TensorFlow traces a function (without XLA, which takes longer to
-    compile a net with skips than to run it) as soon as enough pixels of one shape have come by: a trace costs more
-    than running one small image eagerly. Weights may change between calls.
+    JAX compiles each shape at its first use. Torch does not compile. TensorFlow traces a function after
+    `COMPILE_FROM_PX` pixels of one shape, because a trace costs more than one small image run eagerly. It does not use
+    XLA, which compiles nets with skips slowly. Weights may change between calls.
 
     Examples
     --------
@@ -38,7 +38,7 @@ def predict_batch(net, x, *, batch_size=None):
     """
     forward = net.__dict__.get("_hsn_forward")
     if forward is None:
-        forward = net.__dict__["_hsn_forward"] = _Forward(net)  # not by attribute: Keras would track it
+        forward = net.__dict__["_hsn_forward"] = _Forward(net)  # Keras would track an attribute
     count = len(x)
     if batch_size is not None and keras.backend.backend() == "jax":
         x = np.concatenate([x, np.repeat(x[-1:], max(batch_size - count, 0), axis=0)])
@@ -49,10 +49,10 @@ def predict_batch(net, x, *, batch_size=None):
 
 
 class _Forward:
-    """The compiled functions of one net, by shape and by the precision that its layers compute in."""
+    """Caches the compiled functions of one net by shape and compute precision."""
 
     def __init__(self, net):
-        self._net, self._compiled, self._seen_px = net, {}, Counter()
+        self._net, self._compiled, self._eager_px = net, {}, Counter()
 
     def __call__(self, x):
         backend = keras.backend.backend()
@@ -60,8 +60,8 @@ class _Forward:
             return _torch(self._net, x)
         key = (x.shape[1:], *(layer.compute_dtype for layer in self._net.layers))
         if key not in self._compiled:
-            self._seen_px[key] += int(np.prod(x.shape[:3]))
-            if backend == "tensorflow" and self._seen_px[key] < COMPILE_FROM_PX:
+            self._eager_px[key] += int(np.prod(x.shape[:3]))
+            if backend == "tensorflow" and self._eager_px[key] < COMPILE_FROM_PX:
                 return self._net(x, training=False)
             if len(self._compiled) == MAX_SHAPES:
                 self._compiled.pop(next(iter(self._compiled)))
@@ -72,7 +72,7 @@ class _Forward:
 def _tensorflow(net, shape):
     import tensorflow as tf
 
-    # Sides must be known, because Keras cannot enlarge maps of unknown size in a graph.
+    # Keras cannot enlarge maps of unknown size in a graph.
     run = tf.function(
         lambda x: net(x, training=False),
         input_signature=[tf.TensorSpec((None, *shape), tf.float32)],
@@ -80,7 +80,7 @@ def _tensorflow(net, shape):
     )
 
     def forward(x):
-        # TensorFlow's rewriting of graphs costs half of the first call and makes later ones no faster.
+        # TensorFlow's graph optimizer takes half of the first call and does not speed up later calls.
         before = tf.config.optimizer.get_experimental_options().get("disable_meta_optimizer", False)
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
         try:

@@ -1,8 +1,7 @@
-"""Embed: vectors of all patches of many images, in a folder, one batch after another.
+"""Embedding: compute vectors of all patches of many images and store them in a folder.
 
-Images are read one at a time and vectors are appended to a file, so memory holds one image and one batch, whatever
-there is in all. A run that was killed goes on with the patch that it had come to; images that are added later are
-embedded then, and those that changed are embedded anew.
+Images are read one at a time and vectors are appended to a file. Memory holds one image and one batch. A killed run
+continues with its next patch. A later call embeds only new and changed images.
 """
 
 import json
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import InputError, refuse
+from ..errors import InputError
 from ..files import atomic_write
 from ..images.read import read
 from ..selection import texture
@@ -20,35 +19,35 @@ from ..selection.choice import QUARTERS
 from ..selection.patches import cut_patches, grid_corners, split_quarters, tissue_fraction
 
 SETTINGS, IMAGES, VECTORS = "settings.json", "images.jsonl", "vectors.f32"
-_BATCH = 32  # patches between two looks at the clock
-_VIEWS = 1 + QUARTERS  # a patch, and its quarters
+_BATCH = 32  # patches per call of the encoder and per report of progress
+_VIEWS = 1 + QUARTERS  # vectors per patch: the patch and its quarters
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """How patches become vectors.
+    """Converts patches to vectors.
 
     Attributes
     ----------
     name : str
-        What it is; with the weights' fingerprint, so that vectors of two encoders are never mixed.
-    describe : callable
+        Unique name, with a digest of the weights: vectors of two encoders are never mixed.
+    embed : callable
         uint8 (n, px, px, 3) -> float32 (n, d), for any n and px.
     standardize : bool
-        Whether its numbers are of different kinds, each to be compared in units of its own spread.
+        Whether features have different units, so that each must be divided by its standard deviation.
     """
 
     name: str
-    describe: Callable
+    embed: Callable
     standardize: bool
 
 
-def of_texture():
-    """The encoder that needs no weights: `hsn.selection.texture`.
+def texture_encoder():
+    """Return the encoder without weights: the features of `hsn.selection.texture`.
 
     Examples
     --------
-    >>> of_texture().describe(np.zeros((2, 64, 64, 3), np.uint8)).shape
+    >>> texture_encoder().embed(np.zeros((2, 64, 64, 3), np.uint8)).shape
     (2, 43)
     """
     return Encoder("texture", texture.describe, standardize=True)
@@ -61,17 +60,17 @@ class Embedding:
     Attributes
     ----------
     paths : list of path
-        Images that could be embedded.
+        Embedded images.
     images : int64 (n,)
-        Which of these a patch is of.
+        Index into `paths` for each patch.
     corners : int64 (n, 2)
-        Row and column of its upper left pixel.
+        Row and column of the upper left pixel of each patch.
     features : float32 (n, d)
-        Of patches.
+        Vectors of patches.
     quarters : float32 (n, 4, d)
-        Of their quarters; still in the file.
+        Vectors of the quarters of patches. Rows are read from the file when they are indexed.
     failures : list of (str, str)
-        Images that could not be read or are too small, and why.
+        Images that could not be read or are too small, each with the reason.
     """
 
     paths: list
@@ -82,23 +81,23 @@ class Embedding:
     failures: list
 
 
-def embed(paths, encoder, folder, *, side_px=256, stride_px=128, least_tissue=0.1, progress=None):
+def embed(paths, encoder, folder, *, side_px=256, stride_px=128, min_tissue=0.1, progress=None):
     """Embed the patches of images, and their quarters.
 
     Parameters
     ----------
     paths : sequence of path
-        Images, of any size from `side_px` on.
+        Images with sides of at least `side_px`.
     encoder : Encoder
-        `of_texture()`, or of a net (`hsn.prediction.patch_encoders`).
+        `texture_encoder()`, or `hsn.prediction.patch_encoders.net_encoder`.
     folder : path
-        For the vectors: 5 d numbers of 4 bytes a patch.
+        Folder of the vectors: 20 d bytes per patch.
     side_px, stride_px : int
-        Of patches; see `hsn.selection.patches.places`.
-    least_tissue : float
-        Patches with a smaller share of tissue are left out.
+        Side and stride of patches in pixels; see `hsn.selection.patches.grid_corners`. Default: 256 and 128.
+    min_tissue : float
+        Lowest fraction of tissue in a patch, 0..1. Default: 0.1.
     progress : callable, optional
-        Called with how many images are done, parts of them too.
+        Called with the number of images done, which may be fractional.
 
     Returns
     -------
@@ -107,7 +106,7 @@ def embed(paths, encoder, folder, *, side_px=256, stride_px=128, least_tissue=0.
     Raises
     ------
     InputError
-        If `folder` holds vectors of other settings, or no image has a patch.
+        "embedding-settings" or "embedding-damaged" for an unusable `folder`, "no-patches" if no image has a patch.
 
     Examples
     --------
@@ -115,58 +114,59 @@ def embed(paths, encoder, folder, *, side_px=256, stride_px=128, least_tissue=0.
     >>> from hsn.images.read import write
     >>> folder = Path(tempfile.mkdtemp())
     >>> write(folder / "a.png", np.full((64, 96, 3), 120, np.uint8))
-    >>> embed([folder / "a.png"], of_texture(), folder / "e", side_px=64, stride_px=32).corners.tolist()
+    >>> embed([folder / "a.png"], texture_encoder(), folder / "e", side_px=64, stride_px=32).corners.tolist()
     [[0, 0], [0, 32]]
     """
     settings = {
         "encoder": encoder.name,
         "side_px": side_px,
         "stride_px": stride_px,
-        "least_tissue": least_tissue,
+        "least_tissue": min_tissue,  # the name in older folders
     }
     store = _Store(Path(folder), settings)
-    failures, wanted = [], {}
+    failures, path_of_key = [], {}
     for number, path in enumerate(paths):
         try:
             key = _key(path)
             if not store.has(key):
                 image = read(path)
                 corners = grid_corners(image.shape, side_px=side_px, stride_px=stride_px)
-                corners = corners[tissue_fraction(image, corners, side_px) >= least_tissue]
+                corners = corners[tissue_fraction(image, corners, side_px) >= min_tissue]
                 for done in _fill(store, key, image, corners, encoder, side_px):
                     if progress:
                         progress(number + done / len(corners))
-            wanted[key] = path
+            path_of_key[key] = path
         except InputError as error:
             failures.append((str(path), str(error)))
         if progress:
             progress(number + 1)
-    return store.result(wanted, failures)
+    return store.result(path_of_key, failures)
 
 
 def _fill(store, key, image, corners, encoder, side_px):
-    """Append what is missing of an image; yields how many of its patches are done."""
+    """Append the missing vectors of an image; yield the number of its patches done."""
     start = store.begin(key, corners)
     for first in range(start, len(corners), _BATCH):
         patches = cut_patches(image, corners[first : first + _BATCH], side_px)
-        whole = encoder.describe(patches)  # (b, d)
-        parts = encoder.describe(split_quarters(patches).reshape(-1, side_px // 2, side_px // 2, 3))
+        whole = encoder.embed(patches)  # (b, d)
+        parts = encoder.embed(split_quarters(patches).reshape(-1, side_px // 2, side_px // 2, 3))
         store.append(np.concatenate([whole[:, None], parts.reshape(len(whole), QUARTERS, -1)], axis=1))
         yield min(first + _BATCH, len(corners))
 
 
 def _key(path):
-    """What tells an image, and that it was not changed since; nothing of it is decoded."""
+    """Return a key that changes when the image file changes. The file is not decoded."""
     try:
-        facts = Path(path).stat()
+        status = Path(path).stat()
     except OSError as error:
-        refuse(f"{path} cannot be opened", expected="an image file", received=error.strerror,
-               remedy="mend the path")  # fmt: skip
-    return f"{Path(path).resolve()} {facts.st_size} {facts.st_mtime_ns}"
+        raise InputError(
+            "image-unreadable", f"{path} must be an image file", got=error.strerror, hint="correct the path"
+        ) from error
+    return f"{Path(path).resolve()} {status.st_size} {status.st_mtime_ns}"
 
 
 class _Rows:
-    """Some rows of an array in a file, read when they are asked for."""
+    """Some rows of an array in a file, read when they are indexed."""
 
     def __init__(self, values, rows):
         self._values, self._rows = values, rows
@@ -175,39 +175,46 @@ class _Rows:
     def __len__(self):
         return len(self._rows)
 
-    def __getitem__(self, chosen):
-        return self._values[self._rows[chosen]]
+    def __getitem__(self, index):
+        return self._values[self._rows[index]]
 
 
 class _Store:
-    """The folder: settings; a line per image begun, with its patches; and their vectors in the same order."""
+    """The folder of vectors: settings, one line per image with its corners, and vectors in the same order."""
 
     def __init__(self, folder, settings):
         self._folder, self._settings, self._length = folder, settings, None
-        self._images, self._end = {}, 0  # key -> first row, corners; and the row after the last
-        self._whole = True  # whether the file of images ends with a whole line
+        self._images, self._end = {}, 0  # key -> (first row, corners); the row after the last
+        self._whole = True  # whether the file of images ends with a complete line
         try:
             if (folder / SETTINGS).exists():
                 found = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
                 self._length = int(found.pop("length"))
                 self._check(found)
             if (folder / IMAGES).exists():
-                self._take_up((folder / IMAGES).read_text(encoding="utf-8"))
+                self._load_images((folder / IMAGES).read_text(encoding="utf-8"))
         except InputError:
             raise
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            refuse(f"{folder} is damaged", expected="vectors that this program left there", received=error,
-                   remedy="delete it; the vectors are computed anew")  # fmt: skip
+            raise InputError(
+                "embedding-damaged",
+                f"{folder} must hold vectors that hsn wrote",
+                got=error,
+                hint="delete it; the vectors are computed again",
+            ) from error
 
     def _check(self, found):
         if found != self._settings:
             names = [name for name in self._settings if found.get(name) != self._settings[name]]
-            refuse(f"{self._folder} holds vectors of other settings",
-                   expected=", ".join(f"{name} {found.get(name)}" for name in names),
-                   received=", ".join(f"{name} {self._settings[name]}" for name in names),
-                   remedy="name another folder, or delete this one")  # fmt: skip
+            stored = ", ".join(f"{name} {found.get(name)}" for name in names)
+            raise InputError(
+                "embedding-settings",
+                f"the settings must be those of the vectors in {self._folder}: {stored}",
+                got=", ".join(f"{name} {self._settings[name]}" for name in names),
+                hint="give another folder, or delete this one",
+            )
 
-    def _take_up(self, lines):
+    def _load_images(self, lines):
         for line in lines.splitlines(keepends=True):
             self._whole = line.endswith("\n")  # a killed run may leave half a line
             if self._whole:
@@ -217,25 +224,24 @@ class _Store:
                 self._end += len(corners)
 
     def _rows(self):
-        """Whole vectors that are there."""
+        """Return the number of complete rows in the file of vectors."""
         path = self._folder / VECTORS
         return path.stat().st_size // (4 * self._length) if self._length and path.exists() else 0
 
     def has(self, key):
-        """Whether all patches of an image are embedded."""
+        """Check whether all patches of an image are embedded."""
         if key not in self._images:
             return False
         first, corners = self._images[key]
         return self._rows() >= first + len(corners)
 
     def begin(self, key, corners):
-        """Make ready for the vectors of an image; returns how many of them are there."""
+        """Prepare the files for the vectors of an image; return the number of vectors already there."""
         self._folder.mkdir(parents=True, exist_ok=True)
         rows = min(self._rows(), self._end)
         if key not in self._images:
-            if (
-                self._images and self._end > rows
-            ):  # a killed run left an image half done that nobody wants now
+            if self._images and self._end > rows:
+                # A killed run left an incomplete image that is not part of this run.
                 self._end, _ = self._images.popitem()[1]
                 self._whole, rows = False, self._end
             self._images[key] = self._end, corners
@@ -246,7 +252,7 @@ class _Store:
         return rows - self._images[key][0]
 
     def _write_images(self, added):
-        """One more line; or all of them, where the last is not right."""
+        """Append one line, or write all lines again if the last one is incomplete."""
         lines = [self._line(key) for key in ([added] if self._whole else self._images)]
         if self._whole:
             with open(self._folder / IMAGES, "a", encoding="utf-8") as file:
@@ -260,7 +266,7 @@ class _Store:
         return json.dumps({"key": key, "corners": self._images[key][1].tolist()}) + "\n"
 
     def append(self, vectors):
-        """Write vectors (b, 5, d) after those that are there."""
+        """Append vectors (b, 5, d) to the file."""
         if self._length is None:
             self._length = int(np.prod(vectors.shape[1:]))
             settings = json.dumps(self._settings | {"length": self._length}, indent=2)
@@ -269,21 +275,24 @@ class _Store:
         with open(self._folder / VECTORS, "ab") as file:
             file.write(np.ascontiguousarray(vectors, "<f4").tobytes())
 
-    def result(self, wanted, failures):
-        """The vectors of the wanted images, key -> path; refuses if there is none."""
-        rows = [self._images[key][0] + np.arange(len(self._images[key][1])) for key in wanted]
+    def result(self, path_of_key, failures):
+        """Return the vectors of the given images; raise if there are none."""
+        rows = [self._images[key][0] + np.arange(len(self._images[key][1])) for key in path_of_key]
         if not sum(map(len, rows)):
-            refuse("there is no patch to choose from", expected="images with tissue, not smaller than a patch",
-                   received="; ".join(why for _, why in failures[:3]) or "glass",
-                   remedy="give other images, or smaller patches")  # fmt: skip
+            raise InputError(
+                "no-patches",
+                "the images must hold tissue and be at least as large as a patch",
+                got="; ".join(reason for _, reason in failures[:3]) or "only glass",
+                hint="give other images, or smaller patches",
+            )
         vectors = np.memmap(self._folder / VECTORS, "<f4", mode="r")
         vectors = vectors[: self._rows() * self._length].reshape(-1, _VIEWS, self._length // _VIEWS)
-        every = np.concatenate(rows)
+        all_rows = np.concatenate(rows)
         return Embedding(
-            paths=list(wanted.values()),
-            images=np.repeat(np.arange(len(wanted)), [len(r) for r in rows]),
-            corners=np.concatenate([self._images[key][1] for key in wanted]),
-            features=np.array(vectors[every, 0]),
-            quarters=_Rows(vectors[:, 1:], every),
+            paths=list(path_of_key.values()),
+            images=np.repeat(np.arange(len(path_of_key)), [len(r) for r in rows]),
+            corners=np.concatenate([self._images[key][1] for key in path_of_key]),
+            features=np.array(vectors[all_rows, 0]),
+            quarters=_Rows(vectors[:, 1:], all_rows),
             failures=failures,
         )

@@ -1,10 +1,10 @@
-"""The gradient of a function of one tensor, on whichever backend Keras runs: the one thing Keras has no name for."""
+"""Gradients on every backend. Keras has no neutral function for them."""
 
 import keras
 
 
 def gradient(function, x):
-    """d(function)/dx of a scalar function.
+    """Return d(function)/dx of a scalar function.
 
     Parameters
     ----------

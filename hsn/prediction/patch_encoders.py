@@ -1,7 +1,7 @@
-"""Encoders made of nets: the deepest maps of one, averaged over a patch, are its vector.
+"""Patch encoders from nets: the vector of a patch is the mean of the deepest feature maps.
 
-The patch selection of Lou et al. (IEEE TMI 2022) takes a ResNet-50 of ImageNet (`hsn.nets.resnet_state.build_encoder`)
-that sees pixels over 255 with nothing subtracted: ``of_net(net, mean=0, std=255)``.
+The patch selection of Lou et al. (IEEE TMI 2022) uses a ResNet-50 trained on ImageNet
+(`hsn.nets.resnet_state.build_encoder`). Its input is pixels / 255: ``net_encoder(net, mean=0, std=255)``.
 """
 
 import hashlib
@@ -10,48 +10,51 @@ import keras
 import numpy as np
 from keras import layers
 
-from ..errors import refuse
+from ..checks import positive
 from ..images.read import resample
 from ..images.scaling import normalize
 from .embedding import Encoder
 
-_STEP_PX = 32  # the sides of what a net sees: every net here halves them at most five times
-_BATCH = 16  # patches a forward pass: bounds memory
+_STEP_PX = 32  # input sides are multiples: every net here halves them at most five times
+_BATCH = 16  # patches per forward pass: bounds memory
 
 
-def of_net(net, *, mean, std, scale=1.0, name=None):
-    """The deepest maps of a net, averaged over the patch.
+def net_encoder(net, *, mean, std, scale=1.0, name=None):
+    """Build a patch encoder from a net: the mean of its deepest feature maps.
 
     Parameters
     ----------
     net : keras.Model
-        A classifier or a segmentation net of this library, or an encoder alone: (N, H, W, 3) -> (N, h, w, d).
+        A classifier or a segmentation net of this library, or an encoder: (N, H, W, 3) -> (N, h, w, d).
     mean, std : float or three floats
-        Its normalization, for pixels 0..255.
+        Normalization of the net, for pixels 0..255.
     scale : float
-        How many pixels of the net a pixel of the patches is wide: um/px of the patches over um/px of the net.
-        What the net sees is rounded to sides that divide by 32; a net for images of one size gets that size.
+        um/px of the patches divided by um/px of the net. Default: 1. Patches are resampled by this factor, to sides
+        that are multiples of 32, or to the fixed input size of the net.
     name : str, optional
-        By default the net's own.
+        Default: `net.name`.
 
     Returns
     -------
     Encoder
 
+    Raises
+    ------
+    InputError
+        "scale-positive".
+
     Examples
     --------
     >>> net = keras.Sequential([layers.Input((None, None, 3)), layers.AveragePooling2D(2)])
-    >>> of_net(net, mean=0, std=255).describe(np.full((2, 64, 64, 3), 51, np.uint8)).round(2)[1].tolist()
+    >>> net_encoder(net, mean=0, std=255).embed(np.full((2, 64, 64, 3), 51, np.uint8)).round(2)[1].tolist()
     [0.20000000298023224, 0.20000000298023224, 0.20000000298023224]
     """
-    if not scale > 0:
-        refuse("`scale` must be positive", expected="um/px of the patches over um/px of the net", received=scale,
-               remedy="leave it out where both have one scale")  # fmt: skip
-    maps = deepest_of(net)
+    positive("scale", scale, hint="give um/px of the patches divided by um/px of the net")
+    maps = deepest_maps(net)
     pooled = layers.GlobalAveragePooling2D(dtype="float32")(maps) if len(maps.shape) == 4 else maps
     to_vector = keras.Model(net.inputs[0], pooled)
 
-    def describe(patches):
+    def embed_patches(patches):
         sides = tuple(
             fixed or max(_STEP_PX, _STEP_PX * round(side * scale / _STEP_PX))
             for fixed, side in zip(net.input_shape[1:3], patches.shape[1:3], strict=True)
@@ -68,20 +71,20 @@ def of_net(net, *, mean, std, scale=1.0, name=None):
     digest = hashlib.sha256()
     for array in to_vector.get_weights():
         digest.update(np.ascontiguousarray(array))
-    told = f"{name or net.name} x {scale:.4g} {digest.hexdigest()[:12]}"
-    return Encoder(told, describe, standardize=False)
+    full_name = f"{name or net.name} x {scale:.4g} {digest.hexdigest()[:12]}"
+    return Encoder(full_name, embed_patches, standardize=False)
 
 
-def deepest_of(net):
-    """What a net knows before it enlarges, pools or decides: the tensor of its deepest maps.
+def deepest_maps(net):
+    """Return the tensor of the deepest feature maps of a net.
 
-    Of a U-Net that is its turning point, of a classifier what its pooling averages, of a net at full resolution what
-    its last convolution sees; an encoder alone is deepest at its end.
+    U-Net: the input of the first upsampling. Classifier: the input of the global pooling. Net at full resolution: the
+    input of the last layer with weights. Encoder: the output.
 
     Examples
     --------
     >>> net = keras.Sequential([layers.Input((None, None, 3)), layers.Conv2D(5, 1), layers.UpSampling2D()])
-    >>> deepest_of(net).shape
+    >>> deepest_maps(net).shape
     (None, None, None, 5)
     """
     ends = (

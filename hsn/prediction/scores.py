@@ -1,26 +1,27 @@
-"""Scores: from the net's probability that a tissue is somewhere in the patch to yes or no.
+"""Scores: decide which classes are present in a patch.
 
-A class is present when its score reaches its own threshold, which is fitted on validation patches and stored with the
-weights: rare tissues score low for good reasons.
+A class is present when its score reaches its threshold. Thresholds are fitted per class on validation patches and
+stored with the weights, because scores of rare tissues are low.
 """
 
 import numpy as np
 
-from ..errors import refuse
+from ..checks import one_of
+from ..errors import InputError
 
 LOWEST, HIGHEST = 1 / 3, 1.0  # the release clips thresholds to these
-UNSEEN = 0.5  # the threshold of a class that validation never shows, or shows everywhere
+DEFAULT = 0.5  # the threshold of a class that is in none or in all of the validation patches
 
 
 def passing(scores, thresholds, *, always=()):
-    """Which classes count as present.
+    """Decide which classes count as present.
 
     Parameters
     ----------
     scores : float array, shape (..., C)
     thresholds : float array, shape (C,)
     always : sequence of int
-        Classes that pass whatever their score.
+        Classes that are present whatever their score.
 
     Returns
     -------
@@ -37,20 +38,20 @@ def passing(scores, thresholds, *, always=()):
 
 
 def fit_thresholds(tags, scores, *, place="halfway"):
-    """Per class the threshold at which misses and false alarms are equally frequent.
+    """Fit per class the threshold at which misses and false alarms are equally frequent.
 
-    It is the point of the ROC curve with the smallest ``|TPR - (1 - FPR)|``, of equal points the highest, clipped
-    to [1/3, 1].
+    It is the point of the ROC curve with the smallest ``|TPR - (1 - FPR)|``, clipped to [1/3, 1]. Ties take the
+    highest threshold.
 
     Parameters
     ----------
     tags : bool array, shape (N, C)
-        Truth: which classes are in each validation patch.
+        Truth: classes present in each validation patch.
     scores : float array, shape (N, C)
-        What the net said.
+        Scores of the net.
     place : {"halfway", "score"}
-        Half-way to the next lower score, so that a well-separated class does not lose patches that score just
-        below the worst of validation; or at the score itself, as published.
+        "score" takes the score itself, as published. "halfway" takes the middle between it and the next lower score.
+        Default: "halfway", which keeps patches that score slightly lower than all of validation.
 
     Returns
     -------
@@ -60,7 +61,7 @@ def fit_thresholds(tags, scores, *, place="halfway"):
     Raises
     ------
     InputError
-        If tags and scores do not belong together, or `place` is unknown.
+        "scores-shape" or "place-unknown".
 
     References
     ----------
@@ -74,20 +75,22 @@ def fit_thresholds(tags, scores, *, place="halfway"):
     """
     tags, scores = np.asarray(tags, bool), np.asarray(scores, np.float32)
     if tags.shape != scores.shape or tags.ndim != 2:
-        refuse("`tags` and `scores` must belong together", expected="two arrays of one shape (N, C)",
-               received=f"{tags.shape} and {scores.shape}", remedy="give one row per patch")  # fmt: skip
-    if place not in ("halfway", "score"):
-        refuse("a threshold cannot be placed so", expected="'halfway' or 'score'", received=repr(place),
-               remedy="choose one of the two")  # fmt: skip
+        raise InputError(
+            "scores-shape",
+            "`tags` and `scores` must have one shape (N, C)",
+            got=f"{tags.shape} and {scores.shape}",
+            hint="give one row per patch",
+        )
+    one_of("place", place, ("halfway", "score"))
     return np.array([_equal_error(t, s, place) for t, s in zip(tags.T, scores.T, strict=True)], np.float32)
 
 
 def _equal_error(tags, scores, place):
     if tags.all() or not tags.any():
-        return UNSEEN
+        return DEFAULT
     order = np.argsort(-scores, kind="stable")
     distinct = np.unique(scores)[::-1]
-    # Counting from the highest score down: at each distinct score, how many of each kind reach it.
+    # For each distinct score, from the highest down: the number of patches that reach it.
     last = np.searchsorted(-scores[order], -distinct, side="right") - 1
     true_rate = np.cumsum(tags[order])[last] / tags.sum()
     false_rate = np.cumsum(~tags[order])[last] / (~tags).sum()

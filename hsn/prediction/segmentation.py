@@ -1,4 +1,4 @@
-"""Segmentation of objects: from an image and a net to numbered objects, for all methods with nets of objects."""
+"""Segmentation of objects, shared by the methods `points`, `masks` and `selected`."""
 
 from ..checks import as_mpp, as_segmentable
 from ..images.scaling import rescale
@@ -17,10 +17,10 @@ def segment_objects(net, image, config, *, taxonomy=None, mpp=None, progress=Non
     Parameters
     ----------
     net : keras.Model
-        (N, h, w, 3) -> (N, h, w, C) probabilities, C as `hsn.objects.labeling.label_instances` takes them.
+        (N, h, w, 3) -> (N, h, w, C) probabilities; for C see `hsn.objects.labeling.label_instances`.
     image : uint8 array, shape (H, W, 3)
     config : Config
-        Of a method, with `normalization`, `tiling` and `postprocess`.
+        Config of a method, with `normalization`, `tiling` and `postprocess`.
     taxonomy : str, optional
         One of the config's taxonomies. Default: the first.
     mpp : float, optional
@@ -31,8 +31,8 @@ def segment_objects(net, image, config, *, taxonomy=None, mpp=None, progress=Non
     Returns
     -------
     Segmentation
-        `instances` and `labels` at the size of the image; `probabilities` of background and of objects, contour
-        included.
+        `instances` and `labels` at the size of the image; `probabilities` of background and objects, which include
+        contours.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def segment_objects(net, image, config, *, taxonomy=None, mpp=None, progress=Non
 
 
 def checked(image, config, taxonomy, mpp):
-    """Return the taxonomy, the image and its um/px, with the config's defaults, or raise."""
+    """Validate the arguments; return the taxonomy, the image and its um/px with defaults filled in."""
     return (
         config.taxonomy(taxonomy),
         as_segmentable(image, max_pixels=MAX_PIXELS),
@@ -61,7 +61,7 @@ def checked(image, config, taxonomy, mpp):
 
 
 def preprocess(image, config, image_mpp):
-    """Return a whole image at the net's scale and in the config's stains, uint8 (h, w, 3)."""
+    """Rescale an image to the net's scale and normalize its stains; return uint8 (h, w, 3)."""
     small = rescale(image, image_mpp, config.mpp)
     stain = config.normalization.stain
     return stain.normalize(small) if stain else small

@@ -1,8 +1,8 @@
-"""Tiled prediction: a segmentation net over an image of any size, tile by tile and without seams.
+"""Tiled prediction: run a segmentation net over an image of any size, without seams.
 
-A forward pass sees a tile and a halo around it; the image is mirrored at its ends. With a halo as wide as the net's
-receptive field, and tiles that start on multiples of its size divisor, the result does not depend on the tiling, but
-for rounding. A narrower halo is cheaper, and then tiles differ a little at their borders.
+The input of a forward pass is a tile and a halo around it; the image is mirrored at its borders. The halo is half the
+receptive field, and tiles start on multiples of the size divisor. Then the result does not depend on the tiling,
+except for rounding. A narrower halo is faster, but results differ slightly at the borders of tiles.
 """
 
 from itertools import groupby
@@ -18,7 +18,7 @@ from ..nets import reach
 from ..progress import report
 from .compiled import predict_batch
 
-BATCH_PX = 2**19  # pixels a forward pass: bounds memory
+BATCH_PX = 2**19  # pixels per forward pass: bounds memory
 _DEFAULT = Tiling()
 
 
@@ -34,9 +34,9 @@ def predict_tiled(net, image, normalization, tiling=_DEFAULT, *, progress=None):
     normalization : Normalization
         Its `mean` and `std`, for pixels 0..255. Stains are normalized before, on whole images.
     tiling : Tiling, optional
-        `tile_px`: side of the area that a forward pass decides; a smaller image is one tile of its own size.
-        `halo_px`: margin that a tile sees around that, rounded up to a multiple of the net's size divisor; None takes
-        half the net's receptive field. `tta`: number of symmetries of the square that are averaged, 1 or 8.
+        `tile_px`: side of a tile; a smaller image is one tile. `halo_px`: margin around a tile, rounded up to a
+        multiple of the net's size divisor; None takes half the net's receptive field. `tta`: number of symmetries of
+        the square to average, 1 or 8.
     progress : callable, optional
         Called with a `hsn.progress.Event` after every batch.
 
@@ -47,7 +47,7 @@ def predict_tiled(net, image, normalization, tiling=_DEFAULT, *, progress=None):
     Raises
     ------
     InputError
-        "receptive-field-unbounded" if `halo_px` is None for a net that sees the whole image.
+        "receptive-field-unbounded" if `halo_px` is None for a net with an unbounded receptive field.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def predict_tiled(net, image, normalization, tiling=_DEFAULT, *, progress=None):
 
 
 class _Tile(NamedTuple):
-    """An area that one forward pass decides, in a moved image: its first row and column, its height and width."""
+    """A tile of a transformed image: first row and column, height and width, symmetry."""
 
     row: int
     col: int
@@ -91,9 +91,9 @@ class _Tile(NamedTuple):
 
 
 def _tiles(shape, symmetry, tile_px, step):
-    """The tiles of an image as a symmetry moves it; the last ones may reach beyond it."""
+    """Return the tiles of a transformed image; the last tiles may extend beyond it."""
     sides = symmetry.shape(shape)
-    # Starts on multiples of `step` lie alike under the poolings.
+    # Tiles that start on multiples of `step` have the same pooling grid.
     height, width = (step * -(-min(tile_px, side) // step) for side in sides)
     return [
         _Tile(row, col, height, width, symmetry)
@@ -103,27 +103,27 @@ def _tiles(shape, symmetry, tile_px, step):
 
 
 def _batches(tiles, halo):
-    """Tiles of one shape, and how many tiles the batches of this shape have; memory bounds these."""
+    """Yield batches of tiles of one shape, each with the usual batch size of that shape."""
 
     def shape_of(tile):
         return tile.height, tile.width
 
     for (height, width), group in groupby(sorted(tiles, key=shape_of), key=shape_of):
         group = list(group)
-        most = max(1, BATCH_PX // ((height + 2 * halo) * (width + 2 * halo)))
-        size = -(-len(group) // -(-len(group) // most))  # batches of about one size
+        max_size = max(1, BATCH_PX // ((height + 2 * halo) * (width + 2 * halo)))
+        size = -(-len(group) // -(-len(group) // max_size))  # batches of about one size
         for first in range(0, len(group), size):
             yield group[first : first + size], size
 
 
 def _read(reader, tile, halo):
-    """The pixels of a tile and its halo, moved."""
+    """Read the pixels of a tile and its halo, transformed by the symmetry of the tile."""
     box = (tile.row - halo, tile.col - halo, tile.height + 2 * halo, tile.width + 2 * halo)
     return tile.symmetry.move(read_mirrored(reader, *tile.symmetry.source(box, reader.shape)))
 
 
 def _add(total, tile, maps, halo):
-    """Add what a net returned for a tile to the probabilities of the image."""
+    """Add the output of a net for a tile to the sum over the image."""
     height, width = (min(start + side, end) - start for start, side, end in
                      zip(tile[:2], tile[2:4], tile.symmetry.shape(total.shape), strict=True))  # fmt: skip
     core = tile.symmetry.back(maps[halo : halo + height, halo : halo + width])

@@ -33,22 +33,22 @@ def save_segmentation(
     result : Segmentation
     folder : path
     name : str
-        Of the files, without ending.
+        Name of the files without suffix.
     formats : sequence of str, optional
-        "labels": class indices. "instances": numbered objects; a PNG, or, from 65,536 objects on, a TIFF of 32 bits.
-        "overlay": classes painted over the image. "areas": areas and scores of the classes as JSON. Default: all that
-        the result has (objects for "instances", its image for "overlay").
+        "labels": class indices. "instances": numbered objects as PNG, or as a 32-bit TIFF from 65,536 objects on.
+        "overlay": classes drawn over the image. "areas": areas and scores of the classes as JSON. Default: all
+        available formats; "instances" needs objects, "overlay" the image.
     mpp : float, optional
         Micrometers per pixel, for areas in square millimeters.
     mpp_source : {"given", "metadata", "assumed"}, optional
         Origin of `mpp`. With "assumed" there are no areas in square millimeters. Default: "given".
     about : dict, optional
-        Further entries of the JSON file, first in it.
+        Further entries at the start of the JSON file.
 
     Returns
     -------
     dict
-        What the JSON file holds.
+        Content of the JSON file.
 
     Raises
     ------

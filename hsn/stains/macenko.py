@@ -160,16 +160,9 @@ class Macenko:
 
     @classmethod
     def fit(cls, images: Iterable[np.ndarray]) -> Self:
-        """Measure reference stains: the median over all images with two stains.
+        """Measure reference stains of images, uint8 (H, W, 3): the median over all images with two stains.
 
-        Parameters
-        ----------
-        images : iterable of uint8 arrays (H, W, 3)
-
-        Raises
-        ------
-        InputError
-            "stains-not-found" if no image has two stains.
+        Raises an `InputError`, "stains-not-found", if no image has two stains.
         """
         found = [stains for stains in map(estimate_stains, images) if stains is not None]
         if not found:

@@ -128,16 +128,9 @@ class Reinhard:
 
     @classmethod
     def fit(cls, images: Iterable[np.ndarray]) -> Self:
-        """Measure reference colors: the average of the moments of all images.
+        """Measure reference colors of images, uint8 (H, W, 3): the mean of their moments.
 
-        Parameters
-        ----------
-        images : iterable of uint8 arrays (H, W, 3)
-
-        Raises
-        ------
-        InputError
-            "images-empty" if there are no images.
+        Raises an `InputError`, "images-empty", if there are no images.
         """
         moments = np.array([compute_moments(image) for image in images])  # (n, 2, 3)
         if not len(moments):

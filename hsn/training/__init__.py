@@ -1,1 +1,1 @@
-"""Training: batches, augmentation, learning rates, and the loop that survives being killed."""
+"""Training: batches, augmentation, learning rates, and a loop that resumes killed runs."""

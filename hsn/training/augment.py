@@ -1,11 +1,10 @@
-"""Augmentation: one random draw moves an image and everything that belongs to it.
+"""Augmentation: transform an image, its labels and its weights by the same random draw.
 
 A `Draw` moves whole pixels and changes colors. A `Warp` cuts a crop that is zoomed, rotated, sheared and deformed; each
 pixel is interpolated once.
 
-Sources: FullNet (Qu et al., MICCAI 2019), whose elastic field is a cubic B-spline; the U-Nets on
-CryoNuSeg (C. Eichner, 2022), whose is smoothed noise (Simard et al., ICDAR 2003). Stains are varied after Tellez et al.
-(IEEE TMI, 2018).
+Elastic fields are cubic B-splines, as in FullNet (Qu et al., MICCAI 2019), or smoothed noise (Simard et al., ICDAR
+2003), as in the U-Nets on CryoNuSeg (C. Eichner, 2022). Stain augmentation follows Tellez et al. (IEEE TMI, 2018).
 """
 
 from dataclasses import dataclass, replace
@@ -20,7 +19,7 @@ from ..stains.density import jitter_stains
 
 @dataclass(frozen=True)
 class Draw:
-    """One draw of a rotation, a flip, a shift and a change of colors.
+    """A random rotation, flip, shift and change of colors.
 
     Attributes
     ----------
@@ -29,7 +28,7 @@ class Draw:
     flip : bool
         Whether left and right are exchanged, after the rotation.
     shift : (int, int)
-        Rows and columns by which it moves; the border is mirrored.
+        Shift in rows and columns; the border is mirrored.
     gain, offset : tuple of 3 float
         Factor of each channel, and gray levels added.
     stain_gain, stain_offset : (float, float)
@@ -45,7 +44,7 @@ class Draw:
     stain_offset: tuple[float, float] = (0, 0)
 
     def move(self, array):
-        """Move an array (H, W, ...) like the image.
+        """Apply rotation, flip and shift to an array (H, W, ...).
 
         Examples
         --------
@@ -61,7 +60,7 @@ class Draw:
         return array
 
     def paint(self, image):
-        """Move an image and change its colors: uint8 (H, W, 3) -> float32 (H, W, 3), 0..255."""
+        """Apply the draw to an image, with colors: uint8 (H, W, 3) -> float32 (H, W, 3), 0..255."""
         moved = self.move(image)
         if (self.stain_gain, self.stain_offset) != ((1, 1), (0, 0)):
             moved = jitter_stains(moved, self.stain_gain, self.stain_offset)
@@ -70,18 +69,19 @@ class Draw:
 
 def draw(rng, *, flips=True, quarter_turns=True, shift_px=0, gain=0.0, offset=0.0, stain_gain=0.0,
          stain_offset=0.0):  # fmt: skip
-    """Draw a `Draw`.
+    """Draw a random `Draw`.
 
     Parameters
     ----------
     rng : numpy.random.Generator
     flips, quarter_turns : bool
+        Whether to flip and to rotate.
     shift_px : int
         Largest shift.
     gain, offset : float
-        Each channel's factor lies in 1 +- gain, its addition in +- offset gray levels.
+        Each channel is multiplied by 1 +- gain; then +- offset gray levels are added.
     stain_gain, stain_offset : float
-        The factor of each stain's amount lies in 1 +- stain_gain, its addition in +- stain_offset; see
+        Each stain amount is multiplied by 1 +- stain_gain; then +- stain_offset is added. See
         `hsn.stains.density.jitter_stains`.
 
     Returns
@@ -100,7 +100,7 @@ def draw(rng, *, flips=True, quarter_turns=True, shift_px=0, gain=0.0, offset=0.
         gain=tuple(1 + gain * rng.uniform(-1, 1, 3)),
         offset=tuple(offset * rng.uniform(-1, 1, 3)),
     )
-    if not stain_gain and not stain_offset:  # so that seeds give the same crops with and without this option
+    if not stain_gain and not stain_offset:  # the random stream stays the same without this option
         return drawn
     return replace(
         drawn,
@@ -109,26 +109,26 @@ def draw(rng, *, flips=True, quarter_turns=True, shift_px=0, gain=0.0, offset=0.
     )
 
 
-_ITERATIONS = 20  # iterations until a point under a gentle deformation moves by less than 0.1 px
+_ITERATIONS = 20  # enough to invert a small deformation to 0.1 px
 
 
 @dataclass(frozen=True, eq=False)
 class Warp:
-    """One draw of the place in the image that each pixel of a crop comes from.
+    """A random geometric transform: the position in the image of each pixel of a crop.
 
     Attributes
     ----------
     center : (float, float)
         Row and column of the image at the center of the crop.
     matrix : float array, shape (2, 2)
-        Maps places in the crop to places in the image, both (row, col) from the center.
+        Maps positions in the crop to positions in the image, both (row, col) from the center.
     displacement : float array, shape (2, side, side)
-        Elastic displacement: rows and columns added to places in the crop before that.
+        Elastic displacement in rows and columns, added to positions in the crop before `matrix`.
 
     Examples
     --------
-    >>> still = Warp((1.0, 2.0), np.eye(2), np.zeros((2, 1, 3)))
-    >>> still.labels(np.arange(12).reshape(3, 4)).tolist()
+    >>> crop = Warp((1.0, 2.0), np.eye(2), np.zeros((2, 1, 3)))
+    >>> crop.labels(np.arange(12).reshape(3, 4)).tolist()
     [[5, 6, 7]]
     """
 
@@ -137,24 +137,24 @@ class Warp:
     displacement: np.ndarray
 
     def image(self, image):
-        """Return a crop of an image (H, W, C), bilinear; mirrored beyond its edges."""
+        """Return a crop of an image (H, W, C), bilinear; mirrored outside of the image."""
         return self._remap(image, cv2.INTER_LINEAR, cv2.BORDER_REFLECT)
 
     def labels(self, labels):
-        """Return a crop of labels or instances, int (H, W), nearest pixel; 0 beyond the edges."""
+        """Return a crop of labels or instances, int (H, W), nearest pixel; 0 outside of the image."""
         labels = np.asarray(labels)
         # float32 holds integers up to 2^24, more than there are objects in an image.
         moved = self._remap(labels.astype(np.float32), cv2.INTER_NEAREST, cv2.BORDER_CONSTANT)
         return moved.astype(labels.dtype)
 
     def weight(self, weight):
-        """Return a crop of weights, float (H, W), bilinear; 0 beyond the edges, where nothing is known."""
+        """Return a crop of weights, float (H, W), bilinear; 0 outside of the image."""
         return self._remap(np.asarray(weight, np.float32), cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
 
     def points(self, points):
-        """Return where points of the image lie in the crop, float (N, 2); they may lie outside.
+        """Return the positions of points in the crop, float (N, 2); points may lie outside of it.
 
-        A deformation is inverted by iteration, which converges if it is gentle.
+        The displacement is inverted by fixed-point iteration, which converges for small displacements.
 
         Examples
         --------
@@ -162,21 +162,22 @@ class Warp:
         [[2.0, 2.0], [4.0, 2.0]]
         """
         middle = (np.array(self.displacement.shape[1:]) - 1) / 2
-        away = (np.reshape(points, (-1, 2)) - self.center) @ np.linalg.inv(self.matrix).T  # (N, 2)
-        places = away
+        undeformed = (np.reshape(points, (-1, 2)) - self.center) @ np.linalg.inv(self.matrix).T  # (N, 2)
+        positions = undeformed
         for _ in range(_ITERATIONS if self.displacement.any() else 0):
-            bend = [
-                map_coordinates(b, (places + middle).T, order=1, mode="nearest") for b in self.displacement
+            shift = [
+                map_coordinates(axis, (positions + middle).T, order=1, mode="nearest")
+                for axis in self.displacement
             ]
-            places = away - np.transpose(bend)
-        return places + middle
+            positions = undeformed - np.transpose(shift)
+        return positions + middle
 
     def _remap(self, array, interpolation, border):
         middle = [(side - 1) / 2 for side in self.displacement.shape[1:]]
-        there = (
+        positions = (
             np.indices(self.displacement.shape[1:]) - np.reshape(middle, (2, 1, 1)) + self.displacement
         )  # (2, side, side)
-        rows, columns = np.einsum("ij,jrc->irc", self.matrix, there) + np.reshape(self.center, (2, 1, 1))
+        rows, columns = np.einsum("ij,jrc->irc", self.matrix, positions) + np.reshape(self.center, (2, 1, 1))
         array = np.ascontiguousarray(array)
         return cv2.remap(
             array, columns.astype(np.float32), rows.astype(np.float32), interpolation, borderMode=border
@@ -186,13 +187,13 @@ class Warp:
 def draw_warp(rng, shape, side_px, *, zoom=(1.0, 1.0), flips=(False, False), rotation_deg=0.0, shear_deg=0.0,
               affine_jitter=0.0, elastic_px=0.0, elastic_spacing_px=42.0, noise_elastic_px=(0.0, 0.0),
               noise_elastic_sigma_px=(4.0, 8.0)):  # fmt: skip
-    """Draw a `Warp`.
+    """Draw a random `Warp`.
 
     Parameters
     ----------
     rng : numpy.random.Generator
     shape : (int, int)
-        Height and width of the image. The crop lies inside it, before it is moved, where it fits.
+        Height and width of the image. The undeformed crop lies inside of the image if it fits.
     side_px : int
         Side of the crop.
     zoom : (float, float)
@@ -200,13 +201,13 @@ def draw_warp(rng, shape, side_px, *, zoom=(1.0, 1.0), flips=(False, False), rot
     flips : (bool, bool)
         Whether the crop may be flipped top to bottom, and left to right.
     rotation_deg, shear_deg : float
-        Largest rotation and shear to either side.
+        Largest rotation and shear, in both directions.
     affine_jitter : float
         Largest change of each entry of the affine matrix, after FullNet.
     elastic_px, elastic_spacing_px : float
         Standard deviation and spacing of the control points of a cubic B-spline.
     noise_elastic_px, noise_elastic_sigma_px : (float, float)
-        Ranges of the amplitude of smoothed noise, and of the smoothing's sigma.
+        Ranges of the amplitude and of the smoothing of the noise.
 
     Returns
     -------
@@ -218,43 +219,45 @@ def draw_warp(rng, shape, side_px, *, zoom=(1.0, 1.0), flips=(False, False), rot
     >>> np.array_equal(drawn.labels(np.eye(9, dtype=int)), np.eye(9))
     True
     """
-    spare = [max(side - side_px, 0) for side in shape]
-    # Whole pixels, so that a crop without other changes is not interpolated.
-    start = [rng.integers(s + 1) if side >= side_px else (side - side_px) / 2
-             for s, side in zip(spare, shape, strict=True)]  # fmt: skip
-    matrix = np.diag([-1.0 if may and rng.integers(2) else 1.0 for may in flips]) / rng.uniform(*zoom)
+    # Starts are whole pixels: a crop without other changes is not interpolated.
+    start = [rng.integers(side - side_px + 1) if side >= side_px else (side - side_px) / 2 for side in shape]
+    matrix = np.diag([-1.0 if flip and rng.integers(2) else 1.0 for flip in flips]) / rng.uniform(*zoom)
     matrix = matrix @ (np.eye(2) + affine_jitter * rng.uniform(-1, 1, (2, 2)))
-    lean = np.tan(np.radians(shear_deg * rng.uniform(-1, 1)))
-    matrix = matrix @ np.array([[1.0, 0.0], [lean, 1.0]])
+    shear = np.tan(np.radians(shear_deg * rng.uniform(-1, 1)))
+    matrix = matrix @ np.array([[1.0, 0.0], [shear, 1.0]])
     angle = np.radians(rotation_deg * rng.uniform(-1, 1))
     matrix = matrix @ np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    bend = np.zeros((2, side_px, side_px))
+    displacement = np.zeros((2, side_px, side_px))
     if elastic_px:
-        bend += _splines(rng, side_px, elastic_px, elastic_spacing_px)
+        displacement += _spline_displacement(rng, side_px, elastic_px, elastic_spacing_px)
     if max(noise_elastic_px):
-        bend += _noise_elastic(
+        displacement += _noise_displacement(
             rng, side_px, rng.uniform(*noise_elastic_px), rng.uniform(*noise_elastic_sigma_px)
         )
-    return Warp(tuple(float(s) + (side_px - 1) / 2 for s in start), matrix, bend)
+    return Warp(tuple(float(s) + (side_px - 1) / 2 for s in start), matrix, displacement)
 
 
-def _splines(rng, side_px, spread_px, every_px):
-    """A cubic B-spline with normal coefficients, (2, side, side) pixels; rows and columns are blended apart."""
+def _spline_displacement(rng, side_px, std_px, spacing_px):
+    """Draw a cubic B-spline with normal coefficients: (2, side, side) pixels."""
     # One control point before the crop and two behind it have an effect on it.
-    count = int(np.ceil((side_px - 1) / every_px)) + 4
-    places = np.arange(side_px) / every_px + 1
-    blend = _cubic(places[:, None] - np.arange(count))  # (side, count)
-    points = rng.normal(0, spread_px, (2, count, count))
-    return blend @ points @ blend.T
+    count = int(np.ceil((side_px - 1) / spacing_px)) + 4
+    positions = np.arange(side_px) / spacing_px + 1
+    basis = _cubic_spline(positions[:, None] - np.arange(count))  # (side, count)
+    coefficients = rng.normal(0, std_px, (2, count, count))
+    return basis @ coefficients @ basis.T
 
 
-def _cubic(distances):
-    """The cubic B-spline: 4/6 in its middle, 0 from two points away on."""
-    far = np.abs(distances)
-    return np.where(far < 1, (4 - 6 * far**2 + 3 * far**3) / 6, np.maximum(2 - far, 0) ** 3 / 6)
+def _cubic_spline(distances):
+    """Evaluate the cubic B-spline: 4/6 at distance 0, 0 at distances of 2 and more."""
+    distances = np.abs(distances)
+    return np.where(
+        distances < 1,
+        (4 - 6 * distances**2 + 3 * distances**3) / 6,
+        np.maximum(2 - distances, 0) ** 3 / 6,
+    )
 
 
-def _noise_elastic(rng, side_px, height_px, sigma_px):
-    """Even noise in -1..1, smoothed, times its height: (2, side, side) pixels."""
+def _noise_displacement(rng, side_px, amplitude_px, sigma_px):
+    """Draw smoothed uniform noise of an amplitude: (2, side, side) pixels."""
     noise = rng.uniform(-1, 1, (2, side_px, side_px))
-    return height_px * np.stack([gaussian_filter(n, sigma_px, mode="constant") for n in noise])
+    return amplitude_px * np.stack([gaussian_filter(n, sigma_px, mode="constant") for n in noise])

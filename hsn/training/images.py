@@ -1,8 +1,7 @@
-"""Training images: decoded when they are needed, kept in a cache with a limit in bytes.
+"""Training images: decoded on demand and cached up to a limit in bytes.
 
-A method gives one function that brings an image and its annotation to the net's scale. What it returns, a record of
-arrays, is kept until the cache is full; the images used longest ago go first. So 500 images of 1000 x 1000 px need no
-more memory than the limit.
+A method gives one function that rescales an image and its annotation and returns a record of arrays. The cache keeps
+records until it is full, and then drops the least recently used ones. Memory does not depend on the number of images.
 """
 
 from collections import OrderedDict
@@ -21,11 +20,12 @@ CACHE_BYTES = 2 * 2**30
 
 
 class ImageCache:
-    """Results of a function by key, up to a number of bytes; the least recently used go first.
+    """Caches records by key up to a number of bytes; drops the least recently used first.
 
     Parameters
     ----------
     max_bytes : int
+        Default: 2 GiB.
 
     Examples
     --------
@@ -37,13 +37,13 @@ class ImageCache:
     def __init__(self, max_bytes: int = CACHE_BYTES) -> None:
         self._max_bytes, self._bytes = max_bytes, 0
         self._records: OrderedDict[Any, tuple[Any, int]] = OrderedDict()
-        self._lock = Lock()  # crops are drawn in a thread, while the main thread may validate
+        self._lock = Lock()  # a thread draws crops while the main thread validates
 
     def __len__(self) -> int:
         return len(self._records)
 
     def get(self, key: Any, make: Callable[[], Any]) -> Any:
-        """Return the record of a key; make it if it is not kept."""
+        """Return the cached record of a key, or make it."""
         with self._lock:
             if key in self._records:
                 self._records.move_to_end(key)
@@ -61,15 +61,15 @@ class ImageCache:
 
 
 class TrainingImage:
-    """An image with its annotation, decoded when it is needed.
+    """An image with its annotation, decoded on demand.
 
     Parameters
     ----------
     name : str
     image : uint8 array (H, W, 3), path, or TrainingImage
-        Of another training image the pixels of its record are taken.
+        A training image gives the pixels of its record.
     annotation : object
-        As the method takes it; kept as an attribute.
+        Annotation in the form of the method.
     prepare : callable
         ``(name, image, annotation) -> record``: a tuple of arrays at the net's scale, pixels first.
     cache : ImageCache
@@ -77,7 +77,8 @@ class TrainingImage:
     Attributes
     ----------
     name : str
-        Number of the image, from 0, and the name of its file without ending.
+        Index of the image and the stem of its file: "0003-slide".
+    annotation : object
     """
 
     def __init__(self, name, image, annotation, prepare, cache) -> None:
@@ -85,13 +86,13 @@ class TrainingImage:
         self._prepare, self._cache = prepare, cache
 
     def original(self) -> np.ndarray:
-        """Return the image as it came, uint8 (H, W, 3); decoded anew if it is a file."""
+        """Return the image before `prepare`, uint8 (H, W, 3); a file is decoded again."""
         if isinstance(self._image, TrainingImage):
             return self._image.load()[0]
         return as_image(self._image) if isinstance(self._image, np.ndarray) else read(self._image)
 
     def load(self) -> Any:
-        """Return the record that `prepare` makes."""
+        """Return the record that `prepare` makes, from the cache if possible."""
         return self._cache.get(id(self), lambda: self._prepare(self.name, self.original(), self.annotation))
 
 
@@ -103,9 +104,9 @@ def training_images(
     max_bytes: int = CACHE_BYTES,
     progress=None,
 ) -> list[TrainingImage]:
-    """Return the training images of all pairs, after each was decoded once.
+    """Make the training images of all pairs, and decode each once.
 
-    Errors in files and annotations come up here, before hours of training.
+    Invalid files and annotations raise here, before the training starts.
 
     Parameters
     ----------
@@ -121,7 +122,7 @@ def training_images(
     Raises
     ------
     InputError
-        "length-mismatch", or the code of what is wrong with an image or its annotation.
+        "length-mismatch", or an error of an image or its annotation.
     """
     same_length("images", images, "annotations", annotations)
     cache = ImageCache(max_bytes)

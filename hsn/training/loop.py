@@ -1,8 +1,8 @@
-"""The training loop of all methods: trains, keeps the best epoch, and continues after being killed.
+"""The training loop of all methods: train, keep the best epoch, resume killed runs.
 
-After each epoch one state (weights and optimizer) is on disk, with the history that names it; both are moved into place
-whole. All random draws (order, crops, augmentation, dropout) follow from the seed and the number of the epoch. So a run
-that was killed and continued ends like one that was not.
+After each epoch the state (weights and optimizer) and the history are written atomically. All random numbers (order,
+crops, augmentation, dropout) depend on the seed and the epoch. A killed and resumed run therefore ends with the same
+weights as an uninterrupted one.
 """
 
 import json
@@ -28,14 +28,14 @@ from .schedules import cosine
 HISTORY, BEST = "history.json", "best.weights.h5"
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 EXACT = ("probabilities",)  # layer of the final sigmoid or softmax: 16 bits would round values close to 1
-EPOCH_DRAWS = 100_000  # seeds of one epoch's dropout: a layer counts one per step
-ADAM_EPSILON = 1e-8  # of PyTorch, which the published systems used; Keras has 1e-7
+EPOCH_DRAWS = 100_000  # distance of the dropout seeds of two epochs; above the number of steps
+ADAM_EPSILON = 1e-8  # PyTorch's default, used by the published systems; Keras has 1e-7
 
 
 class Learner(keras.Model):
     """A net with a loss that may use the image: ``loss(target, prediction, weight, image)``.
 
-    Only the plain net inside is ever saved as a model.
+    Trained folders hold only `net`.
     """
 
     def __init__(self, net, loss, *, weight_decay=0.0):
@@ -43,14 +43,14 @@ class Learner(keras.Model):
         self.net = net
         self._loss = loss
         self._weight_decay = weight_decay
-        self.built = True  # as the net inside is: a state can be loaded before the first batch
+        self.built = True  # a state can then be loaded before the first batch
 
     def call(self, x, training=False):
         """Return the output of the net."""
         return self.net(x, training=training)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Return the loss, the net's own penalties, and the decay of all weights."""
+        """Return the sum of the loss, the penalties of the net's layers, and the weight decay."""
         value = self._loss(y, y_pred, sample_weight, x)
         if self._weight_decay:
             squares = sum(ops.sum(ops.square(ops.cast(w, "float32"))) for w in self.net.trainable_weights)
@@ -60,23 +60,22 @@ class Learner(keras.Model):
 
 @dataclass(frozen=True)
 class LoopSpec:
-    """What a training run does: `epochs` epochs of `steps` batches.
+    """Specifies a training run of `epochs` epochs with `steps` batches each.
 
     Attributes
     ----------
     epochs, steps : int
     batch : callable
-        ``(epoch, step) -> (x, target, weight)``: arrays of one step; must depend on nothing else. It is called in a
-        thread, one step ahead.
+        ``(epoch, step) -> (x, target, weight)``: arrays of one step, which must depend on the arguments only. It is
+        called in a thread, one step ahead.
     learning_rate : callable
-        Learning rate at a time in epochs.
+        Function of the time in epochs.
     validate : callable
         ``() -> dict`` of scores after an epoch.
     monitor : str
-        Score that decides which epoch is best; the lowest, or with a leading "-" the highest.
+        Score of the best epoch: the lowest value wins, or with a leading "-" the highest.
     complete : callable, optional
-        ``batch -> (x, target, weight)``: work that is left to do after the net has learned from the batch before, so
-        that it may use the net.
+        ``batch -> (x, target, weight)``: called in the main thread after the previous step, so that it may use the net.
     stage : str
         Name of the work in progress events.
     """
@@ -92,17 +91,17 @@ class LoopSpec:
 
     @classmethod
     def of(cls, train, *, epochs=None, factor=None, **arguments) -> "LoopSpec":
-        """Return the spec of a `TrainConfig`: a cosine from its highest to its lowest rate.
+        """Make the spec of a `TrainConfig`, with its cosine schedule.
 
         Parameters
         ----------
         train : TrainConfig
         epochs : int, optional
-            Default: those of `train`.
+            Default: `train.epochs`.
         factor : float, optional
-            Constant rate instead, as a share of the highest.
+            Use a constant learning rate: this fraction of `train.learning_rate`.
         **arguments
-            The other attributes of `LoopSpec`.
+            Other attributes of `LoopSpec`.
         """
         epochs = train.epochs if epochs is None else epochs
 
@@ -115,14 +114,14 @@ class LoopSpec:
 
 
 def adam(train, **arguments):
-    """Return Adam with the numbers of a `TrainConfig`; further arguments go to Keras."""
+    """Make the Adam optimizer of a `TrainConfig`; further arguments are passed to Keras."""
     accumulate = train.accumulate_batches if train.accumulate_batches > 1 else None
     arguments = {"epsilon": ADAM_EPSILON, "gradient_accumulation_steps": accumulate} | arguments
     return keras.optimizers.Adam(beta_1=train.betas[0], beta_2=train.betas[1], **arguments)
 
 
 def fit_net(net, loss, spec, *, out, train=None, optimizer=None, jit_compile=None, progress=None):
-    """Train `net` in place; afterwards it holds the weights of the best epoch.
+    """Train a net in place; at the end it has the weights of the best epoch.
 
     Parameters
     ----------
@@ -131,23 +130,23 @@ def fit_net(net, loss, spec, *, out, train=None, optimizer=None, jit_compile=Non
         ``(target, prediction, weight, image) -> scalar``.
     spec : LoopSpec
     out : path
-        Folder for `history.json` and the state. A run that finds its own state there continues; with more epochs than
-        before, the schedule of the new number holds from the next epoch on.
+        Folder for `history.json` and the state. A run with a state continues. More epochs than before extend it: the
+        new schedule applies from the next epoch on.
     train : TrainConfig, optional
-        Its `weight_decay` and `precision` count. The net computes in that precision during training; its weights, and
-        the net afterwards, are float32. Default: no decay, float32.
+        `weight_decay` and `precision` are used. Training computes in that precision; weights, and the trained net, are
+        float32. Default: no decay, float32.
     optimizer : keras.optimizers.Optimizer, optional
         Default: `adam(train)`.
     jit_compile : bool or "auto", optional
-        Whether the backend compiles a step as a whole. Default: not with TensorFlow, where XLA takes a minute to
-        compile a net with skips and is slower on CPUs.
+        Whether the backend compiles a step. Default: False for TensorFlow, because XLA compiles nets with skips slowly
+        and is slower on CPUs; "auto" for the others.
     progress : callable, optional
-        Gets an event a step, with `epoch`, `step`, `loss` and the last validation scores; may raise `Cancelled`.
+        Called after each step with `epoch`, `step`, `loss` and the last validation scores; may raise `Cancelled`.
 
     Returns
     -------
     History
-        Per epoch: `epoch`, `rate`, `loss`, and what `spec.validate` gave.
+        Per epoch: `epoch`, `rate`, `loss`, and the scores of `spec.validate`.
 
     Raises
     ------
@@ -159,7 +158,7 @@ def fit_net(net, loss, spec, *, out, train=None, optimizer=None, jit_compile=Non
     if jit_compile is None:
         jit_compile = False if keras.backend.backend() == "tensorflow" else "auto"
     with computing_in(net, precision):
-        if precision == "mixed_float16":  # small gradients would vanish in 5 bits of exponent
+        if precision == "mixed_float16":  # float16 rounds small gradients to 0
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
         learner = Learner(net, loss, weight_decay=decay)
         learner.compile(optimizer=optimizer, jit_compile=jit_compile)
@@ -168,7 +167,7 @@ def fit_net(net, loss, spec, *, out, train=None, optimizer=None, jit_compile=Non
 
 @contextmanager
 def computing_in(net, precision):
-    """Let the layers of a net compute in another precision, except those that must be exact.
+    """Set the compute precision of all layers except `EXACT` while the block runs.
 
     Examples
     --------
@@ -192,7 +191,7 @@ def computing_in(net, precision):
 
 
 def _run_epochs(learner, spec, out, progress):
-    learner.optimizer.build(learner.trainable_variables)  # or TensorFlow traces the first step twice
+    learner.optimizer.build(learner.trainable_variables)  # otherwise TensorFlow traces the first step twice
     rows = _resume(learner, out)
     total = spec.epochs * spec.steps
     for epoch in range(len(rows), spec.epochs):
@@ -204,8 +203,8 @@ def _run_epochs(learner, spec, out, progress):
             x, target, weight = spec.complete(drawn) if spec.complete else drawn
             learner.optimizer.learning_rate = spec.learning_rate(epoch + step / spec.steps)
             losses.append(learner.train_on_batch(x, target, sample_weight=weight))
-            now = {"epoch": epoch + 1, "step": step + 1, "loss": float(losses[-1]), **scores}
-            report(progress, spec.stage, epoch * spec.steps + step + 1, total, **now)
+            values = {"epoch": epoch + 1, "step": step + 1, "loss": float(losses[-1]), **scores}
+            report(progress, spec.stage, epoch * spec.steps + step + 1, total, **values)
         row = {"epoch": epoch + 1, "rate": float(spec.learning_rate(epoch)), "loss": float(np.mean(losses))}
         if not np.isfinite(row["loss"]):
             raise InputError(
@@ -224,30 +223,30 @@ def _run_epochs(learner, spec, out, progress):
 
 
 def _batches(spec, epoch):
-    """Yield the batches of an epoch; each is drawn while the net learns from the one before."""
-    with ThreadPoolExecutor(max_workers=1) as drawing:
-        drawn = drawing.submit(spec.batch, epoch, 0)
+    """Yield the batches of an epoch; a thread draws the next batch during the current step."""
+    with ThreadPoolExecutor(max_workers=1) as executor:
+        future = executor.submit(spec.batch, epoch, 0)
         for step in range(spec.steps):
-            ready = drawn.result()
+            batch = future.result()
             if step + 1 < spec.steps:
-                drawn = drawing.submit(spec.batch, epoch, step + 1)
-            yield ready
+                future = executor.submit(spec.batch, epoch, step + 1)
+            yield batch
 
 
 def _seed_dropout(net, epoch):
-    """Set the seeds of random layers from the epoch's number: Keras does not save their state."""
+    """Seed the random layers by the epoch; Keras does not save their state."""
     for k, layer in enumerate(layer for layer in net.layers if hasattr(layer, "seed_generator")):
         layer.seed_generator.state.assign(np.array([k, epoch * EPOCH_DRAWS], "uint32"))
 
 
 def _best(rows, monitor) -> int | None:
-    """Return the index of the best epoch; of equals the first."""
+    """Return the index of the best epoch; ties take the first."""
     sign, name = (-1, monitor[1:]) if monitor.startswith("-") else (1, monitor)
     return min(range(len(rows)), key=lambda k: sign * rows[k][name], default=None)
 
 
 def _keep(learner, rows, best, out):
-    """Write the state under a name of its own, then the history that names it, then remove older states."""
+    """Write the state, then the history with the name of the state; then remove older states."""
     state = out / f"state-{len(rows):04d}.weights.h5"
     with atomic_write(state) as temporary:
         learner.save_weights(temporary)
@@ -262,14 +261,14 @@ def _keep(learner, rows, best, out):
 
 
 def _resume(learner, out) -> list[dict[str, Any]]:
-    """Load the state in `out`, if there is one; return the epochs so far."""
+    """Load the state in `out`, if it exists; return the rows of the finished epochs."""
     path = out / HISTORY
     if not path.exists():
         return []
     try:
         history = json.loads(path.read_text())
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # Keras only warns where a file does not fit
+            warnings.simplefilter("error")  # Keras only warns if a file does not fit
             learner.load_weights(out / Path(history["state"]).name)
         return history["epochs"]
     except (ValueError, KeyError, OSError, TypeError, UserWarning) as error:
@@ -277,5 +276,5 @@ def _resume(learner, out) -> list[dict[str, Any]]:
             "state-unusable",
             f"{out} must hold the state of this net",
             got=str(error).splitlines()[0],
-            hint="choose an empty folder to start anew",
+            hint="choose an empty folder to start again",
         ) from None

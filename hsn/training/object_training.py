@@ -1,8 +1,10 @@
-"""Train a system that separates objects, on random crops of images and label images.
+"""Train a system for instance segmentation on random crops of images and label images.
 
-A system is a net with its pre- and post-processing, for instance `hsn.extras.maskrcnn.MaskRCNN`. It has
-`training_model`, the net that the loop trains; `loss`; ``examples(images, instances, known, rng)``, which returns what
-a step learns from; and ``segment(image)``, whose result has `scored` and `warnings`.
+A system is a net with its pre- and post-processing, for instance `hsn.extras.maskrcnn.MaskRCNN`. It must have
+
+- `training_model`, the net that the loop trains, and `loss`;
+- ``examples(images, instances, known, rng)``, which returns inputs and targets of a step;
+- ``segment(image)``; the result has `scored` and `warnings`.
 """
 
 from typing import NamedTuple
@@ -31,7 +33,7 @@ class ObjectRecord(NamedTuple):
     instances : int32 (h, w) or None
         0 background, 1..n; None without annotation.
     known : bool (h, w) or None
-        Where the annotation is known.
+        True where the annotation is complete.
     """
 
     pixels: np.ndarray
@@ -46,24 +48,23 @@ def fit(system, images, annotations, train, *, out, known=None, shares=None, cli
     Parameters
     ----------
     system : object
-        See the module; its net is trained in place.
+        See the module. Its net is trained in place.
     images : sequence of uint8 arrays (H, W, 3), or of paths
         At the net's scale.
     annotations : sequence of int arrays (H, W)
         Objects of each image: 0 background, any positive ids.
     train : TrainConfig
-        Its `monitor` is "pq" or "aji".
+        `monitor` must be "pq" or "aji".
     out : path
-        The same call continues a run that was killed; see `hsn.training.run`.
+        Folder of the run. The same call continues a killed run; see `hsn.training.run`.
     known : sequence of bool arrays (H, W), optional
-        Where the objects of each image are known. Default: everywhere. Validation ignores it.
+        True where all objects of an image are annotated. Default: everywhere. Validation ignores it.
     shares : sequence of float, optional
-        How often each image is drawn, relative to the others; those of validation images do not count. Default:
-        equally often.
+        Relative sampling frequency of each image; entries of validation images are ignored. Default: equal.
     clip_norm : float
-        Largest norm of each variable's gradient. Default: 5.
+        Largest norm of the gradient of each variable. Default: 5.
     min_object_px : int
-        Objects with fewer pixels in a crop are left out. Default: 4.
+        Smallest area of an object in a crop, in pixels; smaller objects are removed. Default: 4.
     progress : callable, optional
         See `hsn.progress`.
 
@@ -71,7 +72,7 @@ def fit(system, images, annotations, train, *, out, known=None, shares=None, cli
     -------
     History
         Per epoch `rate`, `loss`, `validation_aji` (mean over images), `validation_pq` (pooled) and `validation_cut`,
-        the number of images in which a limit of the system may have left out objects.
+        the number of images for which the system reported a reached limit.
 
     Raises
     ------
@@ -113,18 +114,18 @@ def _prepare(name, image, pair):
 
 def fit_system(system, learned, held_out, train, *, out, shares=None, clip_norm=5.0, min_object_px=4,
                stage="training", progress=None):  # fmt: skip
-    """Train a system on prepared images: what `fit` does within a run.
+    """Train a system on prepared images, within a run.
 
     Parameters
     ----------
     system, train, shares, clip_norm, min_object_px, progress
-        See `fit`; `shares` are those of the learned images.
+        As in `fit`. `shares` has one entry for each of `learned`.
     learned, held_out : sequence of TrainingImage
-        Their records are `ObjectRecord`s.
+        Training and validation images, with records of type `ObjectRecord`.
     out : path
         Folder of history and state.
     stage : str
-        Name of the work in progress events.
+        Stage of progress events. Default: "training".
 
     Returns
     -------
@@ -147,9 +148,9 @@ def fit_system(system, learned, held_out, train, *, out, shares=None, clip_norm=
 
 
 def crop_sampler(samples, train, min_object_px, *, shares=None):
-    """Return the sampler of crops: pixels 0..255, objects, and where they are known.
+    """Make the sampler of crops: pixels 0..255, objects, and a mask of known pixels.
 
-    Beyond the image crops have its mean color: mirrored objects would be complete ones, which the labels cut.
+    Pixels outside of the image get its mean color. Mirrored pixels would show objects that the labels do not have.
     """
 
     def encode(record, warp):
@@ -177,7 +178,7 @@ def remove_small(instances, min_area_px):
 
 
 def validate(system, samples):
-    """Return scores of validation images: `validation_aji`, `validation_pq`, `validation_cut`."""
+    """Compute the scores of validation images: `validation_aji`, `validation_pq`, `validation_cut`."""
     ajis, matching, cut = [], Matching(), 0
     for record in (sample.load() for sample in samples):
         report = system.segment(record.pixels)

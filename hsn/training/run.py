@@ -1,4 +1,4 @@
-"""Runs: a folder belongs to one training run, which may be killed, continued and extended.
+"""Runs: a folder belongs to one training run, which can be resumed and extended.
 
 Use
 ---
@@ -11,14 +11,13 @@ Use
 
 Rules
 -----
-- `run.json` holds the config, a digest of images and annotations, and a digest of the weights that the net had at the
-  start. The same call continues the run. Another config, other data or other starting weights raise "run-other".
-- A config with more epochs extends the run: its schedule is that of the new number of epochs, from the next epoch on.
-  Stages that build on an extended one are done again (`depends`). A config with fewer epochs than are done returns what
-  there is.
-- While the block runs, the folder is locked: a second live process gets "run-locked". A lock of a dead process is taken
-  over, and the temporary files of dead processes are removed.
-- The net starts from the weights of the first call, `start.weights.h5`, even if the given net was trained since.
+- `run.json` holds the config, a digest of images and annotations, and a digest of the starting weights. The same call
+  continues the run. Another config, other data or other starting weights raise "run-other".
+- A config with more epochs extends the run. The new schedule applies from the next epoch on. Stages that depend on an
+  extended stage are repeated (`depends`). A config with fewer epochs returns the existing result.
+- While the block runs, the folder is locked: a second live process gets "run-locked". Locks and temporary files of dead
+  processes are removed.
+- The net starts from the weights of the first call, `start.weights.h5`, even if the given net was trained since then.
 """
 
 import csv
@@ -44,14 +43,14 @@ from ..progress import track
 FOLDER = "training"  # within a trained folder
 RUN, LOCK, GUIDE, START, CURVES = "run.json", "run.lock", "README.md", "start.weights.h5", "learning.csv"
 FORMAT = 1
-_LEFTOVER = re.compile(r"\.[a-z0-9_]{8}\..+|\.new-.+")  # of `atomic_write` and of `models.save`
-_STATES = 4  # an epoch writes the weights, the two momenta of Adam and the best weights
+_LEFTOVER = re.compile(r"\.[a-z0-9_]{8}\..+|\.new-.+")  # temporary names of `atomic_write` and `models.save`
+_STATES = 4  # sets of weights on disk: the weights, the two moments of Adam, and the best weights
 
 _README = """\
 # A training run of hsn
 
-Learns from: {method}. Start the same command or call again to continue a run that was interrupted; with more epochs
-it goes on from its last epoch. Another run needs another folder.
+Annotation: {method}. The same command or call resumes an interrupted run; with more epochs it extends the run. Use
+another folder for another run.
 
 | file | content |
 |---|---|
@@ -59,12 +58,12 @@ it goes on from its last epoch. Another run needs another folder.
 """
 _ROWS = {
     f"{FOLDER}/{RUN}": "the config, and digests of images, annotations and starting weights",
-    f"{FOLDER}/{START}": "the weights that the net had at the start",
+    f"{FOLDER}/{START}": "the starting weights of the net",
     f"{FOLDER}/history.json": "loss and validation scores of every epoch",
     f"{FOLDER}/state-*.weights.h5": "weights and optimizer after the last epoch",
     f"{FOLDER}/best.weights.h5": "weights of the best epoch",
     f"{FOLDER}/{CURVES}": "the history as a table",
-    "net.keras, card.json, config.json": "the trained net, which `hsn segment --model` takes",
+    "net.keras, card.json, config.json": "the trained net, for `hsn segment --model`",
 }
 
 
@@ -76,7 +75,7 @@ class Run:
     out : pathlib.Path
         The trained folder.
     folder : pathlib.Path
-        `training` within it, for history and state.
+        The folder `training` in `out`, for history and state.
     """
 
     def __init__(self, out: Path, net: Any) -> None:
@@ -85,22 +84,22 @@ class Run:
 
     @classmethod
     def open(cls, out, config, *, net, data, depends=None, contents=None, progress=None) -> Self:
-        """Lock a folder and record the run in it, or check that it holds the same run.
+        """Lock a folder and record the run in it; raise if the folder holds a different run.
 
         Parameters
         ----------
         out : path
             The trained folder.
         config : Config or TrainConfig
-            Its class may name the fields that extend a run (`LENGTHS`). Default: "train.epochs".
+            The class attribute `LENGTHS` names the fields that extend a run. Default: "epochs".
         net : keras.Model
-            Gets the run's starting weights.
+            Its weights are set to the starting weights of the run.
         data : object
             Images and annotations: arrays, paths, dataclasses, None, and sequences of them.
         depends : dict of str to sequence of str, optional
-            Field of `LENGTHS` -> globs, relative to `out`, of what must be done again if it grows.
+            Field of `LENGTHS` -> globs, relative to `out`, of files to remove if the field grows.
         contents : dict of str to str, optional
-            Further files and what they hold, for the README.
+            Further files and their descriptions, for the README.
         progress : callable, optional
             See `hsn.progress`.
 
@@ -119,8 +118,8 @@ class Run:
         try:
             run._remove_leftovers()
             run._check_space()
-            run._claim(config, data, depends or {}, progress)
-            run._start()
+            run._compare_and_record(config, data, depends or {}, progress)
+            run._set_starting_weights()
             run._write_readme(getattr(config, "METHOD", "outlines"), contents or {})
         except BaseException:
             run._unlock()
@@ -132,9 +131,9 @@ class Run:
 
     def __exit__(self, *_: object) -> None:
         try:
-            # The same net object, trained or half trained by now, may be given again.
-            digests = self._record["start"]
-            self._record["start"] = [digests[0], weights_digest(self._net)]
+            # The next call may get the same net object, which is now trained.
+            starting = self._record["start"][0]
+            self._record["start"] = [starting, weights_digest(self._net)]
             self._write_record()
         finally:
             self._unlock()
@@ -148,30 +147,30 @@ class Run:
                 table.writeheader()
                 table.writerows(history.epochs)
 
-    def _claim(self, config, data, depends, progress) -> None:
-        """Compare the run with the one that the folder holds, and record it."""
+    def _compare_and_record(self, config, data, depends, progress) -> None:
+        """Compare the run with the recorded one, and record it."""
         path = self.folder / RUN
         lengths = getattr(config, "LENGTHS", ("epochs",))
-        mine = {
+        record: dict[str, Any] = {
             "format": FORMAT,
             "config": json.loads(json.dumps(config.to_dict())),
             "data": digest(data, progress=progress),
             "start": [weights_digest(self._net)],
         }
-        theirs = self._read_record(path)
-        if theirs is not None:
-            if mine["start"][0] not in theirs["start"]:
-                raise self._other("starting weights", "build the net with the same `seed` and weights")
-            if mine["data"] != theirs["data"]:
-                raise self._other("images or annotations", "choose an empty folder to start anew")
-            if _without(mine["config"], lengths) != _without(theirs["config"], lengths):
-                names = ", ".join(_differences(mine["config"], theirs["config"]))
-                raise self._other(f"settings ({names})", "choose an empty folder to start anew")
-            mine["start"] = theirs["start"]
+        previous = self._read_record(path)
+        if previous is not None:
+            if record["start"][0] not in previous["start"]:
+                raise self._other_run("starting weights", "build the net with the same `seed` and weights")
+            if record["data"] != previous["data"]:
+                raise self._other_run("images or annotations")
+            if _without(record["config"], lengths) != _without(previous["config"], lengths):
+                names = ", ".join(_differences(record["config"], previous["config"]))
+                raise self._other_run(f"settings ({names})")
+            record["start"] = previous["start"]
             for name in lengths:
-                if _at(mine["config"], name) > _at(theirs["config"], name):
+                if _value_at(record["config"], name) > _value_at(previous["config"], name):
                     self._remove(depends.get(name, ()))
-        self._record = mine
+        self._record = record
         self._write_record()
 
     def _remove(self, patterns) -> None:
@@ -180,24 +179,22 @@ class Run:
 
     def _read_record(self, path: Path) -> dict[str, Any] | None:
         if not path.exists():
-            if (self.folder / "history.json").exists() or (self.out / RUN).exists():  # of the first edition
-                raise self._other("settings, which it does not name", "choose an empty folder to start anew")
+            if (self.folder / "history.json").exists() or (self.out / RUN).exists():  # from an old version
+                raise self._other_run("settings, which it does not record")
             return None
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
             assert record["format"] == FORMAT
             assert {"config", "data", "start"} <= set(record)
         except (OSError, ValueError, KeyError, TypeError, AssertionError):
-            raise self._other(
-                "a run.json of another version", "choose an empty folder to start anew"
-            ) from None
+            raise self._other_run("records, a run.json of another version") from None
         return record
 
-    def _other(self, what: str, hint: str) -> InputError:
+    def _other_run(self, difference: str, hint: str = "choose an empty folder to start again") -> InputError:
         return InputError(
             "run-other",
             f"{self.out} must be empty or hold the same run",
-            got=f"a run with other {what}",
+            got=f"a run with other {difference}",
             hint=hint,
         )
 
@@ -205,27 +202,27 @@ class Run:
         with atomic_write(self.folder / RUN) as temporary:
             temporary.write_text(json.dumps(self._record, indent=1) + "\n", encoding="utf-8")
 
-    def _start(self) -> None:
-        """Give the net the weights that the run began with; at the first call keep them."""
+    def _set_starting_weights(self) -> None:
+        """Load the starting weights of the run into the net; the first call saves them."""
         path = self.folder / START
         if not path.exists():
             with atomic_write(path) as temporary:
                 self._net.save_weights(temporary)
             return
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # Keras only warns where a file does not fit
+            warnings.simplefilter("error")  # Keras only warns if a file does not fit
             try:
                 self._net.load_weights(path)
             except (ValueError, OSError, UserWarning):
-                raise self._other("weights, which do not fit this net", "build the same net") from None
+                raise self._other_run("weights, which do not fit this net", "build the same net") from None
 
     def _write_readme(self, method: str, contents: dict[str, str]) -> None:
-        rows = "\n".join(f"| `{name}` | {what} |" for name, what in (contents | _ROWS).items())
+        rows = "\n".join(f"| `{name}` | {text} |" for name, text in (contents | _ROWS).items())
         with atomic_write(self.folder / GUIDE) as temporary:
             temporary.write_text(_README.format(method=method, rows=rows), encoding="utf-8")
 
     def _check_space(self) -> None:
-        """Raise before the first epoch if its state cannot be written."""
+        """Raise if the disk is too full for the state of an epoch."""
         needed = _STATES * sum(weight.nbytes for weight in self._net.get_weights())
         free = shutil.disk_usage(self.folder).free
         if free < needed:
@@ -237,28 +234,28 @@ class Run:
             )
 
     def _remove_leftovers(self) -> None:
-        """Remove temporary files of processes that died; the lock is ours, so nobody else is writing."""
+        """Remove temporary files of dead processes. The lock ensures that nobody else is writing."""
         for path in self.out.rglob(".*"):
             if _LEFTOVER.fullmatch(path.name):
                 shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
     def _lock(self) -> None:
         path = self.folder / LOCK
-        mine = {"host": socket.gethostname(), "pid": os.getpid(), "started": process_start(os.getpid())}
+        lock = {"host": socket.gethostname(), "pid": os.getpid(), "started": process_start(os.getpid())}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             for _ in range(3):
                 try:
                     with path.open("x", encoding="utf-8") as file:
-                        json.dump(mine, file)
+                        json.dump(lock, file)
                     return
                 except FileExistsError:
                     holder = _read_lock(path)
-                    if holder == mine:
+                    if holder == lock:
                         break
-                    if holder and (holder["host"] != mine["host"] or _is_alive(holder)):
+                    if holder and (holder["host"] != lock["host"] or _is_alive(holder)):
                         break
-                    path.unlink(missing_ok=True)  # of a dead process
+                    path.unlink(missing_ok=True)  # its process is dead
         except OSError as error:
             raise InputError(
                 "folder-not-writable",
@@ -278,7 +275,7 @@ class Run:
 
 
 def _read_lock(path: Path) -> dict[str, Any] | None:
-    """Return the content of a lock file; None if a crash left it without."""
+    """Read a lock file; return None if it is incomplete after a crash."""
     try:
         holder = json.loads(path.read_text(encoding="utf-8"))
         return holder if {"host", "pid", "started"} <= set(holder) else None
@@ -287,13 +284,13 @@ def _read_lock(path: Path) -> dict[str, Any] | None:
 
 
 def _is_alive(holder: dict[str, Any]) -> bool:
-    """Return whether the process that wrote a lock still runs; a number that was given again does not count."""
+    """Check whether the process of a lock still runs; its start time detects a reused process id."""
     started = process_start(int(holder["pid"]))
     return started is not None and started == holder["started"]
 
 
 def process_start(pid: int) -> str | None:
-    """Return when a process of this machine started, as text; None if there is no such process.
+    """Return the start time of a process on this machine as text; None if the process does not exist.
 
     Examples
     --------
@@ -303,7 +300,7 @@ def process_start(pid: int) -> str | None:
     stat = Path(f"/proc/{pid}/stat")
     if sys.platform == "linux":
         try:
-            # The name of the program, in brackets, may hold blanks; a zombie, Z, has ended.
+            # The program name, in brackets, may contain spaces. State Z is a zombie: the process has ended.
             state, *numbers = stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
         except OSError:
             return None
@@ -340,8 +337,8 @@ def digest(data: Any, *, progress=None) -> str:
     Parameters
     ----------
     data : object
-        Arrays (masked ones with their mask), paths (the content of the file), dataclasses, plain values, None, and
-        sequences of all these.
+        Arrays, masked arrays, paths (the content of the file counts), dataclasses, plain values, None, and sequences of
+        all these.
     progress : callable, optional
 
     Examples
@@ -357,7 +354,7 @@ def digest(data: Any, *, progress=None) -> str:
 
 
 def _add(checksum, value: Any, progress=None) -> None:
-    """Add one value, after a mark of its kind and size."""
+    """Add a value to a checksum, preceded by its kind and size."""
     if isinstance(value, np.ma.MaskedArray):
         _add(checksum, value.filled(0))
         value = np.ma.getmaskarray(value)
@@ -381,7 +378,7 @@ def _add_file(checksum, path: str | Path) -> None:
     try:
         with open(path, "rb") as file:
             checksum.update(b"file " + hashlib.file_digest(file, "sha256").digest())
-    except OSError:  # whoever reads the image explains it better
+    except OSError:  # the reader of the image raises a better error
         checksum.update(f"path {path}".encode())
 
 
@@ -390,7 +387,7 @@ def weights_digest(net: Any) -> str:
     return digest([np.asarray(weight) for weight in net.get_weights()])
 
 
-def _at(data: dict[str, Any], path: str) -> Any:
+def _value_at(data: dict[str, Any], path: str) -> Any:
     for name in path.split("."):
         data = data[name]
     return -1 if data is None else data
@@ -400,19 +397,19 @@ def _without(data: dict[str, Any], paths) -> dict[str, Any]:
     """Return a copy of nested data without some entries."""
     copy = json.loads(json.dumps(data))
     for path in paths:
-        *places, name = path.split(".")
+        *parents, name = path.split(".")
         inner = copy
-        for place in places:
-            inner = inner[place]
+        for parent in parents:
+            inner = inner[parent]
         inner.pop(name, None)
     return copy
 
 
-def _differences(mine: Any, theirs: Any, path: str = "") -> list[str]:
+def _differences(first: Any, second: Any, path: str = "") -> list[str]:
     """Return the dotted names of the values that differ."""
-    if isinstance(mine, dict) and isinstance(theirs, dict):
-        names = dict.fromkeys([*mine, *theirs])
+    if isinstance(first, dict) and isinstance(second, dict):
+        names = dict.fromkeys([*first, *second])
         return [
-            d for n in names for d in _differences(mine.get(n), theirs.get(n), f"{path}.{n}" if path else n)
+            d for n in names for d in _differences(first.get(n), second.get(n), f"{path}.{n}" if path else n)
         ]
-    return [] if mine == theirs else [path]
+    return [] if first == second else [path]

@@ -1,7 +1,6 @@
-"""Sampling: which images a step learns from, and random crops of them.
+"""Sampling of batches, and random crops of training images.
 
-A batch is a function of the seed, the epoch and the step, so that a run that was killed continues as if it had not
-been.
+A batch is a function of the seed, the epoch and the step. A killed run therefore resumes with the same batches.
 """
 
 import numpy as np
@@ -11,23 +10,23 @@ from .augment import draw, draw_warp
 
 
 def batch_of(count, size, *, seed, epoch, step):
-    """Draw a batch: in each epoch every example comes once, in a new order, before any comes again.
+    """Draw a batch without replacement: every epoch uses each example once, in a new order.
 
     Parameters
     ----------
     count : int
-        How many examples there are.
+        Number of examples.
     size : int
-        How many a batch has. The last batch of an epoch is filled up from its beginning: every batch has one shape.
+        Number of examples in a batch. The last batch of an epoch is filled from the beginning of the epoch.
     seed, epoch, step : int
-        Not negative.
+        0 or more.
 
     Returns
     -------
     chosen : int64 array, shape (size,)
         Indices 0..count - 1.
     rng : numpy.random.Generator
-        For what else is drawn in this step.
+        Generator for further draws of this step.
 
     Examples
     --------
@@ -40,22 +39,21 @@ def batch_of(count, size, *, seed, epoch, step):
 
 
 def batch_by_share(often, size, *, steps, seed, epoch, step):
-    """Draw a batch in which some examples come more often than others.
+    """Draw a batch with a sampling frequency for each example (systematic sampling).
 
     Parameters
     ----------
     often : sequence of float
-        How often each example is drawn, in relation to the others. Over an epoch it is drawn so often, up to one draw
-        more or less.
+        Relative frequency of each example. Counts over an epoch differ from it by less than one draw.
     size, steps : int
-        How many a batch has, and how many batches an epoch.
+        Number of examples in a batch, and of batches in an epoch.
     seed, epoch, step : int
-        Not negative.
+        0 or more.
 
     Returns
     -------
     chosen, rng
-        As of `batch_of`.
+        As in `batch_of`.
 
     Examples
     --------
@@ -65,36 +63,36 @@ def batch_by_share(often, size, *, steps, seed, epoch, step):
     """
     rng = np.random.default_rng((seed, epoch))
     order = rng.permutation(len(often))
-    # Equal steps along a line on which each example is as long as it is drawn often: no share is left to luck.
+    # Equal steps along the cumulative frequencies: each example is drawn as often as its frequency demands.
     ends = np.cumsum(np.asarray(often, np.float64)[order])
-    places = (rng.random() + np.arange(steps * size)) / (steps * size) * ends[-1]
-    found = np.minimum(np.searchsorted(ends, places, side="right"), len(order) - 1)
+    positions = (rng.random() + np.arange(steps * size)) / (steps * size) * ends[-1]
+    found = np.minimum(np.searchsorted(ends, positions, side="right"), len(order) - 1)
     chosen = rng.permutation(order[found])[step * size + np.arange(size)]
     return chosen, np.random.default_rng((seed, epoch, step))
 
 
 class CropSampler:
-    """Draws batches of random crops: image, target and weight move by one draw.
+    """Draws batches of random crops; one `Warp` transforms image, target and weight of a crop.
 
-    A batch depends on the seed, the epoch and the step only.
+    A batch depends only on the seed, the epoch and the step.
 
     Parameters
     ----------
     images : sequence of TrainingImage
-        Their records begin with the pixels, uint8 (H, W, 3), at the net's scale.
+        The first entry of a record is the image, uint8 (H, W, 3), at the net's scale.
     train : TrainConfig
     encode : callable
-        ``(record, warp) -> tuple of arrays``: what a crop teaches, for instance target and weight.
+        ``(record, warp) -> tuple of arrays``: makes target and weight of a crop.
     normalization : Normalization, optional
         Default: pixels stay 0..255.
     batch_size : int, optional
-        Default: that of `train`.
+        Default: `train.batch_size`.
     shares : sequence of float, optional
-        How often each image is drawn, relative to the others. Default: equally often, each once before any again.
+        Relative sampling frequency of each image. Default: equal, without replacement in an epoch.
     elastic : bool
-        Whether crops are deformed elastically. Default: True.
+        Whether to deform crops elastically. Default: True.
     fill : callable, optional
-        ``(pixels, record, warp) -> pixels``: changes the pixels of a crop beyond the image. Default: mirrored.
+        ``(pixels, record, warp) -> pixels``: fills the pixels outside of the image. Default: mirrored.
     """
 
     def __init__(self, images, train, encode, *, normalization=None, batch_size=None, shares=None, elastic=True,
@@ -105,16 +103,16 @@ class CropSampler:
         self._augmentation = train.augmentation if elastic else train.augmentation.replace(elastic_px=0.0)
 
     def batch(self, epoch, step):
-        """Return pixels, float32 (B, px, px, 3), and what `encode` gave, stacked."""
+        """Draw the pixels of a batch, float32 (B, px, px, 3), and the stacked results of `encode`."""
         return self.batch_and_rng(epoch, step)[0]
 
     def batch_and_rng(self, epoch, step):
-        """Return the same, and a generator for further draws of this step."""
-        when = {"seed": self._train.seed, "epoch": epoch, "step": step}
+        """Draw a batch as `batch`; return it and a generator for further draws of this step."""
+        position = {"seed": self._train.seed, "epoch": epoch, "step": step}
         if self._shares is None:
-            chosen, rng = batch_of(len(self._images), self._batch_size, **when)
+            chosen, rng = batch_of(len(self._images), self._batch_size, **position)
         else:
-            chosen, rng = batch_by_share(self._shares, self._batch_size, steps=self._train.steps, **when)
+            chosen, rng = batch_by_share(self._shares, self._batch_size, steps=self._train.steps, **position)
         crops = [self._crop(rng, self._images[k].load()) for k in chosen]
         return tuple(np.stack(part) for part in zip(*crops, strict=True)), rng
 
@@ -132,7 +130,7 @@ class CropSampler:
 
 
 def warp_of(rng, shape, crop_px, augmentation):
-    """Draw the `Warp` of a crop by the numbers of an `Augmentation`."""
+    """Draw the `Warp` of a crop for an `Augmentation`."""
     return draw_warp(
         rng,
         shape,
@@ -150,7 +148,7 @@ def warp_of(rng, shape, crop_px, augmentation):
 
 
 def color_of(rng, augmentation):
-    """Draw the change of colors of a crop by the numbers of an `Augmentation`."""
+    """Draw the change of colors of a crop for an `Augmentation`."""
     return draw(
         rng,
         flips=False,
@@ -167,6 +165,6 @@ def contrast(rng, augmentation):
     factors = np.ones(3)
     for k, spread in enumerate(augmentation.contrast):
         last = k == len(augmentation.contrast) - 1
-        apart = last and rng.random() < augmentation.channelwise_contrast
-        factors = factors * (1 + spread * rng.uniform(-1, 1, 3 if apart else 1))
+        channelwise = last and rng.random() < augmentation.channelwise_contrast
+        factors = factors * (1 + spread * rng.uniform(-1, 1, 3 if channelwise else 1))
     return factors.astype(np.float32)

@@ -1,21 +1,21 @@
-"""Learning rates as functions of time."""
+"""Learning rate schedules."""
 
 import math
 
 
 def triangular(epoch, *, lowest, highest, half_cycle, halve_every):
-    """Cyclical learning rate: up and down in straight lines, both bounds halved now and then.
+    """Compute a triangular cyclical learning rate; both bounds are halved every `halve_every` epochs.
 
     Parameters
     ----------
     epoch : float
-        Time since the start; 2.5 is the middle of the third epoch.
+        Time in epochs; 2.5 is the middle of the third epoch.
     lowest, highest : float
-        Bounds in the first session.
+        Bounds before the first halving.
     half_cycle : float
         Epochs from one bound to the other.
     halve_every : int
-        Epochs of a session; each session starts a new cycle at half the bounds of the one before.
+        Epochs between two halvings. A halving starts a new cycle.
 
     References
     ----------
@@ -34,7 +34,14 @@ def triangular(epoch, *, lowest, highest, half_cycle, halve_every):
 
 
 def cosine(part, *, lowest, highest):
-    """Learning rate down half a cosine, from the highest at `part` 0 of the run to the lowest at 1.
+    """Compute a cosine learning rate: `highest` at the start of the run, `lowest` at its end.
+
+    Parameters
+    ----------
+    part : float
+        Time as a fraction of the run, 0 to 1.
+    lowest, highest : float
+        Bounds of the learning rate.
 
     References
     ----------

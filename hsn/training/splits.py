@@ -1,4 +1,4 @@
-"""Splits: which images a net learns from, and which it is validated on."""
+"""Splits of images into training and validation images."""
 
 import numpy as np
 
@@ -6,25 +6,27 @@ from ..errors import InputError
 
 
 def train_val_split(count, validation, *, seed):
-    """Return the indices to learn from and to validate on.
+    """Split images into training and validation images.
 
     Parameters
     ----------
     count : int
         Number of images.
     validation : float or sequence of int
-        A share, drawn by the seed, or the indices themselves. Images of one patient belong on one side: give indices
-        where that matters.
+        Fraction of the images, drawn at random; or indices of the validation images. Images of one patient must be on
+        the same side: give indices if patients have several images.
     seed : int
+        Seed of the random draw.
 
     Returns
     -------
     learned, held_out : int arrays
+        Indices of training and of validation images.
 
     Raises
     ------
     InputError
-        "split-empty" if nothing is left on one side, or an index does not exist.
+        "split-empty" if one side is empty or an index does not exist.
 
     Examples
     --------
@@ -41,6 +43,6 @@ def train_val_split(count, validation, *, seed):
             "split-empty",
             f"some of the {count} images must remain to learn from, and some to validate on",
             got=f"{len(learned)} to learn from, {len(held_out)} to validate on",
-            hint="give more images, or another `validation` in the config",
+            hint="give more images, or change `validation`",
         )
     return learned, held_out

@@ -1,1 +1,1 @@
-"""The functions that users call: fit, segment, evaluate, select patches. The command line calls the same ones."""
+"""The functions behind `hsn.fit`, `hsn.segment`, `hsn.evaluate` and `hsn.select_patches`, and behind the commands."""

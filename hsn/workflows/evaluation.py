@@ -16,7 +16,7 @@ from ..reports.object_scores import score_objects
 from ..supervision import method_of, open_model
 from .scale_check import ScaleCheck
 
-_NO_PARTNER = "has no partner of its name in the other folder"
+_NO_PARTNER = "the other folder has no file of the same name"
 
 
 @dataclass(frozen=True)
@@ -26,15 +26,15 @@ class Evaluation:
     Attributes
     ----------
     scores : dict
-        Plain data: by taxonomy and stage, or of objects per image and pooled.
+        Scores as plain data: by taxonomy and stage, or of objects per image and pooled.
     text : str
-        The same as tables.
+        Scores as text tables.
     files : list of pathlib.Path
-        Files that were written.
+        Written files.
     failures : list of (str, str)
-        Files that were not scored, and why.
+        Files that were not scored, and the reasons.
     notes : list of str
-        What was assumed.
+        Assumptions on the scale.
     """
 
     scores: dict
@@ -68,21 +68,21 @@ def evaluate(
     Parameters
     ----------
     model_or_predictions : str, path or hsn.models.Model
-        With `images` a net, as for `hsn.segment`; without `images` a folder of predictions.
+        With `images`: a net, as for `hsn.segment`. Without: a folder of predictions.
     images : path, optional
         Folder of images for the net.
     truth : path
         Folder of label images, color masks or, with `instances`, outlines.
     taxonomy : str or path, optional
-        Label space. Default: the first of the net.
+        Label space. Default: the first taxonomy of the net.
     instances : bool
         Score objects (AJI, PQ, F1, object Dice), not classes. Default: False.
     hausdorff : bool
-        With `instances`: score the Hausdorff distance too. Default: False.
+        With `instances`: also score the Hausdorff distance. Default: False.
     objects : str, optional
-        The class of the objects, where the truth numbers them.
+        Class of the numbered objects, if truth files are instances.
     suffix : str
-        What names of truth files add, for example "_anno". Default: nothing.
+        Suffix of the names of truth files, for example "_anno". Default: none.
     mpp : float, optional
         Micrometers per pixel of the images. Default: that of the metadata, or of the net's training images.
     size : {"image", "full"}
@@ -101,7 +101,7 @@ def evaluate(
     Raises
     ------
     InputError
-        "truth-missing", "taxonomy-missing", "pairs-missing", or "option-of-other-kind" for options that do not fit.
+        "truth-missing", "taxonomy-missing", "pairs-missing", or "option-of-other-kind" for an unsuitable option.
 
     Examples
     --------
@@ -117,7 +117,7 @@ def evaluate(
     """
     model = None if images is None else model_or_predictions
     _check(truth, instances, hausdorff, {"taxonomy": taxonomy, "model": model, "objects": objects})
-    space = None if instances else _space(taxonomy, model)
+    space = None if instances else _label_space(taxonomy, model)
     first = model_or_predictions if images is None else images
     pairs, alone = pair_folders(first, truth, suffix=suffix, outlines=instances)
     if not pairs:
@@ -132,32 +132,32 @@ def evaluate(
         scores = score_objects(pairs, hausdorff=hausdorff, progress=progress)
         return Evaluation(scores.as_dict(), str(scores), scores.write(out), failures + scores.failures)
     scoring = {"size": size, "unlisted": unlisted}
-    run = _of_files if model is None else _of_net
-    evaluations, files, failed, notes = run(
+    score = _score_files if model is None else _score_net
+    evaluations, files, failed, notes = score(
         pairs, space, objects, model=model, mpp=mpp, out=out, progress=progress, **scoring
     )
     tables = [
-        f"{each.taxonomy.name}, {stage}, {each.images} images\n{scores}"
-        for each in evaluations
-        for stage, scores in each.scores().items()
+        f"{counts.taxonomy.name}, {stage}, {counts.images} images\n{scores}"
+        for counts in evaluations
+        for stage, scores in counts.scores().items()
     ]
-    data = {"taxonomies": {each.taxonomy.name: each.as_dict() for each in evaluations}}
+    data = {"taxonomies": {counts.taxonomy.name: counts.as_dict() for counts in evaluations}}
     return Evaluation(data, "\n\n".join(tables), list(files), failures + failed, notes)
 
 
-def _check(truth, instances, hausdorff, of_classes):
-    """Raise if an option does not fit the kind of truth."""
+def _check(truth, instances, hausdorff, class_options):
+    """Raise if an option cannot be used with this kind of truth."""
     if truth is None:
         raise InputError(
             "truth-missing", "`truth` must be a folder of truth files", got="None", hint="give truth=..."
         )
-    given = [name for name, value in of_classes.items() if value is not None]
+    given = [name for name, value in class_options.items() if value is not None]
     if instances and given:
         raise InputError(
             "option-of-other-kind",
             "`instances` must be used alone, because numbered objects have no classes",
             got=", ".join(given),
-            hint="leave that out",
+            hint="leave it out",
         )
     if hausdorff and not instances:
         raise InputError(
@@ -168,14 +168,14 @@ def _check(truth, instances, hausdorff, of_classes):
         )
 
 
-def _space(taxonomy, model):
-    """Return the taxonomy by name or file, or the first of the net."""
+def _label_space(taxonomy, model):
+    """Return a taxonomy by name or file. Default: the first taxonomy of the net."""
     if taxonomy is None and model is None:
         raise InputError(
             "taxonomy-missing",
             f"`taxonomy` must be a file or one of {', '.join(taxonomies.BUILT_IN)}",
             got="None",
-            hint="name the label space of the files",
+            hint="give the label space of the files",
         )
     if model is None:
         return taxonomies.get(taxonomy)
@@ -183,25 +183,25 @@ def _space(taxonomy, model):
     return config.taxonomy(taxonomy)
 
 
-def _truth(files: Sequence, space, objects):
+def _truth_format(files: Sequence, space, objects):
     return (
         TruthFormat(space, "objects", objects) if objects else TruthFormat(space, detect_kind(files, space))
     )
 
 
-def _of_files(pairs, space, objects, *, out, model, mpp, progress, **scoring):
+def _score_files(pairs, space, objects, *, out, model, mpp, progress, **scoring):
     """Score files of predictions."""
     predicted = TruthFormat(space, detect_kind([first for first, _ in pairs], space))
-    truth = _truth([second for _, second in pairs], space, objects)
+    truth = _truth_format([second for _, second in pairs], space, objects)
     counted, failures = compare_files(track(pairs, progress, "counting pixels"), predicted, truth, **scoring)
     return [counted], write_scores(out, [counted]), failures, []
 
 
-def _of_net(pairs, space, objects, *, out, model, mpp, progress, **scoring):
+def _score_net(pairs, space, objects, *, out, model, mpp, progress, **scoring):
     """Segment the images and score every stage."""
     from ..reports.report import write_report
 
-    truth = _truth([second for _, second in pairs], space, objects)
+    truth = _truth_format([second for _, second in pairs], space, objects)
     samples, scales = make_samples(pairs, truth, mpp=mpp), ScaleCheck(open_model(model))
     for sample in samples:
         scales.add(scales.of(None, sample.mpp), None)

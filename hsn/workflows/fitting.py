@@ -1,4 +1,4 @@
-"""Train a net from the annotations that a user has: find them, set up, train, draw the learning curves."""
+"""Train a net from images and annotations: find them, set up, train, draw the learning curves."""
 
 import importlib
 import json
@@ -28,16 +28,16 @@ OPTIONS = {
     "tags": ("classes", "window_px"),
     "selected": ("n", "synthetic", "rounds", "min_score"),
 }
-# Folders of the trainings that a run does before its last one.
+# Folders of earlier stages of a run.
 STAGES = {"points": "detection/round-*", "selected": "rounds/*"}
 FILES = ("net.keras", "card.json", "config.json")
 CURVES = "learning.png"
-_SHOWN = 3  # files that a warning names
+_SHOWN = 3  # files named in a warning
 
 
 @dataclass(frozen=True)
 class FitResult:
-    """What a training gave.
+    """Result of a training.
 
     Attributes
     ----------
@@ -48,11 +48,11 @@ class FitResult:
     counts : dict
         Numbers of images, points and rounds.
     left_out : list of (str, str)
-        Files that were not used, and why.
+        Unused files and the reasons.
     notes : list of str
         Sentences for the user.
     files : list of pathlib.Path
-        Everything that was written for the user.
+        Written files.
     """
 
     folder: Path
@@ -65,13 +65,13 @@ class FitResult:
 
     @property
     def best(self) -> dict:
-        """The epoch that was kept."""
+        """Row of the best epoch in the history."""
         last = len(self.history.epochs) - 1
         return self.history.epochs[last if self.history.best is None else self.history.best]
 
     @property
     def model(self) -> Model:
-        """The trained model, loaded from its folder."""
+        """Load the trained model from its folder."""
         from ..models import load
 
         return load(self.folder)
@@ -79,7 +79,7 @@ class FitResult:
 
 @dataclass(frozen=True)
 class Fit:
-    """A training that is set up and can run.
+    """A training that is ready to run.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ class Fit:
     setup : FitSetup
     out : pathlib.Path
     summary : str
-        Sentence on what was found.
+        Sentence about the images and annotations.
     device : str or None
     """
 
@@ -98,7 +98,7 @@ class Fit:
     device: str | None = None
 
     def run(self, progress: Progress | None = None) -> FitResult:
-        """Train, and draw the learning curves."""
+        """Train the net and draw the learning curves."""
         method = importlib.import_module(f"hsn.supervision.{self.kind}")
         setup = self.setup
         with _on_device(self.device):
@@ -106,7 +106,8 @@ class Fit:
                 setup.net, setup.images, setup.annotations, setup.config, out=self.out, progress=progress
             )
         counts = setup.counts | _REPORTS.get(self.kind, lambda out: {})(self.out)
-        files = [self.out / name for name in FILES] + _draw_all(self.out, history, STAGES.get(self.kind))
+        files = [self.out / name for name in FILES]
+        files += _draw_all_curves(self.out, history, STAGES.get(self.kind))
         return FitResult(self.out, self.kind, history, counts, setup.left_out, setup.notes, files)
 
 
@@ -134,26 +135,25 @@ def fit(
     progress: Progress | None = None,
     **options: Any,
 ) -> Model:
-    """Train a net from the annotations that you have.
+    """Train a net from images and annotations.
 
     Parameters
     ----------
     data : path, sequence of paths, or sequence of uint8 arrays (H, W, 3)
-        A folder of images and annotations, which are found by themselves; or images, with one of the next four
-        arguments.
+        A folder of images and annotations, which are detected. Or images, with one of the next four arguments.
     tags : sequence, path, "names" or "folders", optional
-        Which tissues an image shows: per image names of classes, or 1, 0, NaN per class; a table; the ends of file
-        names; a folder per class.
+        Present tissues of each image: class names, or 1, 0, NaN per class. Or their source: a table, "names" for tags
+        in file names, "folders" for one folder per class.
     points : sequence or path, optional
-        Per image the clicked nuclei, (N, 2) rows and columns in pixels, or a file; or a folder with the images.
+        Clicked nuclei of each image: (N, 2) rows and columns in pixels, or a file. Or a folder with the images.
     masks : sequence or path, optional
-        Per image its objects, int (H, W), 0 background, or a file; or a folder with the images.
+        Objects of each image: int (H, W), 0 background, or a file. Or a folder with the images.
     selected : sequence or path, optional
-        As `masks`, for a few patches that `hsn.select_patches` chose.
+        As `masks`, for a few patches selected by `hsn.select_patches`.
     unlabeled : sequence or path, optional
         With `selected`: images for pseudo-labels.
     kind : {"masks", "points", "tags", "selected"}, optional
-        Which annotation to use where a folder holds several.
+        Kind of annotation to use, if a folder holds several.
     mpp : float
         Micrometers per pixel of the images.
     out : path
@@ -161,23 +161,23 @@ def fit(
     preset : str, optional
         Name of the config. Default: "cpu", or the published config of `net`.
     net : str, optional
-        Name of the architecture. Default: that of the preset.
+        Name of the architecture. Default: the net of the preset.
     width : float, optional
-        Number of channels; with tags a factor on it.
+        Number of channels; with tags a factor on the number. Default: the width of the preset.
     epochs, batch_size : int, optional
-        Default: those of the preset.
+        Default: the numbers of the preset.
     validation : float or sequence of int
-        Share of the images to validate on, or their indices. Default: 0.2.
+        Fraction of the images for validation, or their indices. Default: 0.2.
     seed : int
         Seed of initial weights, order and augmentation. Default: 0.
     start : str, path or Model, optional
-        Trained net to start from; its weights are copied where layer names and shapes agree.
+        Trained net to start from. The weights of matching layers are copied.
     device : str, optional
         "cpu", "gpu" or "gpu:1". Default: the backend chooses.
     taxonomy : str, path, Taxonomy, or sequence of these, optional
         Label space. Default: the classes of the tags, or nuclei.
     progress : callable, optional
-        Gets progress events and can cancel; see `hsn.progress`.
+        Receives progress events and can cancel; see `hsn.progress`.
     **options
         Options of one method, for example `stain`, `radius_um`, `classes`; see `hsn.supervision.<method>.setup`.
 
@@ -188,7 +188,8 @@ def fit(
     Raises
     ------
     InputError
-        If no annotation is found ("annotations-missing"), or several ("kind-ambiguous"), or an option does not fit.
+        "annotations-missing" if no annotation is found, "kind-ambiguous" for several kinds, or the code of an invalid
+        option.
 
     Warns
     -----
@@ -220,8 +221,10 @@ def fit(
     for sentence in result.notes:
         warnings.warn(sentence, stacklevel=2)
     if result.left_out:
-        named = "; ".join(why if name in why else f"{name}: {why}" for name, why in result.left_out[:_SHOWN])
-        warnings.warn(f"{len(result.left_out)} files are left out: {named}", stacklevel=2)
+        reasons = "; ".join(
+            reason if name in reason else f"{name}: {reason}" for name, reason in result.left_out[:_SHOWN]
+        )
+        warnings.warn(f"{len(result.left_out)} files are left out: {reasons}", stacklevel=2)
     return result.model
 
 
@@ -240,13 +243,13 @@ def prepare(
     progress: Progress | None = None,
     **training: Any,
 ) -> Fit:
-    """Set up a training: find the annotations, read the images, make the net and the config.
+    """Set up a training: find the annotations, read the images, build the net and the config.
 
     Parameters
     ----------
     data : see `fit`
     given : dict
-        Annotations by kind; None where there are none.
+        Annotations by kind, or None.
     options : dict
         Options of one method.
     mpp, out, kind, unlabeled, start, device, taxonomy, progress : see `fit`
@@ -271,22 +274,22 @@ def prepare(
     setup.check(request, chosen)
     if kind == "selected":
         source = given.get("selected", data)
-        found, notes = _selected(setup, data if given else None, source, unlabeled, chosen)
+        found, notes = _find_selected(setup, data if given else None, source, unlabeled, chosen)
     elif found is None:
-        found = _given(kind, data, given[kind], options, request)
+        found = _pair_given(kind, data, given[kind], options, request)
     with _on_device(device):
         ready = setup.prepare(found, request, chosen, progress=progress)
         if start is not None:
-            notes = [*notes, _start(ready.net, start)]
+            notes = [*notes, _copy_start_weights(ready.net, start)]
     ready.notes[:0] = notes
     return Fit(kind, ready, out, str(found), device)
 
 
-# --- Which annotation, and where ---------------------------------------------------------------------------------
+# --- Find the annotations ----------------------------------------------------------------------------------------
 
 
 def _kind_of(given, kind):
-    """Return the kind of annotation that the user gives, or None."""
+    """Return the kind of the given annotations, or None."""
     if kind is not None:
         one_of("kind", kind, KINDS)
     if len(given) > 1 or (given and kind not in (None, *given)):
@@ -300,7 +303,7 @@ def _kind_of(given, kind):
 
 
 def _discover(data, kind, options):
-    """Find annotations in a folder."""
+    """Find images and annotations in a folder."""
     if data is None:
         raise InputError(
             "data-missing",
@@ -313,13 +316,13 @@ def _discover(data, kind, options):
             "annotations-missing",
             "arrays must come with tags=, points=, masks= or selected=",
             got="images only",
-            hint="give one list of annotations, one per image",
+            hint="give a list of annotations, one per image",
         )
     return discover(data, kind=kind, classes=options.get("classes"))
 
 
-def _given(kind, data, value, options, request):
-    """Pair images with the annotations that the user gives: lists, a folder, or where the tags are."""
+def _pair_given(kind, data, value, options, request):
+    """Pair images with given annotations: a list, a folder, or the source of tags."""
     if kind == "tags":
         classes = options.get("classes")
         if classes is None and request.taxonomies:
@@ -338,14 +341,14 @@ def _given(kind, data, value, options, request):
         raise InputError(
             "images-elsewhere",
             f"images must lie in the folder of `{kind}`",
-            got="images as well",
+            got="images in `data`",
             hint="leave the images out, or give a list of annotations",
         )
     return find_pairs(value, kind)
 
 
-def _selected(setup, data, value, unlabeled, options):
-    """Find the annotated patches, and the unlabeled images."""
+def _find_selected(setup, data, value, unlabeled, options):
+    """Find the annotated patches and the unlabeled images; return them and notes."""
     if _is_path(value):
         places = _places(unlabeled if unlabeled is not None else data or [])
         return setup.find(value, places, options, next_step=next_step(value))
@@ -363,7 +366,7 @@ def _places(data):
 
 
 def _images(data):
-    """Return images as a list: arrays and paths as they are, a folder as its images."""
+    """Return a list of images; a folder is replaced by its images."""
     if data is None:
         raise InputError(
             "data-missing", "annotations must come with their images", got="None", hint="give `data`"
@@ -372,7 +375,7 @@ def _images(data):
         found, failures = find_images(data)
         if failures:
             raise InputError(
-                "data-missing", f"{data} must hold images", got=failures[0][1], hint="fix the path"
+                "data-missing", f"{data} must hold images", got=failures[0][1], hint="correct the path"
             )
         return found
     return list(data)
@@ -405,7 +408,7 @@ def check_options(options, kind):
                 "option-unknown",
                 f"options of {kind} must be among {', '.join(OPTIONS[kind])}",
                 got=repr(name),
-                hint="fix the name",
+                hint="correct the name",
             )
         if kind not in owners:
             raise InputError(
@@ -417,11 +420,11 @@ def check_options(options, kind):
 
 
 def _check_name(out):
-    """Raise unless the folder's name can be the name of a net."""
+    """Raise unless the name of the folder is a valid name of a net."""
     if not re.fullmatch(r"\w[\w.+-]*", out.name):
         raise InputError(
             "out-name",
-            "the name of `out` must consist of letters, digits and _ . + -, because the net takes it",
+            "the name of `out` must consist of letters, digits and _ . + -, because it is the name of the net",
             got=repr(out.name),
             hint="rename the folder",
         )
@@ -430,12 +433,12 @@ def _check_name(out):
 def _taxonomies(taxonomy):
     if taxonomy is None:
         return ()
-    one = isinstance(taxonomy, str | os.PathLike | taxonomies.Taxonomy)
-    return tuple(taxonomies.get(each) for each in ([taxonomy] if one else taxonomy))
+    single = isinstance(taxonomy, str | os.PathLike | taxonomies.Taxonomy)
+    return tuple(taxonomies.get(name) for name in ([taxonomy] if single else taxonomy))
 
 
-def _start(net, start):
-    """Copy the weights of a trained net; return a sentence on how many layers they are."""
+def _copy_start_weights(net, start):
+    """Copy the weights of a trained net; return a sentence with the number of copied layers."""
     from ..nets.transfer import copy_weights
     from ..supervision import open_model
 
@@ -445,23 +448,23 @@ def _start(net, start):
 
 
 def _on_device(device):
-    """Return the context in which Keras computes on this device."""
+    """Return a context in which Keras computes on a device."""
     if device is None:
         return nullcontext()
     import keras
 
     if not re.fullmatch(r"(cpu|gpu)(:\d+)?", device.lower()):
         raise InputError(
-            "device-unknown", "`device` must be cpu, gpu or gpu:1", got=repr(device), hint="fix it"
+            "device-unknown", "`device` must be cpu, gpu or gpu:1", got=repr(device), hint="leave it out"
         )
     return keras.device(device.lower() if ":" in device else f"{device.lower()}:0")
 
 
-# --- What came of it ---------------------------------------------------------------------------------------------
+# --- Results -----------------------------------------------------------------------------------------------------
 
 
-def _of_points(out):
-    """Return the numbers of clicked and of found points, and the scores of each round."""
+def _count_points(out):
+    """Return the numbers of clicked and of detected points, and the scores of each round."""
     counts = {"clicked": 0, "found": 0}
     for path in sorted((out / "points").glob("*.geojson")):
         for feature in json.loads(path.read_text(encoding="utf-8"))["features"]:
@@ -470,31 +473,31 @@ def _of_points(out):
     return counts | {"detection": [json.loads(path.read_text(encoding="utf-8")) for path in rounds]}
 
 
-def _of_selected(out):
-    """Return what each round learned from, and a summary of its pseudo-labels."""
+def _count_rounds(out):
+    """Return the training data of each round, and a summary of its pseudo-labels."""
     rounds = json.loads((out / "rounds.json").read_text(encoding="utf-8"))
     files = sorted((out / "pseudo").glob("*/summary.json"))
     summaries = [json.loads(path.read_text(encoding="utf-8")) for path in files]
-    return rounds | {"pseudo": [{k: v for k, v in one.items() if k != "images"} for one in summaries]}
+    return rounds | {"pseudo": [{k: v for k, v in row.items() if k != "images"} for row in summaries]}
 
 
-_REPORTS = {"points": _of_points, "selected": _of_selected}
+_REPORTS = {"points": _count_points, "selected": _count_rounds}
 
 
-def _draw_all(out, history, stages):
+def _draw_all_curves(out, history, stages):
     """Draw the learning curves of a run and of its stages; return the files."""
     files = [out / CURVES]
-    _draw(history, out.name, files[0])
+    _draw_curves(history, out.name, files[0])
     for path in sorted(out.glob(f"{stages}/history.json")) if stages else []:
         rows = json.loads(path.read_text(encoding="utf-8"))
         files.append(path.with_name(CURVES))
         stage = path.parent.relative_to(out).as_posix()
-        _draw(History(tuple(rows["epochs"]), rows.get("best")), f"{out.name}, {stage}", files[-1])
+        _draw_curves(History(tuple(rows["epochs"]), rows.get("best")), f"{out.name}, {stage}", files[-1])
     return files
 
 
-def _draw(history, title, path):
-    """Draw learning curves; those of several rounds one after another."""
+def _draw_curves(history, title, path):
+    """Draw learning curves; epochs of several rounds are numbered consecutively."""
     from ..reports import figures
 
     rows = (

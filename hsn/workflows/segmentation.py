@@ -1,4 +1,4 @@
-"""Segment one image, or a folder of images with files of the results and a table that is kept up to date."""
+"""Segment one image, or a folder of images; write files and a table of the results."""
 
 import csv
 import hashlib
@@ -45,32 +45,32 @@ def segment(
     Parameters
     ----------
     image : uint8 array, shape (H, W, 3), path, or sequence of paths
-        RGB of an H&E-stained section, of any size; a file; or folders and files.
+        RGB image of an H&E-stained section of any size, a file, or folders and files.
     model : str, path or hsn.models.Model
         Name of an installed net, a trained folder, or a loaded model.
     out : path, optional
-        Folder for label images, overlays, areas and, with several images, `summary.csv`. Needed for a folder.
+        Folder for label images, overlays, areas and, with several images, `summary.csv`. Required for a folder.
     taxonomy : str, optional
-        Label space of the net. Default: its first.
+        Label space of the net. Default: the first.
     mpp : float, optional
         Micrometers per pixel of the images. Default: that of the metadata of a TIFF, SVS or OME-TIFF file. For other
         files that of the net's training images is assumed, with a warning; for arrays without.
     overwrite : bool
-        Whether to redo images that `out` holds already, by the same net and options. Default: False.
+        Whether to segment images again that `out` already holds for the same net and options. Default: False.
     progress : callable, optional
-        Gets progress events and can cancel; see `hsn.progress`.
+        Receives progress events and can cancel; see `hsn.progress`.
 
     Returns
     -------
     Segmentation or list of dict
-        For an array or a file: `labels`, `scores`, `taxonomy`, and `instances` where the net separates objects. For a
+        For an array or a file: `labels`, `scores`, `taxonomy`, and `instances` if the net separates objects. For a
         folder or a list: the rows of `summary.csv`.
 
     Raises
     ------
     InputError
-        If the image or the net cannot be used, or "out-missing" for a folder without `out`. In a folder, an image
-        that cannot be used stops nothing; its row has the status "failed".
+        "out-missing" for a folder without `out`, or the code of an invalid image or net. In a folder, an invalid image
+        does not stop the batch; its row has the status "failed".
 
     Examples
     --------
@@ -110,18 +110,18 @@ def segment(
 
 @dataclass(frozen=True)
 class Batch:
-    """What the segmentation of several images gave.
+    """Result of the segmentation of several images.
 
     Attributes
     ----------
     rows : list of dict
         One per image, as in `summary.csv`.
     results : list of dict
-        The content of the file of areas of each image that was segmented, now or before.
+        Content of the file of areas of each segmented image, skipped ones included.
     failures : list of (str, str)
-        Images that could not be segmented, and why.
+        Images that could not be segmented, and the reasons.
     skipped : int
-        Number of images that had been segmented before.
+        Number of images that were segmented by an earlier call.
     files : int
         Number of files that were written.
     scale : str
@@ -149,9 +149,9 @@ def segment_all(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Batch:
-    """Segment images, and write labels, overlay and areas of each, and a row of `summary.csv`.
+    """Segment images; write labels, overlay, areas and a row of `summary.csv` for each.
 
-    Parameters are those of `segment`.
+    The parameters are described in `segment`.
 
     Returns
     -------
@@ -160,7 +160,7 @@ def segment_all(
     Raises
     ------
     InputError
-        "images-missing" if there is no image; or if net, taxonomy or scale are not valid.
+        "images-missing", or the code of an invalid net, taxonomy or scale.
     """
     out = Path(out)
     found, failures = find_images(images)
@@ -168,8 +168,8 @@ def segment_all(
         raise InputError(
             "images-missing",
             "`image` must be images or folders of images",
-            got="; ".join(why for _, why in failures) or "none",
-            hint="fix the paths",
+            got="; ".join(reason for _, reason in failures) or "none",
+            hint="correct the paths",
         )
     run = _Run(model, taxonomy, mpp)
     summary = _Summary(out / SUMMARY, {} if overwrite else None)
@@ -178,9 +178,9 @@ def segment_all(
     try:
         for path, name in track(pairs, progress, "segmenting"):
             key = run.key(path)
-            before = None if overwrite else _before(summary.row(name), path, key, out)
-            if before is not None:
-                results.append(before)
+            earlier = None if overwrite else _read_earlier(summary.row(name), path, key, out)
+            if earlier is not None:
+                results.append(earlier)
                 skipped += 1
                 continue
             try:
@@ -196,7 +196,7 @@ def segment_all(
                 files += len(about["files"])
                 summary.add(_row(path, name, about, key))
             except InputError as error:
-                if run.invalid(error):
+                if run.is_own_error(error):
                     raise
                 failures.append((str(path), str(error)))
                 summary.add(
@@ -215,10 +215,10 @@ def _is_file(image):
 
 
 class _Run:
-    """The net and the options of a batch; the net is opened for the first image that needs it."""
+    """The net and the options of a batch; the net is loaded when the first image needs it."""
 
     def __init__(self, model, taxonomy, mpp):
-        self._model, self._taxonomy, self._opened = model, taxonomy, None
+        self._source, self._taxonomy, self._model, self._error = model, taxonomy, None, None
         if isinstance(model, Model):
             card, config = model.card.model_dump(), model.config
             self.name = model.card.name
@@ -236,35 +236,35 @@ class _Run:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
-    def opened(self):
-        """The model."""
-        if self._opened is None:
+    def model(self):
+        """The loaded model."""
+        if self._model is None:
             try:
-                self._opened = open_model(self._model)
-                method_of(self._opened)[1].taxonomy(self._taxonomy)
+                self._model = open_model(self._source)
+                method_of(self._model)[1].taxonomy(self._taxonomy)
             except InputError as error:
                 self._error = error
                 raise
-        return self._opened
+        return self._model
 
-    def invalid(self, error):
-        """Whether an error is that of the net, not of an image."""
-        return error is getattr(self, "_error", None)
+    def is_own_error(self, error):
+        """Check whether an error was raised for the net, not for an image."""
+        return error is self._error
 
 
 class _Summary:
-    """The table of a folder of results; a row is on disk as soon as its image is done."""
+    """The table of a folder of results. Each row is written as soon as its image is done."""
 
     def __init__(self, path, rows=None):
         self._path, self._file, self._writer = path, None, None
         self._rows = self._read() if rows is None else rows
 
     def row(self, name):
-        """Return the row of a name, or None."""
+        """Return the row with this name, or None."""
         return self._rows.get(name)
 
     def add(self, row):
-        """Write a row, in the place of an earlier one of the same name."""
+        """Write a row; it replaces an earlier row of the same name."""
         replaced = self._rows.pop(str(row["name"]), None)
         row = {name: "" if value is None else str(value) for name, value in row.items()}
         self._rows[row["name"]] = row
@@ -289,10 +289,10 @@ class _Summary:
         return {row["name"]: row for row in rows}
 
     def _rewrite(self):
-        """Write all rows anew, and go on behind them."""
+        """Write all rows again, and open the file for further rows."""
         self.close()
-        known = dict.fromkeys(_COLUMNS) | {name: None for row in self._rows.values() for name in row}
-        columns = [*[name for name in known if name != _RUN], _RUN]
+        names = dict.fromkeys(_COLUMNS) | {name: None for row in self._rows.values() for name in row}
+        columns = [*[name for name in names if name != _RUN], _RUN]
         with (
             atomic_write(self._path) as temporary,
             open(temporary, "w", newline="", encoding="utf-8") as file,
@@ -305,19 +305,19 @@ class _Summary:
 
 
 def _row(path, name, about, key):
-    """Return the row of an image that was segmented."""
+    """Make the row of a segmented image."""
     row = {"image": path, "name": name, "status": "done"}
     row |= {column: about.get(column) for column in _COLUMNS[4:]}
     return row | {f"{_FRACTION}{c['name']}": f"{c['fraction']:.6f}" for c in about["classes"]} | {_RUN: key}
 
 
-def _before(row, path, key, out):
-    """Return the areas of an image that was segmented before, by the same net and options; else None."""
+def _read_earlier(row, path, key, out):
+    """Read the areas of an earlier result of the same image, net and options; None if there is none."""
     if not row or row.get("status") != "done" or row.get(_RUN) != key or row.get("image") != str(path):
         return None
     try:
         about = json.loads((out / "areas" / f"{row['name']}.json").read_text(encoding="utf-8"))
-        whole = all(Path(file).is_file() for file in about["files"].values())
+        complete = all(Path(file).is_file() for file in about["files"].values())
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return None
-    return about if whole else None
+    return about if complete else None

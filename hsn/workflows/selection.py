@@ -1,4 +1,4 @@
-"""Select the few patches of many images that an annotator should outline."""
+"""Select a few patches of many images for annotation."""
 
 import csv
 import os
@@ -22,23 +22,24 @@ _RESNETS = (".npz", ".safetensors", ".pt", ".pth")
 
 @dataclass(frozen=True)
 class SelectedPatches:
-    """Patches that were selected.
+    """Selected patches.
 
     Attributes
     ----------
     encoder : str
-        What compared the patches.
+        Name of the encoder of the patches.
     images, patches : int
-        Numbers of images and of patches to choose from.
+        Numbers of candidate images and patches.
     rows : list of dict
-        One per selected patch, as in the table.
+        Rows of the table, one per selected patch.
     files : dict of str to pathlib.Path
-        The table, the places as GeoJSON, the contact sheet.
+        The table, the positions as GeoJSON, the contact sheet.
     left_out : list of (str, str)
-        Images that were not used, and why.
+        Unused images and the reasons.
     notes : list of str
+        Sentences for the user.
     next_step : str
-        What the annotator does now.
+        Instruction for the annotator.
     """
 
     encoder: str
@@ -67,24 +68,25 @@ def select_patches(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> SelectedPatches:
-    """Select patches to annotate: one for each kind of tissue that the images show.
+    """Select patches to annotate, one for each kind of tissue in the images.
 
     Parameters
     ----------
     images : path or sequence of path
-        Images, and folders of images.
+        Images and folders of images.
     n : int
         Number of patches. Default: 6.
     out : path
         Folder for the patches, the table, GeoJSON files for QuPath and a contact sheet. Default: "chosen".
     side_px, stride_px : int
-        Side of the patches, and step from one to the next. Default: 256 and 128.
+        Side and stride of the patches in pixels. Default: 256 and 128.
     encoder : str
-        What compares patches: "texture", which needs no weights; a trained net; or a file of ResNet weights.
+        Features of patches: "texture" needs no weights; or a trained net, or a file of ResNet weights. Default:
+        "texture".
     mpp : float, optional
-        Micrometers per pixel of the images, for a trained net. Default: that of the net's training images.
+        Micrometers per pixel of the images, for a trained net. Default: scale of the net's training images.
     min_tissue : float
-        Smallest share of tissue in a patch. Default: 0.1.
+        Smallest fraction of tissue in a patch. Default: 0.1.
     seed : int
         Seed of the clustering. Default: 0.
     progress : callable, optional
@@ -97,7 +99,7 @@ def select_patches(
     Raises
     ------
     InputError
-        "images-missing" if no image is found.
+        "images-missing", or an error of `hsn.prediction.embedding.embed` or `hsn.selection.choice.choose`.
 
     References
     ----------
@@ -120,17 +122,17 @@ def select_patches(
         raise InputError(
             "images-missing",
             "`images` must be images or folders of images",
-            got="; ".join(why for _, why in failures) or "none",
-            hint="fix the paths",
+            got="; ".join(reason for _, reason in failures) or "none",
+            hint="correct the paths",
         )
-    chosen_encoder = _open(encoder, mpp)
+    chosen_encoder = _open_encoder(encoder, mpp)
     embedding = embed(
         found,
         chosen_encoder,
         out / EMBEDDING,
         side_px=side_px,
         stride_px=stride_px,
-        least_tissue=min_tissue,
+        min_tissue=min_tissue,
         progress=lambda done: report(progress, "embedding patches", done, len(found)),
     )
     report(progress, "clustering", 0)
@@ -152,7 +154,7 @@ def select_patches(
 
 
 def has_patches(folder: str | os.PathLike) -> bool:
-    """Return whether a folder holds patches; an interrupted selection leaves vectors only.
+    """Check whether a folder holds patches; an interrupted selection leaves only vectors.
 
     Examples
     --------
@@ -166,44 +168,44 @@ def has_patches(folder: str | os.PathLike) -> bool:
 
 
 def next_step(out: str | os.PathLike, *, then: str = "call the same command again") -> str:
-    """Return the sentence that says what an annotator does after the selection.
+    """Return the instruction for the annotator of selected patches.
 
     Parameters
     ----------
     out : path
         Folder of the patches.
     then : str
-        What follows.
+        Instruction after the annotation. Default: "call the same command again".
     """
     out = Path(out)
     return (
-        f"now outline every nucleus of the patches in {out / PATCHES}, and save the masks by their names in"
-        f" {out / 'labels'} (label images, Aperio XML or zips of ImageJ's regions); then {then}"
+        f"now outline every nucleus of the patches in {out / PATCHES}, and save each mask under the name of its patch"
+        f" in {out / 'labels'} (label image, Aperio XML or zip of ImageJ ROIs); then {then}"
     )
 
 
-def _open(encoder, mpp):
-    """Open an encoder; Keras is loaded only for one that needs it."""
-    from ..prediction.embedding import of_texture
+def _open_encoder(encoder, mpp):
+    """Open an encoder; Keras is loaded only if needed."""
+    from ..prediction.embedding import texture_encoder
 
     if encoder == "texture":
-        return of_texture()
+        return texture_encoder()
     from .. import models
-    from ..prediction.patch_encoders import of_net
+    from ..prediction.patch_encoders import net_encoder
 
     if Path(encoder).suffix.lower() in _RESNETS:
         from ..models.torch_file import read_state
         from ..nets.resnet_state import build_encoder
 
-        return of_net(build_encoder(read_state(encoder)), mean=0, std=255, name=Path(encoder).stem)
+        return net_encoder(build_encoder(read_state(encoder)), mean=0, std=255, name=Path(encoder).stem)
     model = models.load(encoder)
     card, image_mpp = model.card, mpp or model.config.get("image_mpp", model.card.mpp)
-    numbers = card.normalization
-    return of_net(model.net, mean=numbers.mean, std=numbers.std, scale=image_mpp / card.mpp, name=card.name)
+    mean, std = card.normalization.mean, card.normalization.std
+    return net_encoder(model.net, mean=mean, std=std, scale=image_mpp / card.mpp, name=card.name)
 
 
 def _rows(embedding, chosen, names, side_px):
-    """Return the table: one row per selected patch."""
+    """Make the table: one row per selected patch."""
     sizes = np.bincount(chosen.labels, minlength=len(chosen.patches))
     rows = []
     for number, (patch, terms) in enumerate(zip(chosen.patches, chosen.terms, strict=True), start=1):
@@ -231,7 +233,7 @@ def _rows(embedding, chosen, names, side_px):
 
 
 def _write(rows, out):
-    """Write patches, table, places and contact sheet; return the files that are not patches."""
+    """Write patches, table, positions and contact sheet; return the files other than patches."""
     from ..reports import figures
 
     by_image, pixels = {}, {}
@@ -275,7 +277,7 @@ def _write(rows, out):
 
 
 def _notes(folder, chosen):
-    """Mention patches of an earlier selection; they may be annotated already, so they stay."""
+    """Return a note about patches of an earlier selection. They are kept, because they may be annotated."""
     others = sum(path.name not in chosen for path in folder.glob("*.png"))
     if not others:
         return []

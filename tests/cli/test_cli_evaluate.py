@@ -59,7 +59,7 @@ def test_people_get_tables(run):
     assert "wrote out/glas_IoU_metric_results.csv" in text
 
 
-def test_a_mask_of_one_class_is_read_like_its_neighbours(run, tmp_path):
+def test_a_mask_of_one_class_is_read_like_its_neighbors(run, tmp_path):
     """White is a class of ADP and a colour without colour: alone, nothing tells it from a label image of 255."""
     taxonomy = "adp-func"
     for folder in ("said", "true"):
@@ -111,7 +111,7 @@ def test_two_files_of_one_name_are_no_pair(run):
     assert set(result.said["failures"]) == {"said/b.png", "said/b.tif", "true/b.png"}
 
 
-def test_greys_are_labels_as_long_as_the_taxonomy_has_such_classes(tmp_path):
+def test_grays_are_labels_as_long_as_the_taxonomy_has_such_classes(tmp_path):
     for value, kind in ((1, "labels"), (2, "colors")):
         write_labels(tmp_path / "a.png", np.array([[0, value]]))
         assert detect_kind([tmp_path / "a.png"], GLAS) == kind
@@ -150,7 +150,7 @@ def test_what_cannot_be_scored_is_one_sentence(run, options, code):
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_colours_of_another_taxonomy_are_refused(run):
+def test_colors_of_another_taxonomy_are_errors(run):
     write(Path("said/a.png"), np.full((2, 2, 3), (1, 2, 3), np.uint8))
     as_colors(Path("true/a"), TRUTH[:, :2])
     result = run("evaluate", "said", "true", "--taxonomy", "glas")
@@ -158,7 +158,7 @@ def test_colours_of_another_taxonomy_are_refused(run):
     assert "said/a.png must have colors of taxonomy 'glas'" in result.stderr
 
 
-def test_a_smoothed_prediction_is_refused(run):
+def test_a_smoothed_prediction_is_an_error(run):
     painted = to_colors(TRUTH, GLAS)
     painted[0, 1] = (2, 77, 190)
     write(Path("said/a.png"), painted)

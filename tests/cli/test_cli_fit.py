@@ -105,7 +105,7 @@ def test_bad_patches_are_left_out_and_named(run, patches, rng):
     assert result.exit_code == 1
     assert result.said["patches"] == 14
     assert "3.png must be a PNG, JPEG, TIFF or BMP image" in result.stderr
-    assert "4.png must be a square of 32 px, as the first patch; got 32 x 33" in result.stderr
+    assert "4.png must be a square of 32 px, like the first patch; got 32 x 33" in result.stderr
 
 
 def test_tags_stay_with_their_patches_where_some_are_left_out(run, patches, spy_on):
@@ -136,14 +136,14 @@ def test_tags_stay_with_their_patches_where_some_are_left_out(run, patches, spy_
         (["--tags", "tags.csv", "--device", "tpu"], "device-unknown"),
     ],
 )
-def test_what_cannot_be_learned_is_refused_before_any_training(run, patches, options, code):
+def test_what_cannot_be_learned_is_an_error_before_any_training(run, patches, options, code):
     result = run("fit", patches, *QUICK, *(["--out", "mine"] if "--out" not in options else []), *options)
     assert (result.exit_code, result.code) == (2, code)
     assert "Traceback" not in result.stderr
     assert not Path("mine").exists()
 
 
-def test_a_folder_of_nothing_but_bad_patches_is_refused(run, patches):
+def test_a_folder_of_nothing_but_bad_patches_is_an_error(run, patches):
     for path in patches.iterdir():
         path.write_text("no image")
     result = run("fit", patches, "--tags", "tags.csv", "--out", "mine", *QUICK)
@@ -166,6 +166,6 @@ def test_flat_patches_do_not_divide_by_nothing():
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 10, 40])
-def test_classes_without_colours_get_distinct_ones(count):
+def test_classes_without_colors_get_distinct_ones(count):
     assert len(set(taxonomy_of([f"c{k}" for k in range(count)], "mine").colors)) == count
     assert isinstance(taxonomy_of(["c"], "mine"), taxonomies.Taxonomy)

@@ -119,14 +119,14 @@ def test_files_without_a_partner_and_bad_ones_are_left_out_and_named(run, folder
         (["--masks", "masks", "--mpp", "0"], "mpp-range"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_learned_is_refused_before_any_training(run, folder, options, code):
+def test_what_cannot_be_learned_is_an_error_before_any_training(run, folder, options, code):
     result = run("fit", *QUICK, *(["--out", "mine"] if "--out" not in options else []), *options)
     assert (result.exit_code, result.code) == (2, code)
     assert "Traceback" not in result.stderr
     assert not Path("mine").exists()
 
 
-def test_a_folder_of_nothing_but_bad_images_is_refused(run, folder):
+def test_a_folder_of_nothing_but_bad_images_is_an_error(run, folder):
     for path in (folder / "images").iterdir():
         path.write_text("no image")
     result = run("fit", "--masks", folder, "--out", "mine", *QUICK)

@@ -184,7 +184,7 @@ def test_bad_files_are_left_out_and_named(run, folder, spy):
         (["--points", "clicks", "--taxonomy", "adp-func"], "taxonomy-classes"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_learned_is_refused_before_any_training(run, folder, options, code):
+def test_what_cannot_be_learned_is_an_error_before_any_training(run, folder, options, code):
     if "--labels" in options:  # of the other three images there are none
         for name in ("0", "1", "2"):
             (folder / "images" / f"{name}.png").unlink()

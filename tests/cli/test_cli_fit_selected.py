@@ -90,7 +90,7 @@ def test_from_images_to_chosen_patches_to_a_net_that_numbers_objects(run, tissue
     assert one["objects"] == read_labels("out/instances/0.png").max()
 
     again = run(*[each for each in command if each != "--json"])  # is done already
-    assert again.stdout.startswith("mine: 3 patches, 2 of them learned from, with ")
+    assert again.stdout.startswith("mine: 3 patches, 2 of them for training, with ")
     assert f"epoch 1 of round {result.said['kept']} kept, AJI " in again.stdout
     other = run(*command, "--seed", "1")
     assert other.exit_code == 2
@@ -235,7 +235,7 @@ def test_a_choice_that_was_killed_goes_on(run, tissue, monkeypatch):
         (["--selected", "bad", "more"], "no-patches-left"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_learned_is_refused_before_any_training(run, folder, tissue, options, code):
+def test_what_cannot_be_learned_is_an_error_before_any_training(run, folder, tissue, options, code):
     tissue("more", 1, (64, 64), mpp=MPP)
     write(Path("bare/a.png"), np.zeros((64, 64, 3), np.uint8))
     Path("empty").mkdir()

@@ -33,7 +33,7 @@ def test_a_card_is_shown_by_name_and_by_path(run, model, installed):
     assert "a test" in text
 
 
-def test_a_damaged_card_is_refused(run, installed):
+def test_a_damaged_card_is_an_error(run, installed):
     (installed / "card.json").write_text("{")
     result = run("models", "show", "tiny")
     assert result.exit_code == 2
@@ -41,7 +41,7 @@ def test_a_damaged_card_is_refused(run, installed):
 
 
 @pytest.mark.parametrize("name", ["nothing.zip", "text.zip", "empty"])
-def test_what_is_no_release_is_refused_and_leaves_nothing(run, home, tmp_path, name):
+def test_what_is_no_release_is_an_error_and_leaves_nothing(run, home, tmp_path, name):
     (tmp_path / "text.zip").write_text("no zip")
     (tmp_path / "empty").mkdir()
     result = run("models", "import", tmp_path / name)

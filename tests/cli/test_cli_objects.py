@@ -55,7 +55,7 @@ def test_people_get_a_table_and_what_is_alone_or_of_another_size_is_named(run, f
     assert "all images  0.75" in result.stdout
     assert "Hausdorff" not in result.stdout
     assert "wrote out/objects.csv" in result.stdout
-    assert "lonely.png: has no partner of its name" in result.stderr
+    assert "lonely.png: the other folder has no file of the same name" in result.stderr
     assert "found/b.png: `prediction` must have the shape of the truth" in result.stderr
 
 
@@ -120,12 +120,12 @@ def test_seventy_thousand_objects_are_scored(run):
 @pytest.mark.parametrize(
     "options", [["--instances", "--taxonomy", "glas"], ["--taxonomy", "glas", "--hausdorff"]]
 )
-def test_options_of_the_other_kind_are_refused(run, folders, options):
+def test_options_of_the_other_kind_are_errors(run, folders, options):
     result = run("evaluate", "found", "true", *options)
     assert (result.exit_code, result.code) == (2, "option-of-other-kind")
 
 
-def test_nothing_but_bad_pairs_is_refused(run, folders):
+def test_nothing_but_bad_pairs_is_an_error(run, folders):
     for name in TRUE:
         write_labels(f"found/{name}.png", np.array([[1, 0]]))
     result = run("evaluate", "found", "true", "--instances")

@@ -183,13 +183,13 @@ def test_what_fits_no_image_is_one_sentence_without_a_traceback(run, model, imag
     assert not Path("out/labels").exists()
 
 
-def test_a_folder_without_images_is_refused(run, model, tmp_path):
+def test_a_folder_without_images_is_an_error(run, model, tmp_path):
     (tmp_path / "empty").mkdir()
     result = run("segment", tmp_path / "empty", "--model", model)
     assert (result.exit_code, result.code) == (2, "images-missing")
 
 
-def test_a_net_with_other_classes_than_its_card_is_refused(run, model, images, tmp_path):
+def test_a_net_with_other_classes_than_its_card_is_an_error(run, model, images, tmp_path):
     folder = tmp_path / "mixed"
     folder.mkdir()
     for name in ("net.keras", "config.json"):

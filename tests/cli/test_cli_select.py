@@ -88,7 +88,7 @@ def test_bad_images_are_named_at_the_end(run, tissue):
     ("options", "code"),
     [
         (["--n", "1000"], "too-few-patches"),
-        (["--patch", "65"], "input"),
+        (["--patch", "65"], "no-patches"),
         (["--encoder", "nowhere"], "model-unknown"),
         (["--encoder", "net.pth"], "weights-format"),
     ],
@@ -99,7 +99,7 @@ def test_what_cannot_be_done_is_one_sentence(run, tissue, options, code):
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_no_image_is_refused(run, tmp_path):
+def test_no_image_is_an_error(run, tmp_path):
     (tmp_path / "empty").mkdir()
     result = run("select", tmp_path / "empty", "--out", "o")
     assert (result.exit_code, result.code) == (2, "images-missing")

@@ -79,7 +79,7 @@ def test_previews_are_drawn_at_the_end_of_a_scale_and_now_and_then(run, patch, s
         (["patch.png", "small.png"], "must have the size of its image"),
     ],
 )
-def test_wrong_files_are_refused_in_a_sentence(run, patch, change, words):
+def test_wrong_files_are_errors_in_a_sentence(run, patch, change, words):
     write_labels("small.png", np.eye(9, dtype=int))
     result = run("synthesize", *change, "--out", "mine")
     assert result.exit_code == 2
@@ -87,7 +87,7 @@ def test_wrong_files_are_refused_in_a_sentence(run, patch, change, words):
     assert not Path("mine").exists()
 
 
-def test_wrong_options_are_refused_before_anything_is_learned(run, patch):
+def test_wrong_options_are_errors_before_anything_is_learned(run, patch):
     for options in (["--preset", "huge"], ["--n", 0], ["--preset", "paper"]):
         result = run("synthesize", *patch, *options, "--out", "mine")
         assert result.exit_code == 2

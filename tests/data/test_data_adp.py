@@ -61,14 +61,14 @@ def test_images_without_truth_or_tags_are_still_listed(tmp_path, raises_code):
         sample.truth("adp-morph")
 
 
-def test_a_damaged_table_is_refused(folder, raises_code):
+def test_a_damaged_table_is_an_error(folder, raises_code):
     table = next(folder.rglob("*.csv"))
     table.write_text(table.read_text().splitlines()[0] + "\n070.png_crop_2.png\n")
     with raises_code("table-malformed"):
         adp.list_samples(folder)
 
 
-def test_a_folder_of_something_else_is_refused(tmp_path, raises_code):
+def test_a_folder_of_something_else_is_an_error(tmp_path, raises_code):
     with raises_code("samples-missing"):
         adp.list_samples(tmp_path)
 

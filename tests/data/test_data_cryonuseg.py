@@ -30,7 +30,7 @@ def test_binary_masks_come_in_parts(folder):
     assert sample.instances().tolist() == [[0, 1, 0], [2, 0, 3]]
 
 
-def test_a_wrong_folder_or_split_is_refused(tmp_path, raises_code):
+def test_a_wrong_folder_or_split_is_an_error(tmp_path, raises_code):
     with raises_code("samples-missing"):
         cryonuseg.list_samples(tmp_path, "all")
     with raises_code("split-unknown"):

@@ -36,7 +36,7 @@ HABITS = {
 
 
 @pytest.mark.parametrize("habit", HABITS)
-def test_every_habit_is_recognized(touch, habit):
+def test_every_form_of_annotation_is_recognized(touch, habit):
     names, kind = HABITS[habit]
     folder = touch(*names)
     found = discover(folder, classes=("x", "y"))
@@ -91,12 +91,12 @@ def test_what_is_left_out_is_named_with_its_reason(touch):
         (["notes.txt"], "annotations-missing"),
     ],
 )
-def test_images_alone_are_refused_with_the_habits(touch, raises_code, names, code):
+def test_images_without_annotation_are_an_error_with_a_hint(touch, raises_code, names, code):
     with raises_code(code):
         discover(touch(*names))
 
 
-def test_a_folder_that_does_not_exist_is_refused(tmp_path, raises_code):
+def test_a_folder_that_does_not_exist_is_an_error(tmp_path, raises_code):
     with raises_code("data-missing"):
         discover(tmp_path / "nowhere")
 

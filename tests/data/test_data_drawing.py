@@ -74,7 +74,7 @@ def test_later_ellipses_lie_over_earlier_ones():
     assert drawn[4, 7] == 1
 
 
-def test_more_dye_takes_more_light_each_its_own_colour(rng):
+def test_more_dye_takes_more_light_each_its_own_color(rng):
     amounts = np.zeros((3, 60, 60), np.float32)
     amounts[0, :, 20:] = 1.0
     amounts[1, :, 40:] = 1.0

@@ -91,12 +91,12 @@ def test_either_truth_stands_in_for_the_other(release):
         ({"split": "testA"}, "samples-missing"),
     ],
 )
-def test_what_is_not_there_is_refused(release, call, code, raises_code):
+def test_what_is_not_there_is_an_error(release, call, code, raises_code):
     with raises_code(code):
         glas.list_samples(release, **call)
 
 
-def test_a_damaged_table_of_patients_is_refused(release, raises_code):
+def test_a_damaged_table_of_patients_is_an_error(release, raises_code):
     (release / "Grade.csv").write_text("name,patient,grade\ntrain_1\n")
     with raises_code("table-malformed"):
         glas.list_samples(release)

@@ -18,7 +18,7 @@ def test_images_come_in_natural_order_and_nothing_else_does(tmp_path):
     assert image_paths(tmp_path / "absent") == []
 
 
-def test_truth_by_colours(tmp_path):
+def test_truth_by_colors(tmp_path):
     write(tmp_path / "mask.png", to_colors(np.array([[0, 4]]), ADP_FUNC))
     sample = Sample("a", Path("a.png"), mask_paths={"adp-func": tmp_path / "mask.png"})
     labels, known = sample.truth("adp-func")
@@ -35,7 +35,7 @@ def test_truth_by_objects_needs_a_class_for_everything_else(tmp_path, raises_cod
         sample.truth(ADP_FUNC)
 
 
-def test_what_is_not_there_is_refused(raises_code):
+def test_what_is_not_there_is_an_error(raises_code):
     with raises_code("truth-missing"):
         Sample("a", Path("a.png")).instances()
 

@@ -103,13 +103,13 @@ def test_all_kinds_of_tissue_occur():
 
 
 @pytest.mark.parametrize("shape", [(15, 40), (40, 15), (40,), (40, 40, 3)])
-def test_too_little_room_is_refused(shape, raises_code):
+def test_too_little_room_is_an_error(shape, raises_code):
     with raises_code("shape-too-small"):
         draw_tissue(0, shape)
 
 
 @pytest.mark.parametrize("mpp", [0.05, 5, float("nan")])
-def test_another_scale_is_refused(mpp, raises_code):
+def test_another_scale_is_an_error(mpp, raises_code):
     with raises_code("mpp-range"):
         draw_tissue(0, mpp=mpp)
 

@@ -122,7 +122,7 @@ def test_the_imported_net_is_the_released_one(imported, net, rng):
     ]
 
 
-def test_its_recipe_is_one_of_learning_from_tags(imported):
+def test_the_config_of_the_release_is_a_config_of_tags(imported):
     config = Config.from_dict(load(imported).config)
     assert config.thresholds == tuple(THRESHOLDS)
     assert [taxonomy.name for taxonomy in config.taxonomies] == ["adp-morph", "adp-func", "glas"]
@@ -176,7 +176,7 @@ def test_a_missing_file_is_named(release, home, name, raises_code):
     assert not home.exists()
 
 
-def test_what_is_no_release_is_refused(tmp_path, home, raises_code):
+def test_an_archive_that_is_not_the_release_is_an_error(tmp_path, home, raises_code):
     with raises_code("release-incomplete"):
         import_release(tmp_path)
     with raises_code("archive-damaged"):
@@ -229,7 +229,7 @@ def test_a_damaged_image_leaves_nothing(original, tmp_path, home, raises_code):
     assert nothing_stays(target, home)
 
 
-def test_a_place_that_cannot_be_written_is_refused(original, tmp_path, raises_code):
+def test_a_place_that_cannot_be_written_is_an_error(original, tmp_path, raises_code):
     path = packed(original, tmp_path / "a.zip")
     with raises_code("folder-not-writable"):
         import_release(path, data_to=path)
@@ -255,14 +255,14 @@ def test_newer_tables_and_input_layers_are_understood(release):
         (),
     ],
 )
-def test_another_architecture_is_refused(tmp_path, kinds, raises_code):
+def test_another_architecture_is_an_error(tmp_path, kinds, raises_code):
     (tmp_path / "a.json").write_text(json.dumps(architecture(kinds)))
     with raises_code("release-architecture"):
         legacy.check_architecture(tmp_path / "a.json")
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"config": 5}', '{"config": [{}]}', "[" * 100_000, "\xff"])
-def test_a_damaged_architecture_is_refused(tmp_path, text, raises_code):
+def test_a_damaged_architecture_is_an_error(tmp_path, text, raises_code):
     (tmp_path / "a.json").write_text(text, encoding="latin-1")
     with raises_code("release-architecture"):
         legacy.check_architecture(tmp_path / "a.json")
@@ -356,7 +356,7 @@ def replaced(group, value):
         (lambda f: f.update({"x": "import os"}), "weights-unsafe", "hold only numbers"),
     ],
 )
-def test_other_damaged_and_hostile_weights_are_refused_and_change_nothing(
+def test_other_damaged_and_hostile_weights_are_errors_and_change_nothing(
     tmp_path, small, change, code, words, raises_code
 ):
     fresh = copy_of(small)
@@ -367,7 +367,7 @@ def test_other_damaged_and_hostile_weights_are_refused_and_change_nothing(
     assert all(np.array_equal(one, other) for one, other in zip(before, fresh.get_weights(), strict=True))
 
 
-def test_weights_cut_off_anywhere_are_refused(tmp_path, small, raises_code):
+def test_weights_cut_off_anywhere_are_errors(tmp_path, small, raises_code):
     content = write_h5(tmp_path / "w.h5", small).read_bytes()
     for part in (0.1, 0.5, 0.9):
         (tmp_path / "w.h5").write_bytes(content[: int(part * len(content))])
@@ -405,14 +405,14 @@ def test_thresholds_are_read(tmp_path, compressed):
         ({"optimalScoreThresh": THRESHOLDS[None] * np.nan}, r"from 0 to 1; got nan"),
     ],
 )
-def test_other_tables_are_no_thresholds(tmp_path, content, words, raises_code):
+def test_other_tables_are_not_thresholds(tmp_path, content, words, raises_code):
     with raises_code("release-thresholds") as error:
         legacy.read_thresholds(mat(tmp_path / "t.mat", **content), 51)
     assert re.search(words, str(error.value))
 
 
 @pytest.mark.parametrize("compressed", [True, False])
-def test_damaged_thresholds_are_refused_or_numbers(tmp_path, rng, compressed):
+def test_damaged_thresholds_are_errors_or_numbers(tmp_path, rng, compressed):
     content = mat(tmp_path / "t.mat", compressed, LEVEL=5, optimalScoreThresh=THRESHOLDS[None]).read_bytes()
     outcomes = set()
     for place in range(128, len(content)):
@@ -427,7 +427,7 @@ def test_damaged_thresholds_are_refused_or_numbers(tmp_path, rng, compressed):
 
 
 @pytest.mark.parametrize("compressed", [True, False])
-def test_thresholds_cut_off_anywhere_are_refused(tmp_path, compressed, raises_code):
+def test_thresholds_cut_off_anywhere_are_errors(tmp_path, compressed, raises_code):
     content = mat(tmp_path / "t.mat", compressed, optimalScoreThresh=THRESHOLDS[None]).read_bytes()
     for length in range(0, len(content), 37):
         (tmp_path / "t.mat").write_bytes(content[:length])
@@ -435,7 +435,7 @@ def test_thresholds_cut_off_anywhere_are_refused(tmp_path, compressed, raises_co
             legacy.read_thresholds(tmp_path / "t.mat", 51)
 
 
-def test_what_is_no_matlab_file_is_refused(tmp_path, raises_code):
+def test_a_file_that_is_not_matlab_is_an_error(tmp_path, raises_code):
     for content in (b"", b"\x89HDF\r\n\x1a\n" * 50, b"MATLAB 5.0 MAT-file"):
         (tmp_path / "t.mat").write_bytes(content)
         with raises_code("release-thresholds"):
@@ -449,7 +449,7 @@ def element(kind, content, order="<"):
     return np.array([kind, len(content)], order + "u4").tobytes() + content
 
 
-def test_a_matlab_bomb_is_refused(tmp_path):
+def test_a_matlab_bomb_is_an_error(tmp_path):
     head = mat(tmp_path / "t.mat", optimalScoreThresh=THRESHOLDS[None]).read_bytes()[:128]
     squeezed = zlib.compress(element(14, bytes(matlab.TABLE_BYTES)), 9)
     twice = zlib.compress(element(15, squeezed))
@@ -459,7 +459,7 @@ def test_a_matlab_bomb_is_refused(tmp_path):
             legacy.read_thresholds(tmp_path / "t.mat", 51)
 
 
-def test_a_shape_that_its_numbers_do_not_fill_is_refused(tmp_path, raises_code):
+def test_a_shape_that_its_numbers_do_not_fill_is_an_error(tmp_path, raises_code):
     content = mat(tmp_path / "t.mat", compressed=False, optimalScoreThresh=THRESHOLDS[None]).read_bytes()
     shape = np.array([1, 51], "<i4").tobytes()
     assert content.count(shape) == 1
@@ -496,7 +496,7 @@ def test_numbers_are_read_however_matlab_stores_them(stored, order):
         (np.full((1, 6), 1000), "from 1 to 999"),
     ],
 )
-def test_other_arrays_are_no_crf_settings(tmp_path, array, words, raises_code):
+def test_other_arrays_are_not_crf_settings(tmp_path, array, words, raises_code):
     np.save(tmp_path / "c.npy", array)
     with raises_code("release-crf") as error:
         legacy.read_crf(tmp_path / "c.npy")
@@ -508,7 +508,7 @@ class Trap:
         return (open, ("was_here", "w"))
 
 
-def test_pickled_objects_are_refused_and_not_run(tmp_path, monkeypatch, raises_code):
+def test_pickled_objects_are_errors_and_not_run(tmp_path, monkeypatch, raises_code):
     monkeypatch.chdir(tmp_path)
     np.save("c.npy", np.array([[Trap()] * 6], object), allow_pickle=True)
     with raises_code("release-crf"):
@@ -516,7 +516,7 @@ def test_pickled_objects_are_refused_and_not_run(tmp_path, monkeypatch, raises_c
     assert not (tmp_path / "was_here").exists()
 
 
-def test_damaged_crf_settings_are_refused(tmp_path, raises_code):
+def test_damaged_crf_settings_are_errors(tmp_path, raises_code):
     file = io.BytesIO()
     np.save(file, np.ones((1, 6), np.int32))
     whole = file.getvalue()

@@ -60,7 +60,7 @@ def by_words(line, scale):
 
 
 @given(st.lists(st.floats(0, 255), min_size=12, max_size=20), st.floats(0.4, 2.5).filter(lambda s: s != 1))
-def test_resampling_is_the_operator_as_told(line, scale):
+def test_resampling_equals_the_documented_operator(line, scale):
     made = pyramid.resample(np.array([line]), scale)
     np.testing.assert_allclose(made[0], by_words(line, scale), atol=1e-10, rtol=0)
 
@@ -101,12 +101,12 @@ def test_masks_take_the_pixel_of_the_rounded_down_place():
 
 
 @pytest.mark.parametrize("options", [{"smallest_px": 65}, {"scales": 0}, {"smallest_px": 0}])
-def test_an_impossible_pyramid_is_refused(options, raises_code):
+def test_an_impossible_pyramid_is_an_error(options, raises_code):
     with raises_code("pyramid-size"):
         pyramid.sizes((64, 80), **{"smallest_px": 64} | options)
 
 
-def test_what_does_not_fill_its_place_is_refused(raises_code):
+def test_a_result_smaller_than_its_shape_is_an_error(raises_code):
     with raises_code("scale-too-small"):
         pyramid.resize(np.zeros((4, 4, 3)), (9, 9), scale=2)
     with raises_code("scale-positive"):

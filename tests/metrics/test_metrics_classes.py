@@ -46,7 +46,7 @@ def test_an_absent_class_weighs_nothing():
 
 
 @pytest.mark.parametrize("pixels", [[0, 0], [5, 1]])
-def test_counts_without_a_logarithm_are_refused(pixels, raises_code):
+def test_counts_without_a_logarithm_are_errors(pixels, raises_code):
     with raises_code("pixels-too-few"):
         m.inverse_log_frequency_weights(pixels)
 
@@ -159,7 +159,7 @@ def test_the_labels_outside_the_known_part_may_be_anything():
         ([0, 1], [0.0, 1.0], "labels-range"),
     ],
 )
-def test_labels_that_cannot_be_counted_are_refused(truth, prediction, code, raises_code):
+def test_labels_that_cannot_be_counted_are_errors(truth, prediction, code, raises_code):
     with raises_code(code):
         m.confusion_matrix(np.array(truth), np.array(prediction), 2)
 
@@ -169,7 +169,7 @@ def test_an_unlisted_row_does_not_open_the_range_of_predictions(raises_code):
         m.confusion_matrix(np.array([0]), np.array([2]), 2, unlisted="false_alarms")
 
 
-def test_rules_by_other_names_are_refused(raises_code):
+def test_unknown_rules_are_errors(raises_code):
     with raises_code("unlisted-unknown"):
         m.confusion_matrix(np.array([0]), np.array([0]), 2, unlisted="drop")
     with raises_code("absent-unknown"):
@@ -177,7 +177,7 @@ def test_rules_by_other_names_are_refused(raises_code):
 
 
 @pytest.mark.parametrize("counts", [[1, 2], [[1, 2]], [[1, 2], [3, 4], [5, 6], [7, 8]], np.zeros((1, 0))])
-def test_what_is_no_table_of_counts_is_refused(counts, raises_code):
+def test_an_array_that_is_not_a_confusion_matrix_is_an_error(counts, raises_code):
     with raises_code("counts-shape"):
         m.iou(counts)
 

@@ -44,12 +44,12 @@ def test_one_image_has_no_spread_and_an_infinite_distance_stays_one():
 
 
 @pytest.mark.parametrize("rows", [[], 3.0])
-def test_nothing_to_score_is_refused(rows, raises_code):
+def test_nothing_to_score_is_an_error(rows, raises_code):
     with raises_code("images-empty"):
         interval(rows)
 
 
 @pytest.mark.parametrize("options", [{"level": 1}, {"level": 0}, {"resamples": 0}])
-def test_an_undefined_interval_is_refused(options, raises_code):
+def test_an_undefined_interval_is_an_error(options, raises_code):
     with raises_code("interval-range"):
         interval([1, 2], **options)

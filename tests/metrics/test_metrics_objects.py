@@ -224,7 +224,7 @@ def test_ids_with_gaps_change_nothing_but_the_order(truth, prediction, order):
     assert aji_plus(table) == aji_plus(same)
 
 
-def test_what_is_first_wins_among_equals():
+def test_ties_take_the_first():
     assert best_pairs(np.array([0, 0]), np.array([1, 0]), np.array([3, 3])).tolist() == [1]
     halves = overlaps(np.array([[1, 1, 2, 2]]), np.array([[1, 2, 2, 1]]))
     assert halves.prediction[greedy_pairs(halves)].tolist() == [0, 1]
@@ -235,7 +235,7 @@ def test_exactly_half_of_a_gland_is_enough_and_counts_once():
     assert (counts.true_positives, counts.false_negatives, counts.recall) == (2, 0, 1)
 
 
-def test_an_iou_of_exactly_the_threshold_is_no_match():
+def test_an_iou_equal_to_the_threshold_does_not_match():
     assert match(overlaps(np.array([[1, 1]]), np.array([[1, 0]]))).true_positives == 0
 
 
@@ -303,7 +303,7 @@ def test_other_arrays_are_not_label_images(bad, raises_code):
         renumber(bad)
 
 
-def test_other_refusals(raises_code):
+def test_invalid_arguments_raise_input_errors(raises_code):
     with raises_code("shape-mismatch"):
         overlaps(np.zeros((2, 3), int), np.zeros((3, 2), int))
     table = overlaps(np.eye(2, dtype=int), np.eye(2, dtype=int))

@@ -101,7 +101,7 @@ def test_empty_maps_are_defined():
         assert np.isnan(matched_hausdorff(*pair, overlaps(*pair), []))
 
 
-def test_mismatched_shapes_are_refused(raises_code):
+def test_mismatched_shapes_are_errors(raises_code):
     with raises_code("shape-mismatch"):
         object_hausdorff(np.zeros((2, 3), int), np.zeros((3, 2), int))
 

@@ -44,7 +44,7 @@ def test_truth_and_found_can_be_exchanged(truth, found):
 
 
 @given(few, few)
-def test_greedy_is_what_a_loop_over_rows_does(truth, found):
+def test_greedy_matching_equals_a_loop_over_rows(truth, found):
     left, away = list(map(tuple, found)), []
     for point in sorted(truth):
         distances = [np.hypot(*np.subtract(point, other)) for other in left]
@@ -104,7 +104,7 @@ def test_ten_thousand_nuclei_take_no_time():
     assert matched.recall > 0.99
 
 
-def test_refusals(raises_code):
+def test_invalid_arguments_raise_input_errors(raises_code):
     with raises_code("points-shape"):
         match_points([[1, 2, 3]], [], radius_px=5)
     with raises_code("points-shape"):

@@ -47,7 +47,7 @@ def test_a_card_is_written_and_read_back(tmp_path):
         ({"parameters": -1}, "parameters: Input should be greater"),
     ],
 )
-def test_an_odd_card_is_refused_in_words(tmp_path, fields, words, raises_code):
+def test_an_invalid_card_is_an_error_that_names_the_field(tmp_path, fields, words, raises_code):
     (tmp_path / "card.json").write_text(changed(**fields))
     with raises_code("card-invalid") as error:
         Card.read(tmp_path)
@@ -55,12 +55,12 @@ def test_an_odd_card_is_refused_in_words(tmp_path, fields, words, raises_code):
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "[" * 100_000])
-def test_what_is_no_table_is_refused(text, raises_code):
+def test_a_card_that_is_not_a_table_is_an_error(text, raises_code):
     with raises_code("card-invalid"):
         Card.parse(text)
 
 
-def test_a_missing_a_huge_and_a_binary_card_are_refused(tmp_path, raises_code):
+def test_a_missing_a_huge_and_a_binary_card_are_errors(tmp_path, raises_code):
     with raises_code("file-not-readable"):
         Card.read(tmp_path)
     (tmp_path / "card.json").write_bytes(b"\xff\xfe\xff")
@@ -79,7 +79,7 @@ def test_a_card_of_a_newer_format_asks_for_a_newer_hsn(version, raises_code):
 
 
 @pytest.mark.parametrize("version", [0.5, "1", True, None, -1])
-def test_a_format_that_is_not_a_whole_number_is_refused(version, raises_code):
+def test_a_format_that_is_not_a_whole_number_is_an_error(version, raises_code):
     with raises_code("card-invalid"):
         Card.parse(changed(format=version))
 

@@ -139,7 +139,7 @@ def test_a_download_killed_between_its_last_byte_and_its_name_is_completed(serve
     assert server.answers[1] == (416, len(content))
 
 
-def test_another_file_than_the_first_time_is_refused(server, content, to, raises_code):
+def test_another_file_than_the_first_time_is_an_error(server, content, to, raises_code):
     fetch(server.url, to=to)
     to.unlink()
     server.content, server.version = content[:50] + b"?" + content[51:], '"2"'
@@ -148,7 +148,7 @@ def test_another_file_than_the_first_time_is_refused(server, content, to, raises
     assert [path.name for path in to.parent.iterdir()] == ["hsn_data.zip.json"]
 
 
-def test_a_file_that_changed_on_the_disk_is_refused(server, to, raises_code):
+def test_a_file_that_changed_on_the_disk_is_an_error(server, to, raises_code):
     fetch(server.url, to=to)
     to.write_bytes(b"changed")
     with raises_code("download-changed"):
@@ -164,26 +164,26 @@ def test_a_file_that_was_there_before_is_left_alone(server, to, raises_code):
     assert not server.answers
 
 
-def test_a_page_instead_of_the_archive_is_refused(server, to, raises_code):
+def test_a_page_instead_of_the_archive_is_an_error(server, to, raises_code):
     server.content = b"<html>Sign in to download</html>"
     with raises_code("download-not-archive"):
         fetch(server.url, to=to)
     assert [path.name for path in to.parent.iterdir()] == ["hsn_data.zip.json"]
 
 
-def test_a_server_that_refuses_is_quoted(server, to, raises_code):
+def test_the_message_of_a_refusing_server_is_quoted(server, to, raises_code):
     server.status = 404
     with raises_code("download-failed"):
         fetch(server.url, to=to)
 
 
-def test_without_a_network_it_says_so(to, server, raises_code):
+def test_without_a_network_the_error_names_the_reason(to, server, raises_code):
     server.close()
     with raises_code("download-failed"):
         fetch(server.url, to=to)
 
 
-def test_an_endless_answer_and_a_full_disk_are_refused(server, to, monkeypatch, raises_code):
+def test_an_endless_answer_and_a_full_disk_are_errors(server, to, monkeypatch, raises_code):
     monkeypatch.setattr(download, "LARGEST_BYTES", 1_000_000)
     with raises_code("disk-full"):
         fetch(server.url, to=to)
@@ -197,20 +197,20 @@ def test_an_endless_answer_and_a_full_disk_are_refused(server, to, monkeypatch, 
     "url",
     ["file:///etc/passwd", "file://localhost/etc/passwd", "ftp://host/a.zip", "hsn_data.zip", "https://", ""],
 )
-def test_other_addresses_are_refused(to, url, raises_code):
+def test_other_addresses_are_errors(to, url, raises_code):
     with raises_code("source-unknown"):
         fetch(url, to=to)
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"sha256": 5}', "[" * 100_000])
-def test_a_damaged_memory_is_refused(server, to, text, raises_code):
+def test_a_damaged_memory_is_an_error(server, to, text, raises_code):
     to.parent.mkdir()
     to.with_name("hsn_data.zip.json").write_text(text)
     with raises_code("download-memory"):
         fetch(server.url, to=to)
 
 
-def test_what_is_remembered_is_plain(server, to):
+def test_the_record_of_a_download_is_plain_data(server, to):
     fetch(server.url, to=to)
     known = json.loads(to.with_name("hsn_data.zip.json").read_text())
     assert known["url"] == server.url
@@ -278,7 +278,7 @@ def test_without_gdown_the_extra_is_named(monkeypatch, to, raises_code):
     assert "226 MB" in str(error.value)
 
 
-def test_a_page_of_drive_instead_of_the_release_is_refused(drive, to, raises_code):
+def test_a_page_of_drive_instead_of_the_release_is_an_error(drive, to, raises_code):
     drive.content = b"<html>Too many users have viewed this file</html>"
     with raises_code("download-not-archive"):
         fetch("histosegnet", to=to)

@@ -231,13 +231,13 @@ def test_a_net_that_its_card_does_not_describe_is_not_opened(folder, monkeypatch
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"a": NaN}', "[" * 100_000, '{"a": 1' + "0" * 5000 + "}"])
-def test_an_odd_recipe_is_refused(folder, text, raises_code):
+def test_an_odd_recipe_is_an_error(folder, text, raises_code):
     (folder / "config.json").write_text(text)
     with raises_code("config-invalid"):
         load(folder)
 
 
-def test_a_card_of_another_net_is_refused(folder, raises_code):
+def test_a_card_of_another_net_is_an_error(folder, raises_code):
     card = Card.read(folder)
     card.model_copy(update={"classes": ("a", "b", "c"), "thresholds": (0.1, 0.2, 0.3)}).write(folder)
     with raises_code("card-mismatch"):
@@ -247,7 +247,7 @@ def test_a_card_of_another_net_is_refused(folder, raises_code):
         load(folder)
 
 
-def test_code_in_a_net_is_refused_and_not_run(folder, tmp_path, raises_code):
+def test_code_in_a_net_is_an_error_and_not_run(folder, tmp_path, raises_code):
     witness = tmp_path / "was_here"
     inputs = keras.Input((8, 8, 3))
     name = str(witness)
@@ -285,7 +285,7 @@ def test_code_in_a_net_is_refused_and_not_run(folder, tmp_path, raises_code):
         {"module": "hsn.nets.fullnet", "class_name": "build", "registered_name": "hsn>build"},
     ],
 )
-def test_anything_but_stock_layers_is_refused_at_any_depth(folder, node, monkeypatch, raises_code):
+def test_anything_but_stock_layers_is_an_error_at_any_depth(folder, node, monkeypatch, raises_code):
     monkeypatch.setattr(keras_file, "read", None)  # Keras is not asked
     with_architecture(
         folder, lambda a: a["config"]["layers"][1]["config"].update(bias_initializer=[{"x": node}])
@@ -305,20 +305,20 @@ def test_the_pooled_baseline_survives_its_folder(tmp_path, rng):
 
 
 @pytest.mark.parametrize("name", ["../evil.py", "assets/x", "model.weights.npz", "evil.py"])
-def test_a_member_too_many_is_refused(folder, name):
+def test_a_member_too_many_is_an_error(folder, name):
     resealed(folder, lambda members: members.update({name: b"x"}))
     with pytest.raises(InputError) as error:
         load(folder)
     assert error.value.code in ("archive-unsafe", "net-unsafe")
 
 
-def test_a_net_that_is_a_bomb_is_refused(folder, monkeypatch, raises_code):
+def test_a_net_that_is_a_bomb_is_an_error(folder, monkeypatch, raises_code):
     monkeypatch.setattr(keras_file, "MAX_BYTES", 10_000)
     with raises_code("archive-too-large"):
         load(folder)
 
 
-def test_damage_of_every_member_is_refused(folder, raises_code):
+def test_damage_of_every_member_is_an_error(folder, raises_code):
     resealed(folder, lambda members: members.update({"config.json": b"{"}))
     with raises_code("net-damaged"):
         load(folder)
@@ -337,7 +337,7 @@ def test_damage_of_every_member_is_refused(folder, raises_code):
         load(folder)
 
 
-def test_weights_that_point_elsewhere_are_refused(folder, tmp_path, raises_code):
+def test_weights_that_point_elsewhere_are_errors(folder, tmp_path, raises_code):
     with h5py.File(tmp_path / "w.h5", "w") as file:
         file["layers"] = h5py.ExternalLink("/etc/hosts", "/")
     resealed(folder, lambda m: m.update({"model.weights.h5": (tmp_path / "w.h5").read_bytes()}))
@@ -345,7 +345,7 @@ def test_weights_that_point_elsewhere_are_refused(folder, tmp_path, raises_code)
         load(folder)
 
 
-def test_weights_of_another_net_are_refused(folder, tmp_path, raises_code):
+def test_weights_of_another_net_are_errors(folder, tmp_path, raises_code):
     small_net(3).save_weights(tmp_path / "x.weights.h5")
     resealed(folder, lambda m: m.update({"model.weights.h5": (tmp_path / "x.weights.h5").read_bytes()}))
     with raises_code("net-damaged"):

@@ -37,7 +37,7 @@ def old_folder(tmp_path):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_cards_of_the_first_format_are_those_that_ship(name, old_folder):
+def test_cards_of_format_0_equal_the_shipped_cards(name, old_folder):
     prose = {"data", "license", "notes"}  # rewritten since
     old, new = Card.read(old_folder(name)), Card.read(PRETRAINED / name)
     assert old.model_dump(exclude=prose) == new.model_dump(exclude=prose)
@@ -55,7 +55,7 @@ def compare(result, golden, key):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_folder_of_the_first_format_predicts_what_it_predicted(name, old_folder, golden, ihc):
+def test_a_folder_of_format_0_has_the_same_predictions(name, old_folder, golden, ihc):
     compare(hsn.segment(ihc[:300, :260], old_folder(name)), golden, f"{name} default")
 
 

@@ -81,7 +81,7 @@ def npy(array, shape=None):
         (b"\x93NUMPY\x09\x00", r"an entry that is not an array"),
     ],
 )
-def test_hostile_npz_are_refused(tmp_path, data, words, raises_code):
+def test_hostile_npz_are_errors(tmp_path, data, words, raises_code):
     with raises_code("weights-damaged") as error:
         read_state(npz(tmp_path / "net.npz", "x.npy", data))
     assert re.search(words, str(error.value))
@@ -104,14 +104,14 @@ def entry(**changes):
         ({"x": 3}, r"not a table of tensors"),
     ],
 )
-def test_hostile_safetensors_are_refused(tmp_path, header, words, raises_code):
+def test_hostile_safetensors_are_errors(tmp_path, header, words, raises_code):
     path = safetensors(tmp_path / "a.safetensors", {"x": np.float32([1])}, header=header)
     with raises_code("weights-damaged") as error:
         read_state(path)
     assert re.search(words, str(error.value))
 
 
-def test_other_files_are_refused(tmp_path, monkeypatch, raises_code):
+def test_other_files_are_errors(tmp_path, monkeypatch, raises_code):
     with raises_code("weights-format"):
         read_state(tmp_path / "net.pth")
     (tmp_path / "no.npz").write_bytes(b"PK nothing")

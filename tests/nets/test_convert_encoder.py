@@ -85,13 +85,13 @@ def test_tensors_are_read_in_any_order_of_their_axes(write):
     ("offset", "shape", "strides"), [(0, (13,), (1,)), (9, (4,), (1,)), (0, (4, 4), (4, 1)), (-1, (2,), (1,)),
                                      (0, (2,), (-1,)), (0, (2, 2), (12, 1))]
 )  # fmt: skip
-def test_a_tensor_outside_its_storage_is_refused(write, offset, shape, strides):
+def test_a_tensor_outside_its_storage_is_an_error(write, offset, shape, strides):
     storage = Storage("a", np.arange(12.0))
     with pytest.raises(pickle.UnpicklingError, match="inside its storage"):
         convert.read_legacy(write(OrderedDict(x=View(storage, offset, shape, strides)), [storage]))
 
 
-def test_a_file_of_another_length_is_refused(write):
+def test_a_file_of_another_length_is_an_error(write):
     storage = Storage("a", np.arange(12.0))
     state = OrderedDict(x=View(storage, 0, (12,), (1,)))
     with pytest.raises(pickle.UnpicklingError, match="end after its last storage"):
@@ -101,7 +101,7 @@ def test_a_file_of_another_length_is_refused(write):
         convert.read_legacy(io.BytesIO(whole[:-4]))
 
 
-def test_another_format_is_refused(write):
+def test_another_format_is_an_error(write):
     with pytest.raises(pickle.UnpicklingError, match="not a legacy torch checkpoint"):
         convert.read_legacy(write({}, [], magic=1))
 
@@ -115,7 +115,7 @@ class Call:
 
 
 @pytest.mark.parametrize("function", [eval, getattr, Path])
-def test_no_other_name_is_looked_up_or_called(write, function):
+def test_other_names_are_neither_imported_nor_called(write, function):
     for state in (OrderedDict(x=Call(function, "1")), Call(function, "1")):
         with pytest.raises(pickle.UnpicklingError, match="is not allowed"):
             convert.read_legacy(write(state, []))

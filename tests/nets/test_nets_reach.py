@@ -24,20 +24,20 @@ def farthest_change(net, logits, side):
 
 
 @pytest.mark.parametrize("depth", [0, 1, 2, 3])
-def test_a_change_is_seen_as_far_as_half_the_receptive_field_of_a_unet(depth):
+def test_a_pixel_affects_half_the_receptive_field_of_a_unet(depth):
     net = unet.build(depth=depth, width=2, seed=1)
     assert size_divisor(net) == 2**depth
     assert farthest_change(net, unet.logits_layer(net), 160) == halo_px(net)
 
 
-def test_a_change_is_seen_as_far_as_half_the_receptive_field_of_a_fullnet():
+def test_a_pixel_affects_half_the_receptive_field_of_a_fullnet():
     net = fullnet.build(layers_per_block=4, growth=2, dilations=(1, 2, 1), seed=1)
     assert (size_divisor(net), halo_px(net)) == (1, 1 + 4 + 8 + 4 + 1)
     assert farthest_change(net, fullnet.logits_layer(net), 48) == halo_px(net)
 
 
 @pytest.mark.slow
-def test_a_change_is_seen_as_far_as_half_the_receptive_field_of_a_resunet():
+def test_a_pixel_affects_half_the_receptive_field_of_a_resunet():
     net = resunet.build(1, depth=18, width=2, seed=1)
     assert farthest_change(net, resunet.logits_layer(net), 1344) == halo_px(net)
 
@@ -45,7 +45,7 @@ def test_a_change_is_seen_as_far_as_half_the_receptive_field_of_a_resunet():
 @pytest.mark.parametrize(
     ("options", "side"), [({}, 437), ({"hybrid": False}, 437), ({"layers_per_block": 4}, 299)]
 )
-def test_fullnets_see_as_far_as_published(options, side):
+def test_fullnets_have_the_published_receptive_field(options, side):
     assert receptive_field_px(fullnet.build(growth=2, **options)) == side
 
 
@@ -80,7 +80,7 @@ def test_layers_of_other_nets_are_known(layer, side, divisor):
     assert (receptive_field_px(net), size_divisor(net)) == (side, divisor)
 
 
-def test_a_net_that_sees_the_whole_image_has_no_receptive_field(raises_code):
+def test_a_net_over_the_whole_image_has_an_unbounded_receptive_field(raises_code):
     pooled = fullnet.build(growth=2, layers_per_block=4, pooled=True)
     assert size_divisor(pooled) == 16
     for net in (pooled, histonet.m4(2, width=0.1, input_px=None)):

@@ -108,7 +108,7 @@ def test_touching_objects_are_split_by_their_distance_transform(numbers, probabi
     np.testing.assert_array_equal(split > 0, two_disks())
 
 
-def test_a_threshold_decides_what_is_foreground():
+def test_the_threshold_defines_the_foreground():
     bar = np.zeros((20, 44, 1))
     bar[4:15, 4:40] = 0.8
     assert label(bar, foreground_threshold=0.5).max() == 1

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from keras import layers
 
-from hsn import InputError
 from hsn.nets import histonet
 from hsn.prediction import cam
 
@@ -34,7 +33,7 @@ def unit(alpha):
 def test_the_closed_form_is_the_gradient(name, rng):
     net = shaken(histonet.FAMILY[name](4, width=0.1, input_px=32), rng)
     features, logits, maps = seen(net, rng)
-    alpha, slope = cam.weights(features, logits), cam.by_gradient(features, logits, maps)
+    alpha, slope = cam.closed_form_weights(features, logits), cam.gradient_weights(features, logits, maps)
     for of_one_patch in slope:
         np.testing.assert_allclose(unit(alpha), unit(of_one_patch), atol=1e-5)
 
@@ -52,17 +51,17 @@ def test_the_released_pipeline_of_steps_gives_the_same_map(rng):
         g = g / (np.sqrt((g**2).mean()) + 1e-5)
         by_hand = np.maximum((maps * g.mean(axis=(1, 2), keepdims=True)).sum(axis=-1), 0)
         by_hand = by_hand / np.maximum(by_hand.max(axis=(1, 2), keepdims=True), 1e-7)
-        ours = cam.normalize(cam.apply(maps, cam.weights(features, logits)))[..., c]
+        ours = cam.normalize(cam.weight_features(maps, cam.closed_form_weights(features, logits)))[..., c]
         np.testing.assert_allclose(ours, by_hand, atol=1e-5)
 
 
 def test_a_hidden_layer_has_no_closed_form(rng):
     net = histonet.m5(4, width=0.1, input_px=32)
     features, logits, maps = seen(net, rng)
-    assert cam.weights(features, logits) is None
-    alpha = cam.by_gradient(features, logits, maps)
+    assert cam.closed_form_weights(features, logits) is None
+    alpha = cam.gradient_weights(features, logits, maps)
     assert alpha.shape == (3, maps.shape[-1], 4)
-    assert cam.apply(maps, alpha).shape == (*maps.shape[:3], 4)
+    assert cam.weight_features(maps, alpha).shape == (*maps.shape[:3], 4)
 
 
 def branching():
@@ -84,10 +83,10 @@ def overlapping_pools():
 @pytest.mark.parametrize("build", [branching, overlapping_pools])
 def test_a_head_that_divides_or_repeats_gradients_has_no_closed_form(build):
     net = build()
-    assert cam.weights(net.get_layer("features"), net.get_layer("logits")) is None
+    assert cam.closed_form_weights(net.get_layer("features"), net.get_layer("logits")) is None
 
 
-def test_normalisation_per_class_and_per_image():
+def test_normalization_per_class_and_per_image():
     cams = np.array([[[[-1.0, 2.0], [4.0, 1.0]]]])  # (1, 1, 2, 2)
     assert cam.normalize(cams, "per_class").tolist() == [[[[0.0, 1.0], [1.0, 0.5]]]]
     assert cam.normalize(cams, "per_image").tolist() == [[[[0.0, 0.5], [1.0, 0.25]]]]
@@ -97,6 +96,6 @@ def test_noise_below_the_floor_is_not_stretched():
     assert cam.normalize(np.full((1, 2, 2, 1), 1e-9)).max() == pytest.approx(1e-2)
 
 
-def test_an_unknown_normalisation_is_refused():
-    with pytest.raises(InputError, match="'per_class' or 'per_image', received 'whole'"):
+def test_an_unknown_normalization_is_an_error(raises_code):
+    with raises_code("cam-norm-unknown"):
         cam.normalize(np.zeros((1, 1, 1, 1)), "whole")

@@ -24,7 +24,7 @@ RELEASE = [
 
 
 @pytest.mark.parametrize(("size", "small", "starts", "starts_full", "margins"), RELEASE)
-def test_windows_of_glas_are_those_of_the_release(size, small, starts, starts_full, margins):
+def test_windows_of_glas_equal_the_windows_of_the_release(size, small, starts, starts_full, margins):
     windows = cover(np.zeros((*size, 3), np.uint8), window_px=224, scale=GLAS_SCALE)
     assert windows.small.shape[:2] == small
     assert windows.starts == starts

@@ -89,20 +89,20 @@ def test_stains_are_normalized_at_the_scale_of_the_net(ihc):
     ],
 )
 @pytest.mark.parametrize("method", [masks, points, selected], ids=["masks", "points", "selected"])
-def test_bad_input_is_refused(rng, shape, options, code, method, raises_code):
+def test_bad_input_is_an_error(rng, shape, options, code, method, raises_code):
     with raises_code(code):
         method.segment(
             None, rng.integers(0, 256, (*shape, 3), dtype=np.uint8), method.preset("cpu"), **options
         )
 
 
-def test_a_giant_is_refused_before_the_net_runs(monkeypatch, raises_code):
+def test_a_giant_is_an_error_before_the_net_runs(monkeypatch, raises_code):
     monkeypatch.setattr(segmentation, "MAX_PIXELS", 100)
     with raises_code("image-too-large"):
         masks.segment(None, np.zeros((20, 20, 3), np.uint8), CONFIG)
 
 
-def test_a_net_that_sees_the_whole_image_needs_a_halo(rng, raises_code):
+def test_a_net_without_a_bounded_receptive_field_needs_a_halo(rng, raises_code):
     net, image = fullnet.build(growth=2, layers_per_block=4, pooled=True), np.zeros((40, 40, 3), np.uint8)
     config = CONFIG.replace(tiling={"halo_px": None})
     with raises_code("receptive-field-unbounded"):

@@ -65,7 +65,7 @@ def test_batches_do_not_change_the_result(pooling, monkeypatch):
     np.testing.assert_allclose(predict(pooling, noise(70, 90), tile_px=24), one_by_one, atol=1e-5)
 
 
-def test_a_compiled_net_predicts_what_a_net_predicts(pooling, monkeypatch):
+def test_a_compiled_net_has_the_same_predictions(pooling, monkeypatch):
     x = noise(64, 64)[None].astype(np.float32) / 100
     monkeypatch.setattr(compiled, "COMPILE_FROM_PX", 0)
     expected = keras.ops.convert_to_numpy(pooling(x, training=False))

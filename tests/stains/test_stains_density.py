@@ -29,7 +29,7 @@ def test_density_is_the_logarithm():
     assert np.isfinite(optical_density(LEVELS)).all()
 
 
-def test_no_change_is_no_change(rng):
+def test_default_gains_do_not_change_the_image(rng):
     image = rng.integers(0, 256, (20, 30, 3), dtype=np.uint8)
     np.testing.assert_array_equal(np.rint(transform_density(image, np.eye(3), np.zeros(3))), image)
     np.testing.assert_array_equal(np.rint(jitter_stains(image, (1, 1), (0, 0))), image)
@@ -40,7 +40,7 @@ offsets = st.tuples(st.floats(-0.1, 0.1), st.floats(-0.1, 0.1))
 
 
 @given(amounts, offsets)
-def test_a_jitter_changes_each_stain_by_what_it_says_and_nothing_else(gain, offset):
+def test_a_jitter_changes_each_stain_by_its_gain_and_offset_only(gain, offset):
     rng = np.random.default_rng(1)
     amounts = np.stack([rng.uniform(0.2, 1, (9, 9)), rng.uniform(0.2, 1, (9, 9)), np.zeros((9, 9))], axis=2)
     basis = complete_basis(HEMATOXYLIN_EOSIN)
@@ -52,7 +52,7 @@ def test_a_jitter_changes_each_stain_by_what_it_says_and_nothing_else(gain, offs
     np.testing.assert_allclose(found, wanted, atol=1e-4)
 
 
-def test_the_stains_are_those_of_scikit_image():
+def test_the_default_stains_equal_scikit_image():
     np.testing.assert_allclose(HEMATOXYLIN_EOSIN, rgb_from_hed[:2])
 
 
@@ -73,11 +73,11 @@ def test_a_third_direction_is_at_a_right_angle_to_both():
         ([[1, 0, 0], [0, 1, 0], [1, 1, 0]], "stains-parallel"),
     ],
 )
-def test_odd_stains_are_refused(stains, code, raises_code):
+def test_odd_stains_are_errors(stains, code, raises_code):
     with raises_code(code):
         complete_basis(stains)
 
 
-def test_what_is_no_image_is_refused(raises_code):
+def test_an_array_that_is_not_an_image_is_an_error(raises_code):
     with raises_code("image-dtype"):
         optical_density(np.zeros((4, 4, 3)))

@@ -24,7 +24,7 @@ def tissue(rng, side=80):
     return np.concatenate([shares[..., :2], np.zeros((side, side, 1))], axis=2)
 
 
-def test_scikit_image_separates_alike(ihc):
+def test_separation_equals_scikit_image(ihc):
     bright = np.maximum(ihc, 1)
     # Its logarithm is to a base of one millionth, to have amounts about 1.
     theirs = rgb2hed(bright) * -np.log(1e-6)
@@ -32,14 +32,14 @@ def test_scikit_image_separates_alike(ihc):
     np.testing.assert_allclose(np.maximum(ours, 0), theirs, atol=1e-4)
 
 
-def test_scikit_image_composes_alike(rng):
+def test_combination_equals_scikit_image(rng):
     amounts = rng.uniform(0, 0.6, (20, 20, 3))
     theirs = np.rint(255 * hed2rgb(amounts / -np.log(1e-6)))
     assert np.abs(combine_stains(amounts, rgb_from_hed) - theirs).max() <= 1
 
 
 @given(st.integers(0, 2**32 - 1))
-def test_what_is_separated_can_be_put_together(seed):
+def test_combination_inverts_separation(seed):
     image = np.random.default_rng(seed).integers(0, 256, (6, 7, 3), dtype=np.uint8)
     np.testing.assert_array_equal(combine_stains(separate_stains(image, LAB_A), LAB_A), image)
 
@@ -55,7 +55,7 @@ def test_stains_are_found_where_they_are(rng, vectors):
     np.testing.assert_allclose(found.max_amounts, np.percentile(amounts[shown][:, :2], 99, axis=0), rtol=0.03)
 
 
-def test_two_laboratories_agree_after_normalisation(rng):
+def test_two_laboratories_agree_after_normalization(rng):
     amounts = tissue(rng)
     one, other = combine_stains(amounts, unit(LAB_A)), combine_stains(0.6 * amounts, unit(LAB_B))
     before = np.abs(one.astype(float) - other).mean()
@@ -64,13 +64,13 @@ def test_two_laboratories_agree_after_normalisation(rng):
     assert after < 1.5
 
 
-def test_a_normalised_image_has_the_targets_stains(rng):
+def test_a_normalized_image_has_the_stains_of_the_target(rng):
     made = estimate_stains(TARGET.normalize(combine_stains(tissue(rng), unit(LAB_B))))
     np.testing.assert_allclose(made.vectors, unit(np.array([TARGET.hematoxylin, TARGET.eosin])), atol=0.03)
     np.testing.assert_allclose(made.max_amounts, TARGET.max_amounts, rtol=0.05)
 
 
-def test_an_image_normalised_to_itself_stays(ihc):
+def test_an_image_normalized_to_itself_is_unchanged(ihc):
     np.testing.assert_allclose(Macenko.fit([ihc]).normalize(ihc).astype(int), ihc, atol=1)
 
 
@@ -99,7 +99,7 @@ def test_one_stain_alone_keeps_its_hue(rng, kept):
     )
 
 
-def test_a_black_or_tiny_image_is_no_trouble():
+def test_a_black_or_tiny_image_is_accepted():
     for image in (np.zeros((30, 30, 3), np.uint8), np.zeros((1, 1, 3), np.uint8)):
         assert TARGET.normalize(image).shape == image.shape
 
@@ -123,13 +123,13 @@ def test_the_stains_of_thirty_slides_are_found(data):
         assert 12 < angle < 40
 
 
-def test_images_without_stains_are_refused(raises_code):
+def test_images_without_stains_are_errors(raises_code):
     with raises_code("stains-not-found"):
         Macenko.fit([np.full((64, 64, 3), 250, np.uint8)])
 
 
 @pytest.mark.parametrize("highest", [(1.0,), (1.0, 0.0), (np.inf, 1.0)])
-def test_odd_targets_are_refused(highest, raises_code):
+def test_odd_targets_are_errors(highest, raises_code):
     with raises_code("stain-amounts"):
         Macenko(TARGET.hematoxylin, TARGET.eosin, highest)
     with raises_code("stains-parallel"):

@@ -31,14 +31,14 @@ def test_moments_are_means_and_deviations(ihc, space):
     np.testing.assert_allclose(found.std, spaces[space].std(axis=(0, 1)), rtol=1e-4)
 
 
-def test_a_normalised_image_has_the_targets_moments(ihc):
+def test_a_normalized_image_has_the_moments_of_the_target(ihc):
     target = Reinhard((70.0, 8.0, 2.0), (8.0, 3.0, 4.0))
     made = compute_moments(target.normalize(ihc))
     np.testing.assert_allclose(made.mean, target.mean, atol=0.3)
     np.testing.assert_allclose(made.std, target.std, atol=0.3)
 
 
-def test_an_image_normalised_to_itself_stays(ihc):
+def test_an_image_normalized_to_itself_is_unchanged(ihc):
     assert np.abs(Reinhard.fit([ihc]).normalize(ihc).astype(int) - ihc).max() <= 1
 
 
@@ -62,12 +62,12 @@ def test_a_reference_survives_its_file(ihc, method):
     assert parse_normalizer(json.loads(json.dumps(asdict(target)))) == target
 
 
-def test_a_space_that_is_none_is_refused(ihc, raises_code):
+def test_an_unknown_space_is_an_error(ihc, raises_code):
     with raises_code("space-unknown"):
         compute_moments(ihc, space="hsv")
 
 
-def test_no_images_are_refused(raises_code):
+def test_no_images_are_errors(raises_code):
     with raises_code("images-empty"):
         Reinhard.fit([])
 
@@ -75,19 +75,19 @@ def test_no_images_are_refused(raises_code):
 @pytest.mark.parametrize(
     ("mean", "std"), [((1, 2), (1, 1, 1)), ((1, 2, 3), (1, -1, 1)), ((1, 2, np.nan), (1, 1, 1))]
 )
-def test_odd_targets_are_refused(mean, std, raises_code):
+def test_odd_targets_are_errors(mean, std, raises_code):
     with raises_code("stain-moments"):
         Reinhard(mean, std)
 
 
 @pytest.mark.parametrize("data", [{}, {"method": "reinhard"}, "reinhard", {"method": "reinhard", "mean": "abc"},
                                   {"method": "reinhard", "mean": [1, 2, 3], "std": [1, 1, 1], "g": [1]}])  # fmt: skip
-def test_odd_files_are_refused(data, raises_code):
+def test_odd_files_are_errors(data, raises_code):
     with raises_code("stain-fields"):
         parse_normalizer(data)
 
 
-def test_a_method_that_is_none_is_refused(ihc, raises_code):
+def test_an_unknown_method_is_an_error(ihc, raises_code):
     with raises_code("stain-unknown"):
         fit_normalizer("vahadane", [ihc])
     with raises_code("stain-unknown"):

@@ -26,7 +26,7 @@ def test_a_shift_brings_in_the_mirror():
     assert Draw(shift=(0, -2)).move(row).tolist() == [[2, 3, 3, 2]]
 
 
-def test_colours_stay_within_an_image(rng):
+def test_colors_stay_within_an_image(rng):
     for _ in range(50):
         painted = draw(rng, gain=0.5, offset=90).paint(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8))
         assert painted.min() >= 0
@@ -51,7 +51,7 @@ def test_a_seed_repeats_the_draw():
     assert one == two
 
 
-def test_colour_is_painted_after_the_move():
+def test_colors_change_after_the_geometric_transform():
     image = np.full((2, 2, 3), 100, np.uint8)
     assert Draw(gain=(1, 2, 1), offset=(0, 0, 7)).paint(image)[0, 0].tolist() == pytest.approx(
         [100, 200, 107]
@@ -77,7 +77,7 @@ def test_a_stain_is_painted_before_the_light(rng):
     )
 
 
-def test_seeds_without_stains_give_what_they_gave():
+def test_draws_without_stain_jitter_are_unchanged():
     one, other = np.random.default_rng(3), np.random.default_rng(3)
     with_, without = draw(one, gain=0.1, stain_gain=0.2), draw(other, gain=0.1)
     assert (with_.gain, with_.offset, with_.turns) == (without.gain, without.offset, without.turns)

@@ -7,7 +7,7 @@ from hsn.images.read import write
 from hsn.training.images import ImageCache, TrainingImage, training_images
 
 
-def test_a_cache_keeps_what_was_used_last_up_to_its_limit():
+def test_a_cache_keeps_the_last_used_records_up_to_its_limit():
     made = []
 
     def record(k):

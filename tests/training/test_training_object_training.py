@@ -82,7 +82,7 @@ def pairs():
     return [image for image, _ in made], [objects for _, objects in made]
 
 
-def test_the_history_tells_what_validation_found(pairs, tmp_path):
+def test_the_history_holds_the_validation_scores(pairs, tmp_path):
     system = Threshold()
     history = fit(system, *pairs, STILL, out=tmp_path)
     assert len(history.epochs) == 2
@@ -134,7 +134,7 @@ def test_crops_move_objects_with_their_image():
     assert sure[second & (told > 0)].mean() < 0.5
 
 
-def test_small_rests_are_not_told():
+def test_small_parts_of_cut_objects_are_removed():
     instances = np.zeros((40, 40), np.int32)
     instances[3:5, 3], instances[20:30, 20:30] = 1, 2
     image = np.full((40, 40, 3), 9, np.uint8)
@@ -165,7 +165,7 @@ def test_images_are_drawn_as_often_as_is_said():
     np.testing.assert_allclose(alike, [50] * 4, atol=1)
 
 
-def test_how_often_is_said_of_all_images_but_counts_for_those_that_are_learned_from(pairs, tmp_path):
+def test_sampling_shares_are_given_for_all_images_and_used_for_training_images(pairs, tmp_path):
     system = Threshold()
     images = [np.full_like(image, 60 * k) for k, image in enumerate(pairs[0])]
     fit(system, images, pairs[1], STILL.replace(epochs=1), out=tmp_path, shares=[5, 0, 1])
@@ -200,7 +200,7 @@ def test_an_image_smaller_than_a_crop_lies_in_its_middle():
     assert (told > 0).sum() == 25
 
 
-def test_what_cannot_be_learned_from_is_an_error(pairs, tmp_path, raises_code):
+def test_invalid_training_data_is_an_error(pairs, tmp_path, raises_code):
     images, objects = pairs
     with raises_code("length-mismatch"):
         fit(Threshold(), images, objects[:2], STILL, out=tmp_path)

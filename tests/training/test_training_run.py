@@ -36,7 +36,7 @@ def test_the_same_run_continues(tmp_path):
     record = json.loads((run.folder / "run.json").read_text())
     assert record["config"]["epochs"] == TrainConfig().epochs
     assert not (run.folder / "run.lock").exists()
-    assert "Start the same command" in (run.folder / "README.md").read_text()
+    assert "resumes an interrupted run" in (run.folder / "README.md").read_text()
 
 
 @pytest.mark.parametrize(

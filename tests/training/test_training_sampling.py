@@ -18,7 +18,7 @@ def test_every_example_comes_once_before_any_comes_again(count, size, seed, epoc
     assert sorted(drawn[:count]) == list(range(count))
 
 
-def test_orders_are_those_of_runs_that_were_begun_earlier():
+def test_orders_equal_the_orders_of_earlier_versions():
     """The draws by which the nets of the documents were trained: a run of then goes on with the code of now."""
     chosen, rng = batch_of(7, 5, seed=4, epoch=2, step=1)
     order = np.random.default_rng((4, 2)).permutation(7)

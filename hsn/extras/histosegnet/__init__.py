@@ -1,4 +1,4 @@
-"""The HistoSegNet release: read its archive as users have it and write a trained folder."""
+"""The HistoSegNet release: read its archive and write a trained folder."""
 
 from .release import import_release
 

@@ -1,7 +1,7 @@
 """Read the files of the HistoSegNet release: Keras 2 weights, MATLAB thresholds, NumPy CRF settings.
 
-No file is given to a reader that builds what the file asks for. Our own code builds the net and only compares it with
-the architecture. Weights are read as numbers, of the MATLAB file one table, of each NumPy file six integers.
+Nothing in the files is executed. The architecture is only compared with the net that hsn builds. Weights are read as
+numbers; the MATLAB file gives one table, each NumPy file six integers.
 
 Source: HistoSegNet (Chan et al., ICCV 2019), release hsn_v1, written with Keras 2.2.4.
 """
@@ -26,9 +26,9 @@ JSON_BYTES, H5_BYTES, MAT_BYTES, NPY_BYTES = 2**20, 64 * 2**20, 8 * 2**20, 4096
 
 # X1.7 layer by layer: seven times convolution, ReLU, normalization, followed by dropout or pooling.
 _UNIT = ("Conv2D", "Activation", "BatchNormalization")
-_BETWEEN = ("Dropout", "MaxPooling2D", "Dropout", "MaxPooling2D", "Dropout", "Dropout", "MaxPooling2D")
+_AFTER_UNIT = ("Dropout", "MaxPooling2D", "Dropout", "MaxPooling2D", "Dropout", "Dropout", "MaxPooling2D")
 _HEAD = ("MaxPooling2D", "Flatten", "Dense", "Activation")
-X1_7_LAYERS = (*(layer for last in _BETWEEN for layer in (*_UNIT, last)), *_HEAD)
+X1_7_LAYERS = (*(layer for last in _AFTER_UNIT for layer in (*_UNIT, last)), *_HEAD)
 
 
 def check_architecture(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Encoders: nets that turn an image into a list of feature maps, with pretrained weights where these are free.
+"""Encoders: nets from an image to a list of feature maps, with pretrained weights if these are free.
 
 | name | weights | license |
 |---|---|---|
@@ -6,7 +6,7 @@
 | resnet18, resnet34, resnet50 | torchvision's `state_dict`, given by the user | BSD-3-Clause |
 | mobilenet-v2 | downloaded by Keras | Apache-2.0 |
 
-All of them were trained on ImageNet, whose pictures are for research; the licenses are those of the files.
+All weights were trained on ImageNet. Its images are for research only; the table gives the licenses of the files.
 """
 
 from functools import partial
@@ -30,7 +30,7 @@ __all__ = ["DEFAULT", "NAMES", "EncoderInfo", "arrays_of", "build", "describe", 
 
 
 def describe(name=DEFAULT, *, stride=None):
-    """Return what an encoder gives and needs, without building it.
+    """Return the description of an encoder without building it.
 
     Parameters
     ----------
@@ -66,8 +66,8 @@ def build(name=DEFAULT, *, weights="imagenet", stride=32, seed=None):
     name : str
         One of `NAMES`. Default: "efficientnet-lite0".
     weights : {"imagenet"}, None or mapping of str to array
-        "imagenet": pretrained weights, where they ship or Keras downloads them. None: random weights. A mapping:
-        arrays in the encoder's own names. Default: "imagenet".
+        "imagenet": pretrained weights, which ship with hsn or are downloaded by Keras. None: random weights. A mapping:
+        arrays by the names of the encoder. Default: "imagenet".
     stride : int
         Stride of the coarsest feature map. Default: 32.
     seed : int, optional

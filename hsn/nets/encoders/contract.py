@@ -1,4 +1,4 @@
-"""The contract of all encoders: which feature maps one gives, and what it must be given."""
+"""The interface of all encoders: their feature maps and their input."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

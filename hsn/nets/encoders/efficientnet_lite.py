@@ -60,15 +60,13 @@ def build(*, weights="imagenet", stride=32, seed=None):
     weights : {"imagenet"}, None or mapping of str to array
         "imagenet": the shipped ImageNet weights. None: random weights. A mapping: arrays named as `arrays_of` names
         them. Default: "imagenet".
-    stride : {2, 4, 8, 16, 32}
-        Stride of the coarsest feature map. Default: 32.
-    seed : int, optional
-        Seed of the random weights.
+    stride, seed
+        As in `hsn.nets.encoders.build`.
 
     Returns
     -------
     keras.Model
-        (N, H, W, 3) normalized pixels -> list of feature maps, finest first; see `INFO`.
+        As in `hsn.nets.encoders.build`; see `INFO` for the feature maps.
 
     Raises
     ------
@@ -105,12 +103,12 @@ def build(*, weights="imagenet", stride=32, seed=None):
 
 
 def read_weights(path=None):
-    """Return the arrays of the shipped ImageNet weights, after a check of the file's SHA-256.
+    """Read the arrays of the shipped ImageNet weights, and check the SHA-256 of the file.
 
     Parameters
     ----------
     path : path, optional
-        Another place of the same file. Default: `FILE`.
+        Another copy of the file. Default: `FILE`.
 
     Returns
     -------
@@ -149,15 +147,15 @@ def _blocks():
 
 
 def _block(x, kernel, stride, expansion, channels, seeds, name):
-    shortcut, given = x, x.shape[-1]
+    shortcut, input_channels = x, x.shape[-1]
     if expansion > 1:
-        x = _convolution(x, given * expansion, 1, 1, seeds, f"{name}_expand")
+        x = _convolution(x, input_channels * expansion, 1, 1, seeds, f"{name}_expand")
         x = layers.ReLU(max_value=6.0, name=f"{name}_relu0")(_normalization(x, f"{name}_bn0"))
     x = layers.DepthwiseConv2D(kernel, stride, padding="same", use_bias=False, depthwise_initializer=_he(seeds),
                                name=f"{name}_depthwise")(x)  # fmt: skip
     x = layers.ReLU(max_value=6.0, name=f"{name}_relu1")(_normalization(x, f"{name}_bn1"))
     x = _normalization(_convolution(x, channels, 1, 1, seeds, f"{name}_project"), f"{name}_bn2")
-    return layers.Add(name=f"{name}_add")([shortcut, x]) if stride == 1 and given == channels else x
+    return layers.Add(name=f"{name}_add")([shortcut, x]) if stride == 1 and input_channels == channels else x
 
 
 def _convolution(x, channels, kernel, stride, seeds, name):

@@ -1,4 +1,4 @@
-"""MobileNetV2 of `keras.applications` as an encoder; Keras downloads its ImageNet weights where there is a network."""
+"""MobileNetV2 of `keras.applications` as an encoder; Keras downloads its ImageNet weights."""
 
 import warnings
 
@@ -34,16 +34,14 @@ def build(*, weights="imagenet", stride=32, seed=None):
     weights : {"imagenet"}, None or mapping of str to array
         "imagenet": weights that Keras downloads once and keeps in its cache. None: random weights. A mapping: arrays
         named as `arrays_of` names them. Default: "imagenet".
-    stride : {2, 4, 8, 16, 32}
-        Stride of the coarsest feature map. Default: 32.
-    seed : int, optional
-        Seed of the random weights.
+    stride, seed
+        As in `hsn.nets.encoders.build`.
 
     Returns
     -------
     keras.Model
-        (N, H, W, 3) normalized pixels -> list of feature maps, finest first; see `INFO`. Both sides must be even at
-        every stride.
+        As in `hsn.nets.encoders.build`; see `INFO` for the feature maps. Both sides of the image must be multiples of
+        `stride`.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""ResNet-18, -34 and -50 as encoders, with torchvision's weights where the user has the file.
+"""ResNet-18, -34 and -50 as encoders, optionally with torchvision's weights.
 
-The net and the names of its layers are those of `hsn.nets.resunet`; only the feature maps are taken from it. No
-weights ship: torchvision's are trained on ImageNet, and this library fetches nothing while it builds a net.
+The net and the names of its layers are those of `hsn.nets.resunet`. No weights ship with hsn, and nothing is downloaded
+here: the user gives torchvision's file.
 """
 
 from collections.abc import Mapping
@@ -41,23 +41,20 @@ def build(depth, *, weights=None, stride=32, seed=None):
     depth : {18, 34, 50}
         Layers of the ResNet.
     weights : None or mapping of str to array
-        None: random weights. A mapping: torchvision's `state_dict`, as the reader of torch files gives it. Default:
+        None: random weights. A mapping: torchvision's `state_dict`, from `hsn.models.torch_file.read_state`. Default:
         None.
-    stride : {2, 4, 8, 16, 32}
-        Stride of the coarsest feature map. Default: 32.
-    seed : int, optional
-        Seed of the random weights.
+    stride, seed
+        As in `hsn.nets.encoders.build`.
 
     Returns
     -------
     keras.Model
-        (N, H, W, 3) normalized pixels -> list of feature maps, finest first; see `INFOS`.
+        As in `hsn.nets.encoders.build`; see `INFOS` for the feature maps.
 
     Raises
     ------
     InputError
-        "encoder-depth", "encoder-stride" or "weights-type"; and what `hsn.nets.resnet_state.load_encoder` raises for
-        weights of another net.
+        "encoder-depth", "encoder-stride", "weights-type", or an error of `hsn.nets.resnet_state.load_encoder`.
 
     Examples
     --------
@@ -73,7 +70,7 @@ def build(depth, *, weights=None, stride=32, seed=None):
     net = resunet.build(1, depth=depth, seed=seed)
     if weights is not None:
         resnet_state.load_encoder(net, weights)
-    # Each join of the decoder takes the enlarged maps and the encoder's; the first join takes the coarsest of these.
-    joins = [layer for layer in net.layers if isinstance(layer, layers.Concatenate)]
-    features = [*(join.input[1] for join in reversed(joins)), resunet.deepest_maps(net)]
+    # Each concatenation of the decoder has two inputs: upsampled maps, then maps of the encoder; coarsest first.
+    concatenations = [layer for layer in net.layers if isinstance(layer, layers.Concatenate)]
+    features = [*(layer.input[1] for layer in reversed(concatenations)), resunet.deepest_maps(net)]
     return keras.Model(net.input, features[: len(info.strides)], name=info.name)
