@@ -11,11 +11,13 @@ setup: .venv/ready
 demo: setup
 	$(BIN)/hsn demo --out out
 
+# Two processes with one thread each; a file's tests share a process, and with it their nets.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 test: setup
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-all: setup
-	$(BIN)/python -m pytest -m ''
+	$(PYTEST) -m ''
 
 lint: setup
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

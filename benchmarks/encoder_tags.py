@@ -108,8 +108,9 @@ def second_stage(seed, learned, gland, out):
 
 
 def _warped(rng, image, labels, weight):
-    warp = draw_warp(rng, labels.shape, CROP_PX, zoom=(0.7, 1.4), flips=(True, True), turn_deg=180.0, skew=0.1,
-                     bend_px=6.0)  # fmt: skip
+    warp = draw_warp(rng, labels.shape, CROP_PX, zoom=(0.7, 1.4), flips=(True, True), rotation_deg=180.0,
+                     affine_jitter=0.1,
+                     elastic_px=6.0)  # fmt: skip
     color = draw(
         rng, flips=False, quarter_turns=False, gain=0.2, offset=20.0, stain_gain=0.4, stain_offset=0.05
     )

@@ -161,5 +161,7 @@ def predict(net, image, shape, *, tta):
     x = encoder_unet.preprocess(image if image.shape[:2] == tuple(shape) else resample(image, shape))
     x = np.pad(x, ((0, -height % divisor), (0, -width % divisor), (0, 0)), mode="symmetric")
     ways = SYMMETRIES if tta else SYMMETRIES[:1]
-    total = sum(way.back(net.predict_on_batch(np.ascontiguousarray(way.move(x))[None])[0]) for way in ways)
+    total = sum(
+        way.back(np.asarray(net(np.ascontiguousarray(way.move(x))[None], training=False))[0]) for way in ways
+    )
     return np.ascontiguousarray(total[:height, :width] / len(ways), np.float32)

@@ -39,7 +39,7 @@ from hsn.metrics.intervals import interval
 from hsn.metrics.objects import aji, count_deviation, match, match_glas
 from hsn.metrics.outlines import object_dice, object_hausdorff
 from hsn.metrics.table import overlaps
-from hsn.nets import fullnet, unet
+from hsn.nets import encoder_unet, fullnet, segmenters, unet
 from hsn.objects.labeling import label_instances
 from hsn.prediction.segmentation import preprocess
 from hsn.prediction.tiling import predict_tiled
@@ -50,34 +50,37 @@ PRETRAINED = Path(__file__).parents[1] / "pretrained"
 
 
 def gland_config():
-    """Return the config for glands: a U-Net with FullNet's targets and loss, at half the resolution."""
-    small = masks.preset("cpu")
-    return small.replace(
+    """Return the config for glands: the pretrained encoder with FullNet's targets and loss, at half the resolution."""
+    return masks.preset("cpu").replace(
         taxonomies=(replace(taxonomies.GLAS, other=None, forced=()),),
         mpp=2 * glas.MPP,
         image_mpp=glas.MPP,
         targets={"contour_px": 2, "border_sigma_um": 20 * glas.MPP},
         postprocess={"grow_um": 6 * glas.MPP, "min_area_um2": 400 * glas.MPP**2},
+        tiling={"halo_px": 128},
         train={
-            "epochs": 60,
-            "steps": 90,
-            "crop_px": 224,
-            "augmentation": {"elastic_px": 6.0, "stain_gain": 0.2},
+            "epochs": 8,
+            "steps": 70,
+            "batch_size": 8,
+            "learning_rate": 1e-3,
+            "warmup_steps": 30,
+            "weight_decay": 1e-3,
+            "ema_momentum": 0.98,
+            "augmentation": {
+                "zoom": (0.7, 1.4),
+                "elastic_px": 6.0,
+                "color_gain": 0.2,
+                "color_offset": 20.0,
+                "stain_gain": 0.4,
+            },
         },
         tune_postprocess=False,
     )
 
 
 def nuclei_config():
-    """Return the config for nuclei: a U-Net with FullNet's targets and loss, at half the resolution."""
-    small = masks.preset("cpu")
-    return small.replace(
-        mpp=2 * multiorgan.MPP,
-        image_mpp=multiorgan.MPP,
-        postprocess={"grow_um": 0.75, "min_area_um2": 2.0},
-        train={"epochs": 60, "steps": 110},
-        tune_postprocess=False,
-    )
+    """Return the config for nuclei: the pretrained encoder with FullNet's targets and loss, at full resolution."""
+    return masks.preset("cpu").replace(train={"epochs": 16, "steps": 100}, tune_postprocess=False)
 
 
 def organs_config():
@@ -120,15 +123,22 @@ TASKS = {
 }
 
 
-def fresh_net(task, outputs, *, width=16):
+ENCODED = ("glas", "nuclei")  # nets on the pretrained encoder
+
+
+def fresh_net(task, outputs, *, width=None):
     """Build the net of a task.
 
-    U-Nets have a quarter of the published width. FullNet has half the growth and two thirds of the layers (209,469
-    parameters of 1,780,233).
+    Glands and nuclei: a pretrained encoder. CryoNuSeg: the published U-Net at a quarter of its width. FullNet: half the
+    growth and two thirds of the layers (209,469 parameters of 1,780,233).
     """
+    if task == "glas":
+        return encoder_unet.build(outputs, seed=0, **encoder_unet.SIZES["medium"])
+    if task == "nuclei":
+        return segmenters.build("encoder-unet", outputs, width=width, seed=0)
     if task == "fullnet":
         return fullnet.build(outputs, layers_per_block=4, growth=12, seed=0)
-    return unet.build(outputs, depth=3 if task == "cryonuseg" else 4, width=width, batch_norm=True, seed=0)
+    return unet.build(outputs, depth=3, width=width or 16, batch_norm=True, seed=0)
 
 
 def training_samples(task):
@@ -165,7 +175,7 @@ def reference_stain(task, method):
     return fit_normalizer(method, [sample.image() for sample in training_samples(task)[0]])
 
 
-def train(task, out, stain=None, *, config=None, width=16, start=None):
+def train(task, out, stain=None, *, config=None, width=None, start=None):
     """Train one net, optionally from a trained one; a killed run resumes."""
     learned, held_out = training_samples(task)
     samples = [*learned, *held_out]
@@ -176,6 +186,8 @@ def train(task, out, stain=None, *, config=None, width=16, start=None):
     model = models.load(start) if start else None
     if model:
         config = config.replace(normalization=method_of(model)[1].normalization)
+    elif task in ENCODED:
+        config = config.replace(normalization=segmenters.pretrained_normalization("encoder-unet"))
     elif task != "cryonuseg":
         normalized = [
             config.normalization.stain.normalize(image) if stain else image
@@ -196,9 +208,10 @@ def train(task, out, stain=None, *, config=None, width=16, start=None):
 
 CHOICES = {
     "glas": [
-        {"foreground_threshold": threshold, "grow_um": grow * glas.MPP, "min_area_um2": 500 * glas.MPP**2}
-        for threshold in (0.3, 0.4, 0.5)
+        {"foreground_threshold": threshold, "grow_um": grow * glas.MPP, "min_area_um2": area * glas.MPP**2}
+        for threshold in (0.3, 0.4, 0.5, 0.65)
         for grow in (4, 7)
+        for area in (500, 1000, 1600)
     ],
     "nuclei": [
         {"foreground_threshold": threshold, "grow_um": grow, "h_um": height}

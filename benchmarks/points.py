@@ -102,7 +102,7 @@ def train_on_masks(args):
     images = [sample.image() for sample in (*learned, *held_out)]
     quick = change(points.preset("cpu"), json.loads(args.set))
     epochs = quick.train.epochs + quick.refinement_epochs + (args.rounds + 1) * quick.detection_epochs
-    small = masks.preset("cpu")
+    small = masks.preset("unet")
     learning = small.train.replace(
         epochs=epochs,
         steps=quick.train.steps,

@@ -331,10 +331,19 @@ class TrainConfig(Record):
         Side of the training crops in pixels, at the net's scale; None uses whole patches.
     learning_rate, min_learning_rate : float
         Bounds of the schedule. Equal bounds give a constant learning rate.
+    warmup_steps : int
+        Steps over which the learning rate rises from 0. Default: 0.
+    encoder_rate_factor : float
+        Learning rate of the pretrained encoder, as a share of that of the other layers. Default: 1.
+    optimizer : {"adam", "adamw"}
+        Default: "adam".
     betas : (float, float)
         Decay rates of Adam.
     weight_decay : float
-        Factor of the L2 penalty, half of the sum of the squared weights (not decoupled).
+        With "adam", factor of the L2 penalty, half of the sum of the squared weights. With "adamw", decoupled decay.
+    ema_momentum : float
+        Momentum of the moving average of the weights; validation and the kept net use the average. Default: 0, no
+        average.
     accumulate_batches : int
         Number of batches over which gradients are averaged.
     precision : {"float32", "mixed_float16", "mixed_bfloat16"}
@@ -354,14 +363,29 @@ class TrainConfig(Record):
     crop_px: PositiveInt | None = None
     learning_rate: Positive = 1e-3
     min_learning_rate: NonNegative = 1e-3
+    warmup_steps: Count = 0
+    encoder_rate_factor: Positive = 1.0
+    optimizer: Literal["adam", "adamw"] = "adam"
     betas: tuple[Share, Share] = (0.9, 0.999)
     weight_decay: NonNegative = 0.0
+    ema_momentum: Share = 0.0
     accumulate_batches: PositiveInt = 1
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     validation: float | tuple[int, ...] = 0.2
     monitor: str = "loss"
     seed: Count = 0
     augmentation: Augmentation = Augmentation()
+
+
+# Changes of a `TrainConfig` for a net whose encoder was pretrained: this project's numbers.
+PRETRAINED = {
+    "warmup_steps": 100,
+    "encoder_rate_factor": 0.5,
+    "optimizer": "adamw",
+    "betas": (0.9, 0.999),
+    "weight_decay": 1e-4,
+    "ema_momentum": 0.995,
+}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Strict surroundings: warnings are errors (pyproject), no network, no screen, fixed seeds, one backend."""
+"""Strict settings: warnings are errors (pyproject), no network, no display, fixed seeds, one backend."""
 
 import os
 import socket
@@ -7,6 +7,14 @@ from pathlib import Path
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["MPLBACKEND"] = "agg"
+if "PYTEST_XDIST_WORKER" in os.environ:  # processes share the cores
+    for _name in (
+        "TF_NUM_INTRAOP_THREADS",
+        "TF_NUM_INTEROP_THREADS",
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+    ):
+        os.environ.setdefault(_name, "1")
 
 import numpy as np
 import pytest
@@ -52,7 +60,7 @@ def ihc():
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory):
-    """Trained folder of a tiny net that has learned nothing: it sees glands, and everything else as other."""
+    """Return the folder of a tiny untrained net with the classes gland and other."""
     from hsn import models, taxonomies
     from hsn.nets import histonet
     from hsn.supervision.tags import Config

@@ -1,4 +1,4 @@
-"""Configs: strict about types and ranges, whatever door values come through; older files are migrated."""
+"""Configs: types and ranges are checked for values from Python and files; older files are migrated."""
 
 import json
 from pathlib import Path
@@ -44,7 +44,7 @@ PRESETS = [(name, preset) for name, method in METHOD_OF.items() for preset in me
         ({"words": 1}, "config-unknown-field"),
     ],
 )
-def test_values_that_cannot_be_are_errors(changes, code, raises_code):
+def test_values_out_of_range_are_errors(changes, code, raises_code):
     with raises_code(code):
         masks.preset("cpu").replace(**changes)
 
@@ -126,7 +126,7 @@ def test_shipped_recipes_of_format_0_keep_every_number(folder):
         ({"taxonomies": ["nuclei"], "format": 1, "inside": 0.5}, "config-unknown-field"),
     ],
 )
-def test_odd_files_are_errors(data, code, raises_code):
+def test_invalid_files_are_errors(data, code, raises_code):
     with raises_code(code):
         masks.Config.from_dict(data)
 

@@ -1,4 +1,4 @@
-"""Every example in a docstring, and every block of the documents that can be run, does what it says."""
+"""Examples in docstrings and blocks of the documents run."""
 
 import doctest
 import importlib
@@ -105,7 +105,7 @@ def commands():
 
 
 @pytest.mark.parametrize(("document", "words"), list(commands()), ids=lambda value: " ".join(value)[:60])
-def test_command_lines_in_the_documents_are_understood(document, words):
+def test_command_lines_in_the_documents_have_existing_options(document, words):
     """Each command exists and knows every option that a document gives it."""
     from typer.testing import CliRunner
 
@@ -125,6 +125,6 @@ def test_the_documents_show_a_taxonomy_and_commands():
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_links_between_documents_lead_somewhere(path):
+def test_links_between_documents_exist(path):
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text(encoding="utf-8")):
         assert (path.parent / target).exists(), f"{path.name} links {target}"

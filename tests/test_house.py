@@ -1,4 +1,4 @@
-"""The house: arrows go down, methods have one shape, the front door is light, every public name has an example."""
+"""The structure: imports go down, methods have one shape, `import hsn` is light, public names have examples."""
 
 import ast
 import importlib
@@ -181,7 +181,7 @@ def test_importing_the_package_loads_no_heavy_module():
     assert not heavy & set(loaded)
 
 
-def test_importing_changes_nothing_in_the_world():
+def test_importing_changes_no_global_state():
     before_and_after = run(
         "import json, logging, os, sys, warnings\n"
         "state = lambda: [len(logging.getLogger().handlers), logging.getLogger().level, sorted(os.environ),"

@@ -1,4 +1,4 @@
-"""The notebooks run from top to bottom, and carry no outputs of some other day."""
+"""The notebooks run from top to bottom and are stored without outputs."""
 
 import os
 from pathlib import Path

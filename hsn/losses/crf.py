@@ -10,8 +10,8 @@ black: rotated crops are padded with black. Each call needs one filter pass.
 Notes
 -----
 The lattice filter is linear. The exact gradient uses W transposed, which is the filter run backwards. The released code
-uses W itself and writes the gradient to both outputs of a two-class softmax, which doubles the gradient of the logits:
-``gradient="released"``.
+uses W and writes the gradient to both outputs of a two-class softmax. This doubles the gradient of the logits;
+``gradient="released"`` repeats it.
 
 References
 ----------

@@ -2,8 +2,8 @@
 
 Each instance of truth and prediction is paired with the instance of largest overlap on the other side. Pairs are
 weighted by area; the two directions count half each (GlaS challenge: Sirinukunwattana et al., Medical Image Analysis
-2017). Distances are computed within the bounding box of the two instances, so that the cost depends on their size and
-not on the size of the image.
+2017). Distances are computed within the bounding box of the two instances. The cost does not depend on the size of
+the image.
 """
 
 from collections.abc import Callable, Sequence

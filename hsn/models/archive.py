@@ -1,7 +1,7 @@
 """Open zip archives from outside; names and sizes are checked before anything is unpacked.
 
-A hostile archive can leave the folder by its names, plant links and write through them, or unpack to more than the
-disk holds. `zipfile` never unpacks more of a member than its header declares, so the declared sizes can be checked.
+A hostile archive can write outside of the folder by its names or through links, or unpack to more than the disk
+holds. `zipfile` never unpacks more of a member than its header declares, so the declared sizes can be checked.
 """
 
 import shutil

@@ -1,7 +1,7 @@
 """Open HDF5 files from outside; links and sizes are checked before any number is read.
 
-HDF5 can point at other files (external and soft links, external and virtual storage), and a dataset of a few bytes can
-declare terabytes. Files of weights need none of that.
+HDF5 can point at other files by links, external storage and virtual storage. A dataset of a few bytes can declare
+terabytes. Files of weights need none of that.
 """
 
 from collections.abc import Iterator

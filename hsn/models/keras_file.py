@@ -1,8 +1,8 @@
 """Check, open and write ``.keras`` files.
 
 A ``.keras`` file is a zip of an architecture (JSON), weights (HDF5) and a date. The architecture may name any class
-that can be imported, and Lambda layers carry code. A file is therefore opened only if it names nothing but the stock
-layers below and one layer of this package, which only compute. The check does not use Keras.
+that can be imported, and Lambda layers carry code. A file is therefore opened only if it names only the stock
+layers below and one layer of this package. These layers only compute. The check does not use Keras.
 """
 
 import io

@@ -1,8 +1,8 @@
 """U-Net on a pretrained encoder: feature maps down, a decoder with skips up, heads at full resolution.
 
-Each step of the decoder doubles the sides (nearest neighbor), joins the encoder's map of that stride and applies two
-3x3 convolutions with batch normalization and ReLU. The step to full resolution joins a 3x3 convolution of the image.
-A head is a 1x1 convolution; where the decoder ends at a coarser stride its logits are enlarged bilinearly.
+Each step of the decoder doubles the sides (nearest neighbor) and joins the encoder's map of that stride. Two 3x3
+convolutions with batch normalization and ReLU follow. The step to full resolution joins a 3x3 convolution of the image.
+A head is a 1x1 convolution. If the decoder ends at a coarser stride, its logits are enlarged bilinearly.
 
 Trainable parameters, multiply-adds (256 x 256 px) and receptive field of `SIZES` with the default encoder and three
 classes:
@@ -33,6 +33,7 @@ __all__ = [
     "SIZES",
     "Head",
     "build",
+    "encoder_variables",
     "extract_encoder",
     "halo_px",
     "logits_layer",
@@ -302,3 +303,17 @@ def extract_encoder(net):
     (None, None, None, 112)
     """
     return keras.Model(net.input, net.get_layer("up1").input, name="encoder")
+
+
+def encoder_variables(net):
+    """Return the trainable variables of a net's encoder; none for a net that has no encoder.
+
+    Examples
+    --------
+    >>> from hsn.nets import unet
+    >>> encoder_variables(unet.build(depth=2, width=2))
+    []
+    """
+    if not any(layer.name == "up1" for layer in net.layers):
+        return []
+    return extract_encoder(net).trainable_variables

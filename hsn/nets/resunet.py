@@ -49,9 +49,8 @@ def build(
     dropout : float
         Spatial dropout rate of the decoder.
     sides_px : (int, int), optional
-        Height and width of all images, 17 or more. Skipped maps that are smaller than the upsampled ones are then
-        mirrored at their lower and right ends, as in the original, and the output is cropped to the image. Default:
-        images of any size with sides that are multiples of 32.
+        Height and width of all images, 17 or more. As in the original, smaller skipped maps are mirrored at their lower
+        and right ends, and the output is cropped to the image. Default: any size with sides that are multiples of 32.
 
     Returns
     -------
@@ -210,7 +209,7 @@ def torch_name(layer: layers.Layer) -> str:
 
 
 def deepest_maps(net: keras.Model):
-    """Return the tensor that the encoder of a ResUNet ends with."""
+    """Return the output tensor of the encoder of a ResUNet."""
     return next(layer for layer in net.layers if torch_name(layer) == f"{DECODER[0]}.up").input
 
 

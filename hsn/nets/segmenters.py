@@ -2,11 +2,13 @@
 
 from ..checks import one_of
 from ..errors import InputError
-from . import fullnet, unet
+from . import encoder_unet, encoders, fullnet, unet
 
-NETS = ("unet", "fullnet")
+NETS = ("encoder-unet", "unet", "fullnet")
+ENCODER_UNET = encoder_unet.SIZES["small"]
+GRAY = 255.0  # encoders state their normalization for pixels 0..1
 UNET_DEPTH, UNET_WIDTH, FULLNET_GROWTH = 4, 16, 24
-UNET_STEP_PX = 2**UNET_DEPTH  # size divisor of the U-Net
+STEP_PX = 2**UNET_DEPTH  # size divisor of all nets
 
 
 def build(name, outputs, *, width=None, seed=None):
@@ -14,11 +16,13 @@ def build(name, outputs, *, width=None, seed=None):
 
     Parameters
     ----------
-    name : {"unet", "fullnet"}
+    name : {"encoder-unet", "unet", "fullnet"}
+        "encoder-unet" starts from ImageNet weights; see `hsn.nets.encoder_unet`.
     outputs : int
         Number of classes.
     width : int, optional
-        Channels of the first level (unet, default 16) or growth rate (fullnet, default 24).
+        Channels of the finest level of the decoder (encoder-unet, default 32), of the first level (unet, default 16),
+        or growth rate (fullnet, default 24).
     seed : int, optional
 
     Returns
@@ -31,9 +35,28 @@ def build(name, outputs, *, width=None, seed=None):
     (None, None, None, 3)
     """
     one_of("net", name, NETS)
+    if name == "encoder-unet":
+        factor = 1 if width is None else width / ENCODER_UNET["decoder"][-1]
+        decoder = tuple(max(1, round(factor * channels)) for channels in ENCODER_UNET["decoder"])
+        stride = ENCODER_UNET["encoder_stride"]
+        return encoder_unet.build(outputs, encoder_stride=stride, decoder=decoder, dropout=0.0, seed=seed)
     if name == "fullnet":
         return fullnet.build(outputs, growth=int(width or FULLNET_GROWTH), seed=seed)
     return unet.build(outputs, depth=UNET_DEPTH, width=int(width or UNET_WIDTH), batch_norm=True, seed=seed)
+
+
+def pretrained_normalization(name):
+    """Return mean and standard deviation that a net's encoder was pretrained with; None for a net without.
+
+    Examples
+    --------
+    >>> pretrained_normalization("unet") is None, round(pretrained_normalization("encoder-unet")["mean"][0], 3)
+    (True, 123.675)
+    """
+    if name != "encoder-unet":
+        return None
+    info = encoders.describe(encoders.DEFAULT)
+    return {"mean": tuple(GRAY * m for m in info.mean), "std": tuple(GRAY * s for s in info.std)}
 
 
 def check_width(width, *, multiple=1):

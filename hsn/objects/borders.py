@@ -1,7 +1,7 @@
 """Weight maps that emphasize narrow gaps between objects.
 
-Both maps contain the term ``height * exp(-(d1 + d2)^2 / (2 sigma^2))``, where d1 and d2 are the distances to the
-nearest and the second nearest object (Ronneberger et al., U-Net, MICCAI 2015). They differ in how they measure
+Both maps contain the term ``height * exp(-(d1 + d2)^2 / (2 sigma^2))`` of U-Net (Ronneberger et al., MICCAI 2015). d1
+and d2 are the distances to the nearest and the second nearest object. They differ in how they measure
 distance:
 
 - FullNet measures to the outline, on every pixel.

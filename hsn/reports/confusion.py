@@ -128,7 +128,7 @@ def write_scores(out: str | PathLike, evaluations: Iterable[ConfusionCounts]) ->
     out : path
         A folder.
     evaluations : sequence of ConfusionCounts
-        One for each taxonomy. Those without images are left out.
+        One for each taxonomy. Evaluations without images are left out.
 
     Returns
     -------

@@ -131,7 +131,7 @@ def score_objects(
             "no-pairs-scored",
             "predictions and truth must be label images of equal size",
             got=f"{len(failures)} pairs that cannot be scored",
-            hint="fix the files named: " + "; ".join(why for _, why in failures[:3]),
+            hint="correct these files: " + "; ".join(reason for _, reason in failures[:3]),
         )
     images = [{"image": row.image, **row.scores(), "true": row.true, "found": row.found} for row in rows]
     return ObjectScores(images, _pooled(rows), failures)

@@ -29,8 +29,8 @@ _SHADES = (0.1, 0.5, 0.9)  # quantiles
 
 NAMES = (
     *(f"{what} density of {light}" for light in ("red", "green", "blue") for what in ("mean", "spread of")),
-    *(f"{stain} at {q:.0%}" for stain in ("haematoxylin", "eosin") for q in _SHADES),
-    *(f"{stain}, band {px} px" for stain in ("haematoxylin", "eosin") for px in _SIZES_PX[:-1]),
+    *(f"{stain} at {q:.0%}" for stain in ("hematoxylin", "eosin") for q in _SHADES),
+    *(f"{stain}, band {px} px" for stain in ("hematoxylin", "eosin") for px in _SIZES_PX[:-1]),
     *(f"direction over {px} px" for px in _DIRECTIONS_PX),
     *(f"pattern {kind} at {px} px" for px, _ in _PATTERNS for kind in (*range(9), "mixed")),
     "spots",

@@ -21,9 +21,10 @@ from keras import ops
 from ..checks import one_of
 from ..errors import InputError
 from ..files import atomic_write
+from ..nets.encoder_unet import encoder_variables
 from ..progress import report
 from ..types import History
-from .schedules import cosine
+from .schedules import cosine, warmup
 
 HISTORY, BEST = "history.json", "best.weights.h5"
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
@@ -108,16 +109,59 @@ class LoopSpec:
         def learning_rate(epoch):
             if factor is not None:
                 return train.learning_rate * factor
-            return cosine(epoch / epochs, lowest=train.min_learning_rate, highest=train.learning_rate)
+            rate = cosine(epoch / epochs, lowest=train.min_learning_rate, highest=train.learning_rate)
+            return rate * warmup(epoch * arguments["steps"], train.warmup_steps)
 
         return cls(epochs=epochs, learning_rate=learning_rate, **arguments)
 
 
-def adam(train, **arguments):
-    """Make the Adam optimizer of a `TrainConfig`; further arguments are passed to Keras."""
-    accumulate = train.accumulate_batches if train.accumulate_batches > 1 else None
-    arguments = {"epsilon": ADAM_EPSILON, "gradient_accumulation_steps": accumulate} | arguments
-    return keras.optimizers.Adam(beta_1=train.betas[0], beta_2=train.betas[1], **arguments)
+class SlowEncoderAdamW(keras.optimizers.AdamW):
+    """AdamW with a lower learning rate for some variables: those of a pretrained encoder.
+
+    Parameters
+    ----------
+    slow : sequence of keras.Variable
+    factor : float
+        Their learning rate as a share of that of the others.
+    **arguments
+        Those of `keras.optimizers.AdamW`.
+    """
+
+    def __init__(self, slow, factor, **arguments):
+        super().__init__(**arguments)
+        self._slow, self._factor = {id(v) for v in slow}, factor
+
+    def _backend_update_step(self, grads, trainable_variables, learning_rate):
+        pairs = list(zip(grads, trainable_variables, strict=True))
+        for is_slow, factor in ((True, self._factor), (False, 1.0)):
+            chosen = [(g, v) for g, v in pairs if (id(v) in self._slow) == is_slow]
+            if chosen:
+                super()._backend_update_step(*map(list, zip(*chosen, strict=True)), learning_rate * factor)
+
+
+def adam(train, *, encoder=(), **arguments):
+    """Return the optimizer of a `TrainConfig`.
+
+    Parameters
+    ----------
+    train : TrainConfig
+    encoder : sequence of keras.Variable
+        Variables that `encoder_rate_factor` slows down.
+    **arguments
+        Go to Keras.
+    """
+    arguments = {
+        "epsilon": ADAM_EPSILON,
+        "gradient_accumulation_steps": train.accumulate_batches if train.accumulate_batches > 1 else None,
+        "beta_1": train.betas[0],
+        "beta_2": train.betas[1],
+        "use_ema": train.ema_momentum > 0,
+        "ema_momentum": train.ema_momentum,
+    } | arguments
+    if train.optimizer == "adam":
+        return keras.optimizers.Adam(**arguments)
+    arguments["weight_decay"] = train.weight_decay
+    return SlowEncoderAdamW(encoder, train.encoder_rate_factor, **arguments)
 
 
 def fit_net(net, loss, spec, *, out, train=None, optimizer=None, jit_compile=None, progress=None):
@@ -153,8 +197,9 @@ def fit_net(net, loss, spec, *, out, train=None, optimizer=None, jit_compile=Non
     InputError
         "state-unusable" if the state in `out` belongs to another net; "loss-not-finite".
     """
-    decay, precision = (train.weight_decay, train.precision) if train else (0.0, "float32")
-    optimizer = adam(train) if optimizer is None else optimizer
+    precision = train.precision if train else "float32"
+    decay = train.weight_decay if train and train.optimizer == "adam" else 0.0
+    optimizer = adam(train, encoder=encoder_variables(net)) if optimizer is None else optimizer
     if jit_compile is None:
         jit_compile = False if keras.backend.backend() == "tensorflow" else "auto"
     with computing_in(net, precision):
@@ -190,6 +235,23 @@ def computing_in(net, precision):
             layer.dtype_policy = policy
 
 
+@contextmanager
+def averaged(learner):
+    """Give the net the moving average of its weights, if the optimizer keeps one, and the weights themselves after."""
+    optimizer = getattr(learner.optimizer, "inner_optimizer", learner.optimizer)
+    if not optimizer.use_ema:
+        yield
+        return
+    variables = learner.trainable_variables
+    before = [ops.convert_to_numpy(v) for v in variables]
+    optimizer.finalize_variable_values(variables)
+    try:
+        yield
+    finally:
+        for variable, value in zip(variables, before, strict=True):
+            variable.assign(value)
+
+
 def _run_epochs(learner, spec, out, progress):
     learner.optimizer.build(learner.trainable_variables)  # otherwise TensorFlow traces the first step twice
     rows = _resume(learner, out)
@@ -213,7 +275,8 @@ def _run_epochs(learner, spec, out, progress):
                 got=row["loss"],
                 hint="lower the learning rate and start again in an empty folder",
             )
-        rows.append(row | {k: float(v) for k, v in spec.validate().items()})
+        with averaged(learner):
+            rows.append(row | {k: float(v) for k, v in spec.validate().items()})
         _keep(learner, rows, _best(rows, spec.monitor), out)
     best = _best(rows, spec.monitor)
     if rows:
@@ -251,7 +314,7 @@ def _keep(learner, rows, best, out):
     with atomic_write(state) as temporary:
         learner.save_weights(temporary)
     if best == len(rows) - 1:
-        with atomic_write(out / BEST) as temporary:
+        with averaged(learner), atomic_write(out / BEST) as temporary:
             learner.net.save_weights(temporary)
     with atomic_write(out / HISTORY) as temporary:
         temporary.write_text(json.dumps({"epochs": rows, "best": best, "state": state.name}, indent=1))

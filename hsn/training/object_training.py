@@ -15,6 +15,7 @@ from ..checks import one_of, same_length, same_shape
 from ..instances import renumber
 from ..metrics.objects import Matching, aji, match
 from ..metrics.table import overlaps
+from ..nets.encoder_unet import encoder_variables
 from .images import training_images
 from .loop import LoopSpec, adam, fit_net
 from .run import Run
@@ -141,7 +142,8 @@ def fit_system(system, learned, held_out, train, *, out, shares=None, clip_norm=
         monitor=f"-validation_{train.monitor}",
         stage=stage,
     )
-    optimizer = adam(train, epsilon=KERAS_EPSILON, clipnorm=clip_norm)
+    encoder = encoder_variables(system.training_model)
+    optimizer = adam(train, encoder=encoder, epsilon=KERAS_EPSILON, clipnorm=clip_norm)
     return fit_net(
         system.training_model, system.loss, spec, out=out, train=train, optimizer=optimizer, progress=progress
     )

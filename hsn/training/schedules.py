@@ -53,3 +53,14 @@ def cosine(part, *, lowest, highest):
     [3.0, 2.0, 1.0]
     """
     return lowest + (highest - lowest) * 0.5 * (1 + math.cos(math.pi * part))
+
+
+def warmup(step, steps):
+    """Return the share of the learning rate at a step: it rises in a straight line over the first `steps`.
+
+    Examples
+    --------
+    >>> [warmup(step, 4) for step in (0, 1, 3, 10)], warmup(0, 0)
+    ([0.25, 0.5, 1.0, 1.0], 1.0)
+    """
+    return min(1.0, (step + 1) / steps) if steps else 1.0

@@ -224,7 +224,7 @@ def _rows(embedding, chosen, names, side_px):
                 "stands_for": int(sizes[number - 1]),
                 "share": float(sizes[number - 1] / sizes.sum()),
                 "score": float(terms.sum()),
-                "to_centre": float(terms[0]),
+                "to_center": float(terms[0]),
                 "to_texture": float(terms[1]),
                 "unevenness": float(terms[2]),
             }

@@ -1,4 +1,4 @@
-"""Commands run in an empty folder, with a tiny net that has learned nothing: they are tested, not its skill."""
+"""Fixtures for commands: an empty working folder and tiny untrained nets."""
 
 import json
 from pathlib import Path
@@ -14,13 +14,13 @@ from hsn.types import History
 
 @pytest.fixture
 def model(tiny_model):
-    """Folder of a net that sees glands, and everything else as other."""
+    """Return the folder of a net with the classes gland and other."""
     return tiny_model
 
 
 @pytest.fixture(scope="session")
 def objects_model(tmp_path_factory):
-    """Folder of a net that tells objects apart, by a threshold on what it makes of noise."""
+    """Return the folder of a net that separates objects."""
     from hsn import models
     from hsn.nets import unet
     from hsn.supervision.masks import config as config
@@ -76,7 +76,7 @@ def tissue():
 
 @pytest.fixture
 def spy_on(monkeypatch):
-    """Stop a kind of supervision before it trains; what it was given is told in the dict that comes back."""
+    """Stop a method before it trains; return a dict with the arguments of its `fit`."""
 
     def spy_on(kind):
         seen = {}

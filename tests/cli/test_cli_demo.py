@@ -1,11 +1,11 @@
-"""`hsn demo`: what a stranger sees first."""
+"""`hsn demo`: segmented samples, scores and one page."""
 
 from pathlib import Path
 
 from hsn.images.read import read
 
 
-def test_the_demo_scores_what_has_truth_and_names_every_file(run, model, monkeypatch):
+def test_the_demo_scores_samples_with_truth_and_names_every_file(run, model, monkeypatch):
     monkeypatch.setenv("HSN_DATA", "nowhere")
     result = run("demo", "--model", model, "--out", "o")
     assert result.exit_code == 0
@@ -20,7 +20,7 @@ def test_the_demo_scores_what_has_truth_and_names_every_file(run, model, monkeyp
     assert result.stdout.endswith("open o/summary.png first\n")
 
 
-def test_without_a_checkout_the_demo_says_so(run, model, monkeypatch, tmp_path):
+def test_without_a_checkout_the_demo_is_an_error(run, model, monkeypatch, tmp_path):
     from hsn.cli import demo
 
     monkeypatch.setattr(demo, "__file__", str(tmp_path / "a" / "b" / "c.py"))

@@ -1,4 +1,4 @@
-"""`hsn doctor` finds what is missing and says how to repair it; scripts read its exit code."""
+"""`hsn doctor`: missing parts with hints, and the exit code."""
 
 import pytest
 
@@ -42,7 +42,7 @@ def test_a_complete_installation_is_ok(run, home):
     assert not (home / ".doctor").exists()
 
 
-def test_people_get_a_table(run):
+def test_the_default_output_is_a_table(run):
     text = run("doctor", "--quick").stdout
     assert any(line.split()[:2] == ["ok", "python"] for line in text.splitlines())
 

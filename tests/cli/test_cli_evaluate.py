@@ -1,4 +1,4 @@
-"""`hsn evaluate`: files against files, and a net against truth; whatever has no partner is named."""
+"""`hsn evaluate`: files against files, a net against truth, files without a partner."""
 
 import csv
 from pathlib import Path
@@ -50,7 +50,7 @@ def test_every_kind_of_file_gives_the_same_scores(run, write_said, write_truth, 
     assert float(row["glas_mIoU"]) == pytest.approx(7 / 12)
 
 
-def test_people_get_tables(run):
+def test_the_default_output_is_tables(run):
     as_labels(Path("said/a"), SAID)
     as_labels(Path("true/a"), TRUTH)
     text = run("evaluate", "said", "true", "--taxonomy", "glas").stdout
@@ -60,7 +60,7 @@ def test_people_get_tables(run):
 
 
 def test_a_mask_of_one_class_is_read_like_its_neighbors(run, tmp_path):
-    """White is a class of ADP and a colour without colour: alone, nothing tells it from a label image of 255."""
+    """White is a class of ADP: a mask of only white equals a label image of 255."""
     taxonomy = "adp-func"
     for folder in ("said", "true"):
         write(Path(folder) / "white.png", np.full((4, 4, 3), 255, np.uint8))
@@ -68,7 +68,7 @@ def test_a_mask_of_one_class_is_read_like_its_neighbors(run, tmp_path):
     assert result.said["taxonomies"][taxonomy]["stages"]["prediction"]["IoU"]["Background"] == 1
 
 
-def test_sizes_may_differ_and_the_option_says_whose_counts(run):
+def test_sizes_may_differ_and_an_option_selects_the_size_of_the_scores(run):
     as_labels(Path("said/a"), SAID)
     as_labels(Path("true/a"), np.kron(TRUTH, np.ones((3, 3), int)))
     for size, pixels in (("image", 8), ("full", 72)):
@@ -88,7 +88,7 @@ def test_unlisted_truth_is_left_out_or_counted_as_the_release_does(run):
     assert iou == {"ignore": 1, "false_alarms": 0.5}
 
 
-def test_whatever_has_no_partner_is_named_and_the_rest_scored(run):
+def test_files_without_a_partner_are_named_and_the_rest_is_scored(run):
     for name in ("a", "b", "c"):
         as_labels(Path("said") / name, SAID)
     for name in ("a", "d"):
@@ -102,7 +102,7 @@ def test_whatever_has_no_partner_is_named_and_the_rest_scored(run):
     ]  # fmt: skip
 
 
-def test_two_files_of_one_name_are_no_pair(run):
+def test_two_files_of_one_name_are_not_a_pair(run):
     for name in ("a", "b"):
         as_labels(Path("said") / name, SAID)
         as_labels(Path("true") / name, TRUTH)
@@ -111,7 +111,7 @@ def test_two_files_of_one_name_are_no_pair(run):
     assert set(result.said["failures"]) == {"said/b.png", "said/b.tif", "true/b.png"}
 
 
-def test_grays_are_labels_as_long_as_the_taxonomy_has_such_classes(tmp_path):
+def test_gray_values_are_labels_if_all_are_classes_of_the_taxonomy(tmp_path):
     for value, kind in ((1, "labels"), (2, "colors")):
         write_labels(tmp_path / "a.png", np.array([[0, value]]))
         assert detect_kind([tmp_path / "a.png"], GLAS) == kind
@@ -140,7 +140,7 @@ def test_a_damaged_file_stops_nothing(run):
         (["said", "true", "--taxonomy", "adp-func", "--objects", "T"], "truth-objects-taxonomy"),
     ],
 )
-def test_what_cannot_be_scored_is_one_sentence(run, options, code):
+def test_invalid_input_gives_one_sentence(run, options, code):
     as_labels(Path("said/a"), SAID)
     as_labels(Path("true/a"), TRUTH)
     as_labels(Path("other/z"), TRUTH)

@@ -1,4 +1,4 @@
-"""`hsn fit`: tags in three habits become a trained folder that `hsn segment` takes; a killed run goes on."""
+"""`hsn fit`: three forms of tags give a trained folder for `hsn segment`; a killed run resumes."""
 
 import json
 from pathlib import Path
@@ -60,7 +60,7 @@ def test_a_table_becomes_a_net_that_segments(run, patches):
     assert [c["name"] for c in again.said[0]["classes"]] == ["dark", "bright"]
 
 
-def test_called_again_it_goes_on_where_it_was(run, patches):
+def test_the_same_call_resumes_the_run(run, patches):
     options = ["fit", patches, "--tags", "tags.csv", "--out", "mine", "--json", *QUICK]
     first = run(*options).said["epochs"]
     more = run(*options, "--epochs", "3").said["epochs"]
@@ -98,7 +98,7 @@ def test_tags_in_folders_and_a_smaller_window(run, patches):
     assert config["image_mpp"] == 0.5
 
 
-def test_bad_patches_are_left_out_and_named(run, patches, rng):
+def test_invalid_patches_are_left_out_and_named(run, patches, rng):
     (patches / "3.png").write_text("no image")
     write(patches / "4.png", rng.integers(0, 256, (SIDE_PX, SIDE_PX + 1, 3), np.uint8))
     result = run("fit", patches, "--tags", "tags.csv", "--out", "mine", "--json", *QUICK)
@@ -108,7 +108,7 @@ def test_bad_patches_are_left_out_and_named(run, patches, rng):
     assert "4.png must be a square of 32 px, like the first patch; got 32 x 33" in result.stderr
 
 
-def test_tags_stay_with_their_patches_where_some_are_left_out(run, patches, spy_on):
+def test_tags_stay_with_their_patches_if_some_are_left_out(run, patches, spy_on):
     from hsn.supervision import tags
 
     (patches / "11.png").write_text("no image")  # the third by name: those after it would move up
@@ -136,14 +136,14 @@ def test_tags_stay_with_their_patches_where_some_are_left_out(run, patches, spy_
         (["--tags", "tags.csv", "--device", "tpu"], "device-unknown"),
     ],
 )
-def test_what_cannot_be_learned_is_an_error_before_any_training(run, patches, options, code):
+def test_invalid_data_is_an_error_before_any_training(run, patches, options, code):
     result = run("fit", patches, *QUICK, *(["--out", "mine"] if "--out" not in options else []), *options)
     assert (result.exit_code, result.code) == (2, code)
     assert "Traceback" not in result.stderr
     assert not Path("mine").exists()
 
 
-def test_a_folder_of_nothing_but_bad_patches_is_an_error(run, patches):
+def test_a_folder_with_only_invalid_patches_is_an_error(run, patches):
     for path in patches.iterdir():
         path.write_text("no image")
     result = run("fit", patches, "--tags", "tags.csv", "--out", "mine", *QUICK)
@@ -159,7 +159,7 @@ def test_brightness_is_that_of_all_pixels_together(rng):
     assert summary.gray_std == pytest.approx(np.std(images))
 
 
-def test_flat_patches_do_not_divide_by_nothing():
+def test_flat_patches_do_not_divide_by_zero():
     summary = DataSummary(square=True)
     summary.add(0, "a.png", None, np.full((4, 4, 3), 9, np.uint8))
     assert summary.gray_std == 1

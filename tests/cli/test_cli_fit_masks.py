@@ -1,4 +1,4 @@
-"""`hsn fit --masks`: a folder as people have it becomes a trained folder that numbers objects."""
+"""`hsn fit --masks`: a folder of images and masks gives a trained folder that segments objects."""
 
 import json
 from pathlib import Path
@@ -11,11 +11,13 @@ from hsn.data.setup import DataSummary, FitRequest
 from hsn.images.read import read, write
 from hsn.stains.normalizers import fit_normalizer
 from hsn.supervision import masks
-from hsn.supervision.masks.setup import CROPS_PX, Options, check
+from hsn.supervision.masks import preset
+from hsn.supervision.masks.setup import DEFAULT_PRESET, NETS, Options, check
 from hsn.taxonomies import GLAS
 
 MPP = 0.31
 QUICK = ["--width", "2", "--epochs", "2", "--batch", "2", "--mpp", str(MPP), "--validation", "0.25"]
+SMALL = ["--net", "unet", *QUICK]
 SQUARE = '<Vertex X="4" Y="4"/><Vertex X="20" Y="4"/><Vertex X="20" Y="20"/><Vertex X="4" Y="20"/>'
 
 
@@ -37,7 +39,7 @@ def spy(spy_on):
 
 def test_a_folder_becomes_a_net_that_numbers_objects(run, folder):
     write(folder / "images/lonely.png", np.zeros((48, 64, 3), np.uint8))
-    result = run("fit", "--masks", folder, "--out", "mine", "--json", *QUICK)
+    result = run("fit", "--masks", folder, "--out", "mine", "--json", *SMALL)
     assert result.exit_code == 1
     assert result.stderr.endswith("lonely.png: has no mask of its name\nhsn: 1 failed, named above\n")
     assert result.said["images"] == 4
@@ -56,11 +58,11 @@ def test_a_folder_becomes_a_net_that_numbers_objects(run, folder):
     assert train["steps"] == 3  # 4 images of 48 x 64 px, 2 crops of 48 x 48 px a step
     (one,) = run("segment", folder / "images/0.png", "--model", "mine", "--json").said
     assert one["objects"] == read_labels("out/instances/0.png").max()
-    again = run("fit", "--masks", folder, "--out", "mine", "--json", *QUICK)  # is done already
+    again = run("fit", "--masks", folder, "--out", "mine", "--json", *SMALL)  # is done already
     assert again.said["epochs"] == result.said["epochs"]
 
 
-def test_fullnet_learns_by_its_published_numbers(run, folder, spy):
+def test_fullnet_trains_with_the_published_numbers(run, folder, spy):
     options = ["--mpp", MPP, "--width", "3", "--taxonomy", "glas", "--seed", "5"]
     assert run("fit", "--masks", folder, "--net", "fullnet", "--out", "mine", *options).exit_code == 2
     config = spy["config"]
@@ -76,8 +78,8 @@ def test_fullnet_learns_by_its_published_numbers(run, folder, spy):
 
 
 @pytest.mark.parametrize("method", ["reinhard", "macenko"])
-def test_images_are_brought_to_one_stain_where_asked_for(run, folder, spy, method):
-    assert run("fit", "--masks", folder, "--stain", method, "--out", "mine", *QUICK).exit_code == 2
+def test_stain_normalization_is_applied_if_requested(run, folder, spy, method):
+    assert run("fit", "--masks", folder, "--stain", method, "--out", "mine", *SMALL).exit_code == 2
     images = [read(folder / f"images/{k}.png") for k in range(4)]
     target = fit_normalizer(method, images)
     assert spy["config"].normalization.stain == target
@@ -90,7 +92,7 @@ def test_files_without_a_partner_and_bad_ones_are_left_out_and_named(run, folder
     write(folder / "images/lonely.png", np.zeros((48, 64, 3), np.uint8))
     write_labels(folder / "labels/other.png", np.eye(48, dtype=int))
     write_labels(folder / "labels/1.png", np.eye(47, dtype=int))
-    result = run("fit", "--masks", folder, "--out", "mine", *QUICK)
+    result = run("fit", "--masks", folder, "--out", "mine", *SMALL)
     assert [path.name for path in spy["images"]] == ["0.png", "2.png", "3.png"]
     assert [path.name for path in spy["annotations"]] == ["0.png", "2.png", "3.xml"]
     assert "lonely.png: has no mask of its name" in result.stderr
@@ -119,28 +121,28 @@ def test_files_without_a_partner_and_bad_ones_are_left_out_and_named(run, folder
         (["--masks", "masks", "--mpp", "0"], "mpp-range"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_learned_is_an_error_before_any_training(run, folder, options, code):
+def test_invalid_data_is_an_error_before_any_training(run, folder, options, code):
     result = run("fit", *QUICK, *(["--out", "mine"] if "--out" not in options else []), *options)
     assert (result.exit_code, result.code) == (2, code)
     assert "Traceback" not in result.stderr
     assert not Path("mine").exists()
 
 
-def test_a_folder_of_nothing_but_bad_images_is_an_error(run, folder):
+def test_a_folder_with_only_invalid_images_is_an_error(run, folder):
     for path in (folder / "images").iterdir():
         path.write_text("no image")
-    result = run("fit", "--masks", folder, "--out", "mine", *QUICK)
+    result = run("fit", "--masks", folder, "--out", "mine", *SMALL)
     assert (result.exit_code, result.code) == (2, "no-images-left")
 
 
-def test_flat_images_do_not_divide_by_nothing():
+def test_flat_images_do_not_divide_by_zero():
     seen = DataSummary()
     seen.add(0, "a.png", "a.xml", np.full((4, 6, 3), 9, np.uint8))
     assert seen.std == (1, 1, 1)
     assert (seen.mean, seen.pixels, seen.min_side_px) == ((9, 9, 9), 24, 4)
 
 
-def test_every_net_for_masks_has_a_size_of_crops():
-    for net in CROPS_PX:
+def test_every_net_for_masks_has_a_preset_whose_crops_it_can_halve():
+    for net in NETS:
         check(FitRequest(mpp=0.5, net=net), Options())
-        assert CROPS_PX[net] % 16 == 0
+        assert preset(DEFAULT_PRESET[net]).train.crop_px % 16 == 0

@@ -1,4 +1,4 @@
-"""`hsn fit --points`: a folder as people have it becomes a trained folder that numbers nuclei."""
+"""`hsn fit --points`: a folder of images and clicks gives a trained folder that segments nuclei."""
 
 import json
 from pathlib import Path
@@ -39,7 +39,7 @@ QUICKEST = points.preset("cpu")
 
 
 def _short(config):
-    """The quick config, of which only one step an epoch is done."""
+    """Shorten the preset "cpu" to one step per epoch."""
     return config.replace(tiling={"tile_px": 64, "halo_px": 16}, train={"steps": 1}, rounds=1)
 
 
@@ -84,7 +84,7 @@ def test_a_folder_becomes_a_net_that_numbers_nuclei(run, folder):
 
 
 @pytest.mark.slow
-def test_a_stage_that_is_there_already_is_skipped(run, folder):
+def test_a_finished_stage_is_skipped(run, folder):
     first = run("fit", "--points", folder, "--complete", "--out", "first", "--json", *QUICK)
     assert first.exit_code == 0, first.stderr
     assert (first.said["detection"], first.said["found"]) == ([], 0)
@@ -124,7 +124,7 @@ def test_options_reach_the_config(run, folder, spy):
     assert spy["net"].output_shape[-1] == 2
 
 
-def test_background_that_is_known_is_handed_on(run, folder, spy):
+def test_known_background_reaches_the_training(run, folder, spy):
     Path("ground").mkdir()
     mask = np.zeros((64, 96), int)
     mask[:5] = 255
@@ -134,7 +134,7 @@ def test_background_that_is_known_is_handed_on(run, folder, spy):
     assert (spy["annotations"][1].background == (mask > 0)).all()
 
 
-def test_an_encoder_that_knows_pictures(run, folder, spy):
+def test_a_pretrained_encoder_is_loaded(run, folder, spy):
     known = resunet.build(1, depth=18, width=4, seed=3)
     np.savez("encoder.npz", **_encoder_of(known))
     assert run("fit", "--points", folder, "--encoder", "encoder.npz", "--out", "mine", "--mpp", "0.5",
@@ -153,7 +153,7 @@ def test_clicks_can_be_chosen_by_class(run, folder, spy):
     assert "2.geojson: 'nucleus'; got 'tumour'" in result.stderr
 
 
-def test_bad_files_are_left_out_and_named(run, folder, spy):
+def test_invalid_files_are_left_out_and_named(run, folder, spy):
     (folder / "images/0.csv").write_text("x,y\n10,80\n")  # rows and columns exchanged
     (folder / "images/1.csv").write_text("x,y\n10,ten\n")
     result = run("fit", "--points", folder, "--out", "mine", *QUICK)
@@ -184,7 +184,7 @@ def test_bad_files_are_left_out_and_named(run, folder, spy):
         (["--points", "clicks", "--taxonomy", "adp-func"], "taxonomy-classes"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_learned_is_an_error_before_any_training(run, folder, options, code):
+def test_invalid_data_is_an_error_before_any_training(run, folder, options, code):
     if "--labels" in options:  # of the other three images there are none
         for name in ("0", "1", "2"):
             (folder / "images" / f"{name}.png").unlink()

@@ -1,4 +1,4 @@
-"""`hsn fit --selected`: patches are chosen, outlined by somebody, and become a trained folder with the other images."""
+"""`hsn fit --selected`: outlined patches and unlabeled images give a trained folder."""
 
 import json
 from functools import partial
@@ -17,13 +17,14 @@ from hsn.workflows import selection
 MPP = 0.31
 TINY = Preset(smallest_px=48, filters=(4,), critic_norm=False, steps=2, critic_steps=1, layouts=2, crop_px=32)
 QUICK = ["--width", "2", "--epochs", "1", "--mpp", str(MPP), "--validation", "0.34", "--least-score", "0"]
+SMALL = ["--net", "unet", *QUICK]
 QUICKEST = selected.preset("cpu")
 PATCHES = (0, 5, 4)  # made tissue of 64 px with whole nuclei
 
 
 @pytest.fixture(autouse=True)
 def quickest(monkeypatch):
-    """The quick config, of which only two steps an epoch are done, and few small pairs are painted."""
+    """Shorten the preset "cpu" to two steps per epoch and few small synthetic pairs."""
     config = QUICKEST.replace(
         synthesis=TINY,
         synthetic=2,
@@ -59,7 +60,7 @@ def test_from_images_to_chosen_patches_to_a_net_that_numbers_objects(run, tissue
     monkeypatch.setattr(
         selection, "select_patches", partial(selection.select_patches, side_px=64, stride_px=32)
     )
-    command = ["fit", "images", "--selected", "chosen", "--n", "3", "--out", "mine", "--json", *QUICK]
+    command = ["fit", "images", "--selected", "chosen", "--n", "3", "--out", "mine", "--json", *SMALL]
     chosen = run(*command)
     assert chosen.exit_code == 0
     assert len(chosen.said["chosen"]) == 3
@@ -98,7 +99,7 @@ def test_from_images_to_chosen_patches_to_a_net_that_numbers_objects(run, tissue
 
 
 def test_a_folder_of_patches_needs_no_images(run, folder):
-    result = run("fit", "--selected", folder, "--synthetic", "0", "--out", "mine", "--json", *QUICK)
+    result = run("fit", "--selected", folder, "--synthetic", "0", "--out", "mine", "--json", *SMALL)
     assert result.exit_code == 0, result.stderr
     assert "no unlabeled images: chosen has no choice.csv; no pseudo-labels are made" in result.stderr
     (told,) = result.said["rounds"]
@@ -108,8 +109,8 @@ def test_a_folder_of_patches_needs_no_images(run, folder):
 
 def test_options_reach_the_config_and_images_the_rounds(run, folder, tissue, spy):
     tissue("more", 2, (64, 96), mpp=MPP)
-    options = ["--synthetic", "3", "--rounds", "2", "--least-score", "0.4", "--epochs", "7", "--batch", "3",
-               "--seed", "5", "--taxonomy", "glas", "--mpp", "0.5", "--validation", "0.4"]  # fmt: skip
+    options = ["--net", "unet", "--synthetic", "3", "--rounds", "2", "--least-score", "0.4", "--epochs", "7", "--batch",
+               "3", "--seed", "5", "--taxonomy", "glas", "--mpp", "0.5", "--validation", "0.4"]  # fmt: skip
     run("fit", "more", "--selected", folder, "--out", "mine", *options)
     assert names(spy["images"]) == ["0.png", "1.png", "2.png", "0.png", "1.png"]
     assert names(spy["annotations"][:3]) == ["0_mask.png", "1.png", "2.png"]
@@ -122,12 +123,13 @@ def test_options_reach_the_config_and_images_the_rounds(run, folder, tissue, spy
     assert train.crop_px == 64
     pixels = np.concatenate([read(path).reshape(-1, 3) for path in spy["images"]])
     assert config.normalization.mean == pytest.approx(pixels.mean(axis=0))
-    run("fit", "more", "--selected", folder, "--rounds", "0", "--out", "mine", *QUICK)
+    run("fit", "more", "--selected", folder, "--rounds", "0", "--out", "mine", *SMALL)
     assert len(spy["images"]) == 3
 
 
 @pytest.mark.parametrize(
-    ("net", "width", "outputs"), [("unet", 4, 3), ("fullnet", 3, 3), ("maskrcnn", 8, None)]
+    ("net", "width", "outputs"),
+    [("encoder-unet", 4, 3), ("unet", 4, 3), ("fullnet", 3, 3), ("maskrcnn", 8, None)],
 )
 def test_every_net_fits_its_config(run, folder, spy, net, width, outputs):
     run("fit", "--selected", folder, "--net", net, "--out", "mine", "--mpp", "0.25", "--width", width)
@@ -147,7 +149,7 @@ def table(folder, *images):
     (folder / "choice.csv").write_text(f"number,patch,image\n{rows}")
 
 
-def test_images_of_the_table_serve_the_rounds_where_they_are_still_there(run, folder, tissue, spy):
+def test_existing_images_of_the_table_are_used_in_the_rounds(run, folder, tissue, spy):
     tissue("more", 2, (64, 96), mpp=MPP)
     Path("more/bad.png").write_text("no image")
     write(folder / "contact_sheet.png", np.zeros((9, 9, 3), np.uint8))
@@ -155,7 +157,7 @@ def test_images_of_the_table_serve_the_rounds_where_they_are_still_there(run, fo
     table(
         folder, "more/0.png", "more/0.png", "more/bad.png", "more/gone.png", "/dev/zero", "x" * 5000 + ".png"
     )
-    result = run("fit", "--selected", folder, "--out", "mine", *QUICK)
+    result = run("fit", "--selected", folder, "--out", "mine", *SMALL)
     assert names(spy["images"]) == ["0.png", "1.png", "2.png", "0.png"]
     assert "3 of 5 images of chosen/choice.csv do not exist: give them or their folder" in result.stderr
     assert "left out: more/bad.png" in result.stderr
@@ -163,50 +165,50 @@ def test_images_of_the_table_serve_the_rounds_where_they_are_still_there(run, fo
 
 
 @pytest.mark.parametrize("text", ["number,place\n1,a.png\n", "", "number,image\n1,gone.png\n", "\0\n1\n"])
-def test_a_table_that_names_no_image_leaves_the_patches(run, folder, spy, text):
+def test_a_table_without_images_leaves_only_the_patches(run, folder, spy, text):
     (folder / "choice.csv").write_text(text)
-    result = run("fit", "--selected", folder, "--out", "mine", *QUICK)
+    result = run("fit", "--selected", folder, "--out", "mine", *SMALL)
     assert len(spy["images"]) == 3
     assert "no unlabeled images: no pseudo-labels are made" in result.stderr
 
 
 def test_a_table_that_cannot_be_read_is_named(run, folder, spy):
     (folder / "choice.csv").write_bytes(b"number,image\n1,\xff.png\n")
-    result = run("fit", "--selected", folder, "--out", "mine", *QUICK)
+    result = run("fit", "--selected", folder, "--out", "mine", *SMALL)
     assert len(spy["images"]) == 3
     assert "choice.csv: cannot be read as a table of patches" in result.stderr
 
 
-def test_patches_that_nobody_outlined_and_bad_ones_are_left_out_and_named(run, folder, spy):
+def test_patches_without_outlines_and_invalid_ones_are_left_out_and_named(run, folder, spy):
     write(folder / "patches/3.png", np.zeros((64, 64, 3), np.uint8))
     write(folder / "patches/4.png", np.zeros((64, 64, 3), np.uint8))
     write_labels(folder / "labels/4.png", np.eye(63, dtype=int))
     write(folder / "patches/5.png", np.zeros((32, 64, 3), np.uint8))
     write_labels(folder / "labels/5.png", np.ones((32, 64), int))
-    result = run("fit", "--selected", folder, "--out", "mine", *QUICK)
+    result = run("fit", "--selected", folder, "--out", "mine", *SMALL)
     assert names(spy["images"]) == ["0.png", "1.png", "2.png"]
     assert "3.png: has no mask of its name" in result.stderr
     assert "4.png must have the size of its image" in result.stderr
     assert "5.png must be a patch that can be synthesized" in result.stderr
-    run("fit", "--selected", folder, "--synthetic", "0", "--out", "mine", *QUICK)
+    run("fit", "--selected", folder, "--synthetic", "0", "--out", "mine", *SMALL)
     assert names(spy["images"]) == ["0.png", "1.png", "2.png", "5.png"]
 
 
 def test_images_may_lie_among_the_patches(run, folder, spy):
     write(folder / "patches/3.png", np.zeros((64, 64, 3), np.uint8))
-    result = run("fit", folder / "patches", "--selected", folder, "--out", "mine", *QUICK)
+    result = run("fit", folder / "patches", "--selected", folder, "--out", "mine", *SMALL)
     assert names(spy["images"]) == ["0.png", "1.png", "2.png", "3.png"]
     assert [each is None for each in spy["annotations"]] == [False, False, False, True]
     assert "left out" not in result.stderr
 
 
-def test_a_choice_that_was_killed_goes_on(run, tissue, monkeypatch):
+def test_a_killed_selection_resumes(run, tissue, monkeypatch):
     tissue("images", 2, (96, 96), mpp=MPP)
     monkeypatch.setattr(
         selection, "select_patches", partial(selection.select_patches, side_px=64, stride_px=32)
     )
     Path("chosen/embedding").mkdir(parents=True)
-    result = run("fit", "images", "--selected", "chosen", "--n", "2", "--out", "mine", *QUICK)
+    result = run("fit", "images", "--selected", "chosen", "--n", "2", "--out", "mine", *SMALL)
     assert result.exit_code == 0
     assert "now outline every nucleus of the patches in chosen/patches" in result.stdout
     assert len(list(Path("chosen/patches").iterdir())) == 2
@@ -235,7 +237,7 @@ def test_a_choice_that_was_killed_goes_on(run, tissue, monkeypatch):
         (["--selected", "bad", "more"], "no-patches-left"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_learned_is_an_error_before_any_training(run, folder, tissue, options, code):
+def test_invalid_data_is_an_error_before_any_training(run, folder, tissue, options, code):
     tissue("more", 1, (64, 64), mpp=MPP)
     write(Path("bare/a.png"), np.zeros((64, 64, 3), np.uint8))
     Path("empty").mkdir()

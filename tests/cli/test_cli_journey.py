@@ -1,4 +1,4 @@
-"""A newcomer's journey: a folder of images with QuPath's clicks beside them, to segmented images."""
+"""From a folder of images with QuPath clicks to segmented images."""
 
 import json
 import time
@@ -30,6 +30,7 @@ def study(monkeypatch, tissue):
     return Path("study")
 
 
+@pytest.mark.slow
 def test_from_clicks_to_segmented_images(run, study):
     result = run("fit", study, "--out", "mine", *QUICK)
     assert result.exit_code == 0, result.stderr
@@ -57,8 +58,8 @@ def test_the_same_in_three_lines_of_python_from_masks(outlined):
 def test_a_net_starts_from_another_one(run, outlined):
     (outlined / "0_mask.png").unlink()
     with pytest.raises(UserWarning, match=r"1 files are left out: outlined/0.png: has no mask of its name"):
-        hsn.fit(outlined, mpp=MPP, out="first", epochs=1, width=2, validation=0.5)
-    result = run("fit", outlined, "--out", "second", "--start", "first", *QUICK)
+        hsn.fit(outlined, mpp=MPP, out="first", epochs=1, net="unet", width=2, validation=0.5)
+    result = run("fit", outlined, "--out", "second", "--start", "first", "--net", "unet", *QUICK)
     assert result.exit_code == 1  # one image has no masks
     assert "started from first: weights of" in result.stderr
     result = run("fit", outlined, "--out", "third", "--start", "glas-tags", *QUICK)
@@ -100,7 +101,7 @@ def test_progress_files_get_one_line_a_second_at_most_and_the_last_event(tmp_pat
     assert json.loads(lines[-1])["done"] == 99
 
 
-def test_off_a_terminal_progress_is_a_plain_line_now_and_then(capsys, monkeypatch):
+def test_without_a_terminal_progress_is_plain_lines(capsys, monkeypatch):
     clock = iter(range(1000))
     monkeypatch.setattr(time, "monotonic", lambda: float(next(clock)))
     with cli_progress.progress_display() as show:

@@ -41,7 +41,7 @@ def test_a_damaged_card_is_an_error(run, installed):
 
 
 @pytest.mark.parametrize("name", ["nothing.zip", "text.zip", "empty"])
-def test_what_is_no_release_is_an_error_and_leaves_nothing(run, home, tmp_path, name):
+def test_another_archive_is_an_error_and_leaves_no_files(run, home, tmp_path, name):
     (tmp_path / "text.zip").write_text("no zip")
     (tmp_path / "empty").mkdir()
     result = run("models", "import", tmp_path / name)
@@ -50,7 +50,7 @@ def test_what_is_no_release_is_an_error_and_leaves_nothing(run, home, tmp_path, 
     assert not home.exists() or not list(home.iterdir())
 
 
-def test_without_gdown_fetching_says_what_to_install(run, monkeypatch):
+def test_without_gdown_the_error_names_the_package_to_install(run, monkeypatch):
     monkeypatch.setitem(sys.modules, "gdown", None)
     result = run("models", "fetch")
     assert result.exit_code == 2
@@ -62,7 +62,7 @@ def test_the_old_name_of_the_command_still_works(run, installed):
     assert run("weights", "show", "tiny", "--json").said == run("models", "show", "tiny", "--json").said
 
 
-def test_without_a_network_fetching_says_so(run):
+def test_without_a_network_fetching_is_one_sentence(run):
     result = run("models", "fetch", "http://127.0.0.1:9/hsn_data.zip", "--to", "a.zip")
     assert result.exit_code == 2
     assert "http://127.0.0.1:9/hsn_data.zip must be reachable" in result.stderr

@@ -47,7 +47,7 @@ def test_scores_per_image_and_pooled(run, folders):
     assert float(rows[3]["AJI"]) == pytest.approx(5 / 7)
 
 
-def test_people_get_a_table_and_what_is_alone_or_of_another_size_is_named(run, folders):
+def test_the_output_is_a_table_and_unscored_files_are_named(run, folders):
     write_labels("found/lonely.png", np.array([[1]]))
     write_labels("found/b.png", np.array([[1, 0]]))
     result = run("evaluate", "found", "true", "--instances")
@@ -125,7 +125,7 @@ def test_options_of_the_other_kind_are_errors(run, folders, options):
     assert (result.exit_code, result.code) == (2, "option-of-other-kind")
 
 
-def test_nothing_but_bad_pairs_is_an_error(run, folders):
+def test_only_invalid_pairs_are_an_error(run, folders):
     for name in TRUE:
         write_labels(f"found/{name}.png", np.array([[1, 0]]))
     result = run("evaluate", "found", "true", "--instances")

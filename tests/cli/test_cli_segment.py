@@ -1,4 +1,4 @@
-"""`hsn segment`: every good image is done, every bad one is named, and nothing is said but what was asked."""
+"""`hsn segment`: valid images are segmented, invalid ones are named."""
 
 import csv
 import json
@@ -34,7 +34,7 @@ def test_a_folder_gives_labels_overlays_and_areas(run, model, images):
     assert sum(c["fraction"] for c in one["classes"]) == pytest.approx(1)
 
 
-def test_a_net_that_tells_objects_apart_numbers_them(run, objects_model, images):
+def test_a_net_that_separates_objects_writes_instances(run, objects_model, images):
     result = run("segment", images, "--model", objects_model, "--out", "o", "--json")
     assert result.exit_code == 0
     one = result.said[0]
@@ -50,7 +50,7 @@ def test_a_net_that_tells_objects_apart_numbers_them(run, objects_model, images)
     assert text == f"3 images segmented, {total} objects in all\nwrote 12 files to o/\n"
 
 
-def test_a_net_that_does_not_says_nothing_of_objects(run, model, images):
+def test_a_net_without_objects_reports_no_objects(run, model, images):
     (one,) = run("segment", images / "a.png", "--model", model, "--out", "o", "--json").said
     assert "objects" not in one
     assert not Path("o/instances").exists()
@@ -71,7 +71,7 @@ def test_more_objects_than_a_png_can_number_are_written_as_tiff(run, objects_mod
     assert read_labels("o/instances/a.tif").max() == one["objects"]
 
 
-def test_people_get_two_lines_and_no_area_without_a_scale(run, model, images):
+def test_the_output_is_two_lines_and_has_no_area_without_a_scale(run, model, images):
     result = run("segment", images / "a.png", images / "b.png", "--model", model, "--out", "o")
     assert result.exit_code == 0
     assert result.stdout == "2 images segmented\nwrote 6 files to o/\n"
@@ -83,7 +83,7 @@ def table(path="o/summary.csv"):
         return {row["name"]: row for row in csv.DictReader(file)}
 
 
-def test_what_is_done_is_skipped_until_the_net_the_options_or_the_image_change(run, model, images, rng):
+def test_finished_images_are_skipped_until_net_options_or_image_change(run, model, images, rng):
     (images / "bad.png").write_text("no image")
     first = run("segment", images, "--model", model, "--out", "o")
     assert first.exit_code == 1
@@ -125,7 +125,7 @@ def test_rows_are_on_disk_when_the_run_is_stopped(model, images):
 
 
 def bad_images(folder, rng):
-    """The bad input that people really have, with words that its error must say."""
+    """Return invalid inputs, and words of their errors."""
     pixels = rng.integers(0, 256, (40, 56, 3), np.uint8)
     (folder / "text.png").write_text("not an image")
     (folder / "empty.png").touch()
@@ -147,7 +147,7 @@ def bad_images(folder, rng):
     }
 
 
-def test_bad_images_stop_nothing_and_are_each_named_in_a_sentence(run, model, images, rng):
+def test_invalid_images_do_not_stop_the_batch_and_are_named(run, model, images, rng):
     bad = bad_images(images, rng)
     result = run("segment", images, "nowhere", "--model", model, "--out", "o", "--json")
     assert result.exit_code == 1
@@ -161,7 +161,7 @@ def test_bad_images_stop_nothing_and_are_each_named_in_a_sentence(run, model, im
     assert any(line.startswith("hsn: nowhere must be a folder of images") for line in said)
 
 
-def test_an_opaque_alpha_channel_is_no_fault(run, model, tmp_path, rng):
+def test_an_opaque_alpha_channel_is_accepted(run, model, tmp_path, rng):
     pixels = np.dstack([rng.integers(0, 256, (40, 56, 3), np.uint8), np.full((40, 56), 255, np.uint8)])
     cv2.imwrite(str(tmp_path / "a.png"), pixels)
     assert run("segment", tmp_path / "a.png", "--model", model).exit_code == 0
@@ -175,7 +175,7 @@ def test_an_opaque_alpha_channel_is_no_fault(run, model, tmp_path, rng):
         (["--mpp", "-1"], None),
     ],
 )
-def test_what_fits_no_image_is_one_sentence_without_a_traceback(run, model, images, options, code):
+def test_invalid_options_give_one_sentence_without_a_traceback(run, model, images, options, code):
     options = options if "--model" in options else [*options, "--model", model]
     result = run("segment", images / "a.png", *options)
     assert (result.exit_code, result.code) == (2, code)

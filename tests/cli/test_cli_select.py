@@ -42,7 +42,7 @@ def test_one_patch_per_kind_and_files_that_fit_together(run, tissue):
         top, left = int(row["row"]), int(row["column"])
         expected = read(tissue / f"{row['name']}.png")[top : top + 64, left : left + 64]
         assert (read(Path("o/patches") / row["patch"]) == expected).all()
-        parts = sum(float(row[part]) for part in ("to_centre", "to_texture", "unevenness"))
+        parts = sum(float(row[part]) for part in ("to_center", "to_texture", "unevenness"))
         assert float(row["score"]) == pytest.approx(parts)
         places = json.loads(Path(f"o/places/{row['name']}.geojson").read_text())["features"]
         corners = [place["geometry"]["coordinates"][0][0] for place in places]
@@ -52,7 +52,7 @@ def test_one_patch_per_kind_and_files_that_fit_together(run, tissue):
     assert set(said["files"].values()) == {"o/choice.csv", "o/places.geojson", "o/contact_sheet.png"}
 
 
-def test_a_second_choice_does_not_look_again_and_names_what_the_first_left(run, tissue, monkeypatch):
+def test_a_second_selection_reuses_vectors_and_names_patches_of_the_first(run, tissue, monkeypatch):
     first = run("select", tissue, "--n", "3", "--out", "o", *SMALL)
     assert "compared by texture" in first.stdout
     assert "stands for" in first.stdout
@@ -62,10 +62,12 @@ def test_a_second_choice_does_not_look_again_and_names_what_the_first_left(run, 
     second = run("select", tissue, "--n", "1", "--out", "o", *SMALL)
     assert second.exit_code == 0
     assert "o/patches also holds" in second.stderr
+    quiet = run("select", tissue, "--n", "1", "--out", "o", *SMALL, "--quiet")
+    assert quiet.stderr == ""
     assert len(table()) == 1
 
 
-def test_a_trained_net_may_compare(run, tissue, model):
+def test_a_trained_net_can_be_the_encoder(run, tissue, model):
     result = run(
         "select", tissue, "--n", "2", "--out", "o", "--encoder", model, "--mpp", "0.6", *SMALL, "--json"
     )
@@ -93,7 +95,7 @@ def test_bad_images_are_named_at_the_end(run, tissue):
         (["--encoder", "net.pth"], "weights-format"),
     ],
 )
-def test_what_cannot_be_done_is_one_sentence(run, tissue, options, code):
+def test_invalid_options_give_one_sentence(run, tissue, options, code):
     result = run("select", tissue, "--out", "o", *SMALL, "--n", "2", *options)
     assert (result.exit_code, result.code) == (2, code)
     assert len(result.stderr.splitlines()) == 1

@@ -1,6 +1,7 @@
-"""The entry: light, quiet, and honest about what failed."""
+"""The start of the command line: light imports, quiet, errors as one sentence."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -49,7 +50,7 @@ def test_help_loads_neither_keras_nor_numpy_nor_rich(arguments):
     assert stdout.strip() == f"hsn {hsn.__version__}" if arguments == ["--version"] else "Usage" in stdout
 
 
-def test_help_is_there_at_once():
+def test_help_is_fast():
     def seconds():
         before = time.perf_counter()
         start("--help")
@@ -79,7 +80,7 @@ def test_help_lists_options_in_groups_common_ones_first():
     assert " --complete " in groups["Points only"]
 
 
-def test_a_wrong_word_is_usage_not_a_traceback():
+def test_an_unknown_option_prints_the_usage():
     code, stdout, said, _ = start("sgement")
     assert code == 2
     assert not stdout
@@ -87,7 +88,7 @@ def test_a_wrong_word_is_usage_not_a_traceback():
     assert "Traceback" not in "".join(said)
 
 
-def test_a_refusal_is_one_sentence_and_exit_code_2():
+def test_an_input_error_is_one_sentence_and_exit_code_2():
     code, stdout, said, _ = start("models", "show", "nowhere")
     assert code == 2
     assert not stdout
@@ -95,7 +96,7 @@ def test_a_refusal_is_one_sentence_and_exit_code_2():
     assert said[0].startswith("hsn: the model must be a trained folder or one of ")
 
 
-def test_what_is_no_refusal_is_not_hidden(monkeypatch):
+def test_other_errors_are_not_hidden(monkeypatch):
     from typer.testing import CliRunner
 
     from hsn.cli import app
@@ -106,3 +107,22 @@ def test_what_is_no_refusal_is_not_hidden(monkeypatch):
     monkeypatch.setattr("hsn.models.available", broken)
     result = CliRunner().invoke(app, ["models", "list"])
     assert isinstance(result.exception, ValueError)
+
+
+def test_quiet_commands_print_only_the_result(tmp_path, rng):
+    """Run real processes, because backends write to stderr below Python."""
+    from hsn.images.read import write
+
+    for k in range(4):
+        write(tmp_path / "study" / "ab"[k % 2] / f"{k}.png", rng.integers(0, 256, (32, 32, 3), "uint8"))
+    commands = {
+        "fit": ["study", "--mpp", "0.5", "--out", "mine", "--net", "m4", "--width", "0.05", "--epochs", "1",
+                "--validation", "0.5"],
+        "segment": ["study/a", "--model", "mine", "--out", "out"],
+    }  # fmt: skip
+    for name, arguments in commands.items():
+        command = [sys.executable, "-m", "hsn", name, *arguments, "--quiet", "--json"]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False,
+                              env=os.environ | {"PYTHONPATH": str(ROOT)})  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, "")
+        assert json.loads(done.stdout)

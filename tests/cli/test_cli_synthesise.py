@@ -60,7 +60,7 @@ def test_options_reach_the_synthesis(run, patch, spy):
     assert [spy[key] for key in ("preset", "seed", "mode", "max_overlap")] == ["paper", 3, "released", 0.3]
 
 
-def test_previews_are_drawn_at_the_end_of_a_scale_and_now_and_then(run, patch, spy, monkeypatch):
+def test_previews_are_drawn_at_the_end_of_a_scale_and_at_intervals(run, patch, spy, monkeypatch):
     from hsn.cli import synthesize as command
 
     drawn = []
@@ -79,7 +79,7 @@ def test_previews_are_drawn_at_the_end_of_a_scale_and_now_and_then(run, patch, s
         (["patch.png", "small.png"], "must have the size of its image"),
     ],
 )
-def test_wrong_files_are_errors_in_a_sentence(run, patch, change, words):
+def test_wrong_files_give_one_sentence(run, patch, change, words):
     write_labels("small.png", np.eye(9, dtype=int))
     result = run("synthesize", *change, "--out", "mine")
     assert result.exit_code == 2
@@ -87,7 +87,7 @@ def test_wrong_files_are_errors_in_a_sentence(run, patch, change, words):
     assert not Path("mine").exists()
 
 
-def test_wrong_options_are_errors_before_anything_is_learned(run, patch):
+def test_wrong_options_are_errors_before_the_training(run, patch):
     for options in (["--preset", "huge"], ["--n", 0], ["--preset", "paper"]):
         result = run("synthesize", *patch, *options, "--out", "mine")
         assert result.exit_code == 2

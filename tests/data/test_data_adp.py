@@ -41,7 +41,7 @@ def folder(request, tmp_path):
     return tmp_path
 
 
-def test_both_layouts_tell_the_same(folder):
+def test_both_layouts_give_the_same_samples(folder):
     samples = adp.list_samples(folder)
     assert tuple(s.name for s in samples) == NAMES
     assert [s.tags for s in samples] == [("E.M.S",), ("C.L", "G.O")]

@@ -24,7 +24,7 @@ def test_the_split_goes_by_name(folder):
     assert of == {"train": ["Human_Larynx_01"], "validation": ["Human_Larynx_03"], "all": list(MADE[:3])}
 
 
-def test_binary_masks_come_in_parts(folder):
+def test_binary_masks_give_connected_components(folder):
     sample = cryonuseg.list_samples(folder)[0]
     assert (sample.group, sample.mpp, sample.instances_of) == ("Larynx", 0.25, "Nucleus")
     assert sample.instances().tolist() == [[0, 1, 0], [2, 0, 3]]
@@ -37,7 +37,7 @@ def test_a_wrong_folder_or_split_is_an_error(tmp_path, raises_code):
         cryonuseg.list_samples(tmp_path, "test")
 
 
-def test_the_real_one_has_the_published_parts(data):
+def test_the_real_data_have_the_published_components(data):
     learned, validated = (
         cryonuseg.list_samples(data / "cryonuseg", split) for split in ("train", "validation")
     )

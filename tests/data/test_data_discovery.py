@@ -1,4 +1,4 @@
-"""Discovery: every habit of the field is recognized, and only competing kinds need a word from the user."""
+"""Discovery: forms of annotation are recognized; several kinds are an error."""
 
 from pathlib import Path
 
@@ -63,7 +63,7 @@ def test_a_folder_of_selected_patches_is_recognized(touch):
     assert [Path(path).name for path, _ in found.left_out] == ["b.png"]
 
 
-def test_two_kinds_compete_until_one_is_named(touch, raises_code):
+def test_two_kinds_are_an_error_unless_one_is_given(touch, raises_code):
     folder = touch("a.png", "a_mask.png", "b.png", "b.csv", "c.png", "c.csv")
     with raises_code("kind-ambiguous") as error:
         discover(folder)
@@ -74,7 +74,7 @@ def test_two_kinds_compete_until_one_is_named(touch, raises_code):
     assert [path.name for path in discover(folder, kind="masks").annotations] == ["a_mask.png"]
 
 
-def test_what_is_left_out_is_named_with_its_reason(touch):
+def test_files_left_out_are_named_with_the_reason(touch):
     found = discover(touch("a.png", "a.csv", "b.png", "c.csv"))
     assert {Path(path).name: why for path, why in found.left_out} == {
         "b.png": "has no points of its name",
@@ -113,7 +113,7 @@ def test_tags_are_given_as_names_or_as_numbers(raises_code):
         from_lists("points", ["a.png"], [])
 
 
-def test_an_edited_table_of_patches_is_read_as_far_as_it_goes(touch):
+def test_an_edited_table_of_patches_is_read(touch):
     folder = touch("a.png")
     path = folder / "choice.csv"
     path.write_text(f"number,image\n1,{folder / 'a.png'}\n2,{folder / 'gone.png'}\n3,{folder / 'a.png'}\n")

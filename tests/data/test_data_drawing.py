@@ -83,7 +83,7 @@ def test_more_dye_takes_more_light_each_its_own_color(rng):
     assert (glass > 225).all()
     assert (blue < glass).all()
     assert (both < blue).all()
-    assert blue[2] > blue[0]  # haematoxylin is blue
+    assert blue[2] > blue[0]  # hematoxylin is blue
     assert blue[1] / both[1] > blue[0] / both[0]  # eosin takes green before red
 
 

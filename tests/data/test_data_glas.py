@@ -48,7 +48,7 @@ def test_splits_go_by_name_in_every_layout(layout, split, names):
     assert [s.name for s in glas.list_samples(layout, split)] == names
 
 
-def test_what_a_sample_tells(layout):
+def test_a_sample_has_patient_grade_and_truth(layout):
     first, second, _ = glas.list_samples(layout)
     assert (first.group, first.grade, first.mpp) == ("7", "benign", 0.62)
     assert (second.group, second.grade) == (None, None)
@@ -76,7 +76,7 @@ def test_the_coarse_picture_of_the_release_is_read_where_asked(release):
     assert coarse.instances().tolist() == GLANDS.tolist()
 
 
-def test_either_truth_stands_in_for_the_other(release):
+def test_each_kind_of_truth_replaces_the_other_if_missing(release):
     next(release.rglob("*.bmp")).unlink()
     (sample,) = glas.list_samples(release)
     assert sample.truth(GLAS)[0].tolist() == COARSE.tolist()
@@ -91,7 +91,7 @@ def test_either_truth_stands_in_for_the_other(release):
         ({"split": "testA"}, "samples-missing"),
     ],
 )
-def test_what_is_not_there_is_an_error(release, call, code, raises_code):
+def test_missing_truth_is_an_error(release, call, code, raises_code):
     with raises_code(code):
         glas.list_samples(release, **call)
 

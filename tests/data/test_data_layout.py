@@ -17,7 +17,7 @@ def test_every_pixel_has_a_material(ground):
     assert ground.material.max() < len(MATERIALS)
 
 
-def test_glands_are_epithelium_and_lumen_and_nothing_else_is(ground):
+def test_only_glands_are_epithelium_and_lumen(ground):
     inside = np.isin(ground.material, (CODE["epithelium"], CODE["lumen"]))
     np.testing.assert_array_equal(ground.glands > 0, inside)
 
@@ -30,14 +30,14 @@ def test_height_is_a_share_that_ends_at_the_lumen(ground):
     assert not ground.height[ground.glands == 0].any()
 
 
-def test_a_step_inward_leads_higher(ground):
+def test_height_rises_along_the_inward_direction(ground):
     low = np.argwhere((ground.height > 0.2) & (ground.height < 0.5))
     angle = values_at(ground.inward, low)
     ahead = low + 4 * np.stack([np.sin(angle), np.cos(angle)], axis=1)
     assert (values_at(ground.height, ahead) > values_at(ground.height, low)).mean() > 0.85
 
 
-def test_fibres_run_along_the_glands(ground):
+def test_fibers_run_along_the_glands(ground):
     rim = (ground.glands == 0) & (np.abs(np.gradient((ground.glands > 0).astype(float))[0]) > 0)
     across = np.abs(np.cos(ground.fibers - ground.inward))[rim]
     assert np.median(across) < 0.35

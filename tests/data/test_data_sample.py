@@ -1,4 +1,4 @@
-"""Samples: natural order, truth by taxonomy, refusals where a data set has none."""
+"""Samples: natural order, truth by taxonomy, errors for missing truth."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def test_truth_by_objects_needs_a_class_for_everything_else(tmp_path, raises_cod
         sample.truth(ADP_FUNC)
 
 
-def test_what_is_not_there_is_an_error(raises_code):
+def test_missing_truth_is_an_error(raises_code):
     with raises_code("truth-missing"):
         Sample("a", Path("a.png")).instances()
 

@@ -66,7 +66,7 @@ def test_glands_do_not_touch(fields):
             assert not ((shifted != here) & (shifted > 0) & (here > 0)).any()
 
 
-def test_the_picture_shows_what_the_truth_says(fields):
+def test_colors_of_the_image_match_the_truth(fields):
     """Nuclei are darkest, glass is brightest, stroma is pinker than epithelium."""
     for made in fields:
         grey = made.image.mean(axis=2)
@@ -88,7 +88,7 @@ def test_the_glass_is_above_the_level_of_the_background_rule(fields):
 
 
 @pytest.mark.parametrize("mpp", [0.25, 0.62])
-def test_nuclei_have_their_size_in_micrometres_at_any_scale(mpp):
+def test_nuclei_have_their_size_in_micrometers_at_any_scale(mpp):
     side = round(250 / mpp)
     areas = np.bincount(draw_tissue(4, (side, side), mpp=mpp).instances.ravel())[1:] * mpp**2  # um2
     assert 15 < np.median(areas) < 40
@@ -103,7 +103,7 @@ def test_all_kinds_of_tissue_occur():
 
 
 @pytest.mark.parametrize("shape", [(15, 40), (40, 15), (40,), (40, 40, 3)])
-def test_too_little_room_is_an_error(shape, raises_code):
+def test_a_small_shape_is_an_error(shape, raises_code):
     with raises_code("shape-too-small"):
         draw_tissue(0, shape)
 

@@ -138,7 +138,7 @@ def test_the_config_of_the_release_is_a_config_of_tags(imported):
 
 
 @pytest.mark.parametrize("prefix", ["", "hsn_data/"])
-def test_an_archive_is_imported_and_its_images_unpacked_where_wished(original, tmp_path, home, prefix):
+def test_an_archive_is_imported_and_its_images_are_unpacked_on_request(original, tmp_path, home, prefix):
     path = packed(original, tmp_path / "hsn_data.zip", prefix)
     target = tmp_path / "work"
     (target / "img").mkdir(parents=True)
@@ -153,7 +153,7 @@ def test_an_archive_is_imported_and_its_images_unpacked_where_wished(original, t
     assert load(NAME).card.name == NAME
 
 
-def test_images_are_left_alone_unless_wished(original, tmp_path, home, monkeypatch):
+def test_images_are_not_unpacked_by_default(original, tmp_path, home, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = packed(original, tmp_path / "hsn_data.zip")
     import_release(path)
@@ -238,7 +238,7 @@ def test_a_place_that_cannot_be_written_is_an_error(original, tmp_path, raises_c
 # --- refused: the architecture -----------------------------------------------------------------------------
 
 
-def test_newer_tables_and_input_layers_are_understood(release):
+def test_newer_tables_and_input_layers_are_read(release):
     path = release / "data" / f"{STEM}.json"
     newer = architecture(("InputLayer", *legacy.X1_7_LAYERS))
     path.write_text(json.dumps(newer | {"config": {"name": "sequential_1", "layers": newer["config"]}}))

@@ -1,4 +1,4 @@
-"""Taking turns: killed at any moment, a run ends as if it had not been."""
+"""Alternating training: a killed run ends with the same result."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""SinGAN's pyramid: published sizes, published numbers of its resampling, and the operator written out in words."""
+"""SinGAN's pyramid: published sizes and resampling, and a direct implementation of the operator."""
 
 import math
 

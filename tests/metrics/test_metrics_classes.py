@@ -36,11 +36,11 @@ MORPH_WEIGHTS = [
     [(FUNC_PIXELS, FUNC_WEIGHTS), (GLAS_PIXELS, GLAS_WEIGHTS), (MORPH_PIXELS, MORPH_WEIGHTS)],
     ids=["func", "glas", "morph"],
 )
-def test_the_weights_of_the_release_to_six_decimals(pixels, weights):
+def test_the_weights_equal_the_release_to_six_decimals(pixels, weights):
     np.testing.assert_allclose(m.inverse_log_frequency_weights(pixels), weights, atol=5.1e-7)
 
 
-def test_an_absent_class_weighs_nothing():
+def test_an_absent_class_has_weight_0():
     weights = m.inverse_log_frequency_weights([100, 0, 100])
     np.testing.assert_allclose(weights, [0.5, 0, 0.5])
 
@@ -105,7 +105,7 @@ def test_frequency_weighted_iou_is_the_mean_over_true_pixels(counts):
 
 
 @given(label_images)
-def test_a_right_answer_scores_1(truth):
+def test_a_correct_prediction_scores_1(truth):
     counts = m.confusion_matrix(truth, truth, 4)
     assert m.mean_iou(counts) == m.frequency_weighted_iou(counts) == m.pixel_accuracy(counts) == 1
 
@@ -117,7 +117,7 @@ def test_a_class_that_is_only_predicted_counts_as_0_either_way():
     assert m.mean_iou(counts, absent="zero") == pytest.approx(0.5 / 3)
 
 
-def test_unlisted_pixels_are_false_alarms_only_where_asked():
+def test_unlisted_pixels_are_false_alarms_only_on_request():
     truth, prediction, known = np.array([0, 0, 1]), np.array([0, 1, 1]), np.array([True, False, True])
     assert m.iou(m.confusion_matrix(truth, prediction, 2, valid_mask=known)).tolist() == [1, 1]
     counts = m.confusion_matrix(truth, prediction, 2, valid_mask=known, unlisted="false_alarms")

@@ -84,7 +84,7 @@ def test_images_add_up():
     assert (both.mean_distance, both.std_distance) == (2.0, 1.0)
 
 
-def test_nothing_to_find_and_nothing_found_is_right():
+def test_empty_truth_and_prediction_score_1():
     nothing = match_points([], [], radius_px=5)
     assert (nothing.precision, nothing.recall, nothing.f1) == (1, 1, 1)
     assert np.isnan(nothing.mean_distance)
@@ -94,7 +94,7 @@ def test_nothing_to_find_and_nothing_found_is_right():
     assert match_points([], [[1, 1]], radius_px=5).f1 == 0
 
 
-def test_ten_thousand_nuclei_take_no_time():
+def test_ten_thousand_nuclei_are_matched_in_seconds():
     rng = np.random.default_rng(0)
     truth = rng.random((10_000, 2)) * 4000  # as dense as nuclei are
     found = truth + rng.normal(0, 3, truth.shape)

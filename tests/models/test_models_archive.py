@@ -37,7 +37,7 @@ def test_an_honest_archive_is_unpacked(tmp_path):
 @pytest.mark.parametrize(
     "name", ["../up.txt", "a/../../up.txt", "/etc/up.txt", "C:/up.txt", "..\\up.txt", "a\\b.txt", "a\x1b[2Jb"]
 )
-def test_a_name_that_climbs_out_is_an_error(tmp_path, name, raises_code):
+def test_a_name_outside_the_folder_is_an_error(tmp_path, name, raises_code):
     path = zipped(tmp_path / "a.zip", {"fine.txt": "", name: "out"})
     with raises_code("archive-unsafe"):
         look(path)
@@ -106,7 +106,7 @@ def test_a_damaged_member_is_an_error(tmp_path, rng, raises_code):
         archive.unpack(opened, ["a"], tmp_path)
 
 
-def test_a_full_disk_is_seen_before(tmp_path, monkeypatch, raises_code):
+def test_a_full_disk_is_an_error_before_unpacking(tmp_path, monkeypatch, raises_code):
     monkeypatch.setattr(archive.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 2}))
     path = zipped(tmp_path / "a.zip", {"a": "abc"})
     with (

@@ -96,7 +96,7 @@ def test_a_file_is_fetched_once_with_progress(server, content, to):
     assert server.answers == [(200, 0)]
 
 
-def test_a_broken_download_goes_on_where_it_stopped(server, content, to, raises_code):
+def test_a_broken_download_resumes(server, content, to, raises_code):
     server.breaks_at = 2_000_000
     with raises_code("download-failed"):
         fetch(server.url, to=to)
@@ -110,7 +110,7 @@ def test_a_broken_download_goes_on_where_it_stopped(server, content, to, raises_
 
 
 @pytest.mark.parametrize("version", ['"2"', None])
-def test_a_part_of_another_version_is_not_gone_on_with(server, content, to, version, raises_code):
+def test_a_part_of_another_version_is_not_resumed(server, content, to, version, raises_code):
     server.breaks_at = 2_000_000
     with raises_code("download-failed"):
         fetch(server.url, to=to)
@@ -121,7 +121,7 @@ def test_a_part_of_another_version_is_not_gone_on_with(server, content, to, vers
     assert server.answers[1] == (200, 0)
 
 
-def test_a_part_from_another_address_is_not_gone_on_with(server, content, to, raises_code):
+def test_a_part_from_another_address_is_not_resumed(server, content, to, raises_code):
     server.breaks_at = 2_000_000
     with raises_code("download-failed"):
         fetch(server.url, to=to)
@@ -155,7 +155,7 @@ def test_a_file_that_changed_on_the_disk_is_an_error(server, to, raises_code):
         fetch(server.url, to=to)
 
 
-def test_a_file_that_was_there_before_is_left_alone(server, to, raises_code):
+def test_an_existing_file_is_not_changed(server, to, raises_code):
     to.parent.mkdir()
     to.write_bytes(b"mine")
     with raises_code("file-exists"):

@@ -99,7 +99,7 @@ def test_a_trained_folder_comes_back_as_it_was(folder, net, patches):
     assert not model.net.compiled
 
 
-def test_a_compiled_and_trained_net_is_saved_without_its_optimiser(tmp_path, patches):
+def test_a_compiled_and_trained_net_is_saved_without_its_optimizer(tmp_path, patches):
     net = small_net()
     net.compile("adam", "mse")
     net.fit(patches, np.zeros((3, 2)), verbose=0)
@@ -152,7 +152,7 @@ def test_a_failed_save_leaves_what_was_there(folder, net, patches, monkeypatch, 
 
 
 @pytest.mark.slow
-def test_the_same_file_predicts_alike_on_jax(folder, net, patches, tmp_path):
+def test_the_same_file_gives_equal_predictions_on_jax(folder, net, patches, tmp_path):
     np.save(tmp_path / "x.npy", patches)
     program = (
         "import sys, numpy as np; from hsn.models import load; folder, x, y = sys.argv[1:]\n"
@@ -164,7 +164,7 @@ def test_the_same_file_predicts_alike_on_jax(folder, net, patches, tmp_path):
     assert np.abs(np.load(tmp_path / "y.npy") - net(patches)).max() < 1e-4
 
 
-def test_what_does_not_fit_is_not_saved(tmp_path, net, raises_code):
+def test_an_invalid_card_or_config_is_not_saved(tmp_path, net, raises_code):
     with raises_code("card-mismatch"):
         save(tmp_path / "a", net, card_of(3), CONFIG)
     for config in ({"a": np.zeros(2)}, {"a": float("nan")}):
@@ -197,7 +197,7 @@ def test_nets_are_found_by_name_where_they_ship_and_where_they_are_imported(
         load("glass")
 
 
-def test_home_is_where_the_system_keeps_such_things(monkeypatch, tmp_path):
+def test_home_is_in_the_cache_folder_of_the_system(monkeypatch, tmp_path):
     assert folders.home() == tmp_path / "home"
     monkeypatch.delenv("HSN_HOME")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -231,7 +231,7 @@ def test_a_net_that_its_card_does_not_describe_is_not_opened(folder, monkeypatch
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"a": NaN}', "[" * 100_000, '{"a": 1' + "0" * 5000 + "}"])
-def test_an_odd_recipe_is_an_error(folder, text, raises_code):
+def test_an_invalid_config_is_an_error(folder, text, raises_code):
     (folder / "config.json").write_text(text)
     with raises_code("config-invalid"):
         load(folder)

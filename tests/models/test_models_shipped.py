@@ -62,12 +62,12 @@ def test_a_folder_of_format_0_has_the_same_predictions(name, old_folder, golden,
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=() if name == "nuclei-points" else pytest.mark.slow) for name in NAMES]
 )
-def test_a_shipped_net_predicts_what_it_predicted_at_another_scale(name, golden, ihc):
+def test_a_shipped_net_has_the_stored_predictions_at_another_scale(name, golden, ihc):
     compare(hsn.segment(ihc[:300, :260], name, mpp=0.4), golden, f"{name} 0.4")
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_shipped_net_says_what_it_is(name):
+def test_every_shipped_net_has_a_complete_card(name):
     text = (PRETRAINED / name / "README.md").read_text(encoding="utf-8")
     card = Card.read(PRETRAINED / name)
     for part in (f"# {name}", f"{card.mpp:g} um/px", "## Terms", "python benchmarks/"):

@@ -51,6 +51,7 @@ def predictions(tmp_path_factory):
     return folder, outputs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_backends_predict_the_same_from_one_file(backend, predictions):
     if importlib.util.find_spec(backend) is None:

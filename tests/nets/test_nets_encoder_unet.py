@@ -163,7 +163,7 @@ def test_tiles_with_the_halo_give_the_whole_image(rng):
 
 
 @pytest.mark.parametrize("decoder", [(4, 4), (4, 4, 4)])
-def test_the_receptive_field_is_how_far_a_change_is_noticed(decoder):
+def test_the_receptive_field_equals_the_range_of_a_changed_pixel(decoder):
     net = encoder_unet.build(1, **TINY | {"decoder": decoder})
     halo = encoder_unet.halo_px(net)
     _make_positive(net)

@@ -75,7 +75,7 @@ def test_a_loaded_net_has_the_geometry_of_the_net_that_was_saved(tmp_path):
     ],
     ids=["valid", "even", "depthwise", "nearest"],
 )
-def test_layers_of_other_nets_are_known(layer, side, divisor):
+def test_layers_of_other_nets_are_supported(layer, side, divisor):
     net = keras.Sequential([layers.Input((None, None, 3)), layer])
     assert (receptive_field_px(net), size_divisor(net)) == (side, divisor)
 

@@ -44,7 +44,7 @@ def test_neighbors_grow_until_they_meet():
     assert (label(PROBABILITIES) > 0).sum() == 5 * 6 + 5 * 5
 
 
-def test_a_watershed_ends_where_objects_do():
+def test_a_watershed_ends_at_the_background():
     grown = {
         s: label(PROBABILITIES, separation=s, grow_um=9.0) > 0 for s in ("components", "marker_watershed")
     }
@@ -75,7 +75,7 @@ def test_a_watershed_grows_no_farther_than_allowed():
     assert instances.tolist() == [[0, 1, 1, 1, 1, 2, 2, 2, 2, 2, 0, 0, 0]]
 
 
-def test_where_two_watersheds_meet_probabilities_decide():
+def test_probabilities_set_the_boundary_of_two_watersheds():
     probabilities = hot([[1, 1, 2, 2, 2, 1, 1]])
     probabilities[0, 4] = (0.49, 0, 0.51)  # a notch, nearer to the second
     instances = label(probabilities, mpp=0.25, separation="marker_watershed", grow_um=2.0)
@@ -118,7 +118,7 @@ def test_the_threshold_defines_the_foreground():
     assert foreground(two, 0.6).tolist() == [[False, True]]
 
 
-def test_corners_connect_nuclei_of_clicks_and_small_ones_are_removed():
+def test_nuclei_of_clicks_are_8_connected_and_small_ones_are_removed():
     mask = np.zeros((20, 30))
     mask[2:6, 2:7], mask[10:14, 10:14], mask[14:18, 14:18] = 1, 1, 1
     mask[0, 20:29], mask[1, 20:29] = 1, 1  # 18 px
@@ -131,7 +131,7 @@ def test_corners_connect_nuclei_of_clicks_and_small_ones_are_removed():
 
 
 @pytest.mark.parametrize("h_um", [0.0, 1.0])
-def test_nothing_is_found_in_nothing(h_um):
+def test_zero_probabilities_give_no_objects(h_um):
     nothing = np.zeros((6, 7), int)
     for separation in ("components", "marker_watershed"):
         assert label(hot(nothing), separation=separation, grow_um=1.0, h_um=h_um).max() == 0

@@ -1,4 +1,4 @@
-"""Grad-CAM: the closed form is the gradient; both normalisations; one pass serves every class."""
+"""Grad-CAM: the closed form equals the gradient; both normalizations."""
 
 import keras
 import numpy as np
@@ -92,7 +92,7 @@ def test_normalization_per_class_and_per_image():
     assert cam.normalize(cams, "per_image").tolist() == [[[[0.0, 0.5], [1.0, 0.25]]]]
 
 
-def test_noise_below_the_floor_is_not_stretched():
+def test_maps_below_the_floor_are_not_scaled_to_1():
     assert cam.normalize(np.full((1, 2, 2, 1), 1e-9)).max() == pytest.approx(1e-2)
 
 

@@ -1,4 +1,4 @@
-"""Maps: the release's table of GlaS windows, and evidence that does not depend on how the image is cut."""
+"""Class maps: the GlaS windows of the release, and maps that do not depend on the windows."""
 
 import keras
 import numpy as np
@@ -52,7 +52,7 @@ def predictor(net=None, thresholds=(0, 0, 0), cam_norm="per_class"):
     )
 
 
-def test_a_class_that_does_not_pass_has_an_empty_map(ihc):
+def test_a_class_below_its_threshold_has_an_empty_map(ihc):
     looked = predictor(thresholds=(0, 1.1, 1.1))
     maps, scores = looked.predict(ihc[None, :32, :32])
     assert (maps[..., 1:] == 0).all()
@@ -80,7 +80,7 @@ def brightness():
     return net
 
 
-def test_evidence_of_a_pointwise_net_does_not_depend_on_the_windows(ihc):
+def test_maps_of_a_pointwise_net_do_not_depend_on_the_windows(ihc):
     pointwise = Predictor(brightness(), NORMALIZATION, layers=None, thresholds=(0, 0), cam_norm="per_class")
     covers = [cover(ihc, window_px=px, scale=1) for px in (64, 100, 512)]
     maps = [next(predict_windows(pointwise, [windows], keep=[0, 1]))[0] for windows in covers]

@@ -1,4 +1,4 @@
-"""Embedding: rows and places belong together, killed runs go on, changed images are embedded anew."""
+"""Embedding: rows match their patches, killed runs resume, changed images are embedded again."""
 
 import numpy as np
 import pytest
@@ -72,7 +72,7 @@ def test_rows_and_places_belong_together(pictures, tmp_path):
 
 
 @pytest.mark.parametrize("after", [0, 1, 30, 80, 150, 260])
-def test_a_killed_run_goes_on(pictures, tmp_path, after):
+def test_a_killed_run_resumes(pictures, tmp_path, after):
     with pytest.raises(Killed):
         embed(pictures, Means(dies_after=after).encoder, tmp_path / "e", **OPTIONS)
     rest = Means()

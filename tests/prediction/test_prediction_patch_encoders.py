@@ -1,4 +1,4 @@
-"""Encoders of nets: the deepest maps, at the net's scale, and a name that tells weights apart."""
+"""Patch encoders: the deepest maps, at the scale of the net, and names that differ between weights."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""Segmenting objects: one path for all methods, results at the size of the image, bad input refused by code."""
+"""Segmentation of objects: shared by all methods, at the size of the image, errors with codes."""
 
 import keras
 import numpy as np
@@ -96,7 +96,7 @@ def test_bad_input_is_an_error(rng, shape, options, code, method, raises_code):
         )
 
 
-def test_a_giant_is_an_error_before_the_net_runs(monkeypatch, raises_code):
+def test_a_huge_image_is_an_error_before_the_net_runs(monkeypatch, raises_code):
     monkeypatch.setattr(segmentation, "MAX_PIXELS", 100)
     with raises_code("image-too-large"):
         masks.segment(None, np.zeros((20, 20, 3), np.uint8), CONFIG)
@@ -110,7 +110,7 @@ def test_a_net_without_a_bounded_receptive_field_needs_a_halo(rng, raises_code):
     assert masks.segment(net, image, config.replace(tiling={"halo_px": 16})).labels.shape == (40, 40)
 
 
-def test_progress_goes_through_the_front_of_a_method():
+def test_progress_reaches_the_callback_of_a_method():
     events = []
     image = np.zeros((40, 40, 3), np.uint8)
     masks.segment(

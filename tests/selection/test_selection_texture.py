@@ -8,9 +8,9 @@ from skimage.color import rgb_from_hed
 from hsn.selection.texture import NAMES, describe
 
 
-def stained(haematoxylin, eosin=0.1):
+def stained(hematoxylin, eosin=0.1):
     """A patch of given stain densities."""
-    amounts = np.stack(np.broadcast_arrays(haematoxylin, eosin, 0.0), axis=-1)
+    amounts = np.stack(np.broadcast_arrays(hematoxylin, eosin, 0.0), axis=-1)
     return (255 * 10 ** -np.maximum(amounts @ rgb_from_hed, 0)).round().astype(np.uint8)
 
 
@@ -31,7 +31,7 @@ def test_names_are_distinct_and_as_many_as_numbers():
 
 def test_stain_features_measure_density():
     pale, dark = features_of(stained(np.full((64, 64), 0.1))), features_of(stained(np.full((64, 64), 0.4)))
-    assert dark["haematoxylin at 50%"] == pytest.approx(0.4, abs=0.02)
+    assert dark["hematoxylin at 50%"] == pytest.approx(0.4, abs=0.02)
     assert pale["eosin at 50%"] == pytest.approx(dark["eosin at 50%"], abs=0.02)
     assert dark["mean density of red"] > pale["mean density of red"]
     assert pale["spread of density of red"] < 0.01
@@ -48,7 +48,7 @@ def test_spots_are_counted_per_area():
 def test_bands_measure_the_scale_of_variation(rng):
     noise = rng.normal(size=(128, 128))
     fine, coarse = (features_of(stained(0.5 + x / x.std() / 10)) for x in (noise, gaussian_filter(noise, 6)))
-    ratio = [patch["haematoxylin, band 8 px"] / patch["haematoxylin, band 1 px"] for patch in (fine, coarse)]
+    ratio = [patch["hematoxylin, band 8 px"] / patch["hematoxylin, band 1 px"] for patch in (fine, coarse)]
     assert ratio[1] > 10 * ratio[0]
 
 

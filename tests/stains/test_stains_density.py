@@ -73,7 +73,7 @@ def test_a_third_direction_is_at_a_right_angle_to_both():
         ([[1, 0, 0], [0, 1, 0], [1, 1, 0]], "stains-parallel"),
     ],
 )
-def test_odd_stains_are_errors(stains, code, raises_code):
+def test_invalid_stains_are_errors(stains, code, raises_code):
     with raises_code(code):
         complete_basis(stains)
 

@@ -104,7 +104,7 @@ def test_a_black_or_tiny_image_is_accepted():
         assert TARGET.normalize(image).shape == image.shape
 
 
-def test_an_odd_image_does_not_bend_the_reference(rng):
+def test_an_outlier_does_not_change_the_reference(rng):
     good = [combine_stains(tissue(rng), unit(LAB_A)) for _ in range(3)]
     strange = combine_stains(tissue(rng), unit(np.array([[0.2, 0.3, 0.9], [0.1, 0.9, 0.1]])))
     glass = np.full((64, 64, 3), 250, np.uint8)
@@ -129,7 +129,7 @@ def test_images_without_stains_are_errors(raises_code):
 
 
 @pytest.mark.parametrize("highest", [(1.0,), (1.0, 0.0), (np.inf, 1.0)])
-def test_odd_targets_are_errors(highest, raises_code):
+def test_invalid_targets_are_errors(highest, raises_code):
     with raises_code("stain-amounts"):
         Macenko(TARGET.hematoxylin, TARGET.eosin, highest)
     with raises_code("stains-parallel"):

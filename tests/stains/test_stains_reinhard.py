@@ -42,7 +42,7 @@ def test_an_image_normalized_to_itself_is_unchanged(ihc):
     assert np.abs(Reinhard.fit([ihc]).normalize(ihc).astype(int) - ihc).max() <= 1
 
 
-def test_a_flat_image_is_moved_and_not_blown_up():
+def test_a_flat_image_is_shifted_and_not_scaled():
     flat = np.full((5, 5, 3), 90, np.uint8)
     made = Reinhard((70.0, 8.0, 2.0), (8.0, 3.0, 4.0)).normalize(flat)
     assert len(np.unique(made.reshape(-1, 3), axis=0)) == 1
@@ -75,14 +75,14 @@ def test_no_images_are_errors(raises_code):
 @pytest.mark.parametrize(
     ("mean", "std"), [((1, 2), (1, 1, 1)), ((1, 2, 3), (1, -1, 1)), ((1, 2, np.nan), (1, 1, 1))]
 )
-def test_odd_targets_are_errors(mean, std, raises_code):
+def test_invalid_targets_are_errors(mean, std, raises_code):
     with raises_code("stain-moments"):
         Reinhard(mean, std)
 
 
 @pytest.mark.parametrize("data", [{}, {"method": "reinhard"}, "reinhard", {"method": "reinhard", "mean": "abc"},
                                   {"method": "reinhard", "mean": [1, 2, 3], "std": [1, 1, 1], "g": [1]}])  # fmt: skip
-def test_odd_files_are_errors(data, raises_code):
+def test_invalid_files_are_errors(data, raises_code):
     with raises_code("stain-fields"):
         parse_normalizer(data)
 

@@ -135,6 +135,7 @@ def eager():
     tensorflow.config.run_functions_eagerly(False)
 
 
+@pytest.mark.slow  # the contract of all methods has a short one
 def test_a_killed_run_ends_like_one_that_was_not(tmp_path, monkeypatch, eager):
     from hsn.training import loop as learner
 

@@ -1,4 +1,4 @@
-"""Augmentation: one draw moves everything alike, and keeps its kind."""
+"""Augmentation: one draw transforms image, labels and weights together."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ draws = st.builds(
 
 
 @given(draws)
-def test_image_and_labels_cannot_drift_apart(drawn):
+def test_image_and_labels_move_together(drawn):
     labels = np.arange(36).reshape(6, 6)
     image = np.repeat(labels[..., None], 3, axis=2).astype(np.uint8)
     np.testing.assert_array_equal(drawn.paint(image)[..., 0], drawn.move(labels))
@@ -33,7 +33,7 @@ def test_colors_stay_within_an_image(rng):
         assert painted.max() <= 255
 
 
-def test_all_that_is_allowed_is_drawn_and_nothing_else(rng):
+def test_draws_cover_exactly_the_allowed_values(rng):
     drawn = [draw(rng, shift_px=1, gain=0.1, offset=5) for _ in range(300)]
     assert {d.turns for d in drawn} == {0, 1, 2, 3}
     assert {d.flip for d in drawn} == {True, False}

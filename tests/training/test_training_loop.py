@@ -1,6 +1,7 @@
-"""The loop: it keeps the best epoch, hands the image to the loss, and stops where learning has failed."""
+"""The loop: it keeps the best epoch, passes the image to the loss, and stops if the loss is not finite."""
 
 import json
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -53,8 +54,6 @@ def test_the_best_epoch_is_kept(tmp_path):
 
 
 def test_a_higher_number_may_be_the_better_one(tmp_path):
-    from dataclasses import replace
-
     history = run(line(), replace(plan([3.0, 1.0, 2.0]), monitor="-validation_loss"), tmp_path)
     assert history.best == 0
 
@@ -76,7 +75,7 @@ def test_the_nets_own_penalty_counts(tmp_path):
     assert decayed.get_weights()[0] < 0.9 * free.get_weights()[0]
 
 
-def test_unknown_targets_teach_nothing(tmp_path):
+def test_unknown_targets_do_not_change_the_weights(tmp_path):
     net = line()
     run(net, plan([1.0], weight=0.0), tmp_path)
     assert net.get_weights()[0] == 0
@@ -144,3 +143,68 @@ def test_with_more_epochs_the_new_schedule_holds_from_the_next_epoch_on(tmp_path
     assert history.column("rate") == pytest.approx(rates)
     fewer = train.replace(epochs=1)
     assert fit_net(line(), squares, LoopSpec.of(fewer, **rest), out=tmp_path, train=fewer) == history
+
+
+def test_the_learning_rate_rises_over_the_first_steps():
+    train = TrainConfig(epochs=4, learning_rate=1.0, min_learning_rate=1.0, warmup_steps=4)
+    spec = LoopSpec.of(train, steps=2, batch=None, validate=None, monitor="loss")
+    assert [spec.learning_rate(step / 2) for step in range(6)] == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
+
+
+def two_layers():
+    """Return a net whose first layer is its encoder; see `hsn.nets.encoder_unet.encoder_variables`."""
+    x = layers.Input((1,))
+    y = layers.Dense(1, use_bias=False, kernel_initializer="ones", name="first")(x)
+    return keras.Model(x, layers.Dense(1, use_bias=False, kernel_initializer="ones", name="up1")(y))
+
+
+def test_the_encoder_learns_at_its_share_of_the_rate(tmp_path):
+    train = TrainConfig(optimizer="adamw", encoder_rate_factor=0.1)
+    net = two_layers()
+    fit_net(net, squares, replace(plan([1.0]), steps=1), train=train, out=tmp_path)
+    first, second = (abs(1 - float(w[0, 0])) for w in net.get_weights())
+    assert second == pytest.approx(0.1, rel=1e-3)  # Adam's first step is the rate, whatever the gradient
+    assert first == pytest.approx(0.01, rel=1e-3)
+
+
+def test_decay_is_decoupled_with_adamw(tmp_path):
+    nets = [line(), line()]
+    for net, optimizer in zip(nets, ("adam", "adamw"), strict=True):
+        net.set_weights([np.ones((1, 1), "float32")])
+        train = TrainConfig(optimizer=optimizer, weight_decay=0.5)
+        fit_net(net, squares, plan([1.0], weight=0.0), train=train, out=tmp_path / optimizer)
+    adam, adamw = (float(net.get_weights()[0][0, 0]) for net in nets)
+    assert adamw == pytest.approx((1 - 0.1 * 0.5) ** 2)  # two steps at a rate of 0.1
+    assert adam == pytest.approx(1 - 2 * 0.1, rel=1e-2)  # the decay is a gradient like any other
+
+
+def averaging(out, monitors, *, seen=None, epochs=None):
+    """Train with a moving average; `seen` gets the weight that each validation used."""
+    net, the_plan = line(), plan(monitors, epochs=epochs)
+    if seen is not None:
+        validate = the_plan.validate
+
+        def spying():
+            seen.append(float(net.get_weights()[0][0, 0]))
+            return validate()
+
+        the_plan = replace(the_plan, validate=spying)
+    fit_net(net, squares, the_plan, train=TrainConfig(optimizer="adamw", ema_momentum=0.5), out=out)
+    return float(net.get_weights()[0][0, 0])
+
+
+def test_the_moving_average_is_validated_and_kept(tmp_path):
+    seen = []
+    kept = averaging(tmp_path / "averaged", [3.0, 2.0, 1.0], seen=seen)
+    plain = line()
+    fit_net(
+        plain, squares, plan([3.0, 2.0, 1.0]), train=TrainConfig(optimizer="adamw"), out=tmp_path / "plain"
+    )
+    assert kept == seen[-1]
+    assert 0 < kept < float(plain.get_weights()[0][0, 0])  # the average lags behind weights that grow
+
+
+def test_a_continued_moving_average_is_that_of_one_run(tmp_path):
+    whole = averaging(tmp_path / "whole", [3.0, 2.0, 1.0])
+    averaging(tmp_path / "parts", [3.0])
+    assert averaging(tmp_path / "parts", [2.0, 1.0], epochs=3) == pytest.approx(whole, rel=1e-6)

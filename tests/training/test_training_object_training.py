@@ -1,4 +1,4 @@
-"""Objects: a system learns from crops, is resumed, and Mask R-CNN learns four drawn images by heart."""
+"""Training of objects: crops, resuming, and Mask R-CNN overfits four synthetic images."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -36,9 +36,9 @@ def nuclei(seed, side=96):
     points = points[rng.random(len(points)) < 0.8]
     semi = np.sort(rng.uniform(4, 7.5, (len(points), 2)), axis=1)[:, ::-1]
     instances = ellipses((side, side), points, semi, rng.uniform(0, np.pi, len(points)))
-    haematoxylin = np.where(instances > 0, 0.8, 0.15) + 0.05 * noise(rng, (side, side), 3)
+    hematoxylin = np.where(instances > 0, 0.8, 0.15) + 0.05 * noise(rng, (side, side), 3)
     eosin = 0.5 + 0.1 * noise(rng, (side, side), 5)
-    image = stained(rng, haematoxylin.astype("float32"), eosin.astype("float32"), blur_px=0.6)
+    image = stained(rng, hematoxylin.astype("float32"), eosin.astype("float32"), blur_px=0.6)
     return image, renumber(instances)[0]
 
 
@@ -105,7 +105,7 @@ def test_a_resumed_run_ends_like_one_that_was_not_interrupted(pairs, tmp_path):
         np.testing.assert_allclose(one[3], two[3], rtol=1e-6)
 
 
-def test_examples_are_made_by_the_net_as_it_is_then(pairs, tmp_path):
+def test_examples_use_the_current_net(pairs, tmp_path):
     system = Threshold()
     fit(system, *pairs, STILL.replace(epochs=1, steps=3), out=tmp_path)
     weights = [seen[3].tobytes() for seen in system.seen]
@@ -156,7 +156,7 @@ def drawn(often, steps=50):
     return np.bincount(levels.astype(int) // 10, minlength=len(often)), levels
 
 
-def test_images_are_drawn_as_often_as_is_said():
+def test_images_are_drawn_by_their_shares():
     counts, levels = drawn([1, 1, 0, 6])
     np.testing.assert_allclose(counts, [25, 25, 0, 150], atol=1)
     np.testing.assert_array_equal(levels, drawn([1, 1, 0, 6])[1])  # by the seed, the epoch and the step
@@ -172,7 +172,7 @@ def test_sampling_shares_are_given_for_all_images_and_used_for_training_images(p
     assert {int(seen[0].max()) for seen in system.seen} == {120}
 
 
-def test_stains_are_varied_and_tissue_is_bent():
+def test_stains_and_elastic_deformation_are_applied():
     image, instances = nuclei(3)
     known = np.ones(instances.shape, bool)
     still = STILL.replace(crop_px=96, batch_size=1)
@@ -210,7 +210,8 @@ def test_invalid_training_data_is_an_error(pairs, tmp_path, raises_code):
         fit(Threshold(), images, objects, STILL.replace(monitor="loss"), out=tmp_path)
 
 
-def test_mask_rcnn_learns_four_drawn_images_by_heart(tmp_path):
+@pytest.mark.slow
+def test_mask_rcnn_overfits_four_synthetic_images(tmp_path):
     """Proposals, boxes, classes, masks and what is made of them must all be right for this; 30 s of one core."""
     numbers = replace(maskrcnn.LEAN, blocks=(1, 1, 1, 1), tile_px=96, margin_px=16)
     system = maskrcnn.MaskRCNN(maskrcnn.build(numbers, seed=0), numbers)

@@ -1,4 +1,4 @@
-"""Options of the loop: decay, precision and accumulated gradients do what their names say."""
+"""Options of the loop: weight decay, precision and accumulated gradients."""
 
 import keras
 import numpy as np
@@ -58,7 +58,7 @@ def test_two_halves_make_one_batch(tmp_path):
 
 
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
-def test_lower_precision_learns_nearly_the_same_and_leaves_no_trace(tmp_path, precision):
+def test_lower_precision_gives_nearly_the_same_float32_net(tmp_path, precision):
     low, exact = run(tmp_path / "low", precision=precision), run(tmp_path / "exact")
     assert {layer.compute_dtype for layer in low.layers} == {"float32"}
     assert {str(w.dtype) for w in low.weights} == {"float32"}
@@ -79,7 +79,7 @@ def test_a_precision_that_does_not_exist_is_an_error(raises_code):
         pass
 
 
-def test_the_cosine_ends_low():
+def test_the_cosine_ends_at_the_lowest_rate():
     rates = [cosine(k / 10, lowest=1e-5, highest=1e-3) for k in range(11)]
     assert rates == sorted(rates, reverse=True)
     assert (rates[0], rates[-1]) == pytest.approx((1e-3, 1e-5))

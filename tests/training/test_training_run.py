@@ -1,4 +1,4 @@
-"""Runs: a folder continues its own run and no other, in one process at a time."""
+"""Runs: a folder continues only its own run, in one process at a time."""
 
 import json
 import os
@@ -67,7 +67,7 @@ def test_settings_that_differ_are_named(tmp_path, raises_code):
 
 
 @pytest.mark.parametrize("epochs", [50, 3])
-def test_more_epochs_extend_a_run_and_fewer_do_not_harm(tmp_path, epochs):
+def test_more_epochs_extend_a_run_and_fewer_return_it(tmp_path, epochs):
     for name in ("kept", "redone"):
         (tmp_path / name).mkdir()
     with opened(tmp_path):

@@ -1,4 +1,4 @@
-"""Order: seed, epoch and step decide a batch; an epoch shows everything once."""
+"""Sampling: a batch depends on seed, epoch and step; an epoch uses every example once."""
 
 import numpy as np
 from hypothesis import given
@@ -41,7 +41,7 @@ def test_epochs_steps_and_seeds_differ():
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=6).filter(any), few, few, few)
-def test_shares_are_kept_to_a_draw(often, size, steps, epoch):
+def test_counts_differ_from_shares_by_less_than_one_draw(often, size, steps, epoch):
     drawn = [
         batch_by_share(often, size, steps=steps, seed=3, epoch=epoch, step=step)[0] for step in range(steps)
     ]

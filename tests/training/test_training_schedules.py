@@ -1,4 +1,4 @@
-"""Learning rates: the published triangle, without the published lag."""
+"""Learning rates: the published triangular schedule."""
 
 import pytest
 

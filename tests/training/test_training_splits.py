@@ -1,4 +1,4 @@
-"""Held out: no image is on both sides, and none is lost."""
+"""Splits: every image is on exactly one side."""
 
 import numpy as np
 import pytest
@@ -19,6 +19,6 @@ def test_each_image_is_on_one_side(count, share, seed):
 
 
 @pytest.mark.parametrize(("count", "validation"), [(1, 0.5), (3, (0, 1, 2)), (3, (3,)), (3, (-1,)), (3, ())])
-def test_a_side_without_images_is_an_error(count, validation, raises_code):
+def test_an_empty_side_is_an_error(count, validation, raises_code):
     with raises_code("split-empty"):
         train_val_split(count, validation, seed=0)

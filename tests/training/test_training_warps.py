@@ -1,4 +1,4 @@
-"""Warps: what a net sees and what it is told move alike; each motion is what it is called."""
+"""Warps: image, labels, weights and points move together; each transform is tested alone."""
 
 import numpy as np
 import pytest
@@ -58,7 +58,7 @@ def test_zoom_enlarges_tissue(rng):
     assert larger.sum() == pytest.approx(4 * array.sum(), rel=0.1)
 
 
-def test_beyond_the_edges_nothing_is_known_and_the_image_is_mirrored():
+def test_outside_of_the_image_weights_are_0_and_pixels_are_mirrored():
     warp = still(5, centre=(0.0, 2.0))
     assert warp.weight(np.full((5, 5), 3.0))[:, 2].tolist() == [0, 0, 3, 3, 3]
     assert warp.labels(np.full((5, 5), 4))[:, 2].tolist() == [0, 0, 4, 4, 4]
@@ -83,7 +83,7 @@ def test_many_objects_keep_their_numbers(rng):
     np.testing.assert_array_equal(draw_warp(rng, (300, 300), 300).labels(labels), labels)
 
 
-def test_the_spline_bends_as_fullnets_did(rng):
+def test_the_spline_equals_the_released_one(rng):
     # Coefficients of 15 px give about 7 px: a cubic B-spline averages neighbours (0.479 of the variance an axis).
     bends = [
         draw_warp(rng, (250, 250), 250, elastic_px=15, elastic_spacing_px=250 / 6).displacement

@@ -2,7 +2,8 @@
 
 Presets: "fullnet" has the numbers of FullNet + varCE (three classes: background, inside, contour; border weights; the
 variance term; objects grown back by what the contour took). "unet-cryonuseg" has those of the two U-Nets on CryoNuSeg
-(one class, plain cross-entropy, a threshold). "cpu" is what two processor cores can train.
+(one class, plain cross-entropy, a threshold). "cpu" is what a laptop can train, from a pretrained encoder; "unet" the
+same from random weights.
 
 Sources: Qu et al., MICCAI 2019, and its released code; C. Eichner, Histology-NucleiSeg, 2022; Tellez et al., IEEE TMI
 2018, for stains.
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 
 from ...checks import one_of
 from ...config import (
+    PRETRAINED,
     Augmentation,
     BaseConfig,
     Normalization,
@@ -198,13 +200,32 @@ def unet_cryonuseg():
 
 
 def cpu():
-    """Return what two processor cores can train in an hour or two: FullNet's targets and loss for a small U-Net.
+    """Return what a laptop can train in half an hour, for `encoder-unet` at 0.25 um/px: this project's numbers.
 
-    These numbers are this project's. Take the scale, the normalization and the lengths of your own images.
+    The net starts from ImageNet weights, so the encoder's learning rate is half of the decoder's. The moving average
+    of the weights is kept.
 
     Examples
     --------
-    >>> cpu().classes, cpu().train.crop_px
+    >>> cpu().train.crop_px, cpu().train.ema_momentum
+    (256, 0.995)
+    """
+    return unet().replace(
+        targets={"contour_px": 2},
+        postprocess={"grow_um": 3 * _NUCLEI_MPP, "min_area_um2": 2.0},
+        tiling=Tiling(tile_px=768, halo_px=96),
+        train=PRETRAINED | {"crop_px": 256, "augmentation": {"elastic_px": 0.0}},
+    )
+
+
+def unet():
+    """Return what two processor cores can train in an hour or two: FullNet's targets and loss for a small U-Net.
+
+    These numbers are this project's. The net starts from random weights.
+
+    Examples
+    --------
+    >>> unet().classes, unet().train.crop_px
     (('background', 'inside', 'contour'), 192)
     """
     return Config(
@@ -235,15 +256,15 @@ def cpu():
     )
 
 
-PRESETS = {"cpu": cpu, "fullnet": fullnet, "unet-cryonuseg": unet_cryonuseg}
+PRESETS = {"cpu": cpu, "unet": unet, "fullnet": fullnet, "unet-cryonuseg": unet_cryonuseg}
 
 
 def preset(name):
-    """Return the config with this name: "cpu", "fullnet" or "unet-cryonuseg".
+    """Return the config with this name: "cpu", "unet", "fullnet" or "unet-cryonuseg".
 
     Examples
     --------
-    >>> preset("cpu").tiling.halo_px
+    >>> preset("unet").tiling.halo_px
     64
     """
     return preset_of(PRESETS, name)

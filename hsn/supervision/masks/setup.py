@@ -1,7 +1,7 @@
 """Set up training from masks: net, config and images, from what was found and the options of `hsn.fit`.
 
-Two nets: `unet` trains on two processor cores with the preset "cpu"; `fullnet` is FullNet + varCE (Qu et al., MICCAI
-2019) and needs a GPU.
+Three nets: `encoder-unet` starts from a pretrained encoder and trains on a laptop with the preset "cpu"; `unet` starts
+from random weights; `fullnet` is FullNet + varCE (Qu et al., MICCAI 2019) and needs a GPU.
 """
 
 from dataclasses import dataclass
@@ -15,10 +15,13 @@ from ...stains.normalizers import METHODS, fit_normalizer
 from .config import PRESETS, preset
 
 NETS = segmenters.NETS
-DEFAULT_PRESET = {"unet": "cpu", "fullnet": "fullnet"}
-EPOCHS = 80
-CROPS_PX = {"unet": 192, "fullnet": 208}
-_CONTOUR_PX = 1.5  # what the contour takes from an object, corners included; growing gives it back
+DEFAULT_PRESET = {"encoder-unet": "cpu", "unet": "unet", "fullnet": "fullnet"}
+EPOCHS = {"encoder-unet": 40, "unet": 80, "fullnet": 80}
+LOST_PX = {
+    "encoder-unet": 3.0,
+    "unet": 1.5,
+    "fullnet": 1.0,
+}  # what the contour takes from an object, corners included
 
 
 @dataclass(frozen=True)
@@ -93,17 +96,18 @@ def _pixels(image):
 def _config(net, summary, request):
     """Return the config at the scale of these images; an epoch shows as many pixels as they have."""
     config = preset(request.preset or DEFAULT_PRESET[net])
-    lost_px = config.targets.shrink_px + (1 if net == "fullnet" else _CONTOUR_PX)
+    lost_px = config.targets.shrink_px + LOST_PX[net]  # growing gives it back
     batch_size = request.batch_size or config.train.batch_size
-    side_px = crop_px(summary.min_side_px, CROPS_PX[net], segmenters.UNET_STEP_PX)
+    side_px = crop_px(summary.min_side_px, config.train.crop_px, segmenters.STEP_PX)
+    measured = {"mean": summary.mean, "std": summary.std}
     return config.replace(
         taxonomies=request.taxonomies or config.taxonomies,
         mpp=request.mpp,
         image_mpp=request.mpp,
-        normalization={"mean": summary.mean, "std": summary.std},
+        normalization=segmenters.pretrained_normalization(net) or measured,
         postprocess={"grow_um": lost_px * request.mpp},
         train={
-            "epochs": request.epochs or EPOCHS,
+            "epochs": request.epochs or EPOCHS[net],
             "batch_size": batch_size,
             "crop_px": side_px,
             "steps": -(-summary.pixels // (batch_size * side_px**2)),

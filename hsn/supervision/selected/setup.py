@@ -1,7 +1,7 @@
 """Set up training from selected patches: net, config and images, from what was found and the options of `hsn.fit`.
 
-Three nets: `unet` and `fullnet` predict background, inside and contour; `maskrcnn` (lean, see `hsn.extras.maskrcnn`)
-detects objects.
+Four nets: `encoder-unet`, which starts from a pretrained encoder, `unet` and `fullnet` predict background, inside and
+contour; `maskrcnn` (lean, see `hsn.extras.maskrcnn`) detects objects.
 """
 
 from dataclasses import dataclass, replace
@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ...checks import one_of
+from ...config import PRETRAINED
 from ...data.discovery import CHOICE_TABLE, find_images, find_pairs, images_of_table
 from ...data.setup import FitSetup, check_masks, crop_px, summarize
 from ...errors import InputError
@@ -21,7 +22,7 @@ from .config import PRESETS, preset
 
 NETS = (*segmenters.NETS, "maskrcnn")
 # What the contour takes from an object; growing gives it back.
-_LOST_PX = {"unet": 1.5, "fullnet": 1.0}
+_LOST_PX = {"encoder-unet": 1.5, "unet": 1.5, "fullnet": 1.0}
 _DETECTOR_SCORE = 0.4  # scores of a detector are lower; on Kumar's validation images AJI is best from 0.25
 _STEP_PX = 32  # sides of crops are multiples of it: all nets halve them up to five times
 
@@ -194,11 +195,13 @@ def _config(config, net, summary, request):
         changes |= {"detector": _numbers(request.width), "classes": ("background", "object")}
     else:
         changes["postprocess"] = {"grow_um": _LOST_PX[net] * request.mpp}
+    normalization = segmenters.pretrained_normalization(net)
     return config.replace(
         mpp=request.mpp,
         image_mpp=request.mpp,
-        normalization={"mean": summary.mean, "std": summary.std},
-        train={
+        normalization=normalization or {"mean": summary.mean, "std": summary.std},
+        train=(PRETRAINED if normalization else {})
+        | {
             "crop_px": crop_px(summary.min_side_px, config.train.crop_px, _STEP_PX),
             "batch_size": request.batch_size or config.train.batch_size,
             "epochs": request.epochs or config.train.epochs,
