@@ -184,9 +184,9 @@ def segment_all(
                 skipped += 1
                 continue
             try:
-                scales = scales or ScaleCheck(run.opened)
+                scales = scales or ScaleCheck(run.model)
                 scale = scales.of(path, mpp)
-                result = segment_image(path, run.opened, taxonomy=taxonomy, mpp=scale.mpp)
+                result = segment_image(path, run.model, taxonomy=taxonomy, mpp=scale.mpp)
                 scales.add(scale, result.instances)
                 about = {"image": path, "model": run.name}
                 about = save_segmentation(
