@@ -4,14 +4,12 @@ Point images have a name ending such as `_label_point.png` (Qu et al., IEEE TMI 
 `points`.
 """
 
-import re
 from pathlib import Path
 
 from .pairing import NamePattern, Pairs, Words, pair_by_name
 from .points import TEXTS
 
 _PATTERN = NamePattern("label[ _-]points?|points?|clicks?|centres|centers|centroids", separators=" ._-")
-_IMAGE_SUFFIX = re.compile(r"\.(ome\.)?(png|bmp|tiff?|jpe?g)$", re.IGNORECASE)
 _WORDS = Words("points", "points", "files of points", "CSV, GeoJSON or point images", "a.csv")
 
 
@@ -46,10 +44,8 @@ def pair(folder: Path | str) -> Pairs:
     >>> pairs.images[0].name, pairs.annotations[0].name, pairs.alone[0][0].name
     ('a.png', 'a.csv', 'b.png')
     """
-    return pair_by_name(folder, _image_name, _WORDS)
+    return pair_by_name(folder, _image_name, _WORDS, pattern=_PATTERN)
 
 
 def _image_name(path: Path) -> str | None:
-    if _PATTERN.image_name(path, TEXTS) is None:
-        return None
-    return _PATTERN.strip(_IMAGE_SUFFIX.sub("", path.stem))
+    return _PATTERN.image_name(path, TEXTS)

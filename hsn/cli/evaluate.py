@@ -25,7 +25,11 @@ _Unlisted = Annotated[
 ]
 _Instances = Annotated[
     bool,
-    typer.Option("--instances", help="Score objects: label images, or outlines (XML, ROI zips) on one side."),
+    typer.Option(
+        "--instances",
+        help="Score objects: label images, or outlines (XML, ROI zips) on one side. Default with --model: if the truth "
+        "files number objects.",
+    ),
 ]
 
 
@@ -61,11 +65,11 @@ def evaluate(
     with progress_display(quiet=quiet) as progress:
         result = score(
             predictions if model is None else model, None if model is None else predictions, truth, taxonomy=taxonomy,
-            instances=instances, hausdorff=hausdorff, objects=objects, suffix=suffix, mpp=mpp, size=size,
+            instances=instances or None, hausdorff=hausdorff, objects=objects, suffix=suffix, mpp=mpp, size=size,
             unlisted=unlisted, out=out, progress=progress,
         )  # fmt: skip
-    for note in result.notes:
-        warn(note)
+    for sentence in () if quiet else result.notes:
+        warn(sentence)
     data = result.scores | {"files": result.files, "failures": dict(result.failures)}
     text = f"{result.text}\n\nwrote {len(result.files)} files to {out}/"
     print_result(data, text, as_json=as_json)

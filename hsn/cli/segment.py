@@ -47,8 +47,8 @@ def segment(
         batch = segment_all(
             images, model, out, taxonomy=taxonomy, mpp=mpp, overwrite=overwrite, progress=progress
         )
-    for note in batch.notes:
-        warn(note)
+    for sentence in () if quiet else batch.notes:
+        warn(sentence)
     print_result(batch.results, _text(batch, out / SUMMARY), as_json=as_json)
     exit_with_failures(batch.failures, code=FAILED if batch.results else INVALID)
 

@@ -1,4 +1,12 @@
-"""Set-up of a training, shared by all methods: common options, a summary of the images, and the result."""
+"""Set-up of a training: options of all methods, a summary of the images, and the result.
+
+The module `setup` of each method in `hsn.supervision` has:
+
+- `Options`: dataclass of the options of `hsn.fit` for this method.
+- ``check(request, options)``: raises InputError for invalid options, before any image is read.
+- ``prepare(found, request, options, *, progress=None)``: reads the images and returns a `FitSetup`. `found` is a
+  `hsn.data.discovery.Found`, `request` a `FitRequest`, `progress` a callback of `hsn.progress`.
+"""
 
 import colorsys
 from dataclasses import dataclass, field

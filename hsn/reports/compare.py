@@ -9,10 +9,8 @@ import numpy as np
 
 from ..annotations.colors import as_labels, from_colors
 from ..annotations.label_files import read_color_mask, read_labels
-from ..checks import as_mpp
 from ..data.sample import Sample
 from ..errors import InputError
-from ..images.scale import read_mpp
 from ..taxonomies import Taxonomy
 from .confusion import ConfusionCounts
 
@@ -104,6 +102,35 @@ def detect_kind(files: Iterable[str | PathLike], taxonomy: Taxonomy) -> str:
     return "labels" if largest < len(taxonomy) else "colors"
 
 
+def numbers_objects(files: Iterable[str | PathLike], taxonomy: Taxonomy) -> bool:
+    """Return whether a file numbers objects: gray values beyond the classes and the colors of the taxonomy.
+
+    Parameters
+    ----------
+    files : sequence of path
+    taxonomy : Taxonomy
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from hsn.annotations.label_files import write_labels
+    >>> from hsn.taxonomies import NUCLEI
+    >>> path = Path(tempfile.mkdtemp()) / "a.png"
+    >>> write_labels(path, np.array([[0, 1, 2, 3]]))
+    >>> numbers_objects([path], NUCLEI)
+    True
+    """
+    known = {*range(len(taxonomy)), *(color[0] for color in taxonomy.colors if len(set(color)) == 1)}
+    for path in files:
+        try:
+            values = set(np.unique(read_labels(path)).tolist())
+        except InputError:  # colors; unreadable files raise when they are used
+            continue
+        if len(values) > 2 and not values <= known:  # two values are a mask
+            return True
+    return False
+
+
 @dataclass(frozen=True, kw_only=True)
 class LabeledSample(Sample):
     """An image with one truth file."""
@@ -121,7 +148,7 @@ class LabeledSample(Sample):
 
 
 def make_samples(
-    pairs: Iterable[tuple[Path, Path]], truth: TruthFormat, *, mpp: float | None = None
+    pairs: Iterable[tuple[Path, Path]], truth: TruthFormat, *, mpps: Iterable[float | None]
 ) -> list[LabeledSample]:
     """Make samples of images and their truth files.
 
@@ -130,25 +157,24 @@ def make_samples(
     pairs : sequence of (path, path)
         Image and truth.
     truth : TruthFormat
-    mpp : float, optional
-        Micrometers per pixel of the images. Default: that of each file's metadata, or None.
+    mpps : iterable of float or None
+        Micrometers per pixel of each image. None: that of the net's training images.
 
     Returns
     -------
     list of LabeledSample
     """
-    mpp = None if mpp is None else as_mpp(mpp)
     return [
         LabeledSample(
             image.name,
             image,
             instances_path=path if truth.kind == "objects" else None,
             instances_of=truth.objects,
-            mpp=read_mpp(image) if mpp is None else mpp,
+            mpp=mpp,
             truth_path=path,
             truth_format=truth,
         )
-        for image, path in pairs
+        for (image, path), mpp in zip(pairs, mpps, strict=True)
     ]
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 import numpy as np
 
 from ..images.scale import Scale, find_scale
+from ..notes import note
 from ..supervision import method_of
 
 MAX_FACTOR = 1.5  # of diameters; beyond it the scale is in doubt
@@ -26,8 +27,15 @@ class ScaleCheck:
         self._scales, self._areas_um2 = [], []
 
     def of(self, image, mpp):
-        """Return the `Scale` of an image; see `hsn.images.scale.find_scale`."""
-        return find_scale(image, mpp, default=self._default)
+        """Return the `Scale` of an image; note an assumption about a file."""
+        scale = find_scale(image, mpp, default=self._default)
+        if scale.source == "assumed" and not isinstance(image, np.ndarray):
+            note(
+                f"no scale in the metadata, so {scale.mpp:g} um/px is assumed, that of the net's training images"
+                " (give mpp if this is wrong)",
+                image,
+            )
+        return scale
 
     def add(self, scale, instances):
         """Add an image that was segmented at a scale; `instances` is int (H, W) or None."""
@@ -48,29 +56,18 @@ class ScaleCheck:
         counts = ", ".join(f"{count} {source}" for source, count in sources.items())
         return f"{min(numbers):.4g} to {max(numbers):.4g} um/px ({counts})"
 
-    def notes(self):
-        """Return sentences about scales that were assumed and about objects of another size."""
-        notes = []
-        assumed = sum(scale.source == "assumed" for scale in self._scales)
-        if assumed:
-            images = "the image has" if len(self._scales) == 1 else f"{assumed} images have"
-            notes.append(
-                f"{images} no scale in the metadata: {self._default:g} um/px is assumed, that of the net's training"
-                " images; give mpp if the images have another scale"
-            )
-        return notes + self._of_sizes()
-
-    def _of_sizes(self):
+    def note_sizes(self):
+        """Note objects of another size than those of the training images."""
         areas = np.concatenate(self._areas_um2) if self._areas_um2 else np.zeros(0)
         areas = areas[areas > 0]
         if self._diameter_um is None or len(areas) < MIN_OBJECTS:
-            return []
+            return
         diameter = 2 * math.sqrt(float(np.median(areas)) / math.pi)
         factor = self._diameter_um / diameter
-        if 1 / MAX_FACTOR <= factor <= MAX_FACTOR:
-            return []
-        likely = factor * float(np.median([scale.mpp for scale in self._scales]))
-        return [
-            f"the objects have a median diameter of {diameter:.1f} um, those of the training images"
-            f" {self._diameter_um:.1f} um: the scale may be wrong; {likely:.2g} um/px would fit"
-        ]
+        if not 1 / MAX_FACTOR <= factor <= MAX_FACTOR:
+            likely = factor * float(np.median([scale.mpp for scale in self._scales]))
+            note(
+                f"the objects have a median diameter of {diameter:.1f} um, those of the training images"
+                f" {self._diameter_um:.1f} um: the scale may be wrong, {likely:.2g} um/px would fit",
+                f"{len(self._scales)} image{'s' if len(self._scales) > 1 else ''}",
+            )

@@ -6,7 +6,7 @@ import json
 import os
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ import numpy as np
 
 from ..data.discovery import distinct_names, find_images
 from ..errors import InputError
-from ..files import atomic_write
+from ..files import atomic_write, csv_text, from_csv_text
 from ..models.folders import CARD, CONFIG, OLD_CONFIG, Model, find
+from ..notes import collect_notes
 from ..progress import Progress, track
 from ..reports.results import save_segmentation
 from ..supervision import method_of, open_model
@@ -88,23 +89,24 @@ def segment(
         batch = segment_all(
             image, model, out, taxonomy=taxonomy, mpp=mpp, overwrite=overwrite, progress=progress
         )
-        for note in batch.notes:
-            warnings.warn(note, stacklevel=2)
+        for sentence in batch.notes:
+            warnings.warn(sentence, stacklevel=2)
         return batch.rows
-    model = open_model(model)
-    scales = ScaleCheck(model)
-    scale = scales.of(image, mpp)
-    result = segment_image(image, model, taxonomy=taxonomy, mpp=scale.mpp, progress=progress)
-    scales.add(scale, result.instances)
+    with collect_notes() as notes:
+        model = open_model(model)
+        scales = ScaleCheck(model)
+        scale = scales.of(image, mpp)
+        result = segment_image(image, model, taxonomy=taxonomy, mpp=scale.mpp, progress=progress)
+        scales.add(scale, result.instances)
+        scales.note_sizes()
+    for sentence in notes.sentences():
+        warnings.warn(sentence, stacklevel=2)
     if out is not None:
         path = "image" if isinstance(image, np.ndarray) else Path(image)
         about = {"image": path, "model": None}
         save_segmentation(
             result, out, name=Path(path).stem, mpp=scale.mpp, mpp_source=scale.source, about=about
         )
-    if not isinstance(image, np.ndarray):
-        for note in scales.notes():
-            warnings.warn(note, stacklevel=2)
     return result
 
 
@@ -123,11 +125,11 @@ class Batch:
     skipped : int
         Number of images that were segmented by an earlier call.
     files : int
-        Number of files that were written.
+        Number of written files.
+    notes : list of str
+        What was assumed about the images.
     scale : str
         Scale of the images that were segmented now; empty if there was none.
-    notes : list of str
-        Doubts about the scale.
     """
 
     rows: list[dict]
@@ -135,8 +137,8 @@ class Batch:
     failures: list[tuple[str, str]]
     skipped: int
     files: int
-    scale: str = ""
     notes: list[str] = field(default_factory=list)
+    scale: str = ""
 
 
 def segment_all(
@@ -162,7 +164,14 @@ def segment_all(
     InputError
         "images-missing", or the code of an invalid net, taxonomy or scale.
     """
-    out = Path(out)
+    with collect_notes() as notes:
+        batch = _segment_all(
+            images, model, Path(out), taxonomy=taxonomy, mpp=mpp, overwrite=overwrite, progress=progress
+        )
+    return replace(batch, notes=notes.sentences())
+
+
+def _segment_all(images, model, out, *, taxonomy, mpp, overwrite, progress):
     found, failures = find_images(images)
     if not found:
         raise InputError(
@@ -204,10 +213,10 @@ def segment_all(
                 )
     finally:
         summary.close()
-    names = [name for _, name in pairs]
-    rows = [summary.row(name) for name in names]
-    scale, notes = (str(scales), scales.notes()) if scales else ("", [])
-    return Batch(rows, results, failures, skipped, files, scale, notes)
+    if scales:
+        scales.note_sizes()
+    rows = [summary.row(name) for _, name in pairs]
+    return Batch(rows, results, failures, skipped, files, scale=str(scales or ""))
 
 
 def _is_file(image):
@@ -272,7 +281,7 @@ class _Summary:
         if replaced is not None or not set(row) <= set(columns):
             self._rewrite()
             return
-        self._writer.writerow(row)
+        self._writer.writerow(_escaped(row))
         self._file.flush()
 
     def close(self):
@@ -286,6 +295,7 @@ class _Summary:
                 rows = [row for row in csv.DictReader(file) if row.get("name") and None not in row.values()]
         except (OSError, UnicodeDecodeError, csv.Error):
             return {}
+        rows = [{key: from_csv_text(cell) for key, cell in row.items()} for row in rows]
         return {row["name"]: row for row in rows}
 
     def _rewrite(self):
@@ -299,9 +309,14 @@ class _Summary:
         ):
             writer = csv.DictWriter(file, columns, restval="")
             writer.writeheader()
-            writer.writerows(self._rows.values())
+            writer.writerows(map(_escaped, self._rows.values()))
         self._file = open(self._path, "a", newline="", encoding="utf-8")  # noqa: SIM115 - closed by `close`
         self._writer = csv.DictWriter(self._file, columns, restval="")
+
+
+def _escaped(row):
+    """Return a row whose cells no spreadsheet runs as formulas."""
+    return {key: csv_text(cell) for key, cell in row.items()}
 
 
 def _row(path, name, about, key):

@@ -23,6 +23,11 @@ IDS = np.array([[0, 3, 3], [0, 0, 9]])
         ("train_1.png", "train_1-mask.png", "train_2.png", "train_2 label.tif"),
         ("tissue images/train_1.tif", "label masks modify/train_1.tif", "tissue images/train_2.tif",
          "label masks modify/train_2.tif"),
+        ("train_1.png", "train_1_cp_masks.png", "train_2.png", "mask_train_2.png"),
+        ("train_1.jpg", "train_1-labelled.png", "train_2.jpg", "train_2_Simple Segmentation.png"),
+        ("images/train_1.png", "groundtruth/train_1.png", "images/train_2.png", "ground truth/train_2.png"),
+        ("images/train_1.png", "segmentation/train_1.png", "images/train_2.png", "seg/train_2.png"),
+        ("rois/train_1.png", "masks/train_1.png", "rois/train_2.png", "masks/train_2.png"),
     ],
 )  # fmt: skip
 def test_known_layouts_are_paired(tmp_path, touch, names):
@@ -31,6 +36,32 @@ def test_known_layouts_are_paired(tmp_path, touch, names):
     assert [path.stem for path in pairs.images] == ["train_1", "train_2"]
     assert [str(path.relative_to(tmp_path)) for path in pairs.annotations] == [names[1], names[3]]
     assert pairs.alone == ()
+
+
+def test_an_image_named_like_an_annotation_is_an_image_if_it_has_one(tmp_path, touch):
+    touch("case_roi.png", "case_roi_mask.png")
+    pairs = pair(tmp_path)
+    assert (pairs.images, pairs.annotations) == (
+        (tmp_path / "case_roi.png",),
+        (tmp_path / "case_roi_mask.png",),
+    )
+
+
+def test_label_images_count_before_binary_masks(tmp_path, touch):
+    touch("tissue images/a.png", "label masks modify/a.tif", "mask binary/a.png")
+    pairs = pair(tmp_path)
+    assert pairs.annotations == (tmp_path / "label masks modify/a.tif",)
+    assert pairs.spare == (tmp_path / "mask binary/a.png",)
+
+
+def test_composed_and_decomposed_accents_are_one_name(tmp_path, touch):
+    touch("Gr\u00f6\u00dfe.png", "Gro\u0308\u00dfe_mask.png")
+    assert len(pair(tmp_path).images) == 1
+
+
+def test_a_label_image_in_jpeg_is_an_annotation_and_not_an_image(tmp_path, touch):
+    touch("a.png", "a_mask.jpg")
+    assert pair(tmp_path).annotations == (tmp_path / "a_mask.jpg",)
 
 
 def test_every_file_that_is_alone_is_named(tmp_path, touch):
@@ -50,7 +81,9 @@ def test_every_file_that_is_alone_is_named(tmp_path, touch):
     assert {path.name: why for path, why in pairs.alone} == {
         "b.png": "has no mask of its name",
         "c_mask.png": "has no image of its name",
-        **dict.fromkeys(("d.png", "d_label.tif", "d_mask.png"), "1 images and 2 masks have this name"),
+        **dict.fromkeys(
+            ("d.png", "d_label.tif", "d_mask.png"), "is ambiguous: 1 image and 2 masks have this name"
+        ),
     }
 
 

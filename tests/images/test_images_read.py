@@ -203,9 +203,9 @@ def test_a_huge_image_is_refused_before_it_is_decoded(tmp_path, raises_code):
 
 
 def test_a_folder_and_a_missing_file_are_refused(tmp_path, raises_code):
-    with raises_code("file-not-readable"):
+    with raises_code("file-unreadable"):
         read(tmp_path)
-    with raises_code("file-not-readable"):
+    with raises_code("file-unreadable"):
         read(tmp_path / "gone.png")
 
 
