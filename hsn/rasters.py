@@ -55,7 +55,7 @@ _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 
 
 class _ReducedError(ValueError):
-    """Pillow would reduce the numbers of a file to 8 bits."""
+    """Pillow would reduce the numbers of a file to 8 bits, or drop channels."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +96,9 @@ def decode(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Raster:
     Parameters
     ----------
     path : path
-        A PNG, JPEG, TIFF or BMP file; the suffix does not matter.
+        PNG, JPEG, TIFF or BMP.
     max_pixels : int
-        Largest height times width to decode, checked on the header. Default: 100 million.
+        Largest height times width, checked before pixels are decoded. Default: 100 million.
 
     Returns
     -------
@@ -266,6 +266,8 @@ def _raster_of_picture(picture: Any, path: Path, pages: int) -> Raster:
         if not tags:  # PNG of 16 bits: Pillow keeps the upper 8; callers check `bits`
             return Raster(np.zeros((picture.height, picture.width, 3), np.uint8), "rgb", bits, pages=pages)
         raise _ReducedError(f"{bits} bits")
+    if picture.mode in _GRAY_MODES and tags.get(_SAMPLES, 1) > len(picture.getbands()):
+        raise _ReducedError(f"{tags[_SAMPLES]} channels")
     keyed = "transparency" in picture.info and picture.mode in ("RGB", "P")
     picture.tile = [_native(tile) for tile in picture.tile]
     picture.load()
@@ -356,7 +358,7 @@ def _with_tifffile(path: Path, max_pixels: int, first_error: Exception) -> Itera
         if isinstance(first_error, _ReducedError):
             raise InputError(
                 "image-bit-depth",
-                f"{path} must have 8 bits per channel",
+                f"{path} must be 8-bit gray or RGB, or have a compression that keeps all numbers",
                 got=first_error,
                 hint="export it with 8 bits and choose the brightness range",
             ) from None
@@ -380,7 +382,7 @@ def _raster_of_page(page: Any, pages: int) -> Raster:
     pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
     photometric, alpha = int(page.photometric), None
     colors = 3 if photometric == _RGB else 1
-    if pixels.ndim == 3 and pixels.shape[2] == colors + 1 and page.extrasamples:
+    if pixels.ndim == 3 and pixels.shape[2] == colors + 1 and set(page.extrasamples) & {1, 2}:
         pixels, alpha = pixels[..., :colors], pixels[..., colors]
         pixels = pixels[..., 0] if colors == 1 else pixels
     gray = "gray" if pixels.ndim == 2 else "channels"

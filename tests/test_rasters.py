@@ -280,3 +280,34 @@ def test_labels_and_images_are_turned_alike(tmp_path, orientation):
     expected = np.asarray(ImageOps.exif_transpose(Image.open(tmp_path / "a.png")))
     assert read_labels(tmp_path / "a.png").tolist() == expected.tolist()
     assert read_labels(tmp_path / "a.tif").tolist() == expected.tolist()
+
+
+def test_a_second_channel_without_meaning_is_refused(tmp_path, raises_code):
+    pixels = np.arange(12, dtype=np.uint8).reshape(2, 3, 2)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="minisblack", planarconfig="contig")
+    with raises_code("labels-in-color"):
+        read_labels(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("name", ["white.png", "fax.tif"])
+def test_black_objects_on_white_are_refused(tmp_path, name, raises_code):
+    mask = Image.fromarray(discs() > 0) if name == "fax.tif" else Image.fromarray(255 - 255 * discs())
+    options = {"compression": "group4", "tiffinfo": {262: 0}} if name == "fax.tif" else {}
+    mask.save(tmp_path / name, **options)
+    with raises_code("mask-inverted"):
+        read_instances(tmp_path / name, None)
+
+
+def test_one_large_object_with_a_hole_is_an_object(tmp_path):
+    mask = np.full((20, 20), 255, np.uint8)
+    mask[5:9, 5:9] = 0
+    Image.fromarray(mask).save(tmp_path / "a.png")
+    assert read_instances(tmp_path / "a.png", None).sum() == 400 - 16
+
+
+def test_numbers_that_may_be_classes_are_noted(tmp_path):
+    labels = np.where(np.arange(64)[:, None] < 32, 1, 2) * discs()
+    Image.fromarray(np.tile(labels, (1, 3)).astype(np.uint8)).save(tmp_path / "a.png")
+    with collect_notes() as notes:
+        read_instances(tmp_path / "a.png", None)
+    assert "classes" in notes.sentences()[0]

@@ -70,7 +70,7 @@ def parse(text: str, where: Path | str) -> tuple[list[tuple[float, float]], list
             "export only points",
         )
     if outlines:
-        note("outlines beside clicks are annotated regions and no clicks", where, outlines)
+        note("outlines beside clicks are annotated regions, not clicks", where, outlines)
     if len({geometry.place for geometry in clicks}) > 1:
         _fail("points-slices", f"{where} must have the points of one slice", "several", "export one slice")
     points, labels = [], []
@@ -138,16 +138,7 @@ def _fail(code: str, must: str, got: object, hint: str = "export the points agai
 def compose(points: Iterable[tuple[float, float]], labels: Iterable[str | None]) -> str:
     """Return the text of a FeatureCollection with one MultiPoint per class.
 
-    Parameters
-    ----------
-    points : iterable of (float, float)
-        Row and column.
-    labels : iterable of (str or None)
-        Class names.
-
-    Returns
-    -------
-    str
+    Parameters are those of `hsn.annotations.point_tables.compose`.
 
     Examples
     --------

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import generate_binary_structure
 from scipy.ndimage import label as components
+from skimage import measure
 
 from ..errors import InputError
 from ..notes import note
@@ -21,11 +22,14 @@ from .pairing import NamePattern, Pairs, Words, pair_by_name
 
 OUTLINES = {".xml": aperio_xml.read_instances, ".zip": imagej.read_instances, ".roi": imagej.read_instances}
 _PATTERN = NamePattern(
-    "cp[ _-]masks?|simple[ _-]segmentations?|(label|instance)[ _-]?(masks?|images?|maps?)|ground[ _-]?truth|"
-    "anno|annot|annotations?|labels?|labell?ed|masks?|instances?|segmentations?|segm?|gt|truth|rois?|binary|xml"
+    "cp[ _-]masks?|object[ _-]identities|roi[ _-]?sets?|"
+    "simple[ _-]segmentations?|(label|instance)[ _-]?(masks?|images?|maps?)|ground[ _-]?truth|"
+    "anno|annot|annotations?|labels?|labell?ed|lbl|masks?|instances?|inst|segmentations?|segm?|gt|truth|rois?|binary|xml"
 )
 _BINARY = re.compile(r"binary", re.IGNORECASE)
 _FOREGROUND = (255, 65535)  # in a mask, the number of one object is less likely
+_CLASS_PARTS = 5  # separate parts per number from which the numbers may be classes
+_INVERTED_BORDER, _INVERTED_HOLES = 0.5, 2  # fraction of the border in the object, and number of its holes
 # A binary mask with soft edges has at least so many pixels that are not of its common value, and either a value that
 # covers such a fraction of the foreground or so many fragments per value.
 _MIN_FRAGMENT_PX, _COMMON, _MIN_FRAGMENTS = 16, 0.3, 2
@@ -112,7 +116,7 @@ def read(path: Path | str, shape: tuple[int, int] | None) -> np.ndarray:
     ------
     InputError
         "shape-mismatch", "shape-missing" for outlines without `shape`, "labels-blurred" for a mask with soft edges,
-        "labels-pages", or an error of the file's reader.
+        "mask-inverted", "labels-pages", or an error of the file's reader.
 
     Examples
     --------
@@ -135,25 +139,61 @@ def read(path: Path | str, shape: tuple[int, int] | None) -> np.ndarray:
         return OUTLINES[path.suffix.lower()](path, shape)
     pages = [labels_of_raster(raster, path) for raster in decode_pages(path)]
     check_size(path, pages[0].shape, shape)
-    return _as_instances(pages[0], path) if len(pages) == 1 else _instances_of_pages(pages, path)
+    return as_instances(pages[0], path) if len(pages) == 1 else _instances_of_pages(pages, path)
 
 
-def _as_instances(stored: np.ndarray, path: Path) -> np.ndarray:
-    """Return the instances of a label image: ids as stored, or the connected components of a binary mask."""
+def as_instances(stored: np.ndarray, where: Path | str) -> np.ndarray:
+    """Return the instances of a label image: ids as stored, or the connected components of a binary mask.
+
+    Parameters
+    ----------
+    stored : int or bool array, shape (H, W)
+    where : path or str
+        Name of the image, for messages and notes.
+
+    Raises
+    ------
+    InputError
+        "labels-blurred" for a mask with soft edges, or "mask-inverted" for black objects on white.
+
+    Examples
+    --------
+    >>> as_instances(np.array([[1, 0, 1]]), "a").tolist(), as_instances(np.array([[1, 0, 2]]), "a").tolist()
+    ([[1, 0, 2]], [[1, 0, 2]])
+    """
     values = np.unique(stored)
     values = values[values > 0]
     if len(values) > 1:
-        _check_sharp(stored, path)
+        _check_sharp(stored, where)
+        parts = measure.label(stored, background=0, connectivity=1).max()
+        if parts >= _CLASS_PARTS * len(values):
+            note("label images have several separate parts of each number, which may be classes", where)
         return stored
     parts = label_components(stored > 0)
+    _check_not_inverted(parts, where)
     if parts.max(initial=0) > 1:
-        note("masks have one value besides 0, and their connected components are the objects", path)
+        note("masks have one value besides 0, and their connected components are the objects", where)
     elif len(values) and values[0] not in _FOREGROUND:
         return stored
     return parts
 
 
-def _check_sharp(stored: np.ndarray, path: Path) -> None:
+def _check_not_inverted(parts: np.ndarray, where: Path | str) -> None:
+    """Raise for a mask with black objects on white: one part from border to border, with objects as holes."""
+    if parts.max(initial=0) != 1 or 2 * np.count_nonzero(parts) <= parts.size:
+        return
+    holes = np.unique(measure.label(parts == 0, connectivity=2))
+    border = np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]])
+    if (border > 0).mean() > _INVERTED_BORDER and len(holes) > _INVERTED_HOLES:
+        raise InputError(
+            "mask-inverted",
+            f"{where} must be 0 in the background",
+            got=f"one object on {np.count_nonzero(parts) / parts.size:.0%} of the image, with {len(holes) - 1} holes",
+            hint="exchange the two values of the mask",
+        )
+
+
+def _check_sharp(stored: np.ndarray, where: Path | str) -> None:
     """Raise for a binary mask with soft edges or noise: most of its values are fragments beside one common value."""
     values, counts = np.unique(stored[stored > 0], return_counts=True)
     others = (stored > 0) & (stored != values[counts.argmax()])
@@ -171,7 +211,7 @@ def _check_sharp(stored: np.ndarray, path: Path) -> None:
     ):
         raise InputError(
             "labels-blurred",
-            f"{path} must be sharp: one number per object",
+            f"{where} must be sharp: one number per object",
             got=f"{len(values)} values, most of them in fragments of a pixel",
             hint="export the mask without smoothing, compression or resizing, or apply a threshold",
         )

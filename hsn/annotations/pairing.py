@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,6 +29,7 @@ _OTHERS = (
 )
 _IMAGE_SUFFIX = re.compile(r"\.(ome\.)?(png|bmp|tiff?|jpe?g|svs)$", re.IGNORECASE)
 _IMAGE_FOLDER = re.compile(r"(^|[ _-])(images?|imgs?|pictures?|patches|tiles|tissue)([ _-]|$)", re.IGNORECASE)
+_IMAGES = re.compile(r"(^|[ _-])(images?|imgs?|pictures?)([ _-]|$)", re.IGNORECASE)
 _REGIONS = re.compile(r"rois?$", re.IGNORECASE)
 
 
@@ -91,6 +92,10 @@ class NamePattern:
         """Return whether a folder of this name contains annotations."""
         return self._folder.search(name) is not None
 
+    def strip_folder(self, name: str) -> str:
+        """Remove the words that mark annotations from the name of a folder."""
+        return self._folder.sub("", name)
+
     def image_name(self, path: Path, suffixes: Collection[str]) -> str | None:
         """Return the name of the image that a file annotates, None if it is not an annotation.
 
@@ -98,12 +103,21 @@ class NamePattern:
         """
         suffix = path.suffix.lower()
         raster = suffix in RASTERS or suffix in LOSSY
-        marked = self._ending.search(path.stem) or any(map(self.is_folder, path.parts[:-1]))
+        marked = self._ending.search(image_name(path.stem)) or self._in_folder(path.parts[:-1])
         return self.strip(path.stem) if suffix in suffixes or (raster and marked) else None
+
+    def _in_folder(self, folders: Sequence[str]) -> bool:
+        """Return whether the innermost folder that separates images and annotations is one of annotations."""
+        for name in reversed(folders):
+            if self.is_folder(name):
+                return True
+            if _IMAGES.search(name):
+                return False
+        return False
 
     def strip(self, stem: str) -> str:
         """Remove the ending, and the suffix of the image, from the file name of an annotation without its suffix."""
-        return image_name(self._ending.sub("", _IMAGE_SUFFIX.sub("", stem)))
+        return image_name(self._ending.sub("", image_name(_IMAGE_SUFFIX.sub("", stem))))
 
     def strip_start(self, name: str) -> str | None:
         """Return a name without a start like "mask_", None if it has none."""
@@ -259,10 +273,11 @@ class _Files:
                 ]
                 weak = [path for path in rasters if _is_weak(path.relative_to(self.folder))]
                 self._move_to_images(name, named or (weak if 0 < len(weak) < len(paths) else []))
-        for name in list(self.images):
-            rest = pattern.strip_start(name)
-            if rest in self.images and name not in self.annotations:
-                self.annotations[rest] += self.images.pop(name)
+        for side in (self.images, self.annotations):
+            for name in list(side):
+                rest = pattern.strip_start(name)
+                if rest in self.images and not (name in self.images and name in self.annotations):
+                    self.annotations[rest] += side.pop(name)
 
     def _move_to_images(self, name: str, paths: list[Path]) -> None:
         for path in paths:
@@ -276,12 +291,14 @@ class _Files:
         images, annotations = self.images.get(name, []), self.annotations.get(name, [])
         if len(images) < 2 or not annotations:
             return [(images, annotations)]
-        by_place: dict[tuple[str, ...], tuple[list[Path], list[Path]]] = defaultdict(lambda: ([], []))
-        for side, paths in enumerate((images, annotations)):
-            for path in paths:
-                by_place[_place(path.relative_to(self.folder), pattern)][side].append(path)
-        helps = all(len(found) == 1 for found, _ in by_place.values())
-        return list(by_place.values()) if helps else [(images, annotations)]
+        for words in (False, True):
+            by_place: dict[tuple[str, ...], tuple[list[Path], list[Path]]] = defaultdict(lambda: ([], []))
+            for side, paths in enumerate((images, annotations)):
+                for path in paths:
+                    by_place[_place(path.relative_to(self.folder), pattern, words=words)][side].append(path)
+            if all(len(found) == 1 for found, _ in by_place.values()):
+                return list(by_place.values())
+        return [(images, annotations)]
 
 
 def _is_weak(inner: Path) -> bool:
@@ -289,13 +306,15 @@ def _is_weak(inner: Path) -> bool:
     return any(_REGIONS.match(part) for part in inner.parts[:-1])
 
 
-def _place(inner: Path, pattern: NamePattern | None) -> tuple[str, ...]:
-    """Return the folders of a path, without folders that only separate images and annotations."""
-    return tuple(
-        part
-        for part in inner.parts[:-1]
-        if not _IMAGE_FOLDER.search(part) and not (pattern is not None and pattern.is_folder(part))
-    )
+def _place(inner: Path, pattern: NamePattern | None, *, words: bool) -> tuple[str, ...]:
+    """Return the folders of a path, without folders, or with `words` without words, that mark images or annotations."""
+    places = []
+    for part in inner.parts[:-1]:
+        rest = _IMAGE_FOLDER.sub("", part)
+        rest = rest if pattern is None else pattern.strip_folder(rest)
+        if rest == part or (words and rest):
+            places.append(rest)
+    return tuple(places)
 
 
 def natural_key(name: str) -> list[tuple[int, str]]:

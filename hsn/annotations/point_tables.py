@@ -22,6 +22,7 @@ _QUPATH_X, _QUPATH_Y = ("centroid x px",), ("centroid y px",)
 _QUPATH_HALF_PX = 0.5
 _LABEL = ("label", "class", "classification")
 _AXIS = re.compile(r"axis-([0-9])$")  # napari: the last two axes are rows and columns
+_CORNER = "vertex-index"  # napari: the rows are corners of shapes
 _SHAPE, _COUNT = ("roi",), ("num points",)  # QuPath: kind of annotation, clicks of one row
 _CLICKS = ("point", "points")
 _MICROMETERS = ("µm", "μm", "um", "micron")
@@ -141,7 +142,7 @@ def _only_clicks(
                 "export GeoJSON from QuPath",
             )
     if clicks and len(clicks) < len(rows):
-        note("outlines beside clicks are annotated regions and no clicks", where, len(rows) - len(clicks))
+        note("outlines beside clicks are annotated regions, not clicks", where, len(rows) - len(clicks))
     return clicks or rows
 
 
@@ -154,7 +155,7 @@ def _find_columns(heading: list[str], where: Path | str, *, decimal_comma: bool)
     names = [name.lower() for name in heading]
     label, shape, count = (_first_of(names, known) for known in (_LABEL, _SHAPE, _COUNT))
     axes = sorted((int(match[1]), k) for k, name in enumerate(names) if (match := _AXIS.match(name)))
-    if len(axes) >= 2:
+    if len(axes) >= 2 and _CORNER not in names:
         *slices, y, x = (k for _, k in axes)
         return _Columns(x, y, label, 0.0, tuple(slices))
     for known_x, known_y, shift in ((_X, _Y, 0.0), (_QUPATH_X, _QUPATH_Y, _QUPATH_HALF_PX)):

@@ -8,6 +8,7 @@ BCSS-WSSS ("x[1010].png"); one folder per class.
 import csv
 import hashlib
 import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
@@ -17,8 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
+from ..files import from_csv_text
 from ..notes import note
 from .colors import as_labels
+from .pairing import image_name
 
 _VALUES = {"0": 0, "0.0": 0, "false": 0, "1": 1, "1.0": 1, "true": 1, "": np.nan, "nan": np.nan}
 _IN_NAME = re.compile(r"\[([01](?:[ ,_]?[01])*)\]$")
@@ -303,6 +306,7 @@ def read_table(table: Path | str) -> tuple[tuple[str, ...], dict[str, list[float
         )
     rows: dict[str, list[float]] = {}
     for number, (name, *values) in enumerate(cells, start=1):
+        name = unicodedata.normalize("NFC", from_csv_text(name))
         if name in rows:
             raise InputError(
                 "table-duplicate-row",
@@ -341,10 +345,11 @@ def has_tags(path: Path | str) -> bool:
 
 def row_of(path: Path, rows: Iterable[str]) -> str | None:
     """Return the name of the row for `path`, or None; rows may name folders, and leave out the suffix."""
-    parts = PurePosixPath(path.as_posix()).parts
+    parts = PurePosixPath(unicodedata.normalize("NFC", path.as_posix())).parts
     for length in range(len(parts), 0, -1):
         name = "/".join(parts[-length:])
-        for key in (name, name.removesuffix(path.suffix)):
+        stem = name.removesuffix(path.suffix)
+        for key in (name, stem, image_name(stem)):
             if key in rows:
                 return key
     return None

@@ -27,6 +27,7 @@ _TABLES = (".csv", ".tsv", ".txt")
 _OTHER_FORMATS = (
     ".ndpi", ".mrxs", ".scn", ".vms", ".vmu", ".bif", ".czi", ".qptiff", ".jp2", ".j2k", ".gif", ".webp", ".heic",
 )  # fmt: skip
+_MAX_STRAY_FRACTION = 0.2  # of the images; more of them mean that the folders are not classes
 _NO_PARTNER = "has no partner of its name in the other folder"
 _AMBIGUOUS = "has an ambiguous partner: files of its name in the two folders are"
 _MAX_TABLE_BYTES = 2**24
@@ -518,9 +519,11 @@ def _source_of_tags(places):
                 return table
     if images and any(tag_files.has_tags(path) for path in images):
         return "names"
-    folders = {path.parent for path in images}
-    classes = [folder for folder in folders if _may_be_class(folder.name) and folder not in places]
-    return "folders" if len(classes) == len(folders) > 1 else None
+    stray = [path for path in images if path.parent in places]  # beside the folders of classes
+    folders = {path.parent for path in images} - set(places)
+    classes = [folder for folder in folders if _may_be_class(folder.name)]
+    few = len(stray) <= _MAX_STRAY_FRACTION * len(images)
+    return "folders" if len(classes) == len(folders) > 1 and few else None
 
 
 def _may_be_class(name):

@@ -11,6 +11,7 @@ from ..annotations.colors import as_labels, from_colors
 from ..annotations.label_files import read_color_mask, read_labels
 from ..data.sample import Sample
 from ..errors import InputError
+from ..rasters import decode
 from ..taxonomies import Taxonomy
 from .confusion import ConfusionCounts
 
@@ -70,6 +71,7 @@ def detect_kind(files: Iterable[str | PathLike], taxonomy: Taxonomy) -> str:
     """Return whether files hold colors or class indices.
 
     One colored pixel in any file means colors. Gray files hold class indices if all values are classes of the taxonomy.
+    Palette images hold class indices unless all their colors are colors of the taxonomy.
 
     Parameters
     ----------
@@ -96,7 +98,9 @@ def detect_kind(files: Iterable[str | PathLike], taxonomy: Taxonomy) -> str:
             stored = read_color_mask(path)[..., :3]
         except InputError:  # 16-bit files hold indices; unreadable files raise when they are used
             continue
-        if (stored != stored[..., :1]).any():
+        if decode(Path(path)).model == "palette" and not from_colors(stored, taxonomy)[1].all():
+            stored = read_labels(path)
+        elif (stored != stored[..., :1]).any():
             return "colors"
         largest = max(largest, int(stored.max()))
     return "labels" if largest < len(taxonomy) else "colors"

@@ -124,13 +124,20 @@ def evaluate(
     with collect_notes() as notes:
         space = None if instances else _label_space(taxonomy, model)
         pairs, failures = _pair(first, truth, suffix, bool(instances))
-        if instances is None and model is not None and objects is None:
+        if instances is None and space is not None and model is not None and objects is None:
             instances = numbers_objects([path for _, path in pairs], space)
         if instances:
             data, text, files, failed = _score_objects(pairs, hausdorff, **options)
         else:
             score = _score_files if model is None else _score_net
             evaluations, files, failed = score(pairs, space, objects, **options, **scoring)
+            if not any(counts.images for counts in evaluations):
+                raise InputError(
+                    "no-pairs-scored",
+                    "one pair of files or more must be scored",
+                    got=f"{len(failed)} pairs that cannot be scored",
+                    hint="correct these files: " + "; ".join(reason for _, reason in failed[:3]),
+                )
             data, text = _summarize(evaluations, unlisted)
     return Evaluation(data, text, list(files), failures + failed, notes.sentences())
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hsn.annotations.label_files import write_labels
-from hsn.annotations.mask_files import is_raster, pair, read
+from hsn.annotations.mask_files import as_instances, is_raster, pair, read
 
 IDS = np.array([[0, 3, 3], [0, 0, 9]])
 
@@ -27,6 +27,10 @@ IDS = np.array([[0, 3, 3], [0, 0, 9]])
         ("train_1.jpg", "train_1-labelled.png", "train_2.jpg", "train_2_Simple Segmentation.png"),
         ("images/train_1.png", "groundtruth/train_1.png", "images/train_2.png", "ground truth/train_2.png"),
         ("images/train_1.png", "segmentation/train_1.png", "images/train_2.png", "seg/train_2.png"),
+        ("train_1.tif", "train_1_Object Identities.tif", "train_2.tif", "train_2-lbl.tif"),
+        ("train_1.tif", "train_1_RoiSet.zip", "train_2.tif", "RoiSet_train_2.zip"),
+        ("labels 2024/images/train_1.png", "labels 2024/masks/train_1.png", "labels 2024/images/train_2.png",
+         "labels 2024/masks/train_2.png"),
         ("rois/train_1.png", "masks/train_1.png", "rois/train_2.png", "masks/train_2.png"),
     ],
 )  # fmt: skip
@@ -45,6 +49,19 @@ def test_an_image_named_like_an_annotation_is_an_image_if_it_has_one(tmp_path, t
         (tmp_path / "case_roi.png",),
         (tmp_path / "case_roi_mask.png",),
     )
+
+
+@pytest.mark.parametrize("names", ["{}/images/1.png {}/labels/1.png", "images/{}/1.png labels/{}/1.png",
+                                   "{}_images/1.png {}_labels/1.png", "{}/1.png {}/1_mask.png"])  # fmt: skip
+def test_equal_names_in_train_and_test_are_paired_within_each(tmp_path, touch, names):
+    for part in ("train", "test"):
+        touch(*names.format(part, part).split())
+    pairs = pair(tmp_path)
+    assert len(pairs.images) == 2
+    for image, annotation in zip(pairs.images, pairs.annotations, strict=True):
+        assert ("train" in str(image.relative_to(tmp_path))) == (
+            "train" in str(annotation.relative_to(tmp_path))
+        )
 
 
 def test_label_images_count_before_binary_masks(tmp_path, touch):
@@ -136,3 +153,9 @@ def test_a_mask_of_another_size_is_refused(tmp_path, raises_code):
     write_labels(tmp_path / "ids.png", IDS)
     with raises_code("shape-mismatch"):
         read(tmp_path / "ids.png", (4, 3))
+
+
+def test_arrays_follow_the_rule_of_files():
+    found = as_instances(np.array([[True, False, True]]), "an array")
+    assert found.tolist() == [[1, 0, 2]]
+    assert as_instances(IDS, "an array").tolist() == IDS.tolist()

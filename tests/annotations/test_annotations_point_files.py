@@ -22,6 +22,7 @@ from hsn.annotations.point_files import pair
         ("t_1.png", "t_1_points.csv", "t_2.png", "t_2-clicks.tif"),
         ("t_1.png", "t_1.points.txt", "t_2.png", "t_2 centroids.csv"),
         ("t_1.ome.tif", "t_1.ome.tif.geojson", "t_2.ome.tiff", "t_2.geojson"),
+        ("t_1.png", "Points_t_1.csv", "t_2.png", "t_2_detections.geojson"),
         ("a/images/t_1.png", "a/points/t_1.csv", "b/images/t_2.png", "b/points/t_2.csv"),
     ],
 )

@@ -109,7 +109,7 @@ def test_outlines_beside_clicks_are_regions_and_are_counted(tmp_path):
     path = saved(tmp_path, "a.geojson", json.dumps([feature(region, "Region*"), feature(MULTI)]))
     with collect_notes() as notes:
         assert read(path, SHAPE).tolist() == POINTS
-    assert notes.sentences() == [f"1 outlines beside clicks are annotated regions and no clicks: {path}"]
+    assert notes.sentences() == [f"1 outlines beside clicks are annotated regions, not clicks: {path}"]
 
 
 def test_a_table_of_qupath_and_its_geojson_give_the_same_places(tmp_path):
@@ -167,6 +167,7 @@ WRONG_TEXTS = [
     ("a.csv", "x,y\n1,1_0\n", "point-coordinates"),
     ("a.csv", "x,y\n1,0x1\n", "point-coordinates"),
     ("a.csv", "index,axis-0,axis-1,axis-2\n0,3,1,5\n1,4,30,2\n", "points-slices"),
+    ("a.csv", "index,shape-type,vertex-index,axis-0,axis-1\n0,polygon,0,1,5\n", "table-columns"),
     ("a.tsv", "ROI\tNum points\tCentroid X px\tCentroid Y px\nPoints\t3\t5\t5\n", "points-merged"),
     ("a.csv", "x,y\n1\n", "point-coordinates"),
     ("a.csv", "x,y\n1,nan\n", "points-finite"),
