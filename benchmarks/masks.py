@@ -282,6 +282,18 @@ def ship(task, out, views):
     models.save(PRETRAINED / SHIPPED[task], model.net, card, config.to_dict(), half=True)
 
 
+def store_sizes():
+    """Write the median diameter of the training objects to the cards of the shipped nets that separate objects."""
+    for task, names in {"glas": ("glas-masks",), "nuclei": ("nuclei-masks", "nuclei-points")}.items():
+        objects = [sample.instances() for sample in training_samples(task)[0]]
+        mpp = training_samples(task)[0][0].mpp
+        for name in names:
+            card = models.Card.read(PRETRAINED / name)
+            card = card.model_copy(update={"object_diameter_um": median_diameter(objects, mpp=mpp)})
+            card.write(PRETRAINED / name)
+            print(json.dumps({"net": name, "object_diameter_um": card.object_diameter_um}))
+
+
 # --- Scoring ------------------------------------------------------------------------------------------------------
 
 
@@ -401,7 +413,7 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("train", "ship", "score"))
+    parser.add_argument("what", choices=("train", "ship", "score", "sizes"))
     parser.add_argument("task", choices=tuple(TASKS))
     parser.add_argument("--out", type=Path, help="trained folder; default for score: the shipped net")
     parser.add_argument("--start", type=Path, help="trained folder to continue from")

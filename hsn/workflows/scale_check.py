@@ -41,7 +41,8 @@ class ScaleCheck:
         """Add an image that was segmented at a scale; `instances` is int (H, W) or None."""
         self._scales.append(scale)
         if instances is not None:
-            self._areas_um2.append(np.bincount(instances.ravel())[1:] * scale.mpp**2)
+            areas_px = np.bincount(instances.ravel())[1:]
+            self._areas_um2.append(areas_px[areas_px > 0] * scale.mpp**2)
 
     def __str__(self):
         """Name the scale or the scales; empty without images."""
@@ -59,7 +60,6 @@ class ScaleCheck:
     def note_sizes(self):
         """Note objects of another size than those of the training images."""
         areas = np.concatenate(self._areas_um2) if self._areas_um2 else np.zeros(0)
-        areas = areas[areas > 0]
         if self._diameter_um is None or len(areas) < MIN_OBJECTS:
             return
         diameter = 2 * math.sqrt(float(np.median(areas)) / math.pi)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import as_mpp
 from ..data.discovery import distinct_names, find_images
 from ..errors import InputError
 from ..files import atomic_write, csv_text, from_csv_text
@@ -180,7 +181,7 @@ def _segment_all(images, model, out, *, taxonomy, mpp, overwrite, progress):
             got="; ".join(reason for _, reason in failures) or "none",
             hint="correct the paths",
         )
-    run = _Run(model, taxonomy, mpp)
+    run = _Run(model, taxonomy, mpp if mpp is None else as_mpp(mpp))
     summary = _Summary(out / SUMMARY, {} if overwrite else None)
     pairs = list(zip(found, distinct_names(found), strict=True))
     results, skipped, files, scales = [], 0, 0, None
