@@ -35,6 +35,7 @@ from hsn import models, taxonomies
 from hsn.annotations.instances import label_components
 from hsn.data import cryonuseg, data_folder, glas, multiorgan
 from hsn.images.tiles import enlarge
+from hsn.instances import median_diameter
 from hsn.metrics.intervals import interval
 from hsn.metrics.objects import aji, count_deviation, match, match_glas
 from hsn.metrics.outlines import object_dice, object_hausdorff
@@ -414,7 +415,7 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("what", choices=("train", "ship", "score", "sizes"))
-    parser.add_argument("task", choices=tuple(TASKS))
+    parser.add_argument("task", nargs="?", choices=tuple(TASKS))
     parser.add_argument("--out", type=Path, help="trained folder; default for score: the shipped net")
     parser.add_argument("--start", type=Path, help="trained folder to continue from")
     parser.add_argument("--json", type=Path)
@@ -423,6 +424,9 @@ def main():
     )
     parser.add_argument("--views", type=int, choices=(1, 8), help="number of symmetries to average")
     args = parser.parse_args()
+    if args.what == "sizes":
+        store_sizes()
+        return
     if args.what == "score":
         print_scores(score(args.task, args.out, args.stain, args.views), args.json)
         return

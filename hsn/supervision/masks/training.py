@@ -27,7 +27,6 @@ from .config import MONITORS
 from .losses import make_loss
 from .target_maps import encode, make_targets, weigh
 
-
 SIZED_IMAGES = 20  # whose objects give the median diameter
 
 
