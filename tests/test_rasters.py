@@ -269,7 +269,7 @@ def test_an_alpha_channel_that_hides_labels_is_refused(tmp_path, raises_code):
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_labels_and_images_are_turned_alike(tmp_path, orientation):
+def test_label_images_are_turned_upright_like_images(tmp_path, orientation):
     from PIL import ImageOps
 
     labels = np.arange(1, 7, dtype=np.uint8).reshape(2, 3)

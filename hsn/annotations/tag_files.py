@@ -197,7 +197,7 @@ def from_folders(paths: Iterable[Path | str]) -> Tagged:
 
 
 def _in_class_folders(images: list[Path]) -> list[Path]:
-    """Return the images without those that lie above the class folders."""
+    """Return the images in the class folders."""
     folders = {path.parent for path in images}
     above = {folder for folder in folders if any(folder in other.parents for other in folders)}
     stray = {

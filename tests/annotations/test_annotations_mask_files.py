@@ -1,4 +1,4 @@
-"""Files of masks: pairs by name in the layouts that people have; whatever is alone is named."""
+"""Mask files: pairs by name in common layouts; files without a partner are named."""
 
 import struct
 import zipfile

@@ -1,4 +1,4 @@
-"""Pairing: in natural order of names, whatever a caller takes for an annotation; the rest is named."""
+"""Pairing: natural order of names; the caller decides what is an annotation; other files are named."""
 
 from hsn.annotations.pairing import Words, pair_by_name
 
@@ -45,14 +45,14 @@ def test_of_several_annotations_the_preferred_counts(tmp_path, touch):
     assert pairs.alone == ()
 
 
-def test_what_else_lies_in_a_folder_can_be_left_out(tmp_path, touch):
+def test_other_files_and_folders_can_be_ignored(tmp_path, touch):
     touch("a.png", "a.txt", "sheet.png", "old/a.png", "new/old/b.png")
     pairs = pair_by_name(tmp_path, noted, WORDS, besides=("sheet.png", "old"))
     assert pairs.images == (tmp_path / "a.png",)
     assert [path for path, _ in pairs.alone] == [tmp_path / "new/old/b.png"]
 
 
-def test_a_caller_can_do_without_pairs_or_want_more(tmp_path, touch, raises_code):
+def test_the_minimum_number_of_pairs_can_be_set(tmp_path, touch, raises_code):
     touch("a.png", "a.txt", "b.png")
     with raises_code("pairs-missing"):
         pair_by_name(tmp_path, noted, WORDS, least=2)
@@ -62,7 +62,7 @@ def test_a_caller_can_do_without_pairs_or_want_more(tmp_path, touch, raises_code
     assert names(path for path, _ in pairs.alone) == ["a.png", "b.png"]
 
 
-def test_a_folder_without_pairs_is_refused_and_says_why(tmp_path, touch, raises_code):
+def test_a_folder_without_pairs_is_refused_with_reasons(tmp_path, touch, raises_code):
     with raises_code("pairs-missing"):
         pair_by_name(tmp_path, noted, WORDS)
     touch("a.png", "b.txt")

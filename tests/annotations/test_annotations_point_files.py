@@ -1,4 +1,4 @@
-"""Files of points: pairs by name in the layouts that people have; whatever is alone is named."""
+"""Point files: pairs by name in common layouts; files without a partner are named."""
 
 import pytest
 

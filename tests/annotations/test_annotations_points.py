@@ -1,4 +1,4 @@
-"""Points: every form that they come in, what is wrong with them in words."""
+"""Points: every format is read, and wrong files are refused."""
 
 import csv
 import json
@@ -121,7 +121,7 @@ def test_a_table_of_qupath_and_its_geojson_give_the_same_places(tmp_path):
 
 
 @given(st.text("=+-@'ab\t ", max_size=6))
-def test_no_class_name_is_written_as_a_formula_and_all_are_read_again(name):
+def test_class_names_are_not_written_as_formulas_and_are_read_back(name):
     text = point_tables.compose([(1.0, 2.0)], [name])
     cell = next(csv.reader([text.splitlines()[-1]]))[-1]
     assert cell[:1] not in tuple("=+-@\t")
@@ -193,7 +193,7 @@ WRONG_TEXTS = [
 
 
 @pytest.mark.parametrize(("name", "text", "code"), WRONG_TEXTS)
-def test_what_is_wrong_is_said(tmp_path, name, text, code, raises_code):
+def test_wrong_texts_are_refused(tmp_path, name, text, code, raises_code):
     with raises_code(code):
         read(saved(tmp_path, name, text), SHAPE)
 
@@ -209,7 +209,7 @@ def test_files_that_cannot_be_read(tmp_path, monkeypatch, raises_code):
         read(saved(tmp_path, "big.csv", "1,1\n"))
 
 
-def test_point_images_that_are_none(tmp_path, raises_code):
+def test_images_that_are_not_point_images_are_refused(tmp_path, raises_code):
     write_labels(tmp_path / "marks.png", np.ones((4, 6), int))
     with raises_code("points-not-marks"):
         read(tmp_path / "marks.png")
@@ -217,7 +217,7 @@ def test_point_images_that_are_none(tmp_path, raises_code):
         read(tmp_path / "marks.png", SHAPE)
 
 
-def test_writing_is_refused_in_words(tmp_path, raises_code):
+def test_invalid_points_are_not_written(tmp_path, raises_code):
     with raises_code("file-suffix"):
         write(tmp_path / "a.txt", POINTS)
     with raises_code("length-mismatch"):
@@ -225,7 +225,7 @@ def test_writing_is_refused_in_words(tmp_path, raises_code):
 
 
 @pytest.mark.parametrize("points", [[1, 2], [[1, 2, 3]], [["a", "b"]]])
-def test_what_is_no_points_is_refused(points, raises_code):
+def test_arrays_that_are_not_points_are_refused(points, raises_code):
     with raises_code("points-shape"):
         as_points(points)
 

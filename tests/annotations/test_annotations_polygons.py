@@ -84,7 +84,7 @@ def test_a_hole_takes_away_what_lies_beneath_but_not_what_comes_later():
 
 
 @pytest.mark.parametrize("points", [[], [[1, 1]], [[0, 0], [3, 3]]])
-def test_what_encloses_nothing_is_no_object(points):
+def test_outlines_without_area_give_no_object(points):
     assert not fill_outlines([Outline(np.array(points, float))], (4, 4)).any()
 
 

@@ -78,7 +78,7 @@ def test_two_images_of_one_row_are_refused(tmp_path, raises_code):
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe\x00", "folder"])
-def test_what_is_no_table_is_refused(tmp_path, content, raises_code):
+def test_files_that_are_not_tables_are_refused(tmp_path, content, raises_code):
     path = tmp_path / "tags.csv"
     if content == "folder":
         path.mkdir()
@@ -152,7 +152,7 @@ def test_nested_class_folders_are_refused(raises_code):
         from_folders(["data/tumor/1.png", "data/tumor/high/2.png", "data/stroma/3.png"])
 
 
-def test_one_folder_tells_nothing_apart(raises_code):
+def test_one_folder_is_refused(raises_code):
     with raises_code("folders-too-few"):
         from_folders(["x/a.png", "x/b.png"])
 
@@ -187,7 +187,7 @@ def test_a_class_is_present_from_its_share_on(labels, known, least):
 
 
 @given(labels)
-def test_with_no_share_asked_a_single_pixel_is_enough(labels):
+def test_with_fraction_zero_a_single_pixel_is_enough(labels):
     assert np.flatnonzero(tags_from_labels(labels, 4, min_fraction=0)).tolist() == np.unique(labels).tolist()
 
 
