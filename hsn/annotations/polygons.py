@@ -145,13 +145,16 @@ def is_rectangle(points: np.ndarray) -> bool:
     >>> is_rectangle(np.array([[0, 0], [0, 3], [2, 3], [2, 0]])), is_rectangle(np.array([[0, 0], [0, 3], [2, 3]]))
     (True, False)
     """
-    closed = len(points) == 5 and (points[0] == points[-1]).all()
-    corners = points[:4] if closed else points
+    corners = points.tolist()
+    if len(corners) == 5 and corners[0] == corners[-1]:
+        corners.pop()
     if len(corners) != 4:
         return False
-    steps = np.roll(corners, -1, axis=0) - corners
-    straight = (steps != 0).sum(axis=1) == 1
-    return bool(straight.all() and (np.diff(np.argmax(steps != 0, axis=1)) != 0).all())
+    (row0, col0), (row1, col1), (row2, col2), (row3, col3) = corners
+    if row0 == row2 or col0 == col2:
+        return False
+    first_along_row = row0 == row1 and col1 == col2 and row2 == row3 and col3 == col0
+    return first_along_row or (col0 == col1 and row1 == row2 and col2 == col3 and row3 == row0)
 
 
 def _encloses(outer: np.ndarray, inner: np.ndarray) -> bool:
