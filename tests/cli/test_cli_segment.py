@@ -122,12 +122,11 @@ def test_rows_are_on_disk_when_the_run_is_stopped(model, images):
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        hsn.segment(images, model, out="o", progress=stop)
+        hsn.segment(images, model, out="o", mpp=0.62, progress=stop)
     assert list(table()) == ["a", "b"]
     with open("o/summary.csv", "a") as file:
         file.write("half a ro")  # as a killed process leaves it
-    with pytest.warns(UserWarning, match="is assumed"):
-        rows = hsn.segment(images, model, out="o")
+    rows = hsn.segment(images, model, out="o", mpp=0.62)
     assert [row["status"] for row in rows] == ["done"] * 3
     assert list(table()) == ["a", "b", "c"]
 
@@ -180,7 +179,7 @@ def test_an_opaque_alpha_channel_is_accepted(run, model, tmp_path, rng):
     [
         (["--model", "glass-tags"], "model-unknown"),
         (["--taxonomy", "adp-func"], "taxonomy-unknown"),
-        (["--mpp", "-1"], None),
+        (["--mpp", "-1"], "mpp-range"),
     ],
 )
 def test_invalid_options_give_one_sentence_without_a_traceback(run, model, images, options, code):

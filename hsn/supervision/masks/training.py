@@ -105,9 +105,14 @@ def fit(net, images, annotations, config, *, out, progress=None):
             config = config.replace(
                 postprocess=tune_postprocess(pairs, config.postprocess, mpp=config.image_mpp)
             )
-        objects = (sample.load().instances for sample in samples[:SIZED_IMAGES])
+        objects = (sample.load().image_instances for sample in samples[:SIZED_IMAGES])
         diameter_um = median_diameter(objects, mpp=config.image_mpp)
-        models.save(out, net, card(config, history, diameter_um, name=run.out.name), config.to_dict())
+        models.save(
+            out,
+            net,
+            card(config, history, name=run.out.name, object_diameter_um=diameter_um),
+            config.to_dict(),
+        )
         run.finish(history)
     return history
 
@@ -164,7 +169,7 @@ def _at_image_scale(net, record, config):
     return enlarge(probabilities, record.image_instances.shape), record.image_instances
 
 
-def card(config, history, object_diameter_um, *, name):
+def card(config, history, *, name, object_diameter_um=None):
     """Return the card of what `fit` trained."""
     kept = history.epochs[history.best]
     notes = f"epoch {kept['epoch']} of {len(history.epochs)} was kept, by validation {config.train.monitor}"
