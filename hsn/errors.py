@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from .limits import MESSAGE_CHARS
+from .progress import Cancelled
 
 SHOW_BUGS = "HSN_TRACEBACK"  # environment variable: unexpected errors keep their traceback
 _DISK_FULL = {errno.ENOSPC, errno.EFBIG, *([errno.EDQUOT] if hasattr(errno, "EDQUOT") else [])}
@@ -101,7 +102,7 @@ def as_input_error(error: Exception) -> InputError:
     -------
     InputError
         The error itself; "disk-full" or "file-system" for an `OSError`; "memory-full"; else "unexpected". With the
-        environment variable HSN_TRACEBACK, unexpected errors are raised again.
+        environment variable HSN_TRACEBACK, unexpected errors are raised again. `Cancelled` is always raised again.
 
     Examples
     --------
@@ -110,6 +111,8 @@ def as_input_error(error: Exception) -> InputError:
     """
     if isinstance(error, InputError):
         return error
+    if isinstance(error, Cancelled):
+        raise error
     if isinstance(error, OSError):
         name = error.filename if isinstance(error.filename, str | os.PathLike) else "a file"
         reason = error.strerror or str(error)

@@ -18,6 +18,7 @@ from hsn import files, limits, taxonomies
 from hsn.annotations import imagej, mask_files, points, tag_files
 from hsn.errors import InputError, as_input_error, collect_failures
 from hsn.models import folders
+from hsn.progress import Cancelled
 from hsn.rasters import decode
 
 PACKAGE = Path(hsn.__file__).parent
@@ -278,6 +279,12 @@ def test_a_full_disk_ends_a_batch_and_other_errors_do_not(monkeypatch, raises_co
     assert [name for name, _ in failures] == ["a.png"] * 4
     with raises_code("disk-full"), collect_failures(failures, "a.png"):
         raise OSError(28, "full")
+
+
+def test_a_cancelled_batch_ends(monkeypatch):
+    monkeypatch.delenv("HSN_TRACEBACK", raising=False)
+    with pytest.raises(Cancelled), collect_failures([], "a.png"):
+        raise Cancelled
 
 
 def test_unexpected_errors_keep_their_traceback_on_demand(monkeypatch):
