@@ -8,7 +8,7 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any
 
 from .limits import MESSAGE_CHARS
 from .progress import Cancelled
@@ -171,8 +171,3 @@ def collect_failures(failures: list[tuple[str, str]], name: object) -> Iterator[
         if failure.code in ENDS_BATCH:
             raise failure from None
         failures.append((printable(name), str(failure)))
-
-
-def refuse(what: str, *, expected: object, received: object, remedy: str) -> NoReturn:
-    """Raise an `InputError` in the wording of the first edition. New code raises `InputError` itself."""
-    raise _rebuild("input", remedy, f"{what}; expected {expected}, received {received}; {remedy}.")
