@@ -3,12 +3,15 @@ BIN := .venv/bin
 
 .PHONY: setup demo test test-all lint wheel bench sanitize
 setup: .venv/ready
-.venv/ready: pyproject.toml setup.py
+.venv/installed: pyproject.toml setup.py
 	$(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+.venv/ready: .venv/installed
 	$(BIN)/python -m pip install --quiet --editable '.[dev]' && { $(BIN)/python -m pip install --quiet pydensecrf2 || echo 'pydensecrf2 did not build here: the tests against it will skip.'; }
 	touch $@
 
-demo: setup
+demo: .venv/installed
 	$(BIN)/hsn demo --out out
 
 # Two processes with one thread each; a file's tests share a process, and with it their nets.

@@ -1,8 +1,8 @@
-"""Time of the dense CRF beside pydensecrf2, on real crops; `make bench` runs it.
+"""Time the dense CRF and pydensecrf2 on real crops; `make bench` runs it.
 
-All rows are whole calls, lattice and iterations, from the same float32 probabilities. The variants of a row take
-turns, so that what else the machine does falls on all of them; a row gives medians. Unaries are colour clusters.
-The first turn of a row is cold: the kernel has given back its memory and the lattice of places that it keeps.
+All times are of whole calls, lattice and iterations, with the same float32 probabilities from color clusters. The
+variants of a row run alternately, so that other load affects all of them; a row gives medians. The first turn of a row
+is cold: the kernel has released its memory and its cached lattice.
 
     python benchmarks/crf.py --sizes 512 1088 --classes 2 10 --repeats 3
     python benchmarks/crf.py --sizes 512 --classes 10 --configs func --double
@@ -40,7 +40,7 @@ SOFTNESS = 200.0  # squared grey levels: how fast a cluster's probability falls 
 
 
 def crop(size_px):
-    """A real crop: uint8 (size, size, 3); a smaller image is continued by its mirror."""
+    """Cut a real crop, uint8 (size, size, 3); smaller images are mirrored."""
     real = Path(os.environ.get("HSN_DATA") or "no data")
     sources = sorted((real / "glas" / "images").glob("testA_1.png")) if size_px < 600 else []
     sources += sorted((real / "multiorgan" / "images").glob("*"))[:1]
@@ -50,7 +50,7 @@ def crop(size_px):
 
 
 def colour_clusters(image, classes):
-    """Probabilities by distance to the centres of colour clusters: float32 (H, W, classes)."""
+    """Compute probabilities from the distance to color clusters: float32 (H, W, classes)."""
     pixels = image.reshape(-1, 3).astype(np.float32)
     centres, _ = kmeans2(pixels[:: max(1, len(pixels) // 20_000)], classes, minit="++", seed=0)
     distance = ((pixels[:, None] - centres) ** 2).sum(axis=2)  # (H W, classes)
@@ -59,7 +59,7 @@ def colour_clusters(image, classes):
 
 
 def variants(with_scipy):
-    """Name -> options of `refine`, and whether denormals are flushed meanwhile."""
+    """Return options of `refine` by name, and whether denormals are flushed."""
     found = {}
     if find_spec("pydensecrf"):
         found["peer"] = {}
@@ -76,7 +76,7 @@ def variants(with_scipy):
 
 
 def pydensecrf2(maps, image, gaussian, bilateral, iterations=5):
-    """The peer as its users call it."""
+    """Run pydensecrf2 through its Python interface."""
     from pydensecrf import densecrf
 
     height, width, classes = maps.shape
@@ -134,7 +134,7 @@ def row(image, maps, config, repeats, with_scipy):
 
 
 def in_double_precision(maps, image, gaussian, bilateral, iterations=5):
-    """The engines' formula in float64, on the lattice whose places are float32 as theirs."""
+    """Compute the formula of the engines in float64, on a lattice with float32 positions."""
 
     def product(steps, values):
         for step in steps:
@@ -170,7 +170,7 @@ def distances_to_double(image, maps, config):
 
 
 def peak_memory(name, options, size_px, classes, config):
-    """Megabytes that one call adds to a fresh process, its result counted."""
+    """Measure the megabytes that one call adds to a new process, with its result."""
     image = crop(size_px)
     with tempfile.TemporaryDirectory() as folder:
         np.save(f"{folder}/image.npy", image)
@@ -187,13 +187,13 @@ def peak_memory(name, options, size_px, classes, config):
 
 
 def most_memory():
-    """Bytes that this process has held at most; Linux only, where `ru_maxrss` would count the parent's too."""
+    """Return the peak memory of this process in bytes. Linux only; `ru_maxrss` also counts the parent."""
     status = Path("/proc/self/status").read_text().split()
     return 1024 * int(status[status.index("VmHWM:") + 1])
 
 
 def bandwidth():
-    """Bytes a second that a plain copy moves, read and written, on one core."""
+    """Measure the bytes per second of a plain copy on one core, read and written."""
     source = np.ones(2**26, np.float32)
     target = np.empty_like(source)
     spent = []
@@ -205,7 +205,7 @@ def bandwidth():
 
 
 def bandwidth_reached(size_px, classes, config):
-    """Bytes a second that the kernel's iterations must move at least, on one core: rows, weights and evidence."""
+    """Compute the minimum bytes per second that the iterations of the kernel move on one core."""
     image = crop(size_px)
     maps = colour_clusters(image, classes)
     gaussian, bilateral = CONFIGS[config]

@@ -57,7 +57,7 @@ def share_loss(logits, tags, _):
 
 
 def pixel_loss(logits, labels, weight):
-    """Cross-entropy of the pixels with weight."""
+    """Compute the cross-entropy of the pixels with weight."""
     loss = ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
     return ops.sum(loss * weight) / ops.maximum(ops.sum(weight), 1.0)
 

@@ -156,7 +156,7 @@ def detection_rows(detector, config, tests, threshold):
         image = sample.image()
         small = rescale(image, sample.mpp, config.mpp)
         maps = predict_tiled(detector, small, config.normalization, config.tiling)[..., 0]
-        found = find_points(maps, config.replace(detection_threshold=threshold))
+        found = find_points(maps, config, threshold=threshold)
         found = (found + 0.5) * np.divide(image.shape[:2], maps.shape) - 0.5
         truth = points_from_instances(sample.instances())
         row = {"image": sample.name, "truth": len(truth), "found": len(found)}
@@ -174,7 +174,7 @@ def detectors(out, net, config):
         yield (
             folder.name,
             detector,
-            json.loads((folder / SCORES).read_text()).get("likely", config.detection_threshold),
+            json.loads((folder / SCORES).read_text()).get("threshold", config.detection_threshold),
         )
 
 

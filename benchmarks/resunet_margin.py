@@ -1,4 +1,4 @@
-"""Measure how wide a halo the tiles of a ResUNet need: its receptive field is 1081 px, but far pixels hardly count.
+"""Measure the required halo of the tiles of a ResUNet; its receptive field is 1081 px.
 
     HSN_DATA=FOLDER python benchmarks/resunet_margin.py [--net FOLDER] [--steps 300] [--width 16]
 
@@ -28,7 +28,7 @@ TILE_PX, CROP_PX, BATCH = 256, 224, 4
 
 
 def main():
-    """Learn or load, then print one line per margin."""
+    """Train or load a net, then print one line per margin."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--net", type=Path)
     options.add_argument("--steps", type=int, default=300)
@@ -56,7 +56,7 @@ def tiled(net, image, tile_px, halo_px):
 
 
 def learned(steps, width):
-    """A ResUNet that has seen `steps` batches of random crops and their nuclei."""
+    """Train a ResUNet on `steps` batches of random crops and their nuclei."""
     samples = multiorgan.list_samples(data_folder("multiorgan"), "train")
     pixels = [normalize(read(s.image_path), MEAN, STD) for s in samples]
     truth = [read_instances(s.instances_path, x.shape[:2]) > 0 for s, x in zip(samples, pixels, strict=True)]

@@ -40,7 +40,7 @@ def main(root):
 
 
 def patches(root):
-    """Patches with truth in morphological and functional classes."""
+    """Write patches with truth in morphological and functional classes."""
     truth = root / "gt" / "01_tuning_patch"
     columns = [n for t in ("adp-morph", "adp-func") for n in taxonomies.get(t).names]
     columns = [name for name in columns if name not in ("Background", "Other")]
@@ -62,7 +62,7 @@ def patches(root):
 
 
 def fields(root):
-    """Fields with glands, as colours, as one mask, and one number a gland."""
+    """Write fields with glands, as colors, as one mask, and as numbered glands."""
     truth = root / "gt" / "02_glas_full"
     for number, (seed, shape) in enumerate(FIELDS, start=1):
         name = f"made_{number}"

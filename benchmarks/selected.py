@@ -192,7 +192,7 @@ def tune(pool, net, config):
     system, results = dense.system_of(net, config), []
     for sample in pool.held_out:
         image = sample.image()
-        maps = system.maps(rescale(image, sample.mpp, config.mpp))
+        maps = system.predict(rescale(image, sample.mpp, config.mpp))
         results.append((sample.instances(), enlarge(maps, image.shape[:2]), sample.mpp))
     configs = [config.replace(postprocess=candidate) for candidate in CANDIDATES]
     values = [

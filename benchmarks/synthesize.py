@@ -1,17 +1,16 @@
-"""Synthetic pairs against the patch that they were made of: stain, texture, and what a nucleus model finds in them.
+"""Compare synthetic pairs with their patch: stain, texture, and the Dice of a nucleus model.
 
-    python benchmarks/synthesize.py                              # all patches, seed 0: paint what is not painted, score
+    python benchmarks/synthesize.py                              # all patches, seed 0: generate missing pairs, score
     python benchmarks/synthesize.py liver --seed 1               # one patch, another seed
     python benchmarks/synthesize.py dsb --picture docs/synthetic.png
 
 Each patch is 256 x 256 pixels. `HSN_DATA` names the folder that holds `multiorgan` (Kumar 2017, CC BY-NC-SA) and
-`dsb2018_histology` (2018 Data Science Bowl, CC0). Painted pairs stay in `--out`; one that is there is only scored, a
-killed run goes on.
+`dsb2018_histology` (2018 Data Science Bowl, CC0). Pairs stay in `--out`; existing pairs are only scored, a
+killed run resumes.
 
-Inside minus outside: mean optical density of haematoxylin in nuclei less that around them. Spread: its standard
-deviation inside nuclei, averaged over images. Dice: of the shipped `nuclei-masks`, which learned from all Kumar
-patches here, on the patch and on the pairs. "flat" is the control: the same layouts in two colours, the patch's means
-inside and outside.
+Inside minus outside: difference of the mean optical density of hematoxylin inside and outside of nuclei. Spread: its
+standard deviation inside nuclei, averaged over images. Dice: of the shipped `nuclei-masks`, which was trained on all
+Kumar patches here. "flat" is the control: the same layouts in two colors, the means of the patch inside and outside.
 """
 
 import argparse
@@ -44,7 +43,7 @@ SHOWN = 3  # pairs in the picture
 
 
 def patch_of(name):
-    """Image and instances of a patch."""
+    """Return image and instances of a patch."""
     folder, start, row, column = PATCHES[name]
     (path,) = (data_folder(folder) / "images").glob(f"{start}*.png")
     box = slice(row, row + SIDE_PX), slice(column, column + SIDE_PX)
@@ -52,14 +51,14 @@ def patch_of(name):
 
 
 def flat(image, instances, layout):
-    """A layout in two colours: means of the patch inside and outside of nuclei."""
+    """Draw a layout in two colors: the means of the patch inside and outside of nuclei."""
     inside = instances > 0
     colors = np.stack([image[~inside].mean(axis=0), image[inside].mean(axis=0)])
     return np.rint(colors[(layout > 0).astype(int)]).astype(np.uint8)
 
 
 def measure(image, instances, model):
-    """Stain difference, spread inside nuclei, and Dice of a model's nuclei."""
+    """Measure the stain difference, the spread inside nuclei, and the Dice of a model."""
     inside = instances > 0
     stain = rgb2hed(image)[..., 0]
     found = segment(image, model, mpp=MPP).instances > 0
@@ -72,22 +71,22 @@ def measure(image, instances, model):
 
 
 def paint(name, out, *, count, seed, mode):
-    """Pairs of a patch, painted or found, and how long that took."""
+    """Generate or load the pairs of a patch; return them and the time."""
     image, instances = patch_of(name)
     start, cpu = time.perf_counter(), time.process_time()
-    told = [0]
+    printed = [0]
 
-    def say(progress):
-        if progress.stage != "painting" and progress.done % 100 == 0 and progress.done != told[0]:
-            told[0] = progress.done
-            print(f"{name}: {progress.stage}, {progress.done} of {progress.total}", flush=True)
+    def print_progress(event):
+        if event.stage != "painting" and event.done % 100 == 0 and event.done != printed[0]:
+            printed[0] = event.done
+            print(f"{name}: {event.stage}, {event.done} of {event.total}", flush=True)
 
-    pairs = synthesize(image, instances, out=out, count=count, seed=seed, mode=mode, progress=say)
+    pairs = synthesize(image, instances, out=out, count=count, seed=seed, mode=mode, progress=print_progress)
     return image, instances, pairs, (time.perf_counter() - start, time.process_time() - cpu)
 
 
 def picture(path, image, instances, pairs):
-    """The patch and its first pairs, without and with their outlines."""
+    """Draw the patch and its first pairs, without and with outlines."""
     both = [(image, instances), *zip(pairs.images, pairs.instances, strict=True)][: SHOWN + 1]
     outlined = [
         overlay(i, (m > 0).astype(int), NUCLEI, opacity=0, outline_px=1, skip=NUCLEI.names[:1], instances=m)

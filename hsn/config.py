@@ -315,6 +315,20 @@ class Augmentation(Record):
     channelwise_contrast: Share = 0.0
 
 
+# Augmentation of the presets "cpu" of nets that segment nuclei.
+NUCLEI_AUGMENTATION = Augmentation(
+    zoom=(0.8, 1.25),
+    flips=(True, True),
+    rotation_deg=180.0,
+    affine_jitter=0.1,
+    elastic_px=4.0,
+    color_gain=0.15,
+    color_offset=15.0,
+    stain_gain=0.3,
+    stain_offset=0.05,
+)
+
+
 @dataclasses.dataclass(frozen=True)
 class TrainConfig(Record):
     """Settings of the training of a net.

@@ -45,6 +45,37 @@ def attributes(
     return getattr_, lambda: sorted(names)
 
 
+METHOD_NAMES = {
+    "config": ("Config", "PRESETS", "TrainConfig", "preset"),
+    "inference": ("segment",),
+    "losses": ("make_loss",),
+    "target_maps": ("make_targets",),
+    "training": ("fit",),
+}
+
+
+def method_attributes(
+    package: str, names: Mapping[str, str], old_names: Mapping[str, tuple[str, str]]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """Return `__getattr__` and `__dir__` for a method in `hsn.supervision`.
+
+    All methods have the names in `METHOD_NAMES`, and the old names `loss` and `targets`.
+
+    Parameters
+    ----------
+    package : str
+        Its `__name__`.
+    names, old_names : dict
+        Further names; see `attributes`.
+    """
+    common = {name: f".{file}:{name}" for file, names_ in METHOD_NAMES.items() for name in names_}
+    old = {
+        "loss": (".losses:make_loss", "make_loss"),
+        "targets": (".target_maps:make_targets", "make_targets"),
+    }
+    return attributes(package, common | dict(names), old | dict(old_names))
+
+
 def _import(package: str, location: str) -> Any:
     module, _, name = location.partition(":")
     imported = importlib.import_module(module, package)

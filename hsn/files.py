@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from .errors import InputError
 # The shipped nets: in the package when installed from a wheel, beside it in a checkout.
 _INSTALLED = Path(__file__).parent / "pretrained"
 PRETRAINED = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parents[1] / "pretrained"
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
 
 @contextmanager
@@ -69,6 +71,56 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def walk_files(folder: Path | str) -> list[Path]:
+    """List the files in and below a folder, sorted, without hidden ones; linked folders are followed.
+
+    Each folder is searched once, even if several links lead to it; a link to a folder above ends there. Links whose
+    target is gone are listed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> (folder / "a").mkdir()
+    >>> (folder / "a" / "b.txt").touch()
+    >>> (folder / "loop").symlink_to(folder)
+    >>> [path.name for path in walk_files(folder)]
+    ['b.txt']
+    """
+    files: list[Path] = []
+    links, seen = [Path(folder)], set()
+    while links:
+        start = links.pop(0)
+        if os.path.realpath(start) in seen:
+            continue
+        for root, folders, names in os.walk(start):
+            seen.add(os.path.realpath(root))
+            folders[:] = sorted(name for name in folders if name[0] != ".")
+            # Real folders first: a folder that is reached twice keeps its own name.
+            links += [Path(root, name) for name in folders if os.path.islink(os.path.join(root, name))]
+            folders[:] = [name for name in folders if os.path.realpath(os.path.join(root, name)) not in seen]
+            files += [Path(root, name) for name in names if name[0] != "."]
+    return sorted(files)
+
+
+def csv_text(text: str) -> str:
+    """Return a name for a cell of a CSV table; a spreadsheet must not run it as a formula.
+
+    A name that starts with = + - @, a tab or a line end gets an apostrophe in front; `from_csv_text` removes it.
+
+    Examples
+    --------
+    >>> csv_text("=1+1"), csv_text("tumor"), from_csv_text(csv_text("=1+1"))
+    ("'=1+1", 'tumor', '=1+1')
+    """
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def from_csv_text(cell: str) -> str:
+    """Return the name in a cell that `csv_text` made."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell[1:]) else cell
 
 
 def plain(value: Any) -> Any:

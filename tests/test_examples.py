@@ -2,9 +2,9 @@
 
 import doctest
 import importlib
+import importlib.util
 import re
 import shlex
-import shutil
 import tomllib
 from pathlib import Path
 
@@ -51,16 +51,18 @@ def test_taxonomy_files_in_the_documents_are_taxonomies(document, block, tmp_pat
 
 @pytest.fixture
 def samples(tmp_path, monkeypatch):
-    """Working folder of the documents' Python blocks: images, their truth, and a study with clicks."""
-    images, truth = ROOT / "img" / "03_nuclei_cc0", ROOT / "gt" / "03_nuclei_cc0"
-    shutil.copytree(images, tmp_path / "images", ignore=shutil.ignore_patterns("*.md"))
-    shutil.copytree(truth / "labels", tmp_path / "truth")
-    (tmp_path / "study").mkdir()
-    for name in ("tissue_1", "tissue_2"):
-        shutil.copy(images / f"{name}.png", tmp_path / "study")
-        shutil.copy(truth / "clicks" / f"{name}.geojson", tmp_path / "study")
+    """Working folder of the documents' Python blocks: the sample data of the gallery, with few patches."""
+    load_gallery().make_samples(tmp_path, patches=12)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def load_gallery():
+    """Return `benchmarks/gallery.py` as a module."""
+    spec = importlib.util.spec_from_file_location("gallery", ROOT / "benchmarks" / "gallery.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    return script
 
 
 @pytest.fixture
@@ -74,13 +76,19 @@ def tiny_training(monkeypatch):
     config = config.replace(tiling={"tile_px": 128, "halo_px": 16}, train=train, rounds=0)
     monkeypatch.setitem(setup.PRESETS, "cpu", lambda: config)
     short = {"epochs": 1, "width": 2, "batch_size": 2}
-    monkeypatch.setattr(hsn, "fit", lambda *args, **options: fit(*args, **options | short))
+    narrow = {"width": 0.05}  # a factor
+    monkeypatch.setattr(
+        hsn,
+        "fit",
+        lambda *args, **options: fit(*args, **options | short | (narrow if "tags" in options else {})),
+    )
 
 
 PYTHON = sorted({document for document, _ in blocks("python")})
 
 
-SLOW = {"README.md"}  # trains a net for a minute
+# They train a net for a minute.
+SLOW = {"README.md", *(f"docs/gallery/{name}.md" for name in ("clicks", "few-masks", "masks", "tags"))}
 
 
 @pytest.mark.parametrize(
@@ -93,6 +101,22 @@ def test_python_in_a_document_runs(document, samples, tiny_training):
         if name == document:
             assert len(block.strip().splitlines()) <= MAX_BLOCK_LINES
             exec(compile(block, document, "exec"), namespace)  # our own documents
+
+
+def test_each_row_of_the_readme_has_a_page_and_pictures_are_below_200_kb():
+    """README's table links each page of the gallery; each is in the site, runs code and shows its picture."""
+    script, site = load_gallery(), (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    table = (ROOT / "README.md").read_text(encoding="utf-8").split("| you have |")[1].split("\n\n")[0]
+    linked = re.findall(r"docs/gallery/([\w-]+)\.md", table)
+    assert len(linked) == table.count("\n") - 1
+    assert set(linked) == {path.stem for path in script.PAGES.glob("*.md")} == set(script.DRAWERS)
+    for name in linked:
+        page = (script.PAGES / f"{name}.md").read_text(encoding="utf-8")
+        assert "```python\nimport hsn\n" in page
+        assert f"gallery/{name}.md" in site
+    for path in script.PAGES.glob("*.png"):
+        assert f"]({path.name})" in path.with_suffix(".md").read_text(encoding="utf-8")
+        assert 2_000 < path.stat().st_size < script.MAX_BYTES
 
 
 def commands():

@@ -22,6 +22,8 @@ FLOORS = (
         "checks",
         "progress",
         "files",
+        "notes",
+        "rasters",
         "geojson",
         "instances",
         "_native",

@@ -11,6 +11,7 @@ from xml.parsers import expat
 import numpy as np
 
 from ..errors import InputError
+from .point_tables import parse_number
 from .polygons import Outline, fill_outlines
 
 # The largest MoNuSeg file has 8 MB; a whole slide with 100,000 nuclei about 500 MB.
@@ -34,7 +35,7 @@ def read_instances(path: Path | str, shape: tuple[int, int]) -> np.ndarray:
     -------
     int32 (H, W)
         0 background, 1..n in file order, without gaps. Later regions overwrite earlier ones. A negative region is a
-        hole in the regions before it.
+        hole in the regions of its layer, wherever it stands. See `hsn.annotations.polygons.fill_outlines`.
 
     Raises
     ------
@@ -55,7 +56,7 @@ def read_instances(path: Path | str, shape: tuple[int, int]) -> np.ndarray:
     >>> read_instances(path, (3, 4)).tolist()
     [[0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0]]
     """
-    return fill_outlines(read_outlines(path), shape)
+    return fill_outlines(read_outlines(path), shape, where=path)
 
 
 def read_outlines(path: Path | str) -> list[Outline]:
@@ -83,7 +84,7 @@ def read_outlines(path: Path | str) -> list[Outline]:
     >>> path = Path(tempfile.mkdtemp()) / "slide.xml"
     >>> _ = path.write_text('<Annotations><Region NegativeROA="1"><Vertex X="4" Y="2.5"/></Region></Annotations>')
     >>> read_outlines(path)
-    [Outline(points=array([[2.5, 4. ]]), hole=True)]
+    [Outline(points=array([[2.5, 4. ]]), hole=True, layer=0)]
     """
     path = Path(path)
     try:
@@ -108,7 +109,10 @@ class _Reader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.regions: list[tuple[str, bool, list[float]]] = []  # (type, hole, [row, col, row, col, ...])
+        self.regions: list[
+            tuple[str, bool, int, list[float]]
+        ] = []  # (type, hole, layer, [row, col, row, ...])
+        self.layer = 0
         self.has_root = False
         self.parser = expat.ParserCreate()
         self.parser.StartElementHandler = self.start
@@ -119,7 +123,9 @@ class _Reader:
             self.parser.ParseFile(file)
         except expat.ExpatError as error:
             self.fail("xml-malformed", "must be well-formed XML", error, "export the annotation again")
-        return [Outline(self.corners(kind, numbers), hole) for kind, hole, numbers in self.regions]
+        return [
+            Outline(self.corners(kind, corners), hole, layer) for kind, hole, layer, corners in self.regions
+        ]
 
     def corners(self, kind: str, numbers: list[float]) -> np.ndarray:
         """Return the corners (n, 2) of a region."""
@@ -142,16 +148,17 @@ class _Reader:
             must = "must be the root element <Annotations> of Aperio ImageScope"
             self.fail("xml-not-imagescope", must, f"<{name}>", "export the annotation from ImageScope as XML")
         self.has_root = True
-        if name == "Region":
+        if name == "Annotation":
+            self.layer += 1
+        elif name == "Region":
             kind = attributes.get("Type", _FREEHAND)
             if kind not in (_FREEHAND, _RECTANGLE, _ELLIPSE):
                 must = "must be a region of type 0, 1 or 2 (free-hand, rectangle, ellipse)"
                 self.fail("region-type", must, f"type {kind}", "draw it again free-hand, or delete it")
-            self.regions.append((kind, attributes.get("NegativeROA") == "1", []))
+            self.regions.append((kind, attributes.get("NegativeROA") == "1", self.layer, []))
         elif name == "Vertex":
-            try:
-                x, y = float(attributes["X"]), float(attributes["Y"])
-            except (KeyError, ValueError):
+            x, y = (parse_number(attributes.get(axis, "")) for axis in "XY")
+            if x is None or y is None:
                 self.fail(
                     "region-vertex", "must have numbers X and Y", attributes, "export the annotation again"
                 )
@@ -159,7 +166,7 @@ class _Reader:
                 self.fail(
                     "region-vertex", "must be inside of a <Region>", "a vertex outside", "export it again"
                 )
-            self.regions[-1][2].extend((y, x))
+            self.regions[-1][3].extend((y, x))
 
     def doctype(self, *_: object) -> None:
         # Entities can only be declared in a document type; without them a small file stays small in memory.

@@ -1,20 +1,31 @@
 """Read and write points as QuPath GeoJSON.
 
 Point and MultiPoint geometries are read, alone, in a Feature or in a FeatureCollection. The center of the first pixel
-is (0.5, 0.5) in QuPath and (0, 0) in hsn.
+is (0.5, 0.5) in QuPath and (0, 0) in hsn. Outlines beside points are annotated regions.
 """
 
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from ..errors import InputError
 from ..geojson import annotation, collection
+from ..notes import note
 
 _HALF_PX = 0.5
 _MAX_DEPTH = 20  # nested collections; QuPath writes two
+_MAX_PX = 1e9  # larger than any slide
+_MAX_SHOWN = 200  # characters of a value in a message
 _OUTLINES = ("Polygon", "MultiPolygon", "LineString", "MultiLineString")
+
+
+class _Geometry(NamedTuple):
+    """A geometry without members, its class name, and its slice (z, t)."""
+
+    data: dict
+    label: str | None
+    place: tuple[Any, Any]
 
 
 def parse(text: str, where: Path | str) -> tuple[list[tuple[float, float]], list[str | None]]:
@@ -24,19 +35,19 @@ def parse(text: str, where: Path | str) -> tuple[list[tuple[float, float]], list
     ----------
     text : str
     where : path or str
-        Name of the file, for messages.
+        Name of the file, for messages and notes.
 
     Returns
     -------
     points : list of (float, float)
         Row and column; the center of the first pixel is (0, 0).
     labels : list of (str or None)
-        Class name of each point, None without a class.
+        Class name of each point, None without a class. QuPath's derived classes read "Tumor: Positive".
 
     Raises
     ------
     InputError
-        "geojson-malformed", "geojson-depth", "geojson-geometry" or "point-coordinates".
+        "geojson-malformed", "geojson-depth", "geojson-geometry", "points-slices" or "point-coordinates".
 
     Examples
     --------
@@ -47,14 +58,32 @@ def parse(text: str, where: Path | str) -> tuple[list[tuple[float, float]], list
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
         _fail("geojson-malformed", f"{where} must be GeoJSON", error)
-    points = list(_find_points(data, None, where, 0))
-    return [point for point, _ in points], [label for _, label in points]
+    geometries = list(_find_geometries(data, None, where, 0))
+    clicks = [geometry for geometry in geometries if geometry.data["type"] not in _OUTLINES]
+    outlines = len(geometries) - len(clicks)
+    if outlines and not clicks:
+        kind = repr(geometries[0].data["type"])
+        _fail(
+            "geojson-geometry",
+            f"geometries in {where} must be Point or MultiPoint",
+            kind,
+            "export only points",
+        )
+    if outlines:
+        note("outlines beside clicks are annotated regions, not clicks", where, outlines)
+    if len({geometry.place for geometry in clicks}) > 1:
+        _fail("points-slices", f"{where} must have the points of one slice", "several", "export one slice")
+    points, labels = [], []
+    for geometry in clicks:
+        pairs = geometry.data.get("coordinates")
+        for pair in [pairs] if geometry.data["type"] == "Point" else _as_list(pairs, where):
+            points.append(_to_row_col(pair, where))
+            labels.append(geometry.label)
+    return points, labels
 
 
-def _find_points(
-    data: Any, label: str | None, where: Path | str, depth: int
-) -> Iterator[tuple[tuple[float, float], str | None]]:
-    """Yield ((row, col), class name) of an object and of its members."""
+def _find_geometries(data: Any, label: str | None, where: Path | str, depth: int) -> Iterator[_Geometry]:
+    """Yield the geometries of an object and of its members."""
     kind = data.get("type") if isinstance(data, dict) else None
     if depth > _MAX_DEPTH:
         _fail("geojson-depth", f"{where} must nest at most {_MAX_DEPTH} collections", "more")
@@ -64,16 +93,16 @@ def _find_points(
         members = _as_list(data.get("features" if kind == "FeatureCollection" else "geometries"), where)
     elif kind == "Feature":
         members, label = [data.get("geometry")], _class_name(data)
-    elif kind in ("Point", "MultiPoint"):
-        pairs = [data.get("coordinates")] if kind == "Point" else _as_list(data.get("coordinates"), where)
-        yield from ((_to_row_col(pair, where), label) for pair in pairs)
+    elif kind in ("Point", "MultiPoint", *_OUTLINES):
+        plane = data.get("plane")
+        place = (str(plane.get("z")), str(plane.get("t"))) if isinstance(plane, dict) else (None, None)
+        yield _Geometry(data, label, place)
         return
     else:
-        hint = "read outlines as masks" if kind in _OUTLINES else "export only the points"
         must = f"geometries in {where} must be Point or MultiPoint"
-        _fail("geojson-geometry", must, repr(kind) if kind else "no type", hint)
+        _fail("geojson-geometry", must, repr(kind) if kind else "no type")
     for member in members:
-        yield from _find_points(member, label, where, depth + 1)
+        yield from _find_geometries(member, label, where, depth + 1)
 
 
 def _as_list(value: Any, where: Path | str) -> list:
@@ -83,19 +112,23 @@ def _as_list(value: Any, where: Path | str) -> list:
 
 
 def _class_name(feature: dict) -> str | None:
-    """Return the class name of a QuPath feature."""
+    """Return the class name of a QuPath feature: a name, or since QuPath 0.4 a list of the parts of a name."""
     properties = feature.get("properties")
-    classification = properties.get("classification") if isinstance(properties, dict) else None
-    name = classification.get("name") if isinstance(classification, dict) else classification
+    name = properties.get("classification") if isinstance(properties, dict) else None
+    if isinstance(name, dict):
+        name = name.get("name", name.get("names"))
+    if isinstance(name, list) and name and all(isinstance(part, str) for part in name):
+        name = ": ".join(name)
     return name if isinstance(name, str) else None
 
 
 def _to_row_col(pair: Any, where: Path | str) -> tuple[float, float]:
-    try:
-        x, y = (float(value) for value in pair[:2])
-    except (TypeError, ValueError, KeyError, OverflowError):
-        _fail("point-coordinates", f"points in {where} must have numbers x and y", repr(pair))
-    return y - _HALF_PX, x - _HALF_PX
+    numbers = pair[:2] if isinstance(pair, list) else []
+    # JSON has true and false, and text like "12"; Python would take both for numbers.
+    plain = len(numbers) == 2 and all(type(number) in (int, float) for number in numbers)
+    if not plain or any(abs(number) > _MAX_PX for number in numbers):
+        _fail("point-coordinates", f"points in {where} must have numbers x and y", repr(pair)[:_MAX_SHOWN])
+    return float(numbers[1]) - _HALF_PX, float(numbers[0]) - _HALF_PX
 
 
 def _fail(code: str, must: str, got: object, hint: str = "export the points again") -> NoReturn:
@@ -105,16 +138,7 @@ def _fail(code: str, must: str, got: object, hint: str = "export the points agai
 def compose(points: Iterable[tuple[float, float]], labels: Iterable[str | None]) -> str:
     """Return the text of a FeatureCollection with one MultiPoint per class.
 
-    Parameters
-    ----------
-    points : iterable of (float, float)
-        Row and column.
-    labels : iterable of (str or None)
-        Class names.
-
-    Returns
-    -------
-    str
+    Parameters are those of `hsn.annotations.point_tables.compose`.
 
     Examples
     --------

@@ -19,6 +19,7 @@ from .polygons import Outline, fill_outlines
 
 _POLYGON, _RECTANGLE, _OVAL, _FREEHAND, _TRACED = 0, 1, 2, 7, 8
 _NAMES = {3: "line", 4: "free-hand line", 5: "segmented line", 6: "empty region", 9: "angle", 10: "point"}
+_LABELS = {1: "text", 4: "overlay image"}  # subtypes of rectangles that outline nothing
 _HEADER_BYTES = 64
 _SUBPIXEL = 128  # bit of `options`: corners are also stored as floats
 _SUBPIXEL_VERSION, _SUBPIXEL_BOX_VERSION = 222, 223  # first versions with float corners; with float boxes
@@ -76,7 +77,8 @@ def read_instances(path: Path | str, shape: tuple[int, int]) -> np.ndarray:
     >>> read_instances(path, (3, 4)).tolist()
     [[0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0]]
     """
-    return fill_outlines((Outline(o.points + _TIE_SHIFT_PX) for o in read_outlines(path)), shape)
+    shifted = (Outline(outline.points + _TIE_SHIFT_PX) for outline in read_outlines(path))
+    return fill_outlines(shifted, shape, where=path)
 
 
 def read_outlines(path: Path | str) -> list[Outline]:
@@ -123,7 +125,7 @@ def _entries(path: Path) -> Iterator[tuple[bytes, str]]:
                 yield file.read(_MAX_ROI_BYTES), str(path)
             return
         with zipfile.ZipFile(path) as archive:
-            infos = [info for info in archive.infolist() if info.filename.lower().endswith(".roi")]
+            infos = [info for info in archive.infolist() if _is_region(info.filename)]
             if not infos:
                 raise InputError(
                     "roi-missing",
@@ -142,6 +144,11 @@ def _entries(path: Path) -> Iterator[tuple[bytes, str]]:
             got=error,
             hint="save it again from ImageJ's ROI manager",
         ) from None
+
+
+def _is_region(name: str) -> bool:
+    """Return whether a zip entry is a region; a Mac adds files of its own that start with "._"."""
+    return name.lower().endswith(".roi") and not name.rsplit("/", 1)[-1].startswith("._")
 
 
 def _check_size(path: Path, infos: list[zipfile.ZipInfo]) -> None:
@@ -170,11 +177,13 @@ def _corners(data: bytes, where: str) -> np.ndarray:
     top, left, bottom, right = _signed(np.frombuffer(data, ">i2", 4, 8)).tolist()
     (composite,) = struct.unpack_from(">i", data, 36)
     (options,) = struct.unpack_from(">H", data, 50)
-    if kind not in (_POLYGON, _RECTANGLE, _OVAL, _FREEHAND, _TRACED):
+    subtype, arc = struct.unpack_from(">H", data, 48)[0], struct.unpack_from(">H", data, 54)[0]
+    is_label = kind == _RECTANGLE and subtype in _LABELS
+    if kind not in (_POLYGON, _RECTANGLE, _OVAL, _FREEHAND, _TRACED) or is_label:
         raise InputError(
             "roi-type",
             f"{where} must be a polygon, free-hand, traced, rectangular, oval or composite region",
-            got=_NAMES.get(kind, f"type {kind}"),
+            got=_LABELS[subtype] if is_label else _NAMES.get(kind, f"type {kind}"),
             hint="draw it again in ImageJ, or delete it",
         )
     if composite:
@@ -186,12 +195,23 @@ def _corners(data: bytes, where: str) -> np.ndarray:
     if subpixel and version >= _SUBPIXEL_BOX_VERSION:
         x, y, width, height = struct.unpack_from(">4f", data, 18)
         box = np.array([y, x, height, width], float)
-    if kind == _RECTANGLE:
-        unit = np.array([[0, 0], [0, 1], [1, 1], [1, 0]])
-    else:
-        angle = np.arange(_OVAL_CORNERS) * (2 * np.pi / _OVAL_CORNERS)
-        unit = 0.5 + 0.5 * np.column_stack([np.sin(angle), np.cos(angle)])
-    return box[:2] + unit * box[2:]
+    return _box_corners(box, arc if kind == _RECTANGLE else None)
+
+
+def _box_corners(box: np.ndarray, arc: int | None) -> np.ndarray:
+    """Return the corners of a rectangle, of one with round corners of diameter `arc`, or of an oval (None)."""
+    if arc == 0:
+        return box[:2] + np.array([[0, 0], [0, 1], [1, 1], [1, 0]]) * box[2:]
+    angle = np.arange(_OVAL_CORNERS) * (2 * np.pi / _OVAL_CORNERS)
+    circle = np.column_stack([np.sin(angle), np.cos(angle)])
+    diameter = box[2:] if arc is None else np.minimum(arc, box[2:])
+    # The straight sides move each quarter of the ellipse towards its corner of the box.
+    return (
+        box[:2]
+        + box[2:] / 2
+        + circle * diameter / 2
+        + np.sign(np.round(circle, 9)) * (box[2:] - diameter) / 2
+    )
 
 
 def _signed(shorts: np.ndarray) -> np.ndarray:

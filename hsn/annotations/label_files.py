@@ -1,4 +1,4 @@
-"""Read and write label images, and read color masks."""
+"""Read and write label images, and read color masks. docs/reference/formats.md has the rules as a table."""
 
 from os import PathLike
 from pathlib import Path
@@ -10,10 +10,14 @@ from PIL import Image
 
 from ..errors import InputError
 from ..files import atomic_write
+from ..notes import note
+from ..rasters import Raster, decode, shown_rgb
 
 RASTERS = (".png", ".bmp", ".tif", ".tiff")  # lossless formats of label images
+LOSSY = (".jpg", ".jpeg")
 MAX_PNG_LABEL = 65535  # PNG stores at most 16 bits per value
 _MAX_LABEL = 2**31 - 1  # int32
+_OPAQUE = 255
 
 
 def read_labels(path: str | PathLike[str]) -> np.ndarray:
@@ -24,17 +28,19 @@ def read_labels(path: str | PathLike[str]) -> np.ndarray:
     Parameters
     ----------
     path : path
-        8- or 16-bit PNG, BMP or TIFF, or 32-bit TIFF.
+        PNG, BMP or TIFF of one page.
 
     Returns
     -------
     int32 array, shape (H, W)
-        Stored values. A 1-bit file gives 0 and 255.
+        Stored numbers, even where the file shows 0 as white. Palette images give the indices. A 1-bit file gives 0 and
+        255, and so does an image of one color with an alpha channel.
 
     Raises
     ------
     InputError
-        "file-unreadable", "image-damaged", "labels-in-color", "labels-dtype" or "labels-too-large".
+        "labels-pages", "labels-lossy", "labels-in-color", "labels-transparent", "labels-dtype", "labels-negative",
+        "labels-too-large", or an error of `hsn.rasters.decode`.
 
     Examples
     --------
@@ -44,23 +50,92 @@ def read_labels(path: str | PathLike[str]) -> np.ndarray:
     >>> read_labels(path).tolist()
     [[0, 1], [2, 300]]
     """
-    stored = _decode(path)
-    if stored.ndim == 3:
-        stored = stored[..., :3]
-        if (stored != stored[..., :1]).any():
-            raise InputError(
-                "labels-in-color",
-                f"{path} must store one number per pixel",
-                got="channels that differ",
-                hint="read color masks with read_color_mask and from_colors",
-            )
-        stored = stored[..., 0]
-    if stored.dtype.kind not in "iu":
+    raster = decode(Path(path))
+    if raster.pages > 1:
         raise InputError(
-            "labels-dtype",
-            f"{path} must store integers",
-            got=stored.dtype,
-            hint="store labels as 8- or 16-bit PNG, or as TIFF",
+            "labels-pages",
+            f"{path} must have one page",
+            got=f"{raster.pages} pages",
+            hint="save the page of this image as a file",
+        )
+    return labels_of_raster(raster, path)
+
+
+def labels_of_raster(raster: Raster, path: str | PathLike[str]) -> np.ndarray:
+    """Return the labels of a decoded page, int32 (H, W); `path` is for messages. See `read_labels`."""
+    if raster.lossy:
+        raise InputError(
+            "labels-lossy",
+            f"{path} must be in a lossless format, because lossy compression changes labels",
+            got="JPEG or another lossy compression",
+            hint="export the labels as PNG or TIFF",
+        )
+    if raster.model == "palette":
+        note("label images have a palette, and the palette index is the label", path)
+        return _as_int32(raster.pixels, path)
+    if raster.white_is_zero:
+        note("label images show 0 as white, and the stored numbers count", path)
+    marked = _alpha_mask(raster, path)
+    return _as_int32(_one_channel(raster, path), path) if marked is None else marked
+
+
+def _alpha_mask(raster: Raster, path: str | PathLike[str]) -> np.ndarray | None:
+    """Return the mask that an alpha channel holds, 0 and 255; None if the alpha channel has no meaning."""
+    pixels, alpha = raster.pixels, raster.alpha
+    if alpha is None or (alpha == _OPAQUE).all():
+        return None
+    hidden = alpha == 0
+    if (hidden | (alpha == _OPAQUE)).all():
+        if (pixels == pixels[:1, :1]).all():
+            note("label images have one color, and the alpha channel is the mask", path)
+            return np.where(hidden, 0, 255).astype(np.int32)
+        if not pixels[hidden].any():
+            return None
+    raise InputError(
+        "labels-transparent",
+        f"{path} must be opaque",
+        got="an alpha channel beside labels",
+        hint="flatten it, or remove the alpha channel",
+    )
+
+
+def _one_channel(raster: Raster, path: str | PathLike[str]) -> np.ndarray:
+    """Return the channel that holds the labels."""
+    pixels = raster.pixels
+    if raster.model == "gray":
+        return pixels
+    if (
+        raster.model != "rgb"
+        or (raster.bits > 8 and pixels.dtype == np.uint8)
+        or (pixels != pixels[..., :1]).any()
+    ):
+        raise InputError(
+            "labels-in-color",
+            f"{path} must store one number per pixel",
+            got=f"colors ({raster.model}, {raster.bits} bits)",
+            hint="read color masks with read_color_mask and from_colors",
+        )
+    return pixels[..., 0]
+
+
+def _as_int32(stored: np.ndarray, path: str | PathLike[str]) -> np.ndarray:
+    """Return whole numbers from 0 as int32; raise for all others."""
+    if stored.dtype.kind == "f":
+        # The comparison is False for NaN and for infinite values.
+        if not (np.abs(stored) <= 2.0**53).all() or (stored != np.floor(stored)).any():
+            raise InputError(
+                "labels-dtype",
+                f"{path} must store integers",
+                got=f"{stored.dtype} with fractions",
+                hint="number the objects from 1",
+            )
+        stored = stored.astype(np.int64)
+    if stored.size and stored.dtype.kind == "i" and stored.min() < 0:
+        raise InputError(
+            "labels-negative",
+            f"labels in {path} must be 0 or above",
+            got=stored.min(),
+            hint="use 0 for the background",
         )
     if stored.dtype.itemsize > 2 and stored.max() > _MAX_LABEL:
         raise InputError(
@@ -70,6 +145,17 @@ def read_labels(path: str | PathLike[str]) -> np.ndarray:
             hint="number instances from 1 without gaps",
         )
     return stored.astype(np.int32)
+
+
+def check_size(path: Path | str, found: tuple[int, ...], shape: tuple[int, ...] | None) -> None:
+    """Raise InputError "shape-mismatch" unless a label image has the size of its image; None accepts every size."""
+    if shape is not None and found != tuple(shape[:2]):
+        raise InputError(
+            "shape-mismatch",
+            f"{path} must have the size of its image, {tuple(shape[:2])}",
+            got=found,
+            hint="export it again at full size",
+        )
 
 
 def read_color_mask(path: str | PathLike[str]) -> np.ndarray:
@@ -87,7 +173,7 @@ def read_color_mask(path: str | PathLike[str]) -> np.ndarray:
     Raises
     ------
     InputError
-        "file-unreadable", "image-damaged", "color-mask-dtype" or "color-mask-jpeg".
+        "color-mask-pages", "color-mask-dtype", "color-mask-jpeg", or an error of `hsn.rasters.decode`.
 
     Examples
     --------
@@ -98,25 +184,30 @@ def read_color_mask(path: str | PathLike[str]) -> np.ndarray:
     >>> read_color_mask(path).tolist()
     [[[0, 0, 128]]]
     """
-    stored = _decode(path)
-    if stored.dtype != np.uint8:
+    raster = decode(Path(path))
+    if raster.pages > 1:
+        raise InputError(
+            "color-mask-pages",
+            f"{path} must have one page",
+            got=f"{raster.pages} pages",
+            hint="save one page",
+        )
+    if raster.bits > 8 or raster.pixels.dtype != np.uint8 or raster.model not in ("gray", "palette", "rgb"):
         raise InputError(
             "color-mask-dtype",
-            f"{path} must have 8 bits per channel",
-            got=stored.dtype,
+            f"{path} must have 8 bits per channel, gray or RGB",
+            got=f"{raster.model}, {raster.bits} bits, {raster.pixels.dtype}",
             hint="read instances and 16-bit labels with read_labels",
         )
-    if Path(path).read_bytes()[:3] == b"\xff\xd8\xff":
+    if raster.lossy:
         raise InputError(
             "color-mask-jpeg",
             f"{path} must be in a lossless format",
             got="JPEG",
             hint="export the mask as PNG",
         )
-    if stored.ndim == 2:
-        stored = np.repeat(stored[..., None], 3, axis=2)  # (H, W, 3)
-    order = [2, 1, 0, 3][: stored.shape[2]]  # OpenCV stores BGR
-    return np.ascontiguousarray(stored[..., order])
+    rgb = shown_rgb(raster)
+    return rgb if raster.alpha is None else np.dstack([rgb, raster.alpha])
 
 
 def write_labels(path: str | PathLike[str], labels: npt.ArrayLike) -> None:
@@ -177,29 +268,3 @@ def write_labels(path: str | PathLike[str], labels: npt.ArrayLike) -> None:
         if not written:
             raise OSError(f"OpenCV could not encode {suffix}")
         temporary.write_bytes(content.tobytes())
-
-
-def _decode(path: str | PathLike[str]) -> np.ndarray:
-    """Decode an image file unchanged; channels in OpenCV's order."""
-    path = Path(path)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(
-            "file-unreadable",
-            f"{path} must be an image file",
-            got=error.strerror,
-            hint="check the path and its permissions",
-        ) from None
-    try:
-        stored = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED) if content else None
-    except cv2.error:  # raised by OpenCV for images that are too large
-        stored = None
-    if stored is None:
-        raise InputError(
-            "image-damaged",
-            f"{path} must be a complete PNG, BMP or TIFF of moderate size",
-            got=f"{len(content)} bytes that cannot be decoded",
-            hint="export it again as PNG",
-        )
-    return stored

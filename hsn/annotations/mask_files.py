@@ -3,20 +3,36 @@
 Label images have a name ending such as `_anno` (`train_1_anno.bmp` of GlaS), or are in a folder such as `labels`.
 """
 
+import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
+from scipy.ndimage import generate_binary_structure
+from scipy.ndimage import label as components
+from skimage import measure
 
 from ..errors import InputError
+from ..notes import note
+from ..rasters import decode_pages
 from . import aperio_xml, imagej
 from .instances import label_components
-from .label_files import read_labels
+from .label_files import check_size, labels_of_raster
 from .pairing import NamePattern, Pairs, Words, pair_by_name
 
 OUTLINES = {".xml": aperio_xml.read_instances, ".zip": imagej.read_instances, ".roi": imagej.read_instances}
-_PATTERN = NamePattern("anno|annotations?|labels?|masks?|instances?|gt|truth|rois?|binary|xml")
-_BINARY_FOREGROUND = 255  # the only value of a binary mask besides 0
+_PATTERN = NamePattern(
+    "cp[ _-]masks?|object[ _-]identities|roi[ _-]?sets?|"
+    "simple[ _-]segmentations?|(label|instance)[ _-]?(masks?|images?|maps?)|ground[ _-]?truth|"
+    "anno|annot|annotations?|labels?|labell?ed|lbl|masks?|instances?|inst|segmentations?|segm?|gt|truth|rois?|binary|xml"
+)
+_BINARY = re.compile(r"binary", re.IGNORECASE)
+_FOREGROUND = (255, 65535)  # in a mask, the number of one object is less likely
+_CLASS_PARTS = 5  # separate parts per number from which the numbers may be classes
+_INVERTED_BORDER, _INVERTED_HOLES = 0.5, 2  # fraction of the border in the object, and number of its holes
+# A binary mask with soft edges has at least so many pixels that are not of its common value, and either a value that
+# covers such a fraction of the foreground or so many fragments per value.
+_MIN_FRAGMENT_PX, _COMMON, _MIN_FRAGMENTS = 16, 0.3, 2
 _WORDS = Words("mask", "masks", "masks", "label images, XML or ROI zips", "a_mask.png")
 
 
@@ -55,19 +71,29 @@ def pair(folder: Path | str, *, besides: Collection[str] = (), least: int = 1) -
     >>> pairs.images[0].name, pairs.annotations[0].name, pairs.alone[0][0].name
     ('a.png', 'a_anno.png', 'b.png')
     """
-    return pair_by_name(folder, _image_name, _WORDS, preferred=preferred, besides=besides, least=least)
+    return pair_by_name(
+        folder, _image_name, _WORDS, preferred=preferred, pattern=_PATTERN, besides=besides, least=least
+    )
 
 
 def preferred(annotations: Sequence[Path]) -> tuple[list[Path], list[Path]]:
-    """Split the annotations of one image into used and spare: label images before outlines.
+    """Split the annotations of one image into used and spare: label images, then outlines, then binary masks.
 
     Examples
     --------
-    >>> preferred(["a.xml", "a_mask.png"]), preferred(["a.xml"])
-    ((['a_mask.png'], ['a.xml']), (['a.xml'], []))
+    >>> preferred([Path("a.xml"), Path("a_mask.png")])
+    ([PosixPath('a_mask.png')], [PosixPath('a.xml')])
     """
-    rasters = [path for path in annotations if is_raster(path)]
-    return rasters or list(annotations), [path for path in annotations if rasters and path not in rasters]
+    ranks = [_rank(path) for path in annotations]
+    best = min(ranks, default=0)
+    used = [path for path, rank in zip(annotations, ranks, strict=True) if rank == best]
+    return used, [path for path, rank in zip(annotations, ranks, strict=True) if rank > best]
+
+
+def _rank(path: Path) -> int:
+    if not is_raster(path):
+        return 1
+    return 2 if _BINARY.search(f"{path.parent.name}/{path.stem}") else 0
 
 
 def read(path: Path | str, shape: tuple[int, int] | None) -> np.ndarray:
@@ -83,13 +109,14 @@ def read(path: Path | str, shape: tuple[int, int] | None) -> np.ndarray:
     Returns
     -------
     int32 array, shape (H, W)
-        0 background; ids as stored. A binary mask, with 255 as the only other value, is split into connected
-        components.
+        0 background; ids as stored. A binary mask, with one value besides 0, is split into connected components. A
+        file with one object on each of several pages gives the number of the page.
 
     Raises
     ------
     InputError
-        "shape-mismatch", "shape-missing" for outlines without `shape`, or an error of the file's reader.
+        "shape-mismatch", "shape-missing" for outlines without `shape`, "labels-blurred" for a mask with soft edges,
+        "mask-inverted", "labels-pages", or an error of the file's reader.
 
     Examples
     --------
@@ -110,17 +137,112 @@ def read(path: Path | str, shape: tuple[int, int] | None) -> np.ndarray:
                 hint="outlines do not store the size of their image",
             )
         return OUTLINES[path.suffix.lower()](path, shape)
-    stored = read_labels(path)
-    if shape is not None and stored.shape != tuple(shape):
-        raise InputError(
-            "shape-mismatch",
-            f"{path} must have the size of its image, {tuple(shape)}",
-            got=stored.shape,
-            hint="export it again at full size",
-        )
+    pages = [labels_of_raster(raster, path) for raster in decode_pages(path)]
+    check_size(path, pages[0].shape, shape)
+    return as_instances(pages[0], path) if len(pages) == 1 else _instances_of_pages(pages, path)
+
+
+def as_instances(stored: np.ndarray, where: Path | str) -> np.ndarray:
+    """Return the instances of a label image: ids as stored, or the connected components of a binary mask.
+
+    Parameters
+    ----------
+    stored : int or bool array, shape (H, W)
+    where : path or str
+        Name of the image, for messages and notes.
+
+    Raises
+    ------
+    InputError
+        "labels-blurred" for a mask with soft edges, or "mask-inverted" for black objects on white.
+
+    Examples
+    --------
+    >>> as_instances(np.array([[1, 0, 1]]), "a").tolist(), as_instances(np.array([[1, 0, 2]]), "a").tolist()
+    ([[1, 0, 2]], [[1, 0, 2]])
+    """
     values = np.unique(stored)
-    binary = values[-1] == _BINARY_FOREGROUND and len(values[values > 0]) == 1
-    return label_components(stored > 0) if binary else stored
+    values = values[values > 0]
+    if len(values) > 1:
+        _check_sharp(stored, where)
+        parts = measure.label(stored, background=0, connectivity=1).max()
+        if parts >= _CLASS_PARTS * len(values):
+            note("label images have several separate parts of each number, which may be classes", where)
+        return stored
+    parts = label_components(stored > 0)
+    _check_not_inverted(parts, where)
+    if parts.max(initial=0) > 1:
+        note("masks have one value besides 0, and their connected components are the objects", where)
+    elif len(values) and values[0] not in _FOREGROUND:
+        return stored
+    return parts
+
+
+def _check_not_inverted(parts: np.ndarray, where: Path | str) -> None:
+    """Raise for a mask with black objects on white: one part from border to border, with objects as holes."""
+    if parts.max(initial=0) != 1 or 2 * np.count_nonzero(parts) <= parts.size:
+        return
+    holes = np.unique(measure.label(parts == 0, connectivity=2))
+    border = np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]])
+    if (border > 0).mean() > _INVERTED_BORDER and len(holes) > _INVERTED_HOLES:
+        raise InputError(
+            "mask-inverted",
+            f"{where} must be 0 in the background",
+            got=f"one object on {np.count_nonzero(parts) / parts.size:.0%} of the image, with {len(holes) - 1} holes",
+            hint="exchange the two values of the mask",
+        )
+
+
+def _check_sharp(stored: np.ndarray, where: Path | str) -> None:
+    """Raise for a binary mask with soft edges or noise: most of its values are fragments beside one common value."""
+    values, counts = np.unique(stored[stored > 0], return_counts=True)
+    others = (stored > 0) & (stored != values[counts.argmax()])
+    pixels = np.count_nonzero(others)
+    if pixels < _MIN_FRAGMENT_PX:
+        return
+    same = (stored[1:, 1:] == stored[:-1, 1:]) & (stored[1:, 1:] == stored[1:, :-1])
+    same &= stored[1:, 1:] == stored[:-1, :-1]
+    block = np.zeros(stored.shape, bool)  # pixels in a square of 2 x 2 equal ones
+    for rows, cols in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        block[rows : rows + same.shape[0], cols : cols + same.shape[1]] |= same
+    common = counts.max() / counts.sum() >= _COMMON
+    if np.count_nonzero(block & others) < pixels / 2 and (
+        common or _is_scattered(stored, others, len(values))
+    ):
+        raise InputError(
+            "labels-blurred",
+            f"{where} must be sharp: one number per object",
+            got=f"{len(values)} values, most of them in fragments of a pixel",
+            hint="export the mask without smoothing, compression or resizing, or apply a threshold",
+        )
+
+
+def _is_scattered(stored: np.ndarray, where: np.ndarray, values: int) -> bool:
+    """Return whether the equal numbers of a label image form many more components than there are numbers."""
+    across = where[:, 1:] & (stored[:, 1:] != stored[:, :-1])
+    down = where[1:] & (stored[1:] != stored[:-1])
+    starts = where.copy()  # pixels whose left and upper neighbors are different: about one per component
+    starts[:, 1:] &= across
+    starts[1:] &= down
+    return bool(np.count_nonzero(starts) >= _MIN_FRAGMENTS * values)
+
+
+def _instances_of_pages(pages: list[np.ndarray], path: Path) -> np.ndarray:
+    """Return the instances of a file with one object on each page."""
+    instances = np.zeros(pages[0].shape, np.int32)
+    for number, page in enumerate(pages, 1):
+        marked = page > 0
+        parts = components(marked, generate_binary_structure(2, 2))[1]
+        if len(np.unique(page[marked])) > 1 or parts > 1 or instances[marked].any():
+            raise InputError(
+                "labels-pages",
+                f"{path} must have one page, or one object on each page without overlap",
+                got=f"{len(pages)} pages; page {number} has several objects, or overlaps another page",
+                hint="save one label image per image",
+            )
+        instances[marked] = number
+    note("label images have several pages, and each page is one object", path)
+    return instances
 
 
 def is_raster(path: Path | str) -> bool:
@@ -132,6 +254,17 @@ def is_raster(path: Path | str) -> bool:
     (True, False)
     """
     return Path(path).suffix.lower() not in OUTLINES
+
+
+def strip_ending(stem: str) -> str:
+    """Return the name of the image that a label image of this name annotates.
+
+    Examples
+    --------
+    >>> strip_ending("a_mask"), strip_ending("a")
+    ('a', 'a')
+    """
+    return _PATTERN.strip(stem)
 
 
 def is_annotation_folder(name: str) -> bool:

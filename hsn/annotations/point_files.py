@@ -4,14 +4,15 @@ Point images have a name ending such as `_label_point.png` (Qu et al., IEEE TMI 
 `points`.
 """
 
-import re
 from pathlib import Path
 
 from .pairing import NamePattern, Pairs, Words, pair_by_name
 from .points import TEXTS
 
-_PATTERN = NamePattern("label[ _-]points?|points?|clicks?|centres|centers|centroids", separators=" ._-")
-_IMAGE_SUFFIX = re.compile(r"\.(ome\.)?(png|bmp|tiff?|jpe?g)$", re.IGNORECASE)
+_PATTERN = NamePattern(
+    "label[ _-]points?|points?|clicks?|detections?|coords?|coordinates?|centres|centers|centroids",
+    separators=" ._-",
+)
 _WORDS = Words("points", "points", "files of points", "CSV, GeoJSON or point images", "a.csv")
 
 
@@ -22,34 +23,19 @@ def pair(folder: Path | str) -> Pairs:
     `_points` or `_clicks`, or in a folder of such a name. It belongs to the image with the same name without the
     ending. QuPath's names are supported: `a.png.geojson` belongs to `a.png`.
 
-    Parameters
-    ----------
-    folder : path
-
-    Returns
-    -------
-    Pairs
-        In natural order of names; `annotations` are the point files.
-
-    Raises
-    ------
-    InputError
-        "folder-missing" or "pairs-missing".
+    Parameters, result and errors are those of `hsn.annotations.mask_files.pair`; `annotations` are the point files.
 
     Examples
     --------
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
-    >>> for name in ("a.png", "a.csv", "b.png"):
-    ...     (folder / name).touch()
-    >>> pairs = pair(folder)
-    >>> pairs.images[0].name, pairs.annotations[0].name, pairs.alone[0][0].name
-    ('a.png', 'a.csv', 'b.png')
+    >>> (folder / "a.png").touch(), (folder / "a.csv").touch()
+    (None, None)
+    >>> [path.name for path in pair(folder).annotations]
+    ['a.csv']
     """
-    return pair_by_name(folder, _image_name, _WORDS)
+    return pair_by_name(folder, _image_name, _WORDS, pattern=_PATTERN)
 
 
 def _image_name(path: Path) -> str | None:
-    if _PATTERN.image_name(path, TEXTS) is None:
-        return None
-    return _PATTERN.strip(_IMAGE_SUFFIX.sub("", path.stem))
+    return _PATTERN.image_name(path, TEXTS)

@@ -16,7 +16,7 @@ from ..checks import same_length
 from ..errors import InputError
 from ..files import atomic_write
 from . import geojson, point_tables
-from .label_files import RASTERS, read_labels
+from .label_files import RASTERS, check_size, read_labels
 
 TEXTS = {
     ".csv": point_tables,
@@ -235,13 +235,7 @@ def _read_text(path: Path) -> str:
 def _read_marks(path: Path, shape: tuple[int, int] | None) -> np.ndarray:
     """Return the centroids of the marks in a point image, row by row."""
     stored = read_labels(path)
-    if shape is not None and stored.shape != tuple(shape[:2]):
-        raise InputError(
-            "shape-mismatch",
-            f"{path} must have the size of its image, {tuple(shape[:2])}",
-            got=stored.shape,
-            hint="export it again at full size",
-        )
+    check_size(path, stored.shape, shape)
     marked = stored > 0
     if 2 * marked.sum() > marked.size:
         raise InputError(

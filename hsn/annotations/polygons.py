@@ -4,7 +4,9 @@ A pixel belongs to an outline if its center does, by the even-odd rule; the cent
 rule reproduces MoNuSeg's published label images (Kumar et al., IEEE TMI 2017) exactly for the four files tested.
 """
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -12,12 +14,14 @@ from skimage.draw import polygon
 
 from ..errors import InputError
 from ..instances import renumber
+from ..notes import note
 
 _MAX_COORDINATE_PX = 1e7  # larger than any slide
+_MAX_REGIONS = 100  # of an image; a layer with more rectangles holds objects
 
 
 class Outline(NamedTuple):
-    """A closed outline of an instance, or of a hole in the instances before it.
+    """A closed outline of an instance, or of a hole in the instances of its layer.
 
     Attributes
     ----------
@@ -25,26 +29,36 @@ class Outline(NamedTuple):
         Corners as (row, col) in pixels; the last is connected to the first.
     hole : bool
         Whether the outline removes pixels. Default: False.
+    layer : int
+        Number of the layer. Default: 0.
     """
 
     points: np.ndarray
     hole: bool = False
+    layer: int = 0
 
 
-def fill_outlines(outlines: Iterable[Outline], shape: tuple[int, int]) -> np.ndarray:
+def fill_outlines(
+    outlines: Iterable[Outline], shape: tuple[int, int], *, where: Path | str = "outlines"
+) -> np.ndarray:
     """Fill outlines to instances.
 
     Parameters
     ----------
     outlines : iterable of Outline
-        In drawing order: later outlines overwrite earlier ones. An outline without visible pixels gives no instance.
+        In drawing order: later outlines overwrite earlier ones. A hole removes pixels from all outlines of its layer,
+        except from outlines inside of the hole; in a layer of holes only, from all outlines of the file.
     shape : (int, int)
         Height and width of the image.
+    where : path or str
+        Name of the file, for notes.
 
     Returns
     -------
     int32 (H, W)
-        0 background, 1..n in drawing order, without gaps.
+        0 background, 1..n in drawing order, without gaps. Outlines without visible pixels give no instance: outside of
+        the image, hidden by later outlines, or smaller than a pixel. They are counted in a note. Rectangles
+        around all other outlines are the annotated region, which is not an instance and has a note too.
 
     Raises
     ------
@@ -55,20 +69,114 @@ def fill_outlines(outlines: Iterable[Outline], shape: tuple[int, int]) -> np.nda
     --------
     >>> square = Outline(np.array([[0, 0], [0, 2], [2, 2], [2, 0]]))
     >>> dot = Outline(np.array([[0.5, 0.5], [0.5, 1.5], [1.5, 1.5], [1.5, 0.5]]), hole=True)
-    >>> fill_outlines([square, dot], (3, 4)).tolist()
+    >>> fill_outlines([dot, square], (3, 4)).tolist()
     [[1, 1, 1, 0], [1, 0, 1, 0], [1, 1, 1, 0]]
     """
-    instances = np.zeros(shape, np.int64)
-    for number, outline in enumerate(outlines, 1):
-        points = np.asarray(outline.points, float).reshape(-1, 2)
-        valid = (np.abs(points) <= _MAX_COORDINATE_PX).all(axis=1)  # False for NaN
-        if not valid.all():
-            raise InputError(
-                "outline-coordinates",
-                f"coordinates of outline {number} must be finite and within {_MAX_COORDINATE_PX:g} pixels",
-                got=points[~valid][0].tolist(),
-                hint="export the annotation again, in pixels",
-            )
-        if len(points) > 2:
-            instances[polygon(points[:, 0], points[:, 1], shape)] = 0 if outline.hole else number
-    return renumber(instances)[0]
+    checked = [_checked(outline, number) for number, outline in enumerate(outlines, 1)]
+    holes = [outline for outline in checked if outline.hole]
+    objects = [outline for outline in checked if not outline.hole]
+    regions, layers = _find_regions(objects), {outline.layer for outline in objects}
+    instances, outside = np.zeros(shape, np.int64), 0
+    for number, outline in enumerate(objects, 1):
+        if number - 1 in regions:
+            continue
+        rows, cols = _pixels(outline.points, shape)
+        for hole in holes:
+            in_layer = hole.layer == outline.layer or hole.layer not in layers
+            if in_layer and not _encloses(hole.points, outline.points):
+                rows, cols = _without(rows, cols, hole.points, shape)
+        outside += len(rows) == 0
+        instances[rows, cols] = number
+    numbered, ids = renumber(instances)
+    hidden = len(objects) - len(regions) - outside - len(ids)
+    for count, sentence in (
+        (outside, "outlines are outside of the image or smaller than a pixel"),
+        (hidden, "outlines are hidden by later ones and give no object"),
+        (len(regions), "rectangles enclose all other outlines and are taken as annotated regions"),
+    ):
+        if count:
+            note(sentence, where, count)
+    return numbered
+
+
+def _checked(outline: Outline, number: int) -> Outline:
+    points = np.asarray(outline.points, float).reshape(-1, 2)
+    valid = (np.abs(points) <= _MAX_COORDINATE_PX).all(axis=1)  # False for NaN
+    if not valid.all():
+        raise InputError(
+            "outline-coordinates",
+            f"coordinates of outline {number} must be finite and within {_MAX_COORDINATE_PX:g} pixels",
+            got=points[~valid][0].tolist(),
+            hint="export the annotation again, in pixels",
+        )
+    return outline._replace(points=points)
+
+
+def _find_regions(objects: list[Outline]) -> set[int]:
+    """Return the indices of rectangles that mark the annotated region.
+
+    They are a layer of rectangles that enclose all outlines of the other layers, or one rectangle that encloses all
+    other outlines, two or more.
+    """
+    rectangles = [k for k, outline in enumerate(objects) if is_rectangle(outline.points)]
+    by_layer: dict[int, list[int]] = defaultdict(list)
+    for k in rectangles:
+        by_layer[objects[k].layer].append(k)
+    counts = Counter(outline.layer for outline in objects)
+    regions: set[int] = set()
+    for layer, members in by_layer.items():
+        others = [outline for outline in objects if outline.layer != layer]
+        if len(members) == counts[layer] and others and len(members) <= _MAX_REGIONS:
+            boxes = [objects[k].points for k in members]
+            if all(any(_encloses(box, other.points) for box in boxes) for other in others):
+                regions.update(members)
+    if not regions and rectangles and len(objects) > 2:
+        everything = np.concatenate([outline.points for outline in objects])
+        corners = np.array([everything.min(axis=0), everything.max(axis=0)])
+        regions.update(k for k in rectangles if _encloses(objects[k].points, corners))
+    return regions if len(regions) < len(objects) else set()
+
+
+def is_rectangle(points: np.ndarray) -> bool:
+    """Return whether corners (n, 2) are those of an upright rectangle, closed or not.
+
+    Examples
+    --------
+    >>> is_rectangle(np.array([[0, 0], [0, 3], [2, 3], [2, 0]])), is_rectangle(np.array([[0, 0], [0, 3], [2, 3]]))
+    (True, False)
+    """
+    corners = points.tolist()
+    if len(corners) == 5 and corners[0] == corners[-1]:
+        corners.pop()
+    if len(corners) != 4:
+        return False
+    (row0, col0), (row1, col1), (row2, col2), (row3, col3) = corners
+    if row0 == row2 or col0 == col2:
+        return False
+    first_along_row = row0 == row1 and col1 == col2 and row2 == row3 and col3 == col0
+    return first_along_row or (col0 == col1 and row1 == row2 and col2 == col3 and row3 == row0)
+
+
+def _encloses(outer: np.ndarray, inner: np.ndarray) -> bool:
+    """Return whether the bounding box of `outer` encloses that of `inner`."""
+    if not len(outer) or not len(inner):
+        return False
+    return bool(
+        (outer.min(axis=0) <= inner.min(axis=0)).all() and (outer.max(axis=0) >= inner.max(axis=0)).all()
+    )
+
+
+def _pixels(points: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows and columns of the pixels inside of an outline."""
+    if len(points) < 3:
+        return np.zeros(0, int), np.zeros(0, int)
+    return polygon(points[:, 0], points[:, 1], shape)
+
+
+def _without(
+    rows: np.ndarray, cols: np.ndarray, hole: np.ndarray, shape: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Remove the pixels of a hole."""
+    removed = np.ravel_multi_index(_pixels(hole, shape), shape)
+    kept = ~np.isin(np.ravel_multi_index((rows, cols), shape), removed)
+    return rows[kept], cols[kept]

@@ -8,6 +8,7 @@ BCSS-WSSS ("x[1010].png"); one folder per class.
 import csv
 import hashlib
 import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
@@ -17,7 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
+from ..files import from_csv_text
+from ..notes import note
 from .colors import as_labels
+from .pairing import image_name
 
 _VALUES = {"0": 0, "0.0": 0, "false": 0, "1": 1, "1.0": 1, "true": 1, "": np.nan, "nan": np.nan}
 _IN_NAME = re.compile(r"\[([01](?:[ ,_]?[01])*)\]$")
@@ -161,19 +165,20 @@ def from_folders(paths: Iterable[Path | str]) -> Tagged:
     Returns
     -------
     Tagged
-        Classes in alphabetical order; a copied image once, with its first path.
+        Classes in alphabetical order; a copied image once, with its first path. Images beside the class folders are
+        left out, with a note.
 
     Raises
     ------
     InputError
-        "folders-too-few" if there are fewer than two folders.
+        "folders-too-few" if there are fewer than two folders, or "folders-nested" if a class folder holds another.
 
     Examples
     --------
     >>> from_folders(["data/stroma/1.png", "data/tumor/2.png"]).tags.tolist()
     [[1.0, 0.0], [0.0, 1.0]]
     """
-    images = tuple(map(Path, paths))
+    images = _in_class_folders([Path(path) for path in paths])
     classes = tuple(sorted({path.parent.name for path in images}))
     if len(classes) < 2:
         raise InputError(
@@ -189,6 +194,27 @@ def from_folders(paths: Iterable[Path | str]) -> Tagged:
         copies[path.name, _digest(path) if counts[path.name] > 1 else ""].append(path)
     tags = [[float(c in {path.parent.name for path in same}) for c in classes] for same in copies.values()]
     return Tagged(tuple(same[0] for same in copies.values()), np.array(tags, np.float32), classes)
+
+
+def _in_class_folders(images: list[Path]) -> list[Path]:
+    """Return the images in the class folders."""
+    folders = {path.parent for path in images}
+    above = {folder for folder in folders if any(folder in other.parents for other in folders)}
+    stray = {
+        folder for folder in above if all(folder == other or folder in other.parents for other in folders)
+    }
+    if above - stray:
+        nested = sorted(above - stray)[0]
+        raise InputError(
+            "folders-nested",
+            "a folder of a class must not hold folders with images",
+            got=nested,
+            hint="move the images, so that each folder has the images of one class",
+        )
+    left_out = [path for path in images if path.parent in stray]
+    if left_out:
+        note("images beside the folders of classes are left out", left_out[0], len(left_out))
+    return [path for path in images if path.parent not in stray]
 
 
 def tags_from_labels(
@@ -280,6 +306,7 @@ def read_table(table: Path | str) -> tuple[tuple[str, ...], dict[str, list[float
         )
     rows: dict[str, list[float]] = {}
     for number, (name, *values) in enumerate(cells, start=1):
+        name = unicodedata.normalize("NFC", from_csv_text(name))
         if name in rows:
             raise InputError(
                 "table-duplicate-row",
@@ -318,10 +345,11 @@ def has_tags(path: Path | str) -> bool:
 
 def row_of(path: Path, rows: Iterable[str]) -> str | None:
     """Return the name of the row for `path`, or None; rows may name folders, and leave out the suffix."""
-    parts = PurePosixPath(path.as_posix()).parts
+    parts = PurePosixPath(unicodedata.normalize("NFC", path.as_posix())).parts
     for length in range(len(parts), 0, -1):
         name = "/".join(parts[-length:])
-        for key in (name, name.removesuffix(path.suffix)):
+        stem = name.removesuffix(path.suffix)
+        for key in (name, stem, image_name(stem)):
             if key in rows:
                 return key
     return None

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from .console import AsJson, Quiet, exit_with_failures, print_result, progress_display, start_keras
+from .console import AsJson, Quiet, exit_with_failures, print_result, progress_display, start_keras, warn
 
 _Predictions = Annotated[
     Path, typer.Argument(help="Folder of label images or color masks; with --model, of images.")
@@ -25,7 +25,11 @@ _Unlisted = Annotated[
 ]
 _Instances = Annotated[
     bool,
-    typer.Option("--instances", help="Score objects: label images, or outlines (XML, ROI zips) on one side."),
+    typer.Option(
+        "--instances",
+        help="Score objects: label images, or outlines (XML, ROI zips) on one side. Default with --model: if the truth "
+        "files number objects.",
+    ),
 ]
 
 
@@ -61,10 +65,12 @@ def evaluate(
     with progress_display(quiet=quiet) as progress:
         result = score(
             predictions if model is None else model, None if model is None else predictions, truth, taxonomy=taxonomy,
-            instances=instances, hausdorff=hausdorff, objects=objects, suffix=suffix, mpp=mpp, size=size,
+            instances=instances or None, hausdorff=hausdorff, objects=objects, suffix=suffix, mpp=mpp, size=size,
             unlisted=unlisted, out=out, progress=progress,
         )  # fmt: skip
+    for sentence in () if quiet else result.notes:
+        warn(sentence)
     data = result.scores | {"files": result.files, "failures": dict(result.failures)}
-    text = "\n\n".join([result.text, "\n".join(f"wrote {path}" for path in result.files)])
+    text = f"{result.text}\n\nwrote {len(result.files)} files to {out}/"
     print_result(data, text, as_json=as_json)
     exit_with_failures(result.failures)

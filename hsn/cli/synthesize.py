@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ..progress import report
-from .console import AsJson, Quiet, print_result, progress_display, start_keras
+from .console import AsJson, Quiet, print_result, progress_display, start_keras, warn
 
 PREVIEW_EVERY = 200  # steps between two previews
 SHOWN = 4  # pairs in a preview
@@ -40,9 +40,13 @@ def synthesize(
     """
     from ..annotations.mask_files import read as read_mask
     from ..images.read import read
+    from ..notes import collect_notes
 
-    patch = read(image)
-    nuclei = read_mask(mask, patch.shape[:2])
+    with collect_notes() as notes:
+        patch = read(image)
+        nuclei = read_mask(mask, patch.shape[:2])
+    for sentence in () if quiet else notes.sentences():
+        warn(sentence)
     start_keras()
     from ..extras.singan.synthesis import synthesize as synthesize_pairs
 

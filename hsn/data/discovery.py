@@ -11,16 +11,25 @@ import numpy as np
 
 from ..annotations import mask_files, point_files, tag_files
 from ..annotations.label_files import RASTERS
-from ..annotations.pairing import Pairs
+from ..annotations.pairing import Pairs, image_name
 from ..checks import same_length
 from ..errors import InputError
+from ..files import from_csv_text, walk_files
 from ..images.read import SUFFIXES, list_images
+from ..notes import note
 
 KINDS = ("masks", "points", "tags", "selected")
 CHOICE_TABLE = "choice.csv"  # the table that `hsn.select_patches` writes
 EMBEDDING, CONTACT_SHEET, PLACES = "embedding", "contact_sheet.png", "places"
 NOT_PATCHES = (EMBEDDING, CONTACT_SHEET, PLACES)  # files of `hsn.select_patches` beside the patches
 _TABLES = (".csv", ".tsv", ".txt")
+# Images that are named, because they are not read.
+_OTHER_FORMATS = (
+    ".ndpi", ".mrxs", ".scn", ".vms", ".vmu", ".bif", ".czi", ".qptiff", ".jp2", ".j2k", ".gif", ".webp", ".heic",
+)  # fmt: skip
+_MAX_STRAY_FRACTION = 0.2  # of the images; more of them mean that the folders are not classes
+_NO_PARTNER = "has no partner of its name in the other folder"
+_AMBIGUOUS = "has an ambiguous partner: files of its name in the two folders are"
 _MAX_TABLE_BYTES = 2**24
 _GENERIC_FOLDERS = ("image", "images", "img", "imgs", "patches", "tiles", "train", "val", "test")
 
@@ -40,7 +49,7 @@ class Found:
     classes : tuple of str
         Names of the columns of the tags.
     spare : tuple of path
-        Unused outlines: the image also has a label image.
+        Annotations that are not used, because their image has another one.
     """
 
     kind: str
@@ -128,6 +137,8 @@ def find_pairs(folder, kind):
     else:
         pairs = mask_files.pair(folder, besides=NOT_PATCHES, least=0)
     left_out = tuple((str(path), reason) for path, reason in pairs.alone)
+    if pairs.spare:
+        note("annotation files beside others of their image are not used", pairs.spare[0], len(pairs.spare))
     return Found(kind, pairs.images, pairs.annotations, left_out, spare=pairs.spare)
 
 
@@ -205,29 +216,63 @@ def from_lists(kind, images, annotations, *, classes=None):
 
 
 def find_images(places, *, deep=False):
-    """Find the images in files and folders, without duplicates.
+    """Find the images in files and folders, without duplicates. Linked folders are followed.
 
     Parameters
     ----------
     places : path or sequence of path
         Files and folders.
     deep : bool
-        Whether to search subfolders. Default: False.
+        Whether to search the folders below. Default: False; then a note counts the images in them.
 
     Returns
     -------
     found : list of pathlib.Path
+        By folder, then by name.
     failures : list of (str, str)
-        Paths without images, and the reasons.
+        Paths that do not exist or hold no image, broken links and slides of other formats, and why.
     """
     found, failures = {}, []
     for place in _as_list(places):
         try:
-            for folder in (_folders_with_images(place) if deep else None) or [place]:
-                found |= dict.fromkeys(list_images(folder))
+            found |= dict.fromkeys(
+                list_images(place) if place.is_file() else _in_folder(place, deep, failures)
+            )
         except InputError as error:
             failures.append((str(place), str(error)))
     return list(found), failures
+
+
+def _in_folder(place, deep, failures):
+    """Return the images in a folder, and below if `deep`; append files that cannot be used to `failures`."""
+    if not place.is_dir():
+        return list_images(place)  # raises
+    files = sorted(walk_files(place), key=lambda path: (path.parent, path.name))
+    images, below = [], []
+    for path in files:
+        suffix = path.suffix.lower()
+        if suffix not in (*SUFFIXES, *_OTHER_FORMATS):
+            continue
+        if not deep and path.parent != place:
+            below += [path] if suffix in SUFFIXES else []
+        elif not _is_image(path) and path.is_symlink():
+            failures.append((str(path), "is a link to a file that does not exist"))
+        elif suffix in _OTHER_FORMATS:
+            failures.append(
+                (str(path), f"has the format {suffix}, which is not read; export it as PNG or TIFF")
+            )
+        elif path.is_file():
+            images.append(path)
+    if below and not images:
+        raise InputError(
+            "folder-without-images",
+            f"{place} must contain images",
+            got=f"{len(below)} images in folders below, as {below[0]}",
+            hint="give these folders",
+        )
+    if below:
+        note("images in folders below are not used; give these folders too", below[0], len(below))
+    return images if images or failures else list_images(place)  # which raises
 
 
 def distinct_names(images):
@@ -261,15 +306,16 @@ def pair_folders(first, second, *, suffix="", outlines=False):
     first, second : path
         Two folders; equal with a suffix.
     suffix : str
-        Suffix of the stems in `second`: with "_anno", `a.png` and `a_anno.bmp` are a pair. Default: none.
+        What names in `second` add. Default: a usual ending of label images, or nothing. With "_anno", `a.png` and
+        `a_anno.bmp` are a pair.
     outlines : bool
         Whether to include XML and ImageJ zips; a label image of the same name takes precedence. Default: False.
 
     Returns
     -------
     pairs : list of (pathlib.Path, pathlib.Path)
-    alone : list of pathlib.Path
-        Files without a partner, and files with equal stems in one folder.
+    alone : list of (pathlib.Path, str)
+        Files without a partner, or with an ambiguous one, and why.
     """
     sides = [_with_outlines(folder) if outlines else list_images(folder) for folder in (first, second)]
     if Path(first) == Path(second) and suffix:  # the suffix separates the files of one folder
@@ -277,18 +323,41 @@ def pair_folders(first, second, *, suffix="", outlines=False):
             [p for p in sides[0] if not p.stem.endswith(suffix)],
             [p for p in sides[1] if p.stem.endswith(suffix)],
         ]
-    keys = [[path.stem for path in sides[0]], [path.stem.removesuffix(suffix) for path in sides[1]]]
+    keys = [
+        [image_name(path.stem) for path in sides[0]],
+        [image_name(path.stem.removesuffix(suffix)) for path in sides[1]],
+    ]
+    if not suffix:
+        names = set(keys[0])
+        keys[1] = [
+            key if key in names else _without_ending(path, key, names)
+            for key, path in zip(keys[1], sides[1], strict=True)
+        ]
     counts = [Counter(side) for side in keys]
     partner = dict(zip(keys[1], sides[1], strict=True))
     both = {key for key in counts[0] if counts[0][key] == counts[1][key] == 1}
     pairs = [(path, partner[key]) for key, path in zip(keys[0], sides[0], strict=True) if key in both]
     alone = [
-        path
-        for names, side in zip(keys, sides, strict=True)
-        for name, path in zip(names, side, strict=True)
+        (
+            path,
+            _NO_PARTNER
+            if not counts[1 - k][name]
+            else f"{_AMBIGUOUS} {counts[0][name]} and {counts[1][name]}",
+        )
+        for k in (0, 1)
+        for name, path in zip(keys[k], sides[k], strict=True)
         if name not in both
     ]
     return pairs, alone
+
+
+def _without_ending(path, key, names):
+    """Return the name of a truth file without an ending like "_mask", if that is one of `names`."""
+    stripped = mask_files.strip_ending(path.stem)
+    if stripped not in names:
+        return key
+    note("truth files are paired without the ending of their name", path)
+    return stripped
 
 
 def images_of_table(path):
@@ -313,7 +382,7 @@ def images_of_table(path):
             raise ValueError(f"more than {_MAX_TABLE_BYTES} bytes")
         with open(path, newline="", encoding="utf-8") as file:
             rows = csv.DictReader(file)
-            named = list(dict.fromkeys(Path(row["image"]) for row in rows if row.get("image")))
+            named = list(dict.fromkeys(Path(from_csv_text(row["image"])) for row in rows if row.get("image")))
     except (OSError, ValueError, csv.Error) as error:
         return [], 0, [(str(path), f"cannot be read as a table of patches: {error}")]
     found = [image for image in named if _is_image(image)]
@@ -331,19 +400,11 @@ def _is_image(path):
         return False
 
 
-def _folders_with_images(place):
-    """Return the folders with images, among `place` and its subfolders."""
-    files = (path for path in Path(place).rglob("*") if path.suffix.lower() in SUFFIXES)
-    return sorted(
-        {path.parent for path in files if not any(part[0] == "." for part in path.parts if part != "..")}
-    )
-
-
 def _with_outlines(folder):
     """Return label images and outlines; a label image takes precedence over outlines of the same name."""
     by_name = defaultdict(list)
     for path in list_images(folder, suffixes=(*SUFFIXES, *mask_files.OUTLINES)):
-        by_name[path.stem].append(path)
+        by_name[image_name(path.stem)].append(path)
     return [path for files in by_name.values() for path in mask_files.preferred(files)[0]]
 
 
@@ -458,9 +519,11 @@ def _source_of_tags(places):
                 return table
     if images and any(tag_files.has_tags(path) for path in images):
         return "names"
-    folders = {path.parent for path in images}
-    classes = [folder for folder in folders if _may_be_class(folder.name) and folder not in places]
-    return "folders" if len(classes) == len(folders) > 1 else None
+    stray = [path for path in images if path.parent in places]  # beside the folders of classes
+    folders = {path.parent for path in images} - set(places)
+    classes = [folder for folder in folders if _may_be_class(folder.name)]
+    few = len(stray) <= _MAX_STRAY_FRACTION * len(images)
+    return "folders" if len(classes) == len(folders) > 1 and few else None
 
 
 def _may_be_class(name):
@@ -493,5 +556,9 @@ def same_stem(folder, image):
     >>> same_stem(None, Path("a.png")) is None
     True
     """
-    options = [] if folder is None else [Path(folder) / f"{Path(image).stem}{suffix}" for suffix in RASTERS]
+    stem = Path(image).stem
+    stems = dict.fromkeys((stem, image_name(stem)))
+    options = (
+        [] if folder is None else [Path(folder) / f"{stem}{suffix}" for stem in stems for suffix in RASTERS]
+    )
     return next((option for option in options if option.is_file()), None)

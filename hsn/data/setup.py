@@ -1,4 +1,12 @@
-"""Set-up of a training, shared by all methods: common options, a summary of the images, and the result."""
+"""Set-up of a training: options of all methods, a summary of the images, and the result.
+
+The module `setup` of each method in `hsn.supervision` has:
+
+- `Options`: dataclass of the options of `hsn.fit` for this method.
+- ``check(request, options)``: raises InputError for invalid options, before any image is read.
+- ``prepare(found, request, options, *, progress=None)``: reads the images and returns a `FitSetup`. `found` is a
+  `hsn.data.discovery.Found`, `request` a `FitRequest`, `progress` a callback of `hsn.progress`.
+"""
 
 import colorsys
 from dataclasses import dataclass, field
@@ -7,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ..annotations.mask_files import as_instances
 from ..annotations.mask_files import read as read_masks
 from ..checks import as_image, same_shape
 from ..errors import InputError
@@ -214,7 +223,7 @@ def summarize(found, check, *, square=False, progress=None):
 
 
 def check_masks(image, annotation, pixels):
-    """Check the masks of an image; return the file or array unchanged.
+    """Check the masks of an image; return the file, or the instances of an array (see `as_instances`).
 
     Parameters
     ----------
@@ -229,6 +238,8 @@ def check_masks(image, annotation, pixels):
     """
     if isinstance(annotation, np.ndarray):
         same_shape("image", pixels.shape, "masks", annotation.shape)
+        if not np.ma.isMaskedArray(annotation) and annotation.dtype.kind in "biu":
+            return as_instances(annotation, image if isinstance(image, str | Path) else "an array")
     else:
         read_masks(annotation, pixels.shape[:2])
     return annotation

@@ -2,9 +2,6 @@
 
 Nets need 8-bit RGB. A color palette, an opaque alpha channel and an EXIF orientation are converted without loss.
 Gray, 16-bit, CMYK and transparent images are rejected, because a silent conversion would change the stain colors.
-
-Files are untrusted: the decoder is chosen by the first bytes, not by the file name. The size is read from the header
-before any pixel is decoded.
 """
 
 from collections.abc import Sequence
@@ -13,35 +10,20 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import BmpImagePlugin, ImageFile, ImageOps, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 
 from ..checks import as_image
 from ..errors import InputError
 from ..files import atomic_write
+from ..notes import note
+from ..rasters import MAX_PIXELS, decode, shown_rgb
 
-# A 100-megapixel image needs 300 MB as RGB; larger images are slides, which are read in windows.
-MAX_PIXELS = 100_000_000
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".svs")
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
-
-# `Image.open` would try about forty decoders and has a global size limit; these four are called directly.
-_DECODERS: dict[bytes, type[ImageFile.ImageFile]] = {
-    b"\x89PNG\r\n\x1a\n": PngImagePlugin.PngImageFile,
-    b"\xff\xd8\xff": JpegImagePlugin.JpegImageFile,
-    b"II*\0": TiffImagePlugin.TiffImageFile,
-    b"MM\0*": TiffImagePlugin.TiffImageFile,
-    b"II+\0": TiffImagePlugin.TiffImageFile,  # BigTIFF
-    b"MM\0+": TiffImagePlugin.TiffImageFile,
-    b"BM": BmpImagePlugin.BmpImageFile,
-}
-
-# Pillow modes that cannot be converted to RGB without a guess: description and hint.
-_GRAY = ("gray", "export the image in color")
+# Color models that cannot be converted to RGB without a guess: description and hint.
 _NOT_RGB = {
-    **dict.fromkeys(("1", "L", "LA", "La"), _GRAY),
-    **dict.fromkeys(("I", "I;16", "I;16B", "I;16L", "F"), ("gray with more than 8 bits", _GRAY[1])),
-    "CMYK": ("CMYK (printing inks)", "convert it to sRGB in an image editor"),
-    "LAB": ("L*a*b*", "convert it to sRGB in an image editor"),
+    "gray": ("gray", "export the image in color"),
+    "cmyk": ("CMYK (printing inks)", "convert it to sRGB in an image editor"),
+    "lab": ("L*a*b*", "convert it to sRGB in an image editor"),
 }
 
 
@@ -58,12 +40,12 @@ def read(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     Returns
     -------
     uint8 array, shape (H, W, 3)
-        The EXIF orientation is applied. Only the first page of a file is read.
+        The EXIF orientation is applied. Only the first page of a file is read; further pages are noted.
 
     Raises
     ------
     InputError
-        "file-not-readable", "file-empty", "image-format", "image-damaged", "image-too-large", "image-not-rgb",
+        "file-unreadable", "file-empty", "image-format", "image-damaged", "image-too-large", "image-not-rgb",
         "image-bit-depth" or "image-transparent".
 
     Notes
@@ -79,102 +61,32 @@ def read(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     [[[200, 100, 150]]]
     """
     path = Path(path)
-    decoder = _find_decoder(path)
-    try:
-        with decoder(path) as picture:
-            _check_header(picture, path, max_pixels)
-            rgb, opaque = _decode_rgb(picture)
-    except InputError:
-        raise
-    except Exception as error:  # decoders raise many kinds of errors for damaged bytes
+    raster = decode(path, max_pixels=max_pixels)
+    if raster.model not in ("rgb", "palette"):
+        kind, hint = _NOT_RGB.get(raster.model, (raster.model, "convert it to sRGB in an image editor"))
+        raise InputError("image-not-rgb", f"{path} must be 8-bit RGB", got=kind, hint=hint)
+    if raster.bits > 8:
         raise InputError(
-            "image-damaged",
-            f"{path} must be a complete image file",
-            got=f"a damaged, truncated or unusually compressed file ({str(error).rstrip('.')})",
-            hint="copy or export it again",
-        ) from None
-    if not opaque:
+            "image-bit-depth",
+            f"{path} must have 8 bits per channel",
+            got=f"{raster.bits} bits",
+            hint="export it with 8 bits and choose the brightness range",
+        )
+    rgb = shown_rgb(raster)
+    if raster.alpha is not None and (raster.alpha < 255).any():
         raise InputError(
             "image-transparent",
             f"{path} must be opaque",
             got="alpha below 255",
             hint="flatten it onto a background color",
         )
-    if picture.mode == "P" and (rgb == rgb[..., :1]).all():
+    if raster.model == "palette" and (rgb == rgb[..., :1]).all():
         raise InputError(
-            "image-not-rgb", f"{path} must be 8-bit RGB", got="a palette of grays", hint=_GRAY[1]
+            "image-not-rgb", f"{path} must be 8-bit RGB", got="a palette of grays", hint=_NOT_RGB["gray"][1]
         )
+    if raster.pages > 1:
+        note("images have several pages, and the first is read", path)
     return rgb
-
-
-def _find_decoder(path: Path) -> type[ImageFile.ImageFile]:
-    """Return the decoder that matches the first bytes of the file."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(8)
-    except OSError as error:
-        folder = path.is_dir()
-        raise InputError(
-            "file-not-readable",
-            f"{path} must be an image file",
-            got="a folder" if folder else error.strerror,
-            hint="list its images with hsn.images.read.list_images" if folder else "check the path",
-        ) from None
-    if not start:
-        raise InputError(
-            "file-empty", f"{path} must be an image file", got="0 bytes", hint="copy or export it again"
-        )
-    for magic, decoder in _DECODERS.items():
-        if start.startswith(magic):
-            return decoder
-    raise InputError(
-        "image-format",
-        f"{path} must be a PNG, JPEG, TIFF or BMP image",
-        got=f"a file that starts with {start!r}",
-        hint="export it as PNG",
-    )
-
-
-def _check_header(picture: ImageFile.ImageFile, path: Path, max_pixels: int) -> None:
-    """Raise, without decoding pixels, if the image is too large or not 8-bit color."""
-    size = picture.width * picture.height
-    if size > max_pixels:
-        raise InputError(
-            "image-too-large",
-            f"{path} must have at most {max_pixels:,} pixels",
-            got=f"{picture.width} x {picture.height} = {size:,}",
-            hint="cut it into parts, or raise `max_pixels` if there is enough memory",
-        )
-    if picture.mode in _NOT_RGB:
-        kind, hint = _NOT_RGB[picture.mode]
-        raise InputError("image-not-rgb", f"{path} must be 8-bit RGB", got=kind, hint=hint)
-    depth = _bits_per_channel(picture, path)
-    if depth > 8:
-        raise InputError(
-            "image-bit-depth",
-            f"{path} must have 8 bits per channel",
-            got=f"{depth} bits",
-            hint="export it with 8 bits and choose the brightness range",
-        )
-
-
-def _bits_per_channel(picture: ImageFile.ImageFile, path: Path) -> int:
-    """Return the stored bits per channel; Pillow silently reduces 16-bit RGB to 8."""
-    if picture.format == "PNG":
-        with path.open("rb") as file:
-            return file.read(25)[24]  # 8 bytes magic, 8 chunk head, 8 width and height, then the depth
-    if isinstance(picture, TiffImagePlugin.TiffImageFile):
-        return max(picture.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (8,)))
-    return 8
-
-
-def _decode_rgb(picture: ImageFile.ImageFile) -> tuple[np.ndarray, bool]:
-    """Decode to upright RGB (H, W, 3); also return whether every pixel is opaque."""
-    has_alpha = picture.mode in ("RGBA", "RGBa", "PA") or "transparency" in picture.info
-    picture.load()
-    upright = ImageOps.exif_transpose(picture).convert("RGBA" if has_alpha else "RGB")
-    pixels = np.array(upright)
-    return np.ascontiguousarray(pixels[..., :3]), not has_alpha or bool((pixels[..., 3] == 255).all())
 
 
 def write(path: Path | str, image: npt.ArrayLike) -> None:

@@ -115,7 +115,7 @@ def unpack(archive: zipfile.ZipFile, names: Iterable[str], folder: Path) -> None
 
 @contextmanager
 def damage_reported(path: object, name: str) -> Iterator[None]:
-    """Turn what `zipfile` raises for a damaged member into an `InputError`, "archive-damaged"."""
+    """Convert errors of `zipfile` for a damaged member to an `InputError`, "archive-damaged"."""
     try:
         yield
     except (OSError, EOFError, ValueError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:

@@ -220,7 +220,7 @@ def _output(x, head, stride, sides_px, single, seeds):
 
 
 def _unit(x, channels, seeds, name):
-    """Convolution 3x3, batch normalization, ReLU."""
+    """Apply a 3x3 convolution, batch normalization and ReLU."""
     kernel = _uniform(9 * x.shape[-1], seeds)["kernel_initializer"]
     x = layers.Conv2D(
         channels, 3, padding="same", use_bias=False, kernel_initializer=kernel, name=f"{name}_conv"

@@ -11,6 +11,7 @@ from ..annotations.colors import as_labels, from_colors
 from ..annotations.label_files import read_color_mask, read_labels
 from ..data.sample import Sample
 from ..errors import InputError
+from ..rasters import decode
 from ..taxonomies import Taxonomy
 from .confusion import ConfusionCounts
 
@@ -70,6 +71,7 @@ def detect_kind(files: Iterable[str | PathLike], taxonomy: Taxonomy) -> str:
     """Return whether files hold colors or class indices.
 
     One colored pixel in any file means colors. Gray files hold class indices if all values are classes of the taxonomy.
+    Palette images hold class indices unless all their colors are colors of the taxonomy.
 
     Parameters
     ----------
@@ -96,10 +98,41 @@ def detect_kind(files: Iterable[str | PathLike], taxonomy: Taxonomy) -> str:
             stored = read_color_mask(path)[..., :3]
         except InputError:  # 16-bit files hold indices; unreadable files raise when they are used
             continue
-        if (stored != stored[..., :1]).any():
+        if decode(Path(path)).model == "palette" and not from_colors(stored, taxonomy)[1].all():
+            stored = read_labels(path)
+        elif (stored != stored[..., :1]).any():
             return "colors"
         largest = max(largest, int(stored.max()))
     return "labels" if largest < len(taxonomy) else "colors"
+
+
+def numbers_objects(files: Iterable[str | PathLike], taxonomy: Taxonomy) -> bool:
+    """Return whether a file numbers objects: gray values beyond the classes and the colors of the taxonomy.
+
+    Parameters
+    ----------
+    files : sequence of path
+    taxonomy : Taxonomy
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from hsn.annotations.label_files import write_labels
+    >>> from hsn.taxonomies import NUCLEI
+    >>> path = Path(tempfile.mkdtemp()) / "a.png"
+    >>> write_labels(path, np.array([[0, 1, 2, 3]]))
+    >>> numbers_objects([path], NUCLEI)
+    True
+    """
+    known = {*range(len(taxonomy)), *(color[0] for color in taxonomy.colors if len(set(color)) == 1)}
+    for path in files:
+        try:
+            values = set(np.unique(read_labels(path)).tolist())
+        except InputError:  # colors; unreadable files raise when they are used
+            continue
+        if len(values) > 2 and not values <= known:  # two values are a mask
+            return True
+    return False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +152,7 @@ class LabeledSample(Sample):
 
 
 def make_samples(
-    pairs: Iterable[tuple[Path, Path]], truth: TruthFormat, *, mpp: float | None = None
+    pairs: Iterable[tuple[Path, Path]], truth: TruthFormat, *, mpps: Iterable[float | None]
 ) -> list[LabeledSample]:
     """Make samples of images and their truth files.
 
@@ -128,8 +161,8 @@ def make_samples(
     pairs : sequence of (path, path)
         Image and truth.
     truth : TruthFormat
-    mpp : float, optional
-        Micrometers per pixel of the images.
+    mpps : iterable of float or None
+        Micrometers per pixel of each image. None: that of the net's training images.
 
     Returns
     -------
@@ -145,7 +178,7 @@ def make_samples(
             truth_path=path,
             truth_format=truth,
         )
-        for image, path in pairs
+        for (image, path), mpp in zip(pairs, mpps, strict=True)
     ]
 
 

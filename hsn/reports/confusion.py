@@ -10,6 +10,7 @@ import numpy as np
 
 from ..annotations.colors import resize_labels
 from ..checks import one_of
+from ..errors import InputError
 from ..metrics.classes import ClassScores, class_scores
 from ..metrics.counts import confusion_matrix
 from ..taxonomies import Taxonomy
@@ -35,6 +36,8 @@ class ConfusionCounts:
     pixels : int64 (C,)
         Number of true pixels of each class, at the size of the truth.
     images : int
+    unknown_pixels : int
+        Number of pixels of the truth that are not valid, at its size.
 
     Raises
     ------
@@ -56,6 +59,7 @@ class ConfusionCounts:
     counts: dict[str, np.ndarray] = field(default_factory=dict)
     pixels: np.ndarray | None = None
     images: int = 0
+    unknown_pixels: int = 0
 
     def __post_init__(self) -> None:
         one_of("size", self.size, SIZES)
@@ -76,14 +80,28 @@ class ConfusionCounts:
             Labels of each stage.
         valid_mask : bool array, shape (h, w), optional
             True where the truth is known. Default: everywhere.
+
+        Raises
+        ------
+        InputError
+            "shape-aspect" if the truth and a prediction have different aspect ratios.
         """
         valid_mask = np.ones(truth.shape, bool) if valid_mask is None else valid_mask
+        for labels in predictions.values():
+            _check_aspect(truth.shape, labels.shape)
         counted = {stage: self._count(truth, valid_mask, labels) for stage, labels in predictions.items()}
         for stage, counts in counted.items():
             self.counts[stage] = self.counts.get(stage, 0) + counts
         pixels = np.bincount(truth[valid_mask], minlength=len(self.taxonomy))
         self.pixels = pixels if self.pixels is None else self.pixels + pixels
         self.images += 1
+        self.unknown_pixels += int(valid_mask.size - np.count_nonzero(valid_mask))
+
+    @property
+    def unknown_fraction(self) -> float:
+        """Fraction of the pixels of the truth that are not valid, 0 to 1."""
+        known = 0 if self.pixels is None else int(self.pixels.sum())
+        return self.unknown_pixels / max(1, self.unknown_pixels + known)
 
     def _count(self, truth: np.ndarray, valid_mask: np.ndarray, labels: np.ndarray) -> np.ndarray:
         if self.size == "image":
@@ -105,6 +123,7 @@ class ConfusionCounts:
             "images": self.images,
             "scored_at": self.size,
             "classes": self.taxonomy.names,
+            "unknown_fraction": self.unknown_fraction,
             "stages": {
                 stage: {
                     "mIoU": s.mean_iou,
@@ -118,6 +137,19 @@ class ConfusionCounts:
             },
             "confusion": list(self.counts.values())[-1].tolist() if self.counts else [],
         }
+
+
+def _check_aspect(truth: tuple[int, ...], prediction: tuple[int, ...]) -> None:
+    """Raise if one size is not the other times a factor, up to a rounded pixel."""
+    factor = max(truth[0] / prediction[0], truth[1] / prediction[1])
+    error = max(abs(side * factor - other) for side, other in zip(prediction, truth, strict=True))
+    if error > max(1.0, factor) + 1e-9:
+        raise InputError(
+            "shape-aspect",
+            f"the truth must have the aspect ratio of the prediction, {prediction[0]} x {prediction[1]}",
+            got=f"{truth[0]} x {truth[1]}",
+            hint="check that the files are paired correctly and not cropped",
+        )
 
 
 def write_scores(out: str | PathLike, evaluations: Iterable[ConfusionCounts]) -> list[Path]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..annotations.mask_files import is_raster, read
 from ..errors import InputError
-from ..files import atomic_write, write_json
+from ..files import atomic_write, csv_text, write_json
 from ..metrics.intervals import interval
 from ..metrics.objects import Jaccard, Matching, aji, count_deviation, match, match_glas
 from ..metrics.outlines import object_dice, object_hausdorff
@@ -88,7 +88,7 @@ class ObjectScores:
         with atomic_write(files[0]) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, list(self.images[0]), restval="")
             writer.writeheader()
-            writer.writerows(self.images)
+            writer.writerows(row | {"image": csv_text(row["image"])} for row in self.images)
             for name, end in (("all images", "value"), ("95 % from", "low"), ("95 % to", "high")):
                 row = {score: getattr(interval, end) for score, interval in self.pooled.items()}
                 writer.writerow({"image": name} | row)

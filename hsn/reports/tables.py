@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..files import atomic_write
+from ..files import atomic_write, csv_text
 from ..metrics.classes import ClassScores
 
 
@@ -120,6 +120,8 @@ def _cell(value: Any) -> Any:
     """Return the value of a cell; numbers keep full precision."""
     if value is None or (isinstance(value, (float, np.floating)) and np.isnan(value)):
         return ""
+    if isinstance(value, str):
+        return csv_text(value)
     return value.item() if isinstance(value, np.generic) else value
 
 

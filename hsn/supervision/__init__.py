@@ -1,6 +1,6 @@
-"""Four methods of one shape: each turns what an annotator gave into targets for a net, trains it, and runs it.
+"""Four methods with the same functions: make targets from annotations, train a net, segment images.
 
-`segment` runs the method that the card of a trained net names.
+`segment` runs the method that is named in the card of a trained net.
 """
 
 import importlib
@@ -28,7 +28,7 @@ def segment(image, model, *, taxonomy=None, mpp=None, progress=None):
     taxonomy : str, optional
         Label space of the net. Default: its first.
     mpp : float, optional
-        Micrometers per pixel of the image. Default: that of the net's training images.
+        Micrometers per pixel of the image. Default: the value for the training images of the net.
     progress : callable, optional
         Called with a `hsn.progress.Event` after every batch of tiles.
 
@@ -40,7 +40,8 @@ def segment(image, model, *, taxonomy=None, mpp=None, progress=None):
     Raises
     ------
     InputError
-        If the image cannot be used, or there is no such net or taxonomy.
+        "image-dtype", "image-too-small", "image-too-large", "mpp-positive", "taxonomy-unknown", or the codes of
+        `hsn.load`.
 
     Examples
     --------
@@ -66,7 +67,7 @@ def open_model(model):
 
 @lru_cache(maxsize=4)
 def _load(folder: Path, version: int):
-    """Load a folder; `version` is the time of its card, so that a net that was trained again is loaded again."""
+    """Load a folder; `version` is the time of its card, so that a changed folder is loaded again."""
     return models.load(folder)
 
 

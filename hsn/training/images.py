@@ -24,8 +24,8 @@ class ImageCache:
 
     Parameters
     ----------
-    max_bytes : int
-        Default: 2 GiB.
+    max_bytes : int, optional
+        Default: `CACHE_BYTES`, 2 GiB.
 
     Examples
     --------
@@ -34,8 +34,8 @@ class ImageCache:
     ([2, 2, 2], 1)
     """
 
-    def __init__(self, max_bytes: int = CACHE_BYTES) -> None:
-        self._max_bytes, self._bytes = max_bytes, 0
+    def __init__(self, max_bytes: int | None = None) -> None:
+        self._max_bytes, self._bytes = CACHE_BYTES if max_bytes is None else max_bytes, 0
         self._records: OrderedDict[Any, tuple[Any, int]] = OrderedDict()
         self._lock = Lock()  # a thread draws crops while the main thread validates
 
@@ -101,7 +101,7 @@ def training_images(
     annotations: Sequence[Any],
     prepare: Callable[[str, np.ndarray, Any], Any],
     *,
-    max_bytes: int = CACHE_BYTES,
+    max_bytes: int | None = None,
     progress=None,
 ) -> list[TrainingImage]:
     """Make the training images of all pairs, and decode each once.
@@ -115,8 +115,8 @@ def training_images(
         One for each image.
     prepare : callable
         See `TrainingImage`.
-    max_bytes : int
-        Limit of the cache. Default: 2 GiB.
+    max_bytes : int, optional
+        Limit of the cache. Default: `CACHE_BYTES`, 2 GiB.
     progress : callable, optional
 
     Raises

@@ -9,13 +9,14 @@ from typing import Any
 from .. import taxonomies
 from ..data.discovery import pair_folders
 from ..errors import InputError
+from ..notes import collect_notes, note
 from ..progress import Progress, track
-from ..reports.compare import TruthFormat, compare_files, detect_kind, make_samples
+from ..reports.compare import TruthFormat, compare_files, detect_kind, make_samples, numbers_objects
 from ..reports.confusion import write_scores
 from ..reports.object_scores import score_objects
 from ..supervision import method_of, open_model
-
-_NO_PARTNER = "the other folder has no file of the same name"
+from .scale_check import ScaleCheck
+from .segmentation import segment_all
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,15 @@ class Evaluation:
         Written files.
     failures : list of (str, str)
         Files that were not scored, and the reasons.
+    notes : list of str
+        What was assumed about the files.
     """
 
     scores: dict
     text: str
     files: list[Path] = field(default_factory=list)
     failures: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def __str__(self):
         return self.text
@@ -49,7 +53,7 @@ def evaluate(
     truth: str | os.PathLike | None = None,
     *,
     taxonomy: str | os.PathLike | None = None,
-    instances: bool = False,
+    instances: bool | None = None,
     hausdorff: bool = False,
     objects: str | None = None,
     suffix: str = "",
@@ -71,8 +75,8 @@ def evaluate(
         Folder of label images, color masks or, with `instances`, outlines.
     taxonomy : str or path, optional
         Label space. Default: the first taxonomy of the net.
-    instances : bool
-        Score objects (AJI, PQ, F1, object Dice), not classes. Default: False.
+    instances : bool, optional
+        Score objects (AJI, PQ, F1, object Dice), not classes. Default: yes for a net if the truth files number objects.
     hausdorff : bool
         With `instances`: also score the Hausdorff distance. Default: False.
     objects : str, optional
@@ -80,7 +84,7 @@ def evaluate(
     suffix : str
         Suffix of the names of truth files, for example "_anno". Default: none.
     mpp : float, optional
-        Micrometers per pixel of the images.
+        Micrometers per pixel of the images. Default: that of the metadata, or of the net's training images.
     size : {"image", "full"}
         Score at the size of the images, or of the truth. Default: "image".
     unlisted : {"ignore", "false_alarms"}
@@ -97,7 +101,8 @@ def evaluate(
     Raises
     ------
     InputError
-        "truth-missing", "taxonomy-missing", "pairs-missing", or "option-of-other-kind" for an unsuitable option.
+        "truth-missing", "taxonomy-missing", "pairs-missing"; "option-of-other-kind" for an unsuitable option;
+        "objects-missing" if the truth numbers objects and the net does not separate them.
 
     Examples
     --------
@@ -112,33 +117,86 @@ def evaluate(
     1.0
     """
     model = None if images is None else model_or_predictions
-    _check(truth, instances, hausdorff, {"taxonomy": taxonomy, "model": model, "objects": objects})
-    space = None if instances else _label_space(taxonomy, model)
+    _check(truth, instances, hausdorff, {"taxonomy": taxonomy, "objects": objects})
     first = model_or_predictions if images is None else images
-    pairs, alone = pair_folders(first, truth, suffix=suffix, outlines=instances)
+    scoring = {"size": size, "unlisted": unlisted}
+    options = {"model": model, "mpp": mpp, "out": out, "progress": progress}
+    with collect_notes() as notes:
+        space = None if instances else _label_space(taxonomy, model)
+        pairs, failures = _pair(first, truth, suffix, bool(instances))
+        if instances is None and space is not None and model is not None and objects is None:
+            instances = numbers_objects([path for _, path in pairs], space)
+        if instances:
+            data, text, files, failed = _score_objects(pairs, hausdorff, **options)
+        else:
+            score = _score_files if model is None else _score_net
+            evaluations, files, failed = score(pairs, space, objects, **options, **scoring)
+            if not any(counts.images for counts in evaluations):
+                raise InputError(
+                    "no-pairs-scored",
+                    "one pair of files or more must be scored",
+                    got=f"{len(failed)} pairs that cannot be scored",
+                    hint="correct these files: " + "; ".join(reason for _, reason in failed[:3]),
+                )
+            data, text = _summarize(evaluations, unlisted)
+    return Evaluation(data, text, list(files), failures + failed, notes.sentences())
+
+
+def _pair(first, truth, suffix, outlines):
+    """Return the pairs of files, and the files without a partner."""
+    pairs, alone = pair_folders(first, truth, suffix=suffix, outlines=outlines)
     if not pairs:
         raise InputError(
             "pairs-missing",
             f"files of {first} and {truth} must have the same names",
-            got=f"no pair among {len(alone)} files",
+            got="; ".join(f"{path} {why}" for path, why in alone[:3]) or "no files",
             hint="check the folders, or give the suffix",
         )
-    failures = [(str(path), _NO_PARTNER) for path in alone]
-    if instances:
-        scores = score_objects(pairs, hausdorff=hausdorff, progress=progress)
-        return Evaluation(scores.as_dict(), str(scores), scores.write(out), failures + scores.failures)
-    scoring = {"size": size, "unlisted": unlisted}
-    score = _score_files if model is None else _score_net
-    evaluations, files, failed = score(
-        pairs, space, objects, model=model, mpp=mpp, out=out, progress=progress, **scoring
-    )
+    return pairs, [(str(path), reason) for path, reason in alone]
+
+
+def _score_objects(pairs, hausdorff, *, model, mpp, out, progress):
+    """Score objects: of files, or of a net."""
+    failed = []
+    if model is not None:
+        pairs, failed = _segment_objects(pairs, model, mpp=mpp, out=out, progress=progress)
+    scores = score_objects(pairs, hausdorff=hausdorff, progress=progress)
+    return scores.as_dict(), str(scores), scores.write(out), failed + scores.failures
+
+
+def _summarize(evaluations, unlisted):
+    """Return the scores of all taxonomies as plain data and as tables; note unknown pixels of the truth."""
+    for counts in evaluations:
+        if counts.unknown_pixels:
+            meaning = "left out" if unlisted == "ignore" else "counted as errors where a class is predicted"
+            percent = f"{100 * counts.unknown_fraction:.2g} %"
+            note(f"{percent} of the pixels of the truth are unknown and {meaning}", counts.taxonomy.name)
     tables = [
         f"{counts.taxonomy.name}, {stage}, {counts.images} images\n{scores}"
         for counts in evaluations
         for stage, scores in counts.scores().items()
     ]
     data = {"taxonomies": {counts.taxonomy.name: counts.as_dict() for counts in evaluations}}
-    return Evaluation(data, "\n\n".join(tables), list(files), failures + failed)
+    return data, "\n\n".join(tables)
+
+
+def _segment_objects(pairs, model, *, mpp, out, progress):
+    """Segment the images; return pairs of files, the found objects and the true ones, and failures."""
+    batch = segment_all([image for image, _ in pairs], model, out, mpp=mpp, progress=progress)
+    truth = {str(image): path for image, path in pairs}
+    found = [
+        (Path(result["files"]["instances"]), truth[str(result["image"])])
+        for result in batch.results
+        if "instances" in result["files"]
+    ]
+    if batch.results and not found:
+        raise InputError(
+            "objects-missing",
+            "the net must separate objects, because the truth files number objects",
+            got="a net of classes",
+            hint="name the class that the objects have: objects=..., or --objects",
+        )
+    return found, batch.failures
 
 
 def _check(truth, instances, hausdorff, class_options):
@@ -198,9 +256,10 @@ def _score_net(pairs, space, objects, *, out, model, mpp, progress, **scoring):
     from ..reports.report import write_report
 
     truth = _truth_format([second for _, second in pairs], space, objects)
+    scales = ScaleCheck(open_model(model))
     result = write_report(
         model,
-        make_samples(pairs, truth, mpp=mpp),
+        make_samples(pairs, truth, mpps=[scales.of(image, mpp).mpp for image, _ in pairs]),
         out=out,
         taxonomies=[space.name],
         progress=progress,

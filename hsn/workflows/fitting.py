@@ -17,6 +17,7 @@ from ..data.discovery import KINDS, discover, find_images, find_pairs, find_tags
 from ..data.setup import FitRequest, FitSetup
 from ..errors import InputError
 from ..models.folders import Model
+from ..notes import collect_notes
 from ..progress import Progress
 from ..types import History
 from .selection import next_step
@@ -264,24 +265,25 @@ def prepare(
     given = {name: value for name, value in given.items() if value is not None}
     kind = _kind_of(given, kind)
     _check_name(out)
-    if not given:
-        found = _discover(data, kind, options)
-        kind = found.kind
-    setup = importlib.import_module(f"hsn.supervision.{kind}.setup")
-    check_options(options, kind)
-    chosen = setup.Options(**options)
-    request = FitRequest(mpp=as_mpp(mpp), name=out.name, taxonomies=_taxonomies(taxonomy), **training)
-    setup.check(request, chosen)
-    if kind == "selected":
-        source = given.get("selected", data)
-        found, notes = _find_selected(setup, data if given else None, source, unlabeled, chosen)
-    elif found is None:
-        found = _pair_given(kind, data, given[kind], options, request)
-    with _on_device(device):
-        ready = setup.prepare(found, request, chosen, progress=progress)
-        if start is not None:
-            notes = [*notes, _copy_start_weights(ready.net, start)]
-    ready.notes[:0] = notes
+    with collect_notes() as assumed:
+        if not given:
+            found = _discover(data, kind, options)
+            kind = found.kind
+        setup = importlib.import_module(f"hsn.supervision.{kind}.setup")
+        check_options(options, kind)
+        chosen = setup.Options(**options)
+        request = FitRequest(mpp=as_mpp(mpp), name=out.name, taxonomies=_taxonomies(taxonomy), **training)
+        setup.check(request, chosen)
+        if kind == "selected":
+            source = given.get("selected", data)
+            found, notes = _find_selected(setup, data if given else None, source, unlabeled, chosen)
+        elif found is None:
+            found = _pair_given(kind, data, given[kind], options, request)
+        with _on_device(device):
+            ready = setup.prepare(found, request, chosen, progress=progress)
+            if start is not None:
+                notes = [*notes, _copy_start_weights(ready.net, start)]
+    ready.notes[:0] = [*notes, *assumed.sentences()]
     return Fit(kind, ready, out, str(found), device)
 
 

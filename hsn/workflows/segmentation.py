@@ -4,25 +4,31 @@ import csv
 import hashlib
 import json
 import os
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..checks import as_mpp
 from ..data.discovery import distinct_names, find_images
 from ..errors import InputError
-from ..files import atomic_write
+from ..files import atomic_write, csv_text, from_csv_text
 from ..models.folders import CARD, CONFIG, OLD_CONFIG, Model, find
+from ..notes import collect_notes
 from ..progress import Progress, track
 from ..reports.results import save_segmentation
 from ..supervision import method_of, open_model
 from ..supervision import segment as segment_image
 from ..types import Segmentation
+from .scale_check import ScaleCheck
 
 SUMMARY = "summary.csv"
-_COLUMNS = ("image", "name", "status", "reason", "model", "taxonomy", "height", "width", "mpp", "objects")
+_COLUMNS = (
+    "image", "name", "status", "reason", "model", "taxonomy", "height", "width", "mpp", "mpp_source", "objects"
+)  # fmt: skip
 _FRACTION, _RUN = "fraction of ", "run"
 
 
@@ -49,7 +55,8 @@ def segment(
     taxonomy : str, optional
         Label space of the net. Default: the first.
     mpp : float, optional
-        Micrometers per pixel of the images. Default: scale of the net's training images.
+        Micrometers per pixel of the images. Default: that of the metadata of a TIFF, SVS or OME-TIFF file. For other
+        files that of the net's training images is assumed, with a warning; for arrays without.
     overwrite : bool
         Whether to segment images again that `out` already holds for the same net and options. Default: False.
     progress : callable, optional
@@ -83,11 +90,24 @@ def segment(
         batch = segment_all(
             image, model, out, taxonomy=taxonomy, mpp=mpp, overwrite=overwrite, progress=progress
         )
+        for sentence in batch.notes:
+            warnings.warn(sentence, stacklevel=2)
         return batch.rows
-    result = segment_image(image, model, taxonomy=taxonomy, mpp=mpp, progress=progress)
+    with collect_notes() as notes:
+        model = open_model(model)
+        scales = ScaleCheck(model)
+        scale = scales.of(image, mpp)
+        result = segment_image(image, model, taxonomy=taxonomy, mpp=scale.mpp, progress=progress)
+        scales.add(scale, result.instances)
+        scales.note_sizes()
+    for sentence in notes.sentences():
+        warnings.warn(sentence, stacklevel=2)
     if out is not None:
         path = "image" if isinstance(image, np.ndarray) else Path(image)
-        save_segmentation(result, out, name=Path(path).stem, mpp=mpp, about={"image": path, "model": None})
+        about = {"image": path, "model": None}
+        save_segmentation(
+            result, out, name=Path(path).stem, mpp=scale.mpp, mpp_source=scale.source, about=about
+        )
     return result
 
 
@@ -107,6 +127,10 @@ class Batch:
         Number of images that were segmented by an earlier call.
     files : int
         Number of written files.
+    notes : list of str
+        What was assumed about the images.
+    scale : str
+        Scale of the images that were segmented now; empty if there was none.
     """
 
     rows: list[dict]
@@ -114,6 +138,8 @@ class Batch:
     failures: list[tuple[str, str]]
     skipped: int
     files: int
+    notes: list[str] = field(default_factory=list)
+    scale: str = ""
 
 
 def segment_all(
@@ -139,7 +165,14 @@ def segment_all(
     InputError
         "images-missing", or the code of an invalid net, taxonomy or scale.
     """
-    out = Path(out)
+    with collect_notes() as notes:
+        batch = _segment_all(
+            images, model, Path(out), taxonomy=taxonomy, mpp=mpp, overwrite=overwrite, progress=progress
+        )
+    return replace(batch, notes=notes.sentences())
+
+
+def _segment_all(images, model, out, *, taxonomy, mpp, overwrite, progress):
     found, failures = find_images(images)
     if not found:
         raise InputError(
@@ -148,10 +181,10 @@ def segment_all(
             got="; ".join(reason for _, reason in failures) or "none",
             hint="correct the paths",
         )
-    run = _Run(model, taxonomy, mpp)
+    run = _Run(model, taxonomy, mpp if mpp is None else as_mpp(mpp))
     summary = _Summary(out / SUMMARY, {} if overwrite else None)
     pairs = list(zip(found, distinct_names(found), strict=True))
-    results, skipped, files = [], 0, 0
+    results, skipped, files, scales = [], 0, 0, None
     try:
         for path, name in track(pairs, progress, "segmenting"):
             key = run.key(path)
@@ -161,9 +194,14 @@ def segment_all(
                 skipped += 1
                 continue
             try:
-                result = segment_image(path, run.model, taxonomy=taxonomy, mpp=mpp)
+                scales = scales or ScaleCheck(run.model)
+                scale = scales.of(path, mpp)
+                result = segment_image(path, run.model, taxonomy=taxonomy, mpp=scale.mpp)
+                scales.add(scale, result.instances)
                 about = {"image": path, "model": run.name}
-                about = save_segmentation(result, out, name=name, mpp=mpp, about=about)
+                about = save_segmentation(
+                    result, out, name=name, mpp=scale.mpp, mpp_source=scale.source, about=about
+                )
                 results.append(about)
                 files += len(about["files"])
                 summary.add(_row(path, name, about, key))
@@ -176,8 +214,10 @@ def segment_all(
                 )
     finally:
         summary.close()
-    names = [name for _, name in pairs]
-    return Batch([summary.row(name) for name in names], results, failures, skipped, files)
+    if scales:
+        scales.note_sizes()
+    rows = [summary.row(name) for _, name in pairs]
+    return Batch(rows, results, failures, skipped, files, scale=str(scales or ""))
 
 
 def _is_file(image):
@@ -242,7 +282,7 @@ class _Summary:
         if replaced is not None or not set(row) <= set(columns):
             self._rewrite()
             return
-        self._writer.writerow(row)
+        self._writer.writerow(_escaped(row))
         self._file.flush()
 
     def close(self):
@@ -256,6 +296,7 @@ class _Summary:
                 rows = [row for row in csv.DictReader(file) if row.get("name") and None not in row.values()]
         except (OSError, UnicodeDecodeError, csv.Error):
             return {}
+        rows = [{key: from_csv_text(cell) for key, cell in row.items()} for row in rows]
         return {row["name"]: row for row in rows}
 
     def _rewrite(self):
@@ -269,9 +310,14 @@ class _Summary:
         ):
             writer = csv.DictWriter(file, columns, restval="")
             writer.writeheader()
-            writer.writerows(self._rows.values())
+            writer.writerows(map(_escaped, self._rows.values()))
         self._file = open(self._path, "a", newline="", encoding="utf-8")  # noqa: SIM115 - closed by `close`
         self._writer = csv.DictWriter(self._file, columns, restval="")
+
+
+def _escaped(row):
+    """Return a row whose cells no spreadsheet runs as formulas."""
+    return {key: csv_text(cell) for key, cell in row.items()}
 
 
 def _row(path, name, about, key):

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..data.discovery import CHOICE_TABLE, CONTACT_SHEET, EMBEDDING, PLACES, distinct_names, find_images
 from ..errors import InputError
-from ..files import atomic_write
+from ..files import atomic_write, csv_text
 from ..images.read import read, write
 from ..progress import Progress, report
 from ..selection import choice
@@ -265,7 +265,8 @@ def _write(rows, out):
     ):
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
-        writer.writerows(rows)
+        text = {name for name, value in rows[0].items() if isinstance(value, str | Path)}
+        writer.writerows(row | {name: csv_text(str(row[name])) for name in text} for row in rows)
     captions = [
         f"{row['number']}: {row['name'][:24]}\n{row['row']}, {row['column']}; stands for {row['share']:.0%}"
         for row in rows

@@ -53,7 +53,7 @@ def test_unclicked_nuclei_are_not_learned_as_background():
     assert ground.mean() > 0.3
 
 
-def test_what_is_known_is_zero_or_one_and_the_unknown_is_no_nucleus():
+def test_known_pixels_are_zero_or_one_and_unknown_pixels_are_not_nuclei():
     target, weight = cluster_label(*[tissue(PLACES)[0], PLACES])
     assert target.dtype == weight.dtype == np.float32
     assert set(np.unique(target)) | set(np.unique(weight)) == {0, 1}
@@ -116,7 +116,7 @@ def test_points_are_nuclei_whatever_the_picture(seed, count):
     assert weight[tuple(points.T)].all()
 
 
-def test_a_picture_of_one_color_is_no_failure():
+def test_an_image_of_one_color_gives_labels():
     target, _ = cluster_label(np.full((40, 40, 3), 99, np.uint8), [(20, 20)])
     assert target[20, 20] == 1
 

@@ -28,7 +28,7 @@ def test_each_pixel_is_matched_alone(rgb):
         assert labels[place] == (ADP_FUNC.colors.index(color) if known[place] else 0)
 
 
-def test_colours_of_no_evaluated_class_are_unknown():
+def test_colors_outside_of_the_taxonomy_are_unknown():
     rgb = np.array([[c.color for c in ADP_MORPH.unlabeled]], np.uint8)
     labels, known = from_colors(rgb, ADP_MORPH)
     assert not known.any()
@@ -50,7 +50,7 @@ def test_an_empty_mask_gives_empty_labels():
 @pytest.mark.parametrize(
     "mask", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 2), np.uint8), np.zeros((4, 4, 3), np.uint16)]
 )
-def test_other_arrays_are_no_colour_masks(mask, raises_code):
+def test_arrays_that_are_not_color_masks_are_refused(mask, raises_code):
     with raises_code("color-mask-dtype"):
         from_colors(mask, GLAS)
 
@@ -62,7 +62,7 @@ def test_a_label_out_of_range_is_refused(label, raises_code):
 
 
 @pytest.mark.parametrize("labels", [np.zeros((2, 2)), np.zeros(4, int), np.zeros((2, 2), bool)])
-def test_other_arrays_are_no_labels(labels, raises_code):
+def test_arrays_that_are_not_labels_are_refused(labels, raises_code):
     with raises_code("labels-dtype"):
         as_labels(labels, 2)
 

@@ -80,6 +80,42 @@ def test_rectangles_and_ovals(tmp_path):
     np.testing.assert_array_equal(disc, ((r - 30) / 30) ** 2 + ((c - 40) / 40) ** 2 < 1)
 
 
+@pytest.mark.parametrize("arc", [4, 20, 500])
+def test_a_rounded_rectangle_lacks_its_corners(tmp_path, arc):
+    data = bytearray(roi(RECTANGLE, box=(2, 3, 42, 63)))
+    struct.pack_into(">H", data, 54, arc)
+    r, c = np.mgrid[:50, :70] + 0.5
+    radius = np.minimum(arc, (40, 60)) / 2  # of ImageJ's corners, at most half a side
+    beyond = (
+        np.maximum(np.abs(r - 22) - (20 - radius[0]), 0),
+        np.maximum(np.abs(c - 33) - (30 - radius[1]), 0),
+    )
+    expected = (beyond[0] / radius[0]) ** 2 + (beyond[1] / radius[1]) ** 2
+    clear = np.abs(expected - 1) > 0.02
+    found = read(bytes(data), tmp_path, (50, 70))
+    np.testing.assert_array_equal(found[clear], (expected < 1)[clear])
+    assert found.sum() < 40 * 60
+
+
+@pytest.mark.parametrize("subtype", [1, 4])
+def test_text_and_overlay_images_are_refused_as_outlines(tmp_path, subtype, raises_code):
+    data = bytearray(roi(RECTANGLE, box=(0, 0, 2, 2)))
+    struct.pack_into(">H", data, 48, subtype)
+    with raises_code("roi-type"):
+        read(bytes(data), tmp_path)
+
+
+def test_the_files_that_a_mac_adds_to_a_zip_are_skipped(tmp_path):
+    data = roi(RECTANGLE, box=(0, 0, 2, 4))
+    entries = [
+        ("a.roi", data),
+        ("__MACOSX/._a.roi", b"\0\5\x16\7" * 30),
+        ("in/b.roi", data),
+        ("in/._b.roi", b""),
+    ]
+    assert len(imagej.read_outlines(zipped(tmp_path / "mac.zip", entries))) == 2
+
+
 def test_places_above_15_bits_and_left_of_the_image(tmp_path):
     corners = [(40000, 0), (40002, 0), (40002, 3), (40000, 3)]
     assert np.argwhere(read(roi(POLYGON, corners), tmp_path, (2, 40010)))[:, 1].tolist() == [40000, 40001] * 2

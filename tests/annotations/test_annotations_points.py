@@ -1,5 +1,6 @@
-"""Points: every form that they come in, what is wrong with them in words."""
+"""Points: every format is read, and wrong files are refused."""
 
+import csv
 import json
 
 import numpy as np
@@ -7,9 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hsn.annotations import point_tables
 from hsn.annotations.label_files import write_labels
 from hsn.annotations.points import as_points, read, to_pixels, write
+from hsn.files import csv_text, from_csv_text
 from hsn.images.read import write as write_image
+from hsn.notes import collect_notes
 
 SHAPE = (40, 60)
 POINTS = [[1, 50.5], [30, 2]]  # row, col
@@ -35,7 +39,19 @@ def saved(folder, name, text):
         ("a.csv", " ,Area,X,Y\n1,0,50.5,1\n2,0,2,30\n"),
         ("a.csv", "x;y\n50,5;1\n2;30\n"),
         ("a.tsv", "x\ty\n50.5\t1\n2\t30\n"),
-        ("a.txt", "Centroid X px\tCentroid Y px\n50.5\t1\n2\t30\n"),
+        ("a.txt", "Centroid X px\tCentroid Y px\n51\t1.5\n2.5\t30.5\n"),
+        (
+            "a.tsv",
+            "Class\tROI\tNum points\tCentroid X px\tCentroid Y px\nA\tPoints\t1\t51\t1.5\nB\tPoint\t1\t2.5\t30.5\n"
+            "Region\tRectangle\t\t20\t20\n",
+        ),
+        ("a.csv", "index,axis-0,axis-1\n0,1.0,50.5\n1,30.0,2.0\n"),
+        ("a.csv", "index,axis-0,axis-1,axis-2\n0,3.0,1.0,50.5\n1,3.0,30.0,2.0\n"),
+        ("a.csv", "index,axis-0,axis-1,axis-2,axis-3\n0,3,0,1.0,50.5\n1,3,0,30.0,2.0\n"),
+        ("a.tsv", "x\ty\n50,5\t1\n2\t30\n"),
+        ("a.csv", "sep=;\nx;y\n50,5;1\n2;30\n"),
+        ("a.csv", "sep=,\r\nx,y\r\n50.5,1\r\n2,30\r\n"),
+        ("a.csv", "sep=\t\nx\ty\n50.5\t1\n2\t30\n"),
     ],
 )
 def test_tables_are_read_by_their_headings(tmp_path, name, text):
@@ -79,6 +95,41 @@ def test_points_can_be_chosen_by_their_class(tmp_path, raises_code):
         read(saved(tmp_path, "b.csv", "x,y\n1,1\n"), label="A")
 
 
+@pytest.mark.parametrize(
+    "classification", [{"name": "Tumor: Positive"}, {"names": ["Tumor", "Positive"]}, "Tumor: Positive"]
+)
+def test_a_class_of_several_names_has_one_name(tmp_path, classification):
+    data = {"type": "Feature", "geometry": ONE, "properties": {"classification": classification}}
+    path = saved(tmp_path, "a.geojson", json.dumps(data))
+    assert read(path, label="Tumor: Positive").tolist() == POINTS[:1]
+
+
+def test_outlines_beside_clicks_are_regions_and_are_counted(tmp_path):
+    region = {"type": "Polygon", "coordinates": [[[0, 0], [60, 0], [60, 40], [0, 40], [0, 0]]]}
+    path = saved(tmp_path, "a.geojson", json.dumps([feature(region, "Region*"), feature(MULTI)]))
+    with collect_notes() as notes:
+        assert read(path, SHAPE).tolist() == POINTS
+    assert notes.sentences() == [f"1 outlines beside clicks are annotated regions, not clicks: {path}"]
+
+
+def test_a_table_of_qupath_and_its_geojson_give_the_same_places(tmp_path):
+    table = "Object type\tName\tROI\tCentroid X px\tCentroid Y px\n" + "".join(
+        f"Annotation\tPoint\tPoints\t{x}\t{y}\n" for x, y in MULTI["coordinates"]
+    )
+    geo = read(saved(tmp_path, "a.geojson", json.dumps(MULTI)), SHAPE)
+    assert read(saved(tmp_path, "a.tsv", table), SHAPE).tolist() == geo.tolist()
+
+
+@given(st.text("=+-@'ab\t ", max_size=6))
+def test_class_names_are_not_written_as_formulas_and_are_read_back(name):
+    text = point_tables.compose([(1.0, 2.0)], [name])
+    cell = next(csv.reader([text.splitlines()[-1]]))[-1]
+    assert cell[:1] not in tuple("=+-@\t")
+    assert from_csv_text(csv_text(name)) == name
+    if name == name.strip():
+        assert point_tables.parse(text, "a.csv") == ([(1.0, 2.0)], [name or None])
+
+
 def test_marks_become_their_centroids_row_by_row(tmp_path):
     marks = np.zeros(SHAPE, int)
     marks[1, 50] = marks[29:32, 1:4] = 255
@@ -113,6 +164,11 @@ WRONG_TEXTS = [
     ("a.csv", "x,y\n99,99\n98,3\n", "points-outside"),
     ("a.csv", "x,y\n1,1\n7,7\n7.2,6.9\n", "points-duplicate"),
     ("a.csv", "x,y\n1,one\n", "point-coordinates"),
+    ("a.csv", "x,y\n1,1_0\n", "point-coordinates"),
+    ("a.csv", "x,y\n1,0x1\n", "point-coordinates"),
+    ("a.csv", "index,axis-0,axis-1,axis-2\n0,3,1,5\n1,4,30,2\n", "points-slices"),
+    ("a.csv", "index,shape-type,vertex-index,axis-0,axis-1\n0,polygon,0,1,5\n", "table-columns"),
+    ("a.tsv", "ROI\tNum points\tCentroid X px\tCentroid Y px\nPoints\t3\t5\t5\n", "points-merged"),
     ("a.csv", "x,y\n1\n", "point-coordinates"),
     ("a.csv", "x,y\n1,nan\n", "points-finite"),
     ("a.csv", "x,z\n1,1\n", "table-columns"),
@@ -125,6 +181,11 @@ WRONG_TEXTS = [
     ("a.json", '{"a": 1}', "geojson-geometry"),
     ("a.json", '{"type": "Point", "coordinates": [1]}', "point-coordinates"),
     ("a.json", '{"type": "Point", "coordinates": {"x": 1}}', "point-coordinates"),
+    ("a.json", '{"type": "Point", "coordinates": ["12", "5"]}', "point-coordinates"),
+    ("a.json", '{"type": "Point", "coordinates": [true, 5]}', "point-coordinates"),
+    ("a.json", '{"type": "Point", "coordinates": [1' + "0" * 400 + ', 5]}', "point-coordinates"),
+    ("a.json", '[{"type": "Point", "coordinates": [1, 1], "plane": {"z": 0}}, {"type": "Point", "coordinates": [2, 2], '
+               '"plane": {"z": 1}}]', "points-slices"),
     ("a.json", '{"type": "MultiPoint", "coordinates": 3}', "geojson-malformed"),
     ("a.json", '{"type": "Feature", "geometry": null}', "geojson-geometry"),
     ("a.xlsx", "", "file-suffix"),
@@ -132,7 +193,7 @@ WRONG_TEXTS = [
 
 
 @pytest.mark.parametrize(("name", "text", "code"), WRONG_TEXTS)
-def test_what_is_wrong_is_said(tmp_path, name, text, code, raises_code):
+def test_wrong_texts_are_refused(tmp_path, name, text, code, raises_code):
     with raises_code(code):
         read(saved(tmp_path, name, text), SHAPE)
 
@@ -148,7 +209,7 @@ def test_files_that_cannot_be_read(tmp_path, monkeypatch, raises_code):
         read(saved(tmp_path, "big.csv", "1,1\n"))
 
 
-def test_point_images_that_are_none(tmp_path, raises_code):
+def test_images_that_are_not_point_images_are_refused(tmp_path, raises_code):
     write_labels(tmp_path / "marks.png", np.ones((4, 6), int))
     with raises_code("points-not-marks"):
         read(tmp_path / "marks.png")
@@ -156,7 +217,7 @@ def test_point_images_that_are_none(tmp_path, raises_code):
         read(tmp_path / "marks.png", SHAPE)
 
 
-def test_writing_is_refused_in_words(tmp_path, raises_code):
+def test_invalid_points_are_not_written(tmp_path, raises_code):
     with raises_code("file-suffix"):
         write(tmp_path / "a.txt", POINTS)
     with raises_code("length-mismatch"):
@@ -164,7 +225,7 @@ def test_writing_is_refused_in_words(tmp_path, raises_code):
 
 
 @pytest.mark.parametrize("points", [[1, 2], [[1, 2, 3]], [["a", "b"]]])
-def test_what_is_no_points_is_refused(points, raises_code):
+def test_arrays_that_are_not_points_are_refused(points, raises_code):
     with raises_code("points-shape"):
         as_points(points)
 

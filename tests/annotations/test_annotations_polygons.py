@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hsn.annotations.polygons import Outline, fill_outlines
+from hsn.notes import collect_notes
 
 # Quarters off the whole numbers, so that no pixel centre lies on a line.
 corner = st.tuples(st.integers(-3, 9), st.integers(-3, 9)).map(lambda p: (p[0] + 0.25, p[1] + 0.37))
@@ -26,8 +27,45 @@ def test_a_pixel_belongs_to_the_outline_around_its_centre(corners):
     assert filled.dtype == np.int32
 
 
-def box(top, left, bottom, right, *, hole=False):
-    return Outline(np.array([[top, left], [top, right], [bottom, right], [bottom, left]]) - 0.5, hole)
+def box(top, left, bottom, right, *, hole=False, layer=0):
+    return Outline(np.array([[top, left], [top, right], [bottom, right], [bottom, left]]) - 0.5, hole, layer)
+
+
+def noted(outlines, shape=(12, 12)):
+    """The instances, and the numbers in the notes."""
+    with collect_notes() as notes:
+        found = fill_outlines(outlines, shape, where="a.xml")
+    return found, [int(line.split()[0]) for line in notes.sentences()]
+
+
+@given(st.permutations([box(1, 1, 9, 9), box(3, 3, 5, 5, hole=True), box(6, 6, 8, 8, hole=True)]))
+def test_a_hole_may_stand_anywhere_in_its_layer(outlines):
+    found, counts = noted(outlines)
+    assert (found.max(), (found > 0).sum(), counts) == (1, 64 - 8, [])
+
+
+def test_a_hole_belongs_to_its_layer_or_to_all_if_it_is_alone_in_it():
+    ring = [box(1, 1, 9, 9, layer=1), box(3, 3, 5, 5, hole=True, layer=2)]
+    assert (noted(ring)[0] > 0).sum() == 60
+    assert (noted([*ring, box(10, 10, 11, 11, layer=2)])[0] > 0).sum() == 65
+
+
+def test_hidden_and_outside_outlines_are_counted():
+    found, counts = noted([box(1, 1, 3, 3), box(0, 0, 5, 5), box(20, 20, 30, 30), box(7, 7, 9, 9)])
+    assert (found.max(), counts) == (2, [1, 1])
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_rectangles_around_all_outlines_of_other_layers_are_regions(first):
+    nuclei = [box(1, 1, 3, 3, layer=1), box(7, 7, 9, 9, layer=1)]
+    regions = [box(0, 0, 5, 5, layer=2), box(6, 6, 11, 11, layer=2)]
+    found, counts = noted(regions + nuclei if first else nuclei + regions)
+    assert (found.max(), (found > 0).sum(), counts) == (2, 8, [2])
+
+
+def test_a_rectangle_around_one_of_several_outlines_is_an_object():
+    found, counts = noted([box(0, 0, 5, 5), box(1, 1, 3, 3), box(7, 7, 9, 9)])
+    assert (found.max(), counts) == (3, [])
 
 
 def test_the_later_outline_has_the_pixels_and_ids_have_no_gaps():
@@ -46,7 +84,7 @@ def test_a_hole_takes_away_what_lies_beneath_but_not_what_comes_later():
 
 
 @pytest.mark.parametrize("points", [[], [[1, 1]], [[0, 0], [3, 3]]])
-def test_what_encloses_nothing_is_no_object(points):
+def test_outlines_without_area_give_no_object(points):
     assert not fill_outlines([Outline(np.array(points, float))], (4, 4)).any()
 
 

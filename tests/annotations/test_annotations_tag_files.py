@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from hsn.annotations.tag_files import from_folders, from_names, from_table, tags_from_labels
+from hsn.notes import collect_notes
 
 
 def table(folder, text, **options):
@@ -77,7 +78,7 @@ def test_two_images_of_one_row_are_refused(tmp_path, raises_code):
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe\x00", "folder"])
-def test_what_is_no_table_is_refused(tmp_path, content, raises_code):
+def test_files_that_are_not_tables_are_refused(tmp_path, content, raises_code):
     path = tmp_path / "tags.csv"
     if content == "folder":
         path.mkdir()
@@ -126,7 +127,32 @@ def test_a_copy_in_a_second_folder_is_a_second_tag(tmp_path):
     assert found == {"fat/1": [1, 1], "fat/3": [1, 0], "gland/3": [0, 1], "gland/2": [0, 1]}
 
 
-def test_one_folder_tells_nothing_apart(raises_code):
+@pytest.mark.parametrize(
+    ("image", "row"),
+    [
+        ("a.ome.tif", "a"),
+        ("a.ome.tif", "a.ome.tif"),
+        ("Gro\u0308\u00dfe.png", "Gr\u00f6\u00dfe.png"),
+        ("=a.png", "'=a.png"),
+    ],
+)
+def test_rows_match_names_with_two_suffixes_accents_and_apostrophes(tmp_path, image, row):
+    assert from_table([image], table(tmp_path, f"name,x\n{row},1\n")).tags.tolist() == [[1]]
+
+
+def test_images_beside_the_class_folders_do_not_become_a_class():
+    with collect_notes() as notes:
+        tagged = from_folders(["data/overview.png", "data/stroma/1.png", "data/tumor/2.png"])
+    assert (tagged.classes, len(tagged.paths)) == (("stroma", "tumor"), 2)
+    assert notes.sentences() == ["1 images beside the folders of classes are left out: data/overview.png"]
+
+
+def test_nested_class_folders_are_refused(raises_code):
+    with raises_code("folders-nested"):
+        from_folders(["data/tumor/1.png", "data/tumor/high/2.png", "data/stroma/3.png"])
+
+
+def test_one_folder_is_refused(raises_code):
     with raises_code("folders-too-few"):
         from_folders(["x/a.png", "x/b.png"])
 
@@ -161,7 +187,7 @@ def test_a_class_is_present_from_its_share_on(labels, known, least):
 
 
 @given(labels)
-def test_with_no_share_asked_a_single_pixel_is_enough(labels):
+def test_with_fraction_zero_a_single_pixel_is_enough(labels):
     assert np.flatnonzero(tags_from_labels(labels, 4, min_fraction=0)).tolist() == np.unique(labels).tolist()
 
 

@@ -67,7 +67,7 @@ def test_disks_are_nuclei_and_only_lines_are_background(points):
     assert ((weight > 0) == (marked | voronoi_edges(*nearest_points(points, SHAPE)[1]))).all()
 
 
-def test_a_lone_click_marks_thirteen_pixels_and_knows_no_background():
+def test_a_single_click_marks_thirteen_pixels_and_leaves_the_background_unknown():
     target, weight = voronoi_label([(6, 8)], SHAPE)
     assert target.sum() == weight.sum() == 13
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from hsn.annotations.colors import to_colors
 from hsn.annotations.label_files import write_labels
@@ -56,7 +57,8 @@ def test_the_default_output_is_tables(run):
     text = run("evaluate", "said", "true", "--taxonomy", "glas").stdout
     assert "G.O     0.6667" in text
     assert "mIoU 0.5833" in text
-    assert "wrote out/glas_IoU_metric_results.csv" in text
+    assert "wrote 3 files to out/" in text
+    assert Path("out/glas_IoU_metric_results.csv").is_file()
 
 
 def test_a_mask_of_one_class_is_read_like_its_neighbors(run, tmp_path):
@@ -119,6 +121,14 @@ def test_gray_values_are_labels_if_all_are_classes_of_the_taxonomy(tmp_path):
     assert detect_kind([tmp_path / "a.png"], GLAS) == "labels"
 
 
+def test_a_palette_of_other_colors_holds_class_indices(tmp_path):
+    picture = Image.fromarray(TRUTH.astype(np.uint8)).convert("P")
+    for colors, kind in (([0, 0, 0, 255, 255, 255], "labels"), (np.ravel(GLAS.colors).tolist(), "colors")):
+        picture.putpalette(colors)
+        picture.save(tmp_path / "a.png")
+        assert detect_kind([tmp_path / "a.png"], GLAS) == kind
+
+
 def test_a_damaged_file_stops_nothing(run):
     for name in ("a", "b"):
         as_labels(Path("said") / name, SAID)
@@ -154,7 +164,7 @@ def test_colors_of_another_taxonomy_are_errors(run):
     write(Path("said/a.png"), np.full((2, 2, 3), (1, 2, 3), np.uint8))
     as_colors(Path("true/a"), TRUTH[:, :2])
     result = run("evaluate", "said", "true", "--taxonomy", "glas")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "said/a.png must have colors of taxonomy 'glas'" in result.stderr
 
 

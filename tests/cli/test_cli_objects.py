@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hsn.annotations.label_files import write_labels
+from hsn.annotations.label_files import read_labels, write_labels
+from hsn.images.read import write
 
 TRUE = {"a": [[1, 1, 1, 0, 2]], "b": [[5, 5, 0, 0, 0]], "c": [[0, 0, 0, 0, 0]]}
 FOUND = {"a": [[1, 1, 1, 0, 0]], "b": [[3, 3, 0, 4, 0]], "c": [[0, 0, 0, 0, 0]]}
@@ -54,8 +55,8 @@ def test_the_output_is_a_table_and_unscored_files_are_named(run, folders):
     assert result.exit_code == 1
     assert "all images  0.75" in result.stdout
     assert "Hausdorff" not in result.stdout
-    assert "wrote out/objects.csv" in result.stdout
-    assert "lonely.png: the other folder has no file of the same name" in result.stderr
+    assert "wrote 2 files to out/" in result.stdout
+    assert "found/lonely.png: has no partner of its name in the other folder" in result.stderr
     assert "found/b.png: `prediction` must have the shape of the truth" in result.stderr
 
 
@@ -130,3 +131,37 @@ def test_only_invalid_pairs_are_an_error(run, folders):
         write_labels(f"found/{name}.png", np.array([[1, 0]]))
     result = run("evaluate", "found", "true", "--instances")
     assert (result.exit_code, result.code) == (2, "no-pairs-scored")
+
+
+@pytest.fixture
+def nuclei_net(monkeypatch):
+    """A net that finds the drawn nuclei, moved by one pixel."""
+    from hsn import taxonomies
+    from hsn.types import Segmentation
+    from hsn.workflows import segmentation
+
+    def moved(image, *_, **__):
+        found = np.roll(read_labels(Path("true") / Path(image).name), 1, axis=1)
+        scores = np.array([1.0, 0.0])
+        labels = (found > 0).astype(np.int32)
+        return Segmentation(labels, found, np.eye(2)[labels], scores, taxonomies.NUCLEI)
+
+    monkeypatch.setattr(segmentation, "segment_image", moved)
+
+
+@pytest.mark.parametrize("options", [[], ["--instances"]])
+def test_a_net_is_scored_by_objects_where_the_truth_numbers_them(run, nuclei_net, options):
+    for name in ("a", "b"):
+        write(Path(f"images/{name}.png"), np.full((8, 12, 3), 200, np.uint8))
+        write_labels(f"true/{name}.png", np.kron([[0, 1, 2], [3, 0, 0]], np.ones((4, 4), int)))
+    result = run("evaluate", "images", "true", "--model", "nuclei-masks", "--out", "o", "--json", *options)
+    assert result.exit_code == 0, result.stderr
+    assert [row["true"] for row in result.said["images"]] == [3, 3]
+    assert 0.4 < result.said["pooled"]["AJI"]["value"] < 0.9
+
+
+def test_numbered_truth_needs_a_net_of_objects_or_the_class_of_the_objects(run, tiny_model):
+    write(Path("images/a.png"), np.full((40, 56, 3), 200, np.uint8))
+    write_labels("true/a.png", np.kron([[0, 1, 2], [3, 0, 0]], np.ones((20, 20), int))[:, :56])
+    result = run("evaluate", "images", "true", "--model", tiny_model)
+    assert (result.exit_code, result.code) == (2, "objects-missing")

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hsn.data.discovery import count_kinds, discover, from_lists, images_of_table
+from hsn.data.discovery import count_kinds, discover, find_images, from_lists, images_of_table, pair_folders
+from hsn.notes import collect_notes
 
 
 @pytest.fixture
@@ -120,3 +121,69 @@ def test_an_edited_table_of_patches_is_read(touch):
     assert images_of_table(path) == ([folder / "a.png"], 1, [])
     found, gone, failures = images_of_table(folder / "nowhere.csv")
     assert (found, gone, len(failures)) == ([], 0, 1)
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_every_image_of_a_folder_is_used_or_named(touch, deep):
+    folder = touch(
+        "a.png", "b.svs", "c.ndpi", "d.webp", "notes.txt", "in/e.png", "in/deeper/f.png", ".hidden/g.png"
+    )
+    (folder / "gone.png").symlink_to(folder / "nowhere.png")
+    with collect_notes() as notes:
+        found, failures = find_images(folder, deep=deep)
+    assert [path.name for path in found] == ["a.png", "b.svs", *(["e.png", "f.png"] if deep else [])]
+    assert {Path(name).name for name, _ in failures} == {"c.ndpi", "d.webp", "gone.png"}
+    assert [line.split()[0] for line in notes.sentences()] == ([] if deep else ["2"])
+
+
+def test_a_folder_with_images_in_folders_below_is_refused_with_their_number(touch):
+    folder = touch("in/a.png", "in/b.png")
+    found, [(_, reason)] = find_images(folder)
+    assert found == []
+    assert "2 images in folders below" in reason
+
+
+def test_linked_folders_are_searched_and_loops_end(touch):
+    folder = touch("data/tumor/a.png", "store/fat/b.png") / "data"
+    (folder / "fat").symlink_to(folder.parent / "store" / "fat")
+    (folder / "loop").symlink_to(folder)
+    assert discover(folder).classes == ("fat", "tumor")
+
+
+def test_an_ambiguous_partner_is_named_as_ambiguous(touch):
+    folder = touch("pred/a.png", "pred/b.png", "pred/c.png", "truth/a.bmp", "truth/a.png", "truth/b.png")
+    pairs, alone = pair_folders(folder / "pred", folder / "truth")
+    assert [first.name for first, _ in pairs] == ["b.png"]
+    reasons = {path.relative_to(folder).as_posix(): reason for path, reason in alone}
+    assert set(reasons) == {"pred/a.png", "truth/a.bmp", "truth/a.png", "pred/c.png"}
+    assert [name for name, reason in reasons.items() if "ambiguous" not in reason] == ["pred/c.png"]
+
+
+@pytest.mark.parametrize(
+    "name", ["a_mask.png", "a-labelled.tif", "a_cp_masks.png", "mask/a.png", "a.ome.tif"]
+)
+def test_truth_files_are_paired_with_the_names_of_common_tools(touch, name):
+    folder = touch("pred/a.png", f"truth/{name}")
+    assert len(pair_folders(folder / "pred", (folder / "truth" / name).parent)[0]) == 1
+
+
+def test_unused_annotations_are_noted(touch):
+    with collect_notes() as notes:
+        found = discover(touch("a.png", "a_mask.png", "a.xml", "a.mat"))
+    assert (found.kind, len(found.images), found.left_out) == ("masks", 1, ())
+    assert notes.sentences()[0].startswith("2 annotation files")
+
+
+def test_an_overview_beside_the_class_folders_is_left_out_with_a_note(touch):
+    folder = touch(
+        "overview.png", *(f"{name}/{name}{k}.png" for name in ("tumor", "stroma") for k in range(3))
+    )
+    with collect_notes() as notes:
+        found = discover(folder)
+    assert (found.kind, found.classes, len(found.images)) == ("tags", ("stroma", "tumor"), 6)
+    assert "overview.png" in notes.sentences()[0]
+
+
+def test_many_images_beside_folders_are_not_classes(touch, raises_code):
+    with raises_code("annotations-missing"):
+        discover(touch("a.png", "b.png", "old/c.png", "new/d.png"))

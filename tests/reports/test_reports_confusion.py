@@ -27,25 +27,49 @@ def test_counts_of_images_are_summed(rng):
     assert counts.scores()["CRF"].mean_iou == class_scores(together, GLAS.names).mean_iou
 
 
+@pytest.mark.parametrize(("truth", "prediction"), [((128, 40), (128, 128)), ((64, 63), (32, 34))])
+def test_truth_of_another_aspect_ratio_is_refused(truth, prediction, raises_code):
+    counts = ConfusionCounts(GLAS)
+    with raises_code("shape-aspect"):
+        counts.add(np.zeros(truth, int), {"CRF": np.zeros(prediction, int)})
+    assert counts.images == 0
+
+
+@pytest.mark.parametrize(
+    ("truth", "prediction"), [((129, 65), (64, 32)), ((100, 33), (1000, 333)), ((775, 522), (388, 261))]
+)
+def test_sizes_may_differ_by_a_rounded_pixel(truth, prediction):
+    counts = ConfusionCounts(GLAS)
+    counts.add(np.zeros(truth, int), {"CRF": np.zeros(prediction, int)})
+    assert counts.images == 1
+
+
+def test_the_unknown_fraction_of_the_truth_is_counted():
+    counts = ConfusionCounts(GLAS)
+    known = np.array([[True, True, True, False]])
+    counts.add(np.zeros((1, 4), int), {"CRF": np.zeros((1, 4), int)}, valid_mask=known)
+    assert counts.as_dict()["unknown_fraction"] == 0.25
+
+
 def test_truth_or_prediction_is_resized_to_the_other(rng):
-    truth, labels = rng.integers(0, 5, (12, 20)), rng.integers(0, 5, (6, 5))
+    truth, labels = rng.integers(0, 5, (12, 20)), rng.integers(0, 5, (6, 10))
     shrunk, full = ConfusionCounts(ADP_FUNC), ConfusionCounts(ADP_FUNC, size="full")
     for counts in (shrunk, full):
         counts.add(truth, {"CRF": labels})
-    np.testing.assert_array_equal(shrunk.counts["CRF"], confusion_matrix(truth[::2, ::4], labels, 5))
+    np.testing.assert_array_equal(shrunk.counts["CRF"], confusion_matrix(truth[::2, ::2], labels, 5))
     np.testing.assert_array_equal(
-        full.counts["CRF"], confusion_matrix(truth, labels.repeat(2, 0).repeat(4, 1), 5)
+        full.counts["CRF"], confusion_matrix(truth, labels.repeat(2, 0).repeat(2, 1), 5)
     )
 
 
 def test_release_weights_use_the_truth_at_its_own_size(rng):
-    truth, labels = rng.integers(0, 5, (12, 20)), rng.integers(0, 5, (6, 5))
+    truth, labels = rng.integers(0, 5, (12, 20)), rng.integers(0, 5, (6, 10))
     counts = ConfusionCounts(ADP_FUNC)
     counts.add(truth, {"CRF": labels})
     scores = counts.scores()["CRF"]
     weights = inverse_log_frequency_weights(np.bincount(truth.ravel(), minlength=5))
     assert scores.inverse_log_frequency_iou == pytest.approx((weights * np.nan_to_num(scores.iou)).sum())
-    assert scores.pixels.sum() == 30
+    assert scores.pixels.sum() == 60
 
 
 def test_masked_pixels_are_ignored_or_count_as_false_alarms():

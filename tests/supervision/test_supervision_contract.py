@@ -1,6 +1,9 @@
-"""What holds for all methods: a tiny fit, its folder, its continuation, its progress and its errors."""
+"""Properties of all methods: a tiny fit, its folder, its continuation, its memory, its progress and its errors."""
 
+import gc
+import importlib
 import json
+import tracemalloc
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,12 +12,18 @@ import pytest
 
 import hsn
 from hsn import models, taxonomies
+from hsn.annotations.label_files import write_labels
 from hsn.annotations.sampling import points_from_instances
 from hsn.data import synthetic
+from hsn.images.read import write
 from hsn.nets import histonet, resunet, unet
 from hsn.progress import Cancelled
 from hsn.supervision import masks, method_of, points, selected, tags
-from hsn.training import loop
+from hsn.supervision.points import train_loop
+from hsn.supervision.tags import distillation
+from hsn.training import images as training_images
+from hsn.training import loop, object_training
+from hsn.types import History
 
 MPP = 0.5
 TRAIN = {"epochs": 2, "steps": 2, "batch_size": 2, "crop_px": 32, "validation": (0,), "seed": 3}
@@ -22,7 +31,7 @@ TRAIN = {"epochs": 2, "steps": 2, "batch_size": 2, "crop_px": 32, "validation": 
 
 @dataclass
 class Case:
-    """A method with the smallest run that it can do."""
+    """A method with its smallest run."""
 
     method: Any
     build: Any
@@ -111,7 +120,7 @@ CASES = {"masks": _masks, "points": _points, "selected": _selected, "tags": _tag
 
 @pytest.fixture(scope="module", autouse=True)
 def _eager():
-    """No graph with TensorFlow: for the few steps of these tests, building one would take most of the time."""
+    """Run TensorFlow without graphs, because building them takes longer than a few steps."""
     import keras
 
     if keras.backend.backend() != "tensorflow":
@@ -131,12 +140,12 @@ def case(request):
 
 @pytest.fixture(scope="module")
 def whole(case, tmp_path_factory):
-    """A run that nobody interrupted: its folder, net and history."""
+    """An uninterrupted run: its folder, net and history."""
     out = tmp_path_factory.mktemp("whole") / "net"
     return out, *case.fit(out)
 
 
-def test_a_trained_folder_explains_itself_and_loads(case, whole):
+def test_a_trained_folder_has_its_files_and_loads(case, whole):
     out, net, history = whole
     for name in (
         "net.keras",
@@ -167,7 +176,7 @@ def test_images_of_odd_sizes_are_segmented(whole, shape):
     assert result.probabilities.shape[:2] == shape
 
 
-def test_a_killed_run_ends_like_one_that_was_not(case, whole, tmp_path, monkeypatch):
+def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(case, whole, tmp_path, monkeypatch):
     keep, calls = loop._keep, []
 
     def killed(*arguments):
@@ -250,3 +259,51 @@ def test_images_and_annotations_of_different_numbers_are_an_error(case, tmp_path
     with raises_code("length-mismatch"):
         case.fit(tmp_path / "net", images=case.images[:-1])
     assert not (tmp_path / "net").exists()
+
+
+MEMORY_SIDE_PX, MEMORY_PIXELS = 192, 3 * 192 * 192  # bytes of an image
+
+
+@pytest.fixture
+def untrained(monkeypatch):
+    """Replace the training loop by one batch and one validation."""
+
+    def fit_net(net, loss, spec, *, out, **_):
+        spec.batch(0, 0)
+        out.mkdir(parents=True, exist_ok=True)
+        net.save_weights(out / loop.BEST)
+        return History(({"epoch": 1, "loss": 1.0, **spec.validate()},), 0)
+
+    modules = [importlib.import_module(f"hsn.supervision.{name}.training") for name in ("masks", "tags")]
+    for module in (*modules, train_loop, object_training, distillation):
+        monkeypatch.setattr(module, "fit_net", fit_net)
+    monkeypatch.setattr(training_images, "CACHE_BYTES", MEMORY_PIXELS)
+
+
+def _files(case, folder, count):
+    """Write images, and annotations that are files where the method takes files; return both."""
+    folder.mkdir()
+    image = synthetic.draw_tissue(0, (MEMORY_SIDE_PX, MEMORY_SIDE_PX), mpp=MPP)
+    paths = [folder / f"{k}.png" for k in range(count)]
+    for path in paths:
+        write(path, image.image)
+    write_labels(folder / "mask.png", image.instances)
+    mask, clicks = folder / "mask.png", [[20.0, 20.0]]
+    write_labels(folder / "background.png", np.zeros(image.instances.shape, np.uint8))
+    given = points.PointAnnotation(clicks, background=folder / "background.png")
+    annotations = {masks: [mask] * count, selected: [mask] * 3 + [None] * (count - 3), points: [given] * count,
+                   tags: np.array([[1, 0], [0, 1]] * (count // 2))}  # fmt: skip
+    return paths, annotations[case.method]
+
+
+def test_memory_of_training_does_not_grow_with_the_number_of_images(case, untrained, tmp_path):
+    peaks = []
+    for count in (6, 6, 24):  # the first run imports and compiles
+        paths, annotations = _files(case, tmp_path / f"{len(peaks)}", count)
+        net = case.build()
+        gc.collect()
+        tracemalloc.start()
+        case.fit(tmp_path / f"net-{len(peaks)}", net=net, images=paths, annotations=annotations)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[2] - peaks[1] < 18 * MEMORY_PIXELS / 3

@@ -1,9 +1,8 @@
-"""Config, targets and loss of masks: the published numbers, and what cannot be."""
+"""Config, targets and loss of masks: published values, and invalid input."""
 
 import numpy as np
 import pytest
 
-from hsn import InputError
 from hsn.objects.contours import inside_to_classes, instances_to_classes
 from hsn.stains.macenko import Macenko
 from hsn.stains.reinhard import Reinhard
@@ -21,7 +20,7 @@ def blank(instances):
     return np.zeros((*instances.shape, 3), np.uint8)
 
 
-def test_fullnets_training_label_is_the_published_one():
+def test_the_target_equals_fullnets_training_label():
     made = make_targets(blank(two_blocks()), two_blocks(), preset("fullnet"))
     assert made.target[..., :3].sum(axis=(0, 1)).tolist() == [500, 12, 64]
     published = inside_to_classes(instances_to_classes(two_blocks()) == 1)
@@ -29,13 +28,13 @@ def test_fullnets_training_label_is_the_published_one():
     assert made.target[..., 3].max() == 2
 
 
-def test_border_weights_are_the_published_ones():
+def test_border_weights_equal_the_published_ones():
     weight = make_targets(blank(two_blocks()), two_blocks(), preset("fullnet")).weight
     assert [int(np.round(20 * weight[p])) for p in ((8, 11), (7, 6), (0, 0), (20, 23))] == [117, 47, 20, 20]
     assert (make_targets(blank(two_blocks()), two_blocks(), preset("unet-cryonuseg")).weight == 1).all()
 
 
-def test_touching_objects_come_apart():
+def test_touching_objects_are_separated_by_contours():
     touching = np.zeros((8, 12), int)
     touching[1:7, 1:6], touching[1:7, 6:11] = 4, 9
     target = make_targets(blank(touching), touching, Config()).target
@@ -74,7 +73,7 @@ def test_the_variance_term_has_its_published_value():
     assert float(doubled) == pytest.approx(2 * with_, rel=1e-5)
 
 
-def test_unknown_pixels_teach_nothing():
+def test_unknown_pixels_do_not_change_the_loss():
     target = np.zeros((1, 2, 2, 2))
     weight = np.array([[[1.0, 0.0], [0.0, 0.0]]])
     one, other = np.full((1, 2, 2, 1), 0.3), np.full((1, 2, 2, 1), 0.9)
@@ -108,10 +107,9 @@ def test_taxonomies_may_be_named():
     assert Config.from_dict({"taxonomies": ["nuclei"]}).taxonomy().names == ("Other", "Nucleus")
 
 
-def test_image_and_objects_of_two_sizes_are_refused():
-    with pytest.raises(InputError) as error:
+def test_image_and_objects_of_two_sizes_are_an_error(raises_code):
+    with raises_code("shape-mismatch"):
         make_targets(blank(np.zeros((4, 5))), np.zeros((5, 4), int), preset("fullnet"))
-    assert error.value.code == "shape-mismatch"
 
 
 @pytest.mark.parametrize(
@@ -140,7 +138,7 @@ def test_a_config_that_contradicts_itself_is_an_error(changes, code, raises_code
         Config().replace(**changes)
 
 
-def test_the_cpu_preset_varies_stains_and_the_published_ones_do_not():
+def test_only_the_cpu_preset_augments_stains():
     assert preset("cpu").train.augmentation.stain_gain > 0
     assert preset("cpu").train.augmentation.stain_offset > 0
     assert {

@@ -11,7 +11,7 @@ MPP = 0.31  # um per pixel: nuclei of 8 to 30 px
 
 
 def learned(out, **learning):
-    """Train a tiny net for a few steps; its history, the net, and what it then says of an image."""
+    """Train a tiny net for a few steps; return its history, the net, and its prediction for an image."""
     drawn = [synthetic.draw_tissue(seed, (64, 64), mpp=MPP) for seed in range(3)]
     small = masks.preset("cpu")
     numbers = small.train.replace(
@@ -25,7 +25,7 @@ def learned(out, **learning):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
-def test_lower_precision_learns_from_masks(tmp_path, precision):
+def test_the_loss_falls_with_lower_precision(tmp_path, precision):
     history, net, seen = learned(tmp_path / "net", precision=precision)
     losses = history.column("loss")
     assert np.isfinite(losses).all()

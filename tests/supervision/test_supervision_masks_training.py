@@ -1,4 +1,4 @@
-"""Fitting from masks: it learns to find objects, explains itself, and a killed run ends like one that was not."""
+"""Training from masks: accuracy, the trained folder, tuning, stains, and continued runs."""
 
 import json
 from functools import partial
@@ -57,7 +57,7 @@ def tissue():
     return [d.image for d in drawn], [d.instances for d in drawn]
 
 
-def test_masks_teach_what_an_object_is(tmp_path, tissue):
+def test_a_net_trained_on_masks_finds_objects(tmp_path, tissue):
     history = masks.fit(
         net(), *tissue, config(epochs=4, steps=25, batch_size=4, crop_px=64), out=tmp_path / "taught"
     )
@@ -80,12 +80,12 @@ def sampler(images, annotations, config):
     return CropSampler(
         samples,
         config.train,
-        lambda record, warp: (encode(warp.labels(record.small), config), warp.weight(record.weight)),
+        lambda record, warp: (encode(warp.labels(record.instances), config), warp.weight(record.weight)),
         normalization=config.normalization,
     )
 
 
-def test_what_is_masked_teaches_nothing(tissue):
+def test_masked_pixels_have_weight_zero(tissue):
     image, objects = tissue[0][1], tissue[1][1]
     unknown = np.zeros(objects.shape, bool)
     unknown[:40] = True
@@ -134,7 +134,7 @@ def _explains_itself(folder, history):
     assert card["normalization"]["mean"] == list(loaded.normalization.mean)
 
 
-def test_a_killed_run_ends_like_one_that_was_not(tmp_path, tissue, monkeypatch):
+def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path, tissue, monkeypatch):
     from hsn.training import loop as learner
 
     numbers = config(epochs=3)
@@ -158,7 +158,7 @@ def test_a_killed_run_ends_like_one_that_was_not(tmp_path, tissue, monkeypatch):
         np.testing.assert_allclose(a, b, atol=1e-5)
 
 
-def test_one_output_learns_too_from_files_by_accumulated_batches(tmp_path, tissue):
+def test_a_net_with_one_output_trains_on_files_with_accumulated_batches(tmp_path, tissue):
     images, instances = tissue
     for k in range(2):
         write(tmp_path / f"{k}.png", images[k])
@@ -180,7 +180,7 @@ def test_a_batch_depends_on_seed_epoch_and_step_only(tissue):
     assert (crops[0].batch(3, 0)[0] != crops[0].batch(3, 2)[0]).any()
 
 
-def test_a_batch_holds_what_the_loss_needs(tissue):
+def test_a_batch_has_normalized_pixels_targets_and_weights(tissue):
     numbers = config()
     pixels, target, weight = sampler(*tissue, numbers).batch(0, 0)
     assert (pixels.shape, target.shape, weight.shape) == ((2, 32, 32, 3), (2, 32, 32, 4), (2, 32, 32))
@@ -189,15 +189,15 @@ def test_a_batch_holds_what_the_loss_needs(tissue):
     np.testing.assert_array_equal(target[..., 3] > 0, target[..., 1] > 0)
 
 
-def test_coarser_nets_get_smaller_images(tissue):
+def test_images_are_rescaled_to_the_net(tissue):
     numbers = config().replace(mpp=2 * MPP)
     known = prepare("a", tissue[0][0], tissue[1][0], config=numbers)
     assert known.pixels.shape == (48, 48, 3)
-    assert known.small.shape == known.weight.shape == (48, 48)
-    assert known.instances.shape == (96, 96)
+    assert known.instances.shape == known.weight.shape == (48, 48)
+    assert known.image_instances.shape == (96, 96)
 
 
-def test_stains_are_the_recipes_where_it_learns_and_where_it_sees(tissue):
+def test_stains_are_normalized_in_training_and_inference(tissue):
     from hsn.prediction.segmentation import preprocess
     from hsn.stains.normalizers import fit_normalizer
 
@@ -217,7 +217,7 @@ def test_stains_are_the_recipes_where_it_learns_and_where_it_sees(tissue):
     np.testing.assert_array_equal(one.probabilities, other.probabilities)
 
 
-def test_crops_are_stained_as_the_recipe_says(tissue):
+def test_stain_augmentation_changes_the_crops(tissue):
     images, annotations = tissue
     still = {
         "rotation_deg": 0.0,
@@ -233,7 +233,7 @@ def test_crops_are_stained_as_the_recipe_says(tissue):
     np.testing.assert_array_equal(one[1][0], other[1][0])
 
 
-def test_contrast_may_differ_by_channel(rng):
+def test_contrast_can_differ_by_channel(rng):
     learning = preset("unet-cryonuseg").train
     drawn = np.array([contrast(rng, learning.augmentation) * np.ones(3) for _ in range(500)])
     apart = np.ptp(drawn, axis=1) > 0

@@ -1,11 +1,10 @@
-"""Targets and losses of points: two labels, each known in part, and a loss that asks no more."""
+"""Targets, losses and config of points."""
 
 import json
 
 import numpy as np
 import pytest
 
-from hsn import InputError
 from hsn.annotations.sampling import points_from_instances
 from hsn.data import synthetic
 from hsn.losses.crf import energies
@@ -16,7 +15,7 @@ from hsn.taxonomies import ADP_FUNC
 from hsn.types import Targets
 
 
-def test_clicks_are_nuclei_and_between_them_is_none():
+def test_clicks_are_nuclei_and_borders_between_them_are_background():
     drawn = synthetic.draw_tissue(1, (96, 96), mpp=0.5)
     points = points_from_instances(drawn.instances, place="inside")
     target, weight = make_targets(drawn.image, points, preset("cpu"))
@@ -36,7 +35,7 @@ def test_without_clicks_nothing_is_known():
     assert not weight.any()
 
 
-def test_labels_survive_their_file(rng):
+def test_decoding_reverses_encoding(rng):
     weight = rng.integers(0, 2, (7, 9, 2)).astype(np.float32)
     target = rng.integers(0, 2, (7, 9, 2)).astype(np.float32) * weight
     for before, after in zip((target, weight), decode(encode(Targets(target, weight))), strict=True):
@@ -45,18 +44,18 @@ def test_labels_survive_their_file(rng):
     assert (background.target.tolist(), background.weight.tolist()) == ([[[0, 0]]], [[[1, 1]]])
 
 
-def test_each_label_counts_half_where_it_is_known(rng):
+def test_the_loss_is_the_mean_of_both_labels_over_known_pixels(rng):
     nucleus = rng.uniform(0.05, 0.95, (2, 5, 6))
     target, weight = rng.integers(0, 2, (2, 2, 5, 6, 2)).astype(float)
     cross = -(target * np.log(nucleus[..., None]) + (1 - target) * np.log(1 - nucleus[..., None]))
     expected = sum((cross * weight)[..., k].sum() / weight[..., k].sum() for k in (0, 1)) / 2
     prediction = np.stack([1 - nucleus, nucleus], axis=-1)
-    of = make_loss(preset("qu2020").replace(crf_weight=0.0))
-    assert float(of(target, prediction, weight, None)) == pytest.approx(expected, rel=1e-4)
-    assert float(of(target, prediction, 0 * weight, None)) == 0
+    loss = make_loss(preset("qu2020").replace(crf_weight=0.0))
+    assert float(loss(target, prediction, weight, None)) == pytest.approx(expected, rel=1e-4)
+    assert float(loss(target, prediction, 0 * weight, None)) == 0
 
 
-def test_the_crf_sees_the_picture_as_it_was_before_normalisation(rng):
+def test_the_crf_term_uses_colors_before_normalization(rng):
     colors = rng.random((1, 12, 12, 3))
     nucleus = rng.random((1, 12, 12))
     config = preset("qu2020")
@@ -72,16 +71,16 @@ def test_the_crf_sees_the_picture_as_it_was_before_normalisation(rng):
     )
 
 
-def test_the_radius_can_be_taken_from_masks():
+def test_the_radius_of_masks_is_that_of_their_mean_area(raises_code):
     rows, columns = np.indices((60, 60))
     disk = ((rows - 30) ** 2 + (columns - 30) ** 2 <= 11**2).astype(int)
     assert radius_of(disk, mpp=0.25) == pytest.approx(2.75, abs=0.02)
     assert radius_of([disk, np.kron(disk, np.ones((2, 2), int))], mpp=0.25) > 2.75
-    with pytest.raises(InputError, match="at least one object to measure a radius"):
+    with raises_code("no-objects"):
         radius_of(0 * disk, mpp=0.25)
 
 
-def test_another_radius_changes_areas_with_its_square():
+def test_areas_change_with_the_square_of_the_radius():
     larger = preset("qu2020").for_radius(5.5)
     assert (larger.radius_px, larger.postprocess.min_area_um2, larger.min_peak_area_um2) == (22, 5.0, 3.0)
     assert larger.crf_weight == preset("qu2020").crf_weight
@@ -94,7 +93,7 @@ def test_a_config_survives_its_file(config):
     assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
-def test_the_published_numbers():
+def test_the_preset_has_the_published_parameters():
     config = preset("qu2020")
     assert (
         config.radius_px,
@@ -127,16 +126,16 @@ def test_the_published_numbers():
         ({"postprocess.grow_um": 1.0}, "config-unused"),
     ],
 )
-def test_odd_configs_are_errors(changes, code, raises_code):
+def test_invalid_configs_are_errors(changes, code, raises_code):
     with raises_code(code):
         Config().replace(**changes)
 
 
-def test_odd_labels_are_refused():
-    with pytest.raises(InputError, match="these are no coarse labels"):
+def test_labels_without_two_channels_are_an_error(raises_code):
+    with raises_code("labels-shape"):
         encode(Targets(np.zeros((3, 3)), np.zeros((3, 3))))
 
 
-def test_a_click_outside_is_refused():
-    with pytest.raises(InputError, match="within the image"):
+def test_a_click_outside_the_image_is_an_error(raises_code):
+    with raises_code("points-outside"):
         make_targets(np.zeros((20, 30, 3), np.uint8), [[25, 5]], preset("cpu"))

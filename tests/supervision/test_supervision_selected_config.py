@@ -1,4 +1,4 @@
-"""The config of learning from chosen patches: what it says survives a file, and what it cannot mean is refused."""
+"""Config of selected patches: it survives its file, and contradictions are errors."""
 
 import json
 
@@ -23,7 +23,7 @@ def test_a_config_survives_its_file(config):
     assert Config.from_dict(json.loads(json.dumps(config.to_dict(), allow_nan=False))) == config
 
 
-def test_published_numbers():
+def test_the_preset_has_the_published_parameters():
     config = preset("lou2022")
     train = config.train
     assert config.detector == PAPER

@@ -1,11 +1,10 @@
-"""Segmenting after chosen patches: objects at the image's scale; of a dense system what is unknown weighs nothing."""
+"""Inference of selected patches: nets with contours, detectors, and unknown pixels."""
 
 import keras
 import numpy as np
 import pytest
 from keras import layers, ops
 
-from hsn import InputError
 from hsn.extras import maskrcnn
 from hsn.extras.maskrcnn.tiles import DetectionReport
 from hsn.nets import unet
@@ -23,20 +22,20 @@ BACKGROUND, INSIDE, CONTOUR = np.eye(3, dtype=np.uint8) * 255
 
 
 def sighted():
-    """A net that sees in red where background is, in green insides, in blue contours."""
+    """A net that returns the colors of a pixel: red background, green inside, blue contour."""
     x = inputs = layers.Input((None, None, 3))
     return keras.Model(inputs, layers.Softmax()(layers.Rescaling(3.0)(x)))
 
 
 def drawn(scale=1):
-    """Two nuclei of 7 and 5 px that touch by their contours."""
+    """Two nuclei of 7 and 5 px with touching contours."""
     classes = np.zeros((20, 24), int)
     classes[4:13, 3:12], classes[5:12, 12:19] = 2, 2
     classes[5:12, 4:11], classes[6:11, 13:18] = 1, 1
     return np.stack([BACKGROUND, INSIDE, CONTOUR])[np.kron(classes, np.ones((scale, scale), int))]
 
 
-def test_a_dense_net_scores_objects_by_their_evidence():
+def test_the_score_of_an_object_is_its_mean_probability():
     report = Dense(sighted(), CONFIG).segment(drawn())
     assert report.warnings == ()
     assert report.scored.instances.max() == 2
@@ -47,17 +46,17 @@ def test_a_dense_net_scores_objects_by_their_evidence():
     assert unsure < sure - 0.1
 
 
-def test_a_dense_net_sees_all_that_a_sibling_sees():
-    """The same net and numbers by both methods: targets, loss and objects are one code."""
+def test_a_net_with_contours_gives_the_results_of_masks():
+    """The same net and parameters give the same targets, loss and objects in both methods."""
     same = masks.preset("cpu").replace(
         normalization={"mean": CONFIG.normalization.mean, "std": CONFIG.normalization.std},
         tiling={"halo_px": 0},
         postprocess={"min_area_um2": 0.0, "fill_holes": False},
     )
     image = drawn()
-    told = segment(sighted(), image, CONFIG).instances
-    np.testing.assert_array_equal(told, masks.segment(sighted(), image, same).instances)
-    mine, theirs = make_targets(image, told, CONFIG), masks.make_targets(image, told, same)
+    masked = segment(sighted(), image, CONFIG).instances
+    np.testing.assert_array_equal(masked, masks.segment(sighted(), image, same).instances)
+    mine, theirs = make_targets(image, masked, CONFIG), masks.make_targets(image, masked, same)
     np.testing.assert_array_equal(mine.target, theirs.target)
     np.testing.assert_allclose(mine.weight, theirs.weight)
     even = np.full((1, 20, 24, 3), 1 / 3, np.float32)
@@ -68,9 +67,9 @@ def test_a_dense_net_sees_all_that_a_sibling_sees():
     assert float(one) == pytest.approx(float(two))
 
 
-def test_pixels_of_which_nothing_is_known_weigh_nothing(rng):
+def test_unknown_pixels_do_not_change_the_loss(rng):
     """Neither objects nor predictions there change the loss; elsewhere both do."""
-    # A border's weight is told by both objects around it, wherever they are.
+    # A border's weight is masked by both objects around it, wherever they are.
     system = Dense(unet.build(3, depth=1, width=4, seed=0), CONFIG.replace(targets={"border_weight": 0.0}))
     images = rng.integers(0, 256, (1, 16, 16, 3)).astype(np.float32)
     known = np.ones((1, 16, 16), bool)
@@ -94,17 +93,17 @@ def test_pixels_of_which_nothing_is_known_weigh_nothing(rng):
     assert value(one, prediction, everywhere) != value(other, prediction, everywhere)
 
 
-def test_what_a_masked_array_masks_is_unknown():
-    told = np.ma.masked_array(np.ones((6, 6), int), np.eye(6, dtype=bool))
-    weight = make_targets(np.zeros((6, 6, 3), np.uint8), told, CONFIG).weight
+def test_masked_pixels_of_a_masked_array_are_unknown(raises_code):
+    masked = np.ma.masked_array(np.ones((6, 6), int), np.eye(6, dtype=bool))
+    weight = make_targets(np.zeros((6, 6, 3), np.uint8), masked, CONFIG).weight
     np.testing.assert_array_equal(weight == 0, np.eye(6, dtype=bool))
-    with pytest.raises(InputError):
-        make_targets(np.zeros((6, 5, 3), np.uint8), told, CONFIG)
-    detected = make_targets(np.zeros((6, 6, 3), np.uint8), told, preset("lou2022"))
+    with raises_code("shape-mismatch"):
+        make_targets(np.zeros((6, 5, 3), np.uint8), masked, CONFIG)
+    detected = make_targets(np.zeros((6, 6, 3), np.uint8), masked, preset("lou2022"))
     np.testing.assert_array_equal(detected.target, ~np.eye(6, dtype=bool))
 
 
-def test_what_a_detector_found_is_painted_with_its_scores(monkeypatch):
+def test_probabilities_of_a_detector_are_its_scores(monkeypatch):
     found = np.zeros((10, 12), np.int32)
     found[1:5, 1:5], found[6:9, 6:11] = 1, 2
     scored = ScoredInstances(found, np.array([0.75, 0.5], np.float32))
@@ -123,11 +122,11 @@ def test_what_a_detector_found_is_painted_with_its_scores(monkeypatch):
     assert asked == [8]  # 2 um2 at 0.5 um/px
 
 
-def test_a_system_is_what_the_recipe_says():
+def test_the_config_chooses_the_system(raises_code):
     net = maskrcnn.build(maskrcnn.LEAN, seed=0)
     system = system_of(
         net, preset("lou2022").replace(detector=maskrcnn.LEAN, normalization={"mean": (1.0, 2.0, 3.0)})
     )
     assert system.numbers.mean == (1.0, 2.0, 3.0)
-    with pytest.raises(InputError, match=r"the net must have the outputs .*or give the config a `detector`"):
+    with raises_code("net-outputs"):
         system_of(net, CONFIG)

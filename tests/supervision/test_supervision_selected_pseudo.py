@@ -1,4 +1,4 @@
-"""Pseudo-labels: confident objects are learned, other detections are unknown, and each image is segmented once."""
+"""Pseudo-labels: confident objects become annotation, other detections unknown; images are segmented once."""
 
 import json
 from types import SimpleNamespace
@@ -19,7 +19,7 @@ SCORED = ScoredInstances(INSTANCES, np.array([0.9, 0.4, 0.9, 0.8], np.float32)) 
 
 
 class System:
-    """Sees the same in every image, and counts how often it is asked."""
+    """Returns the same objects for every image, and counts the calls."""
 
     def __init__(self, dies_at=None):
         self.seen, self.dies_at = [], dies_at
@@ -43,7 +43,7 @@ def patches():
     return [TrainingImage(name, record.pixels, None, lambda *_: record, ImageCache()) for name in "abc"]
 
 
-def test_doubts_about_score_and_size_are_unknown():
+def test_objects_of_low_score_or_unusual_size_are_unknown():
     """At 0.5 um/px the limits are 8 and 80 px."""
     instances, known = accept(SCORED, config())
     np.testing.assert_array_equal(instances, INSTANCES == 1)
@@ -53,7 +53,7 @@ def test_doubts_about_score_and_size_are_unknown():
     np.testing.assert_array_equal(known, INSTANCES != 2)
 
 
-def test_files_say_what_is_taken_for_annotation(patches, tmp_path):
+def test_pseudo_labels_are_written_to_files(patches, tmp_path):
     made = label_images(System(), patches, config(), tmp_path)
     assert len(made) == 3
     for name, image in zip("abc", made, strict=True):
@@ -69,7 +69,7 @@ def test_files_say_what_is_taken_for_annotation(patches, tmp_path):
     assert list(summary["images"]) == ["a", "b", "c"]
 
 
-def test_an_image_that_is_done_is_not_looked_at_again(patches, tmp_path):
+def test_finished_images_are_not_segmented_again(patches, tmp_path):
     first = System(dies_at=2)
     with pytest.raises(InterruptedError):
         label_images(first, patches, config(), tmp_path)
@@ -81,7 +81,7 @@ def test_an_image_that_is_done_is_not_looked_at_again(patches, tmp_path):
     assert json.loads((tmp_path / "summary.json").read_text())["detected"] == 12
 
 
-def test_where_nothing_is_seen_all_is_background(patches, tmp_path):
+def test_without_objects_all_pixels_are_known_background(patches, tmp_path):
     nothing = ScoredInstances(np.zeros((20, 30), np.int32), np.zeros(0, np.float32))
     instances, known = accept(nothing, config())
     assert not instances.any()

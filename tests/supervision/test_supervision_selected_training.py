@@ -1,4 +1,4 @@
-"""Fitting from chosen patches: stages follow one another, explain themselves, and a killed run goes on."""
+"""Training from selected patches: all stages, rounds, synthetic pairs, and continued runs."""
 
 import json
 from dataclasses import replace
@@ -51,14 +51,14 @@ def net(seed=0):
 
 @pytest.fixture(scope="module")
 def tissue():
-    """Three annotated patches, the second of which validates, and two images that nobody annotated."""
+    """Three annotated patches, the second validates, and two unlabeled images."""
     drawn = [synthetic.draw_tissue(seed, (64, 64), mpp=MPP) for seed in PATCHES]
     unseen = [synthetic.draw_tissue(seed, (48, 80), mpp=MPP).image for seed in (7, 8)]
     return [d.image for d in drawn] + unseen, [d.instances for d in drawn] + [None, None]
 
 
 def copied(image, instances, *, out, count, **options):
-    """Pairs that are the patch itself, darker each time: what a synthesis leaves, without its minutes."""
+    """Write darker copies of the patch instead of synthesized pairs."""
     for k in range(count):
         write(out / "pairs" / "images" / f"{k:03d}.png", image - image // (k + 5))
         write_labels(out / "pairs" / "labels" / f"{k:03d}.png", instances)
@@ -71,14 +71,14 @@ def no_synthesis(monkeypatch):
 
 @pytest.fixture(scope="module")
 def whole(tissue, tmp_path_factory):
-    """A run that nobody interrupted."""
+    """An uninterrupted run."""
     out = tmp_path_factory.mktemp("selected") / "whole"
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(pairs_of, "synthesize", copied)
         return out, selected.fit(net(), *tissue, config(), out=out)
 
 
-def test_the_folder_explains_itself(whole, tissue):
+def test_the_trained_folder_has_all_documented_files(whole, tissue):
     out, history = whole
     assert history.column("round") == [0, 0, 1, 1]
     assert history.column("epoch") == [1, 2, 1, 2]
@@ -99,7 +99,7 @@ def test_the_folder_explains_itself(whole, tissue):
     assert segment(tissue[0][3], out).instances.shape == (48, 80)
 
 
-def test_a_run_that_is_killed_at_every_stage_ends_like_one_that_was_not(whole, tissue, tmp_path, monkeypatch):
+def test_a_run_that_is_killed_at_every_stage_ends_with_the_same_weights(whole, tissue, tmp_path, monkeypatch):
     stages = [(pairs_of, "synthesize", 2), (object_training, "validate", 2), (pseudo, "select_pseudo_labels", 2),
               (object_training, "validate", 2), (models, "save", 1)]  # fmt: skip
     for place, name, call in stages:
@@ -125,7 +125,7 @@ def test_a_run_that_is_killed_at_every_stage_ends_like_one_that_was_not(whole, t
 
 
 def dying(function, call):
-    """A function that is killed when it is called so often."""
+    """Return a function that raises KeyboardInterrupt at the n-th call."""
     calls = []
 
     def of(*given, **options):
@@ -138,7 +138,7 @@ def dying(function, call):
 
 
 class Trained:
-    """Stands for the loop: each round sets all weights to its number, and gets a score of a list."""
+    """Replace the loop: each round sets all weights to its number, and gets a score of a list."""
 
     def __init__(self, scores):
         self.scores, self.seen = list(scores), []
@@ -153,7 +153,7 @@ class Trained:
         return History(({"epoch": 1, "validation_pq": score},), 0)
 
 
-def test_the_round_that_validates_best_is_kept(tissue, tmp_path, monkeypatch):
+def test_the_round_with_the_best_validation_score_is_kept(tissue, tmp_path, monkeypatch):
     monkeypatch.setattr(training, "fit_system", Trained([0.5, 0.7, 0.6]))
     mine = net()
     history = selected.fit(mine, *tissue, config(rounds=2), out=tmp_path / "mine")
@@ -164,7 +164,7 @@ def test_the_round_that_validates_best_is_kept(tissue, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("start", ["initial", "previous"])
-def test_where_rounds_begin(tissue, tmp_path, monkeypatch, start):
+def test_a_round_starts_with_the_initial_or_the_previous_weights(tissue, tmp_path, monkeypatch, start):
     loop = Trained([0.5, 0.7])
     monkeypatch.setattr(training, "fit_system", loop)
     selected.fit(net(3), *tissue, config(start=start), out=tmp_path / "mine")
@@ -174,7 +174,7 @@ def test_where_rounds_begin(tissue, tmp_path, monkeypatch, start):
         np.testing.assert_array_equal(c, a if start == "initial" else np.ones_like(a))
 
 
-def test_what_a_round_learns_from_and_is_judged_by(tissue, tmp_path, monkeypatch):
+def test_rounds_train_on_all_kinds_of_images_and_validate_on_annotated_ones(tissue, tmp_path, monkeypatch):
     loop = Trained([0.5, 0.7])
     monkeypatch.setattr(training, "fit_system", loop)
     images, annotations = tissue
@@ -192,7 +192,7 @@ def test_what_a_round_learns_from_and_is_judged_by(tissue, tmp_path, monkeypatch
     assert [len(seen[0]) for seen in loop.seen] == [6, 8]
 
 
-def test_files_do_as_well_as_arrays(whole, tissue, tmp_path, monkeypatch):
+def test_files_and_arrays_give_the_same_run(whole, tissue, tmp_path, monkeypatch):
     loop = Trained([0.5, 0.7])
     monkeypatch.setattr(training, "fit_system", loop)
     images, annotations = tmp_path / "images", tmp_path / "masks"
@@ -206,7 +206,7 @@ def test_files_do_as_well_as_arrays(whole, tissue, tmp_path, monkeypatch):
     np.testing.assert_array_equal(loop.seen[0][0][0].pixels, tissue[0][0])
 
 
-def test_without_more_images_or_pairs_one_round_learns_from_patches(tissue, tmp_path, monkeypatch):
+def test_without_unlabeled_images_there_is_one_round(tissue, tmp_path, monkeypatch):
     loop = Trained([0.5])
     monkeypatch.setattr(training, "fit_system", loop)
     three = (side[:3] for side in tissue)
@@ -229,7 +229,7 @@ def test_a_patch_without_a_whole_nucleus_is_left_out_with_a_warning(tissue, tmp_
     assert [path.name for path in tmp_path.iterdir()] == ["0001"]
 
 
-def test_pairs_are_made_at_the_scale_of_the_image_and_learned_at_that_of_the_net(tissue, tmp_path):
+def test_pairs_have_the_scale_of_the_image_and_are_rescaled_for_training(tissue, tmp_path):
     numbers = config(mpp=2 * MPP)
     patches = load_patches(*(side[:2] for side in tissue), numbers)
     pairs = [pair.load() for pair in pairs_of.synthesize_pairs(patches.learned, numbers, tmp_path)]
@@ -239,13 +239,13 @@ def test_pairs_are_made_at_the_scale_of_the_image_and_learned_at_that_of_the_net
     assert patches.learned[0].load().pixels.shape == (32, 32, 3)
 
 
-def test_shares_of_a_run_with_everything():
+def test_shares_of_real_synthetic_and_pseudo_labeled_images():
     shares = share_images(2, (4, 0, 1), 0.8)
     assert shares == pytest.approx([0.4] * 2 + [0.025] * 4 + [0.1])
     assert sum(shares) == pytest.approx(1)
 
 
-def test_more_epochs_extend_the_first_round_and_redo_what_builds_on_it(tissue, tmp_path):
+def test_more_epochs_extend_the_first_round_and_repeat_the_later_ones(tissue, tmp_path):
     three = [side[:4] for side in tissue]
     first = selected.fit(net(), *three, config({"epochs": 1}, synthetic=0), out=tmp_path / "mine")
     longer = selected.fit(net(), *three, config({"epochs": 2}, synthetic=0), out=tmp_path / "mine")
@@ -254,7 +254,7 @@ def test_more_epochs_extend_the_first_round_and_redo_what_builds_on_it(tissue, t
     assert longer.epochs[0] == first.epochs[0]
 
 
-def test_what_cannot_be_learned_from_is_an_error(whole, tissue, tmp_path, raises_code):
+def test_invalid_input_is_an_error(whole, tissue, tmp_path, raises_code):
     images, annotations = tissue
     mine = {"out": tmp_path / "mine"}
     with raises_code("length-mismatch"):
@@ -278,7 +278,7 @@ def test_what_cannot_be_learned_from_is_an_error(whole, tissue, tmp_path, raises
 
 
 @pytest.mark.parametrize("rounds", [0, pytest.param(1, marks=pytest.mark.slow)])
-def test_mask_rcnn_takes_the_place_of_a_dense_net(tissue, tmp_path, rounds):
+def test_a_mask_rcnn_can_replace_a_net_with_contours(tissue, tmp_path, rounds):
     numbers = {"epochs": 1, "crop_px": 64}
     mine = config(
         numbers,
@@ -299,8 +299,8 @@ def test_mask_rcnn_takes_the_place_of_a_dense_net(tissue, tmp_path, rounds):
 
 
 @pytest.mark.slow
-def test_few_patches_teach_what_a_nucleus_is(tmp_path, monkeypatch):
-    """All stages as they are, the synthesis included: on another image most nuclei are found."""
+def test_a_net_trained_on_few_patches_finds_most_nuclei(tmp_path, monkeypatch):
+    """Run all stages, including the synthesis."""
     monkeypatch.setattr(pairs_of, "synthesize", selected.synthesize)
     drawn = [synthetic.draw_tissue(seed, (96, 96), mpp=MPP) for seed in (0, 10, 1, 4)]  # with whole nuclei
     unseen = [synthetic.draw_tissue(seed, (96, 96), mpp=MPP).image for seed in (20, 21)]

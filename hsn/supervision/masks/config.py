@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from ...checks import one_of
 from ...config import (
+    NUCLEI_AUGMENTATION,
     PRETRAINED,
     Augmentation,
     BaseConfig,
@@ -42,7 +43,7 @@ _NUCLEI_MPP = 0.25
 
 @dataclass(frozen=True)
 class Config(BaseConfig):
-    """What turns an image into objects, and how the net for it is trained.
+    """Parameters of training from masks, and of segmentation of objects.
 
     Attributes
     ----------
@@ -51,7 +52,7 @@ class Config(BaseConfig):
     taxonomies : tuple of Taxonomy
         Label spaces of two classes, the second being the objects. The first is the default.
     mpp, image_mpp : float
-        Micrometers per pixel of the net's input, and of images that come without their own.
+        Micrometers per pixel of the net's input, and the default for images.
     normalization : Normalization
     targets : ObjectTargets
         FullNet's label files have lost `shrink_px` already, and `postprocess.grow_um` gives it back.
@@ -240,17 +241,7 @@ def unet():
             min_learning_rate=2e-5,
             weight_decay=1e-5,
             monitor="pq",
-            augmentation=Augmentation(
-                zoom=(0.8, 1.25),
-                flips=(True, True),
-                rotation_deg=180.0,
-                affine_jitter=0.1,
-                elastic_px=4.0,
-                color_gain=0.15,
-                color_offset=15.0,
-                stain_gain=0.3,
-                stain_offset=0.05,
-            ),
+            augmentation=NUCLEI_AUGMENTATION,
         ),
         tune_postprocess=True,
     )

@@ -48,17 +48,7 @@ def check(request, options):
 def prepare(found, request, options, *, progress=None):
     """Read the images and make the net and the config.
 
-    Parameters
-    ----------
-    found : hsn.data.discovery.Found
-    request : hsn.data.setup.FitRequest
-    options : Options
-    progress : callable, optional
-        See `hsn.progress`.
-
-    Returns
-    -------
-    hsn.data.setup.FitSetup
+    Parameters and result: see `hsn.data.setup`.
     """
     summary = summarize(found, check_masks, progress=progress)
     counts = {"images": len(summary.images)}
@@ -67,16 +57,7 @@ def prepare(found, request, options, *, progress=None):
     name = request.net or NETS[0]
     config = _config(name, summary, request).replace(**{"normalization.stain": stain})
     net = segmenters.build(name, len(config.classes), width=request.width, seed=request.seed)
-    return FitSetup(net, summary.images, summary.annotations, config, left_out, _notes(found), counts)
-
-
-def _notes(found):
-    """Mention outlines that are not used."""
-    if not found.spare:
-        return []
-    return [
-        f"label images take precedence over outlines: {len(found.spare)} files like {found.spare[0]} are not used"
-    ]
+    return FitSetup(net, summary.images, summary.annotations, config, left_out, counts=counts)
 
 
 def _to_one_stain(summary, method, progress):

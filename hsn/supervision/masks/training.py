@@ -10,7 +10,7 @@ from ...annotations.colors import resize_labels
 from ...annotations.mask_files import read as read_instances
 from ...checks import same_length, same_shape
 from ...images.tiles import enlarge
-from ...instances import renumber
+from ...instances import median_diameter, renumber
 from ...metrics.objects import Matching, match
 from ...metrics.table import overlaps
 from ...objects.contours import INSIDE
@@ -27,24 +27,26 @@ from .config import MONITORS
 from .losses import make_loss
 from .target_maps import encode, make_targets, weigh
 
+SIZED_IMAGES = 20  # whose objects give the median diameter
 
-class Outlined(NamedTuple):
-    """An image and its objects.
+
+class MaskRecord(NamedTuple):
+    """A training image and its objects.
 
     Attributes
     ----------
     pixels : uint8 (h, w, 3)
         At the net's scale, in the config's stains.
-    small, weight : int32 (h, w), float32 (h, w)
-        Objects and weights at the net's scale; the weight is 0 where nothing is known.
-    instances : int32 (H, W)
+    instances, weight : int32 (h, w), float32 (h, w)
+        Objects and weights at the net's scale; unknown pixels have weight 0.
+    image_instances : int32 (H, W)
         Objects at the image's own scale.
     """
 
     pixels: np.ndarray
-    small: np.ndarray
-    weight: np.ndarray
     instances: np.ndarray
+    weight: np.ndarray
+    image_instances: np.ndarray
 
 
 def fit(net, images, annotations, config, *, out, progress=None):
@@ -58,8 +60,8 @@ def fit(net, images, annotations, config, *, out, progress=None):
     images : sequence of uint8 arrays (H, W, 3), or of paths
         At `config.image_mpp`.
     annotations : sequence of int arrays (H, W), or of paths
-        Objects of each image: 0 background, any positive ids. Paths as `hsn.annotations.mask_files` reads them. What
-        a masked array of NumPy masks is unknown: nothing is learned there. Validation takes it for background.
+        Objects of each image: 0 background, any positive ids; or files for `hsn.annotations.mask_files`. The masked
+        pixels of a NumPy masked array are unknown: their weight is 0, and in validation they are background.
     config : Config
     out : path
         The trained folder. The same call continues a run that was killed; see `hsn.training.run`.
@@ -86,8 +88,8 @@ def fit(net, images, annotations, config, *, out, progress=None):
         sampler = CropSampler(
             [samples[k] for k in learned],
             train,
-            # Contours are drawn after the move, so that their width stays; weights move with the image.
-            lambda record, warp: (encode(warp.labels(record.small), config), warp.weight(record.weight)),
+            # Contours are drawn after the move, so that their width does not change; weights move with the image.
+            lambda record, warp: (encode(warp.labels(record.instances), config), warp.weight(record.weight)),
             normalization=config.normalization,
         )
         spec = LoopSpec.of(
@@ -103,7 +105,14 @@ def fit(net, images, annotations, config, *, out, progress=None):
             config = config.replace(
                 postprocess=tune_postprocess(pairs, config.postprocess, mpp=config.image_mpp)
             )
-        models.save(out, net, card(config, history, name=run.out.name), config.to_dict())
+        objects = (sample.load().image_instances for sample in samples[:SIZED_IMAGES])
+        diameter_um = median_diameter(objects, mpp=config.image_mpp)
+        models.save(
+            out,
+            net,
+            card(config, history, name=run.out.name, object_diameter_um=diameter_um),
+            config.to_dict(),
+        )
         run.finish(history)
     return history
 
@@ -120,17 +129,17 @@ def prepare(name, image, annotation, *, config):
 
     Returns
     -------
-    Outlined
+    MaskRecord
     """
     if not isinstance(annotation, np.ndarray):
         annotation = read_instances(annotation, image.shape[:2])
     same_shape(f"image {name}", image.shape, "mask", annotation.shape)
-    instances = renumber(np.ma.filled(annotation, 0))[0]
+    image_instances = renumber(np.ma.filled(annotation, 0))[0]
     pixels = preprocess(image, config, config.image_mpp)
-    small = resize_labels(instances, pixels.shape[:2])
-    weight = weigh(small, config)
+    instances = resize_labels(image_instances, pixels.shape[:2])
+    weight = weigh(instances, config)
     weight[resize_labels(np.ma.getmaskarray(annotation), pixels.shape[:2])] = 0
-    return Outlined(pixels, small, weight, instances)
+    return MaskRecord(pixels, instances, weight, image_instances)
 
 
 def validate(net, samples, config):
@@ -139,14 +148,14 @@ def validate(net, samples, config):
     losses, ious, matching = [], [], Matching()
     for record in (sample.load() for sample in samples):
         probabilities = predict_tiled(net, record.pixels, config.normalization, tiling)
-        target, weight = make_targets(record.pixels, record.small, config)
+        target, weight = make_targets(record.pixels, record.instances, config)
         losses.append(float(compute_loss(target[None], probabilities[None], weight[None], None)))
         inside = target[..., INSIDE if config.ternary else 0] > 0
         threshold = None if config.ternary else config.postprocess.foreground_threshold
-        found = foreground(probabilities, threshold)
-        ious.append((inside & found).sum() / max((inside | found).sum(), 1))
+        predicted = foreground(probabilities, threshold)
+        ious.append((inside & predicted).sum() / max((inside | predicted).sum(), 1))
         instances = label_instances(probabilities, config.postprocess, mpp=config.mpp)
-        matching += match(overlaps(record.small, instances))
+        matching += match(overlaps(record.instances, instances))
     return {
         "validation_loss": np.mean(losses),
         "validation_iou": np.mean(ious),
@@ -157,13 +166,15 @@ def validate(net, samples, config):
 def _at_image_scale(net, record, config):
     """Return probabilities and true objects at the image's own scale."""
     probabilities = predict_tiled(net, record.pixels, config.normalization, config.tiling)
-    return enlarge(probabilities, record.instances.shape), record.instances
+    return enlarge(probabilities, record.image_instances.shape), record.image_instances
 
 
-def card(config, history, *, name):
+def card(config, history, *, name, object_diameter_um=None):
     """Return the card of what `fit` trained."""
     kept = history.epochs[history.best]
     notes = f"epoch {kept['epoch']} of {len(history.epochs)} was kept, by validation {config.train.monitor}"
     threshold = config.postprocess.foreground_threshold
     thresholds = None if threshold is None else (threshold,) * len(config.classes)
-    return models.card_of(config, kept, name=name, notes=notes, thresholds=thresholds)
+    return models.card_of(
+        config, kept, name=name, notes=notes, thresholds=thresholds, object_diameter_um=object_diameter_um
+    )

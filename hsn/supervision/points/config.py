@@ -1,9 +1,9 @@
-"""Config of learning from clicks on some nuclei: every number of the published system, with its unit and source.
+"""Config of learning from clicks on some nuclei: all parameters of the published system, with units and sources.
 
-Lengths are micrometers, so that one config serves every scale; the paper's are pixels at 0.25 um/px.
+Lengths are micrometers, so that a config does not depend on the scale; in the paper they are pixels at 0.25 um/px.
 
 Source: Qu et al., Weakly supervised deep nuclei segmentation using partial points annotation, IEEE TMI 2020, and its
-released code; the numbers are those for many organs.
+released code; parameters for many organs.
 """
 
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 
 from ...config import (
+    NUCLEI_AUGMENTATION,
     Augmentation,
     BaseConfig,
     Count,
@@ -36,7 +37,7 @@ PUBLISHED_RADIUS_UM = 2.75  # mean nuclear radius of many organs: 11 px at 0.25 
 
 @dataclass(frozen=True)
 class Config(BaseConfig):
-    """What turns clicks into nets, and an image into nuclei.
+    """Parameters of training from clicks, and of segmentation of nuclei.
 
     Attributes
     ----------
@@ -45,11 +46,11 @@ class Config(BaseConfig):
     taxonomies : tuple of Taxonomy
         Label spaces of two classes, the second being the nuclei. The first is the default.
     mpp, image_mpp : float
-        Micrometers per pixel of the nets' input, and of images that come without their own.
+        Micrometers per pixel of the nets' input, and the default for images.
     normalization : Normalization
         Without a stain.
     radius_um : float
-        r1, the mean radius of a nucleus: the largest distance of a hit, and the smallest between two nuclei.
+        Mean radius of a nucleus, r1: largest distance of a hit, and smallest distance between two nuclei.
     background_radii : float
         Around a click, up to this many radii, the pixels beyond the Gaussian are background.
     radii_per_sigma : float
@@ -57,13 +58,12 @@ class Config(BaseConfig):
     min_gaussian : float
         Smaller values of the Gaussian are set to 0.
     click_weight : float
-        Weight of a pixel on a Gaussian; of background it is 1.
+        Weight of a pixel on a Gaussian; background has weight 1.
     detection_threshold : float or None
-        Probability above which a pixel belongs to a detected nucleus. None: each round takes the threshold that fits
-        the clicks best.
+        Probability above which a pixel belongs to a detected nucleus. None: each round tunes it on the clicks.
     detection_peaks : {"components", "maxima"}
-        What becomes a point: the centroid of a connected component above the threshold, or each local maximum of the
-        probability there, which separates nuclei with touching Gaussians.
+        A point is the centroid of a connected component above the threshold, or a local maximum of the probability,
+        which separates nuclei with touching Gaussians.
     min_peak_area_um2, max_peak_area_um2 : float
         Components with another area are ignored.
     background_threshold, bright_threshold : float
@@ -72,31 +72,31 @@ class Config(BaseConfig):
     crf_weight : float
         Factor of the CRF loss.
     crf_sigma_um, crf_sigma_rgb : float
-        Its standard deviations, in space and in colors 0..1.
+        Standard deviations of the CRF loss, in space and in colors 0..1.
     crf_gradient : {"exact", "released"}
         See `hsn.losses.crf`; the released one is about twice as steep.
     postprocess : PostProcess
-        Its `h_um` is 0 as published, so that nuclei that touch are one.
+        As published, `h_um` is 0: touching nuclei are not separated.
     tiling : Tiling
     rounds : int or None
-        Rounds of self-training after the first detection; None skips detection, because every nucleus is clicked.
+        Number of self-training rounds after the first detection. None: no detection, because every nucleus is clicked.
     start : {"initial", "previous"}
-        Weights that a round begins with: those of the given net, as published, or those of the round before. With
-        "previous" the segmenter also begins with the last detector.
+        Starting weights of a round: those of the given net, as published, or those of the previous round. With
+        "previous" the segmenter starts with the weights of the last detector.
     detection_epochs, refinement_epochs : int
         Epochs of each round of detection, and of segmentation with the CRF loss.
     detection_batch_size : int
     refinement_rate : float
         Factor of the constant learning rate of refinement.
     outside : {"unknown", "background"}
-        What a crop says beyond the image: nothing; or, as the released code, background on black, in segmentation.
+        Pixels of a crop beyond the image: unknown, or, as in the released code, black background in segmentation.
     complete_validation : bool
-        Whether every nucleus of the validation images is clicked. Then F1 decides which epoch of detection is kept,
-        as published; otherwise the loss decides.
+        Whether every nucleus of the validation images is clicked. Then the epoch of detection with the best F1 is
+        kept, as published; otherwise that with the lowest loss.
     train : TrainConfig
-        `epochs` and `batch_size` are those of segmentation by the coarse labels. Elastic deformation is used in
-        segmentation only. With 0 `steps` an epoch has as many crops as show all pixels once. Of fewer than 4 images,
-        `validation` is a share of patches.
+        `epochs` and `batch_size` hold for segmentation with the coarse labels. Elastic deformation is used in
+        segmentation only. With 0 `steps` the crops of an epoch have as many pixels as the images. With fewer than 4
+        images, `validation` is a share of grid cells.
 
     Examples
     --------
@@ -209,7 +209,7 @@ class Config(BaseConfig):
         return self.radius_um / self.mpp
 
     def for_radius(self, radius_um):
-        """Return a copy for nuclei of another size: the radius changes, and areas with its square.
+        """Return a copy for nuclei of another size; areas change with the square of the radius.
 
         Examples
         --------
@@ -240,9 +240,9 @@ class Config(BaseConfig):
 
 
 def qu2020():
-    """Return the numbers for nuclei of many organs at 0.25 um/px, as published.
+    """Return the published parameters for nuclei of many organs at 0.25 um/px.
 
-    They are for a ResUNet-34 with an encoder trained on ImageNet, and a GPU.
+    Use them with a ResUNet-34 with an encoder trained on ImageNet, and a GPU.
 
     Examples
     --------
@@ -253,10 +253,11 @@ def qu2020():
 
 
 def cpu():
-    """Return what two processor cores can train: half the resolution, a higher rate, fewer epochs and rounds.
+    """Return a config for two processor cores: half the resolution, a higher rate, fewer epochs and rounds.
 
-    Made for a ResUNet-18 of width 16, from random weights. Rounds continue where the last one ended, because training
-    is short; each tunes its threshold, and touching nuclei are split (docs/results/points.md has measurements).
+    Use it with a ResUNet-18 of width 16 with random weights. A round starts with the weights of the previous one,
+    because training is short. Thresholds are tuned, and touching nuclei are separated (docs/results/points.md has
+    measurements).
 
     Examples
     --------
@@ -283,16 +284,7 @@ def cpu():
                 "min_learning_rate": 2e-5,
                 "betas": (0.9, 0.999),
                 "weight_decay": 1e-5,
-                "augmentation": {
-                    "rotation_deg": 180.0,
-                    "affine_jitter": 0.1,
-                    "elastic_px": 4.0,
-                    "elastic_spacing_px": 42.0,
-                    "color_gain": 0.15,
-                    "color_offset": 15.0,
-                    "stain_gain": 0.3,
-                    "stain_offset": 0.05,
-                },
+                "augmentation": NUCLEI_AUGMENTATION,
             },
         )
     )
@@ -313,12 +305,12 @@ def preset(name):
 
 
 def quick(mpp=0.5):
-    """Return the preset "cpu" at some scale. Deprecated: use `preset("cpu").for_mpp(mpp)`."""
+    """Return the preset "cpu" for a scale. Deprecated: use `preset("cpu").for_mpp(mpp)`."""
     return cpu().for_mpp(mpp)
 
 
 def radius_of(instances, *, mpp):
-    """Return the mean radius of the objects of label images, in um: that of the disk with their mean area.
+    """Return the mean radius of the objects of label images in um: the radius of a disk with their mean area.
 
     Parameters
     ----------
@@ -332,9 +324,9 @@ def radius_of(instances, *, mpp):
     >>> round(radius_of(np.ones((10, 10), int), mpp=0.5), 2)
     2.82
     """
-    several = [instances] if np.ndim(instances[0]) == 1 else instances
-    numbered = [renumber(one)[0] for one in several]
-    count = sum(int(one.max(initial=0)) for one in numbered)
+    label_images = [instances] if np.ndim(instances[0]) == 1 else instances
+    label_images = [renumber(labels)[0] for labels in label_images]
+    count = sum(int(labels.max(initial=0)) for labels in label_images)
     if not count:
         raise InputError(
             "no-objects",
@@ -342,4 +334,4 @@ def radius_of(instances, *, mpp):
             got="none",
             hint="give the radius in micrometers",
         )
-    return float(mpp * np.sqrt(sum((one > 0).sum() for one in numbered) / count / np.pi))
+    return float(mpp * np.sqrt(sum((labels > 0).sum() for labels in label_images) / count / np.pi))

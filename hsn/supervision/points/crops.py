@@ -9,16 +9,16 @@ from .target_maps import decode
 BLACK_BACKGROUND = 4  # both labels are background; see `hsn.supervision.points.target_maps.encode`
 
 
-class FieldCrops(CropSampler):
-    """Draws crops of fields.
+class PointCrops(CropSampler):
+    """Draws crops of images with points.
 
     Parameters
     ----------
-    fields : list of Field
+    images : sequence of PointImage
         Images that are trained on, at least in part.
     config : Config
     encode : callable
-        ``(field, warp) -> target, weight`` of a crop.
+        ``(record, warp) -> target, weight`` of a crop.
     batch_size : int
     **options
         Those of `CropSampler`.
@@ -29,50 +29,51 @@ class FieldCrops(CropSampler):
         Batches per epoch. Default: as many pixels as are trained on.
     """
 
-    def __init__(self, fields, config, encode, *, batch_size, **options):
+    def __init__(self, images, config, encode, *, batch_size, **options):
         super().__init__(
-            fields,
+            images,
             config.train,
-            lambda record, warp: encode(record[1], warp),
+            encode,
             normalization=config.normalization,
             batch_size=batch_size,
             **options,
         )
-        pixels = sum(field.held.size - field.held.sum() for field in fields)
+        pixels = sum(image.train_pixels for image in images)
         self.steps = config.train.steps or -(-pixels // (batch_size * config.train.crop_px**2))
 
 
-def _inside(field, warp):
+def _inside(record, warp):
     """Return the pixels of a crop that lie in the image, bool (px, px)."""
-    return warp.labels(np.ones(field.held.shape, np.uint8)) > 0
+    return warp.labels(np.ones(record.val_mask.shape, np.uint8)) > 0
 
 
-def detection_crops(fields, config):
+def detection_crops(images, config):
     """Return crops for a detector: Gaussian peaks on clicks, and background where it is known."""
 
-    def encode(field, warp):
-        side = warp.displacement.shape[1:]
-        background = None if field.background is None else warp.labels(field.background.astype(np.uint8)) > 0
-        target, weight = click_targets(warp.points(field.clicks), side, config, background=background)
+    def encode(record, warp):
+        shape = warp.displacement.shape[1:]
+        background = record.background
+        background = None if background is None else warp.labels(background.astype(np.uint8)) > 0
+        target, weight = click_targets(warp.points(record.clicks), shape, config, background=background)
         # Pixels outside the image and validation pixels are unknown.
-        return target, weight * warp.labels((~field.held).astype(np.float32))
+        return target, weight * warp.labels((~record.val_mask).astype(np.float32))
 
-    return FieldCrops(fields, config, encode, batch_size=config.detection_batch_size, elastic=False)
+    return PointCrops(images, config, encode, batch_size=config.detection_batch_size, elastic=False)
 
 
-def segmentation_crops(fields, config):
+def segmentation_crops(images, config):
     """Return crops for a segmenter: the two coarse labels."""
     black = config.outside == "background"
 
-    def encode(field, warp):
-        codes = warp.labels(np.where(field.held, 0, field.codes))
+    def encode(record, warp):
+        codes = warp.labels(np.where(record.val_mask, 0, record.codes))
         if black:
-            codes = np.where(_inside(field, warp), codes, BLACK_BACKGROUND)
+            codes = np.where(_inside(record, warp), codes, BLACK_BACKGROUND)
         return decode(codes)
 
     def fill(pixels, record, warp):
-        return np.where(_inside(record[1], warp)[..., None], pixels, 0)
+        return np.where(_inside(record, warp)[..., None], pixels, 0)
 
-    return FieldCrops(
-        fields, config, encode, batch_size=config.train.batch_size, fill=fill if black else None
+    return PointCrops(
+        images, config, encode, batch_size=config.train.batch_size, fill=fill if black else None
     )

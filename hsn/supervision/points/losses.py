@@ -1,7 +1,7 @@
-"""Losses of learning from points: of detection, and of segmentation by two coarse labels and a CRF.
+"""Losses of learning from points: of detection, and of segmentation from two coarse labels and a CRF.
 
-After Qu et al. (IEEE TMI 2020): squares around clicks; then half the cross-entropy of the Voronoi label, half that of
-the cluster label, each where it is known, and in the last epochs like colours should say the same.
+After Qu et al. (IEEE TMI 2020): a weighted squared error for detection. For segmentation, half the cross-entropy of the
+Voronoi label and half that of the cluster label, each over its known pixels; in the last epochs also a CRF loss.
 """
 
 from keras import ops
@@ -13,7 +13,7 @@ LABELS = 2  # Voronoi and clusters
 
 
 def make_loss(config):
-    """Loss of the segmenter, with the CRF where the config gives it a factor.
+    """Return the loss of the segmenter, with the CRF term if `config.crf_weight` is above 0.
 
     Parameters
     ----------
@@ -23,22 +23,22 @@ def make_loss(config):
     -------
     callable
         ``(target (N, H, W, 2), prediction (N, H, W, 2), weight (N, H, W, 2), image (N, H, W, 3)) -> scalar``, on the
-        backend's tensors. The target's channels are the two labels, the prediction's background and nucleus; `image`
-        is normalize, and only the CRF looks at it.
+        backend's tensors. The channels of the target are the two labels, those of the prediction background and
+        nucleus. The normalized `image` is used by the CRF term only.
 
     Examples
     --------
     >>> import numpy as np
     >>> from hsn.supervision.points.config import preset
-    >>> of = make_loss(preset("qu2020").replace(crf_weight=0.0))
+    >>> loss = make_loss(preset("qu2020").replace(crf_weight=0.0))
     >>> half, known = np.full((1, 1, 1, 2), 0.5), np.array([[[[1, 0]]]])
-    >>> round(float(of(np.ones((1, 1, 1, 2)), half, known, None)), 4)
+    >>> round(float(loss(np.ones((1, 1, 1, 2)), half, known, None)), 4)
     0.3466
     """
 
     normalization = config.normalization
 
-    def of(target, prediction, weight, image):
+    def loss(target, prediction, weight, image):
         nucleus = ops.cast(prediction[..., 1], "float32")  # (N, H, W)
         value = (
             sum(binary_cross_entropy(target[..., k], nucleus, weight[..., k]) for k in range(LABELS)) / LABELS
@@ -46,34 +46,34 @@ def make_loss(config):
         if not config.crf_weight:
             return value
         std, mean = (
-            ops.convert_to_tensor(each, "float32") for each in (normalization.std, normalization.mean)
+            ops.convert_to_tensor(levels, "float32") for levels in (normalization.std, normalization.mean)
         )
         pixels = ops.cast(image, "float32") * std + mean
         colors = ops.clip(pixels / 255, 0, 1)
         sxy_px = config.crf_sigma_um / config.mpp
-        smooth = crf_loss(
+        crf = crf_loss(
             nucleus, colors, sxy_px=sxy_px, srgb=config.crf_sigma_rgb, gradient=config.crf_gradient
         )
-        return value + config.crf_weight * smooth
+        return value + config.crf_weight * crf
 
-    return of
+    return loss
 
 
 def detection_loss(target, prediction, weight, image):
-    """Weighted squares over the number of pixels that are known at all: ``sum w (p - t)^2 / sum (w > 0)``.
+    """Return the weighted squared error over the known pixels: ``sum w (p - t)^2 / sum (w > 0)``.
 
     Parameters
     ----------
     target, weight : tensors, shape (N, H, W)
-        As `hsn.supervision.points.detection.click_targets` draws them.
+        Of `hsn.supervision.points.detection.click_targets`.
     prediction : tensor, shape (N, H, W, 1)
     image
-        Not looked at.
+        Not used.
 
     Returns
     -------
     float32 scalar tensor
-        0 for a batch in which nothing is known.
+        0 for a batch without known pixels.
 
     Examples
     --------
@@ -83,6 +83,6 @@ def detection_loss(target, prediction, weight, image):
     1.375
     """
     weight = ops.cast(weight, "float32")
-    apart = ops.cast(prediction[..., 0], "float32") - ops.cast(target, "float32")
+    error = ops.cast(prediction[..., 0], "float32") - ops.cast(target, "float32")
     known = ops.sum(ops.cast(weight > 0, "float32"))
-    return ops.sum(weight * ops.square(apart)) / ops.maximum(known, EPSILON)
+    return ops.sum(weight * ops.square(error)) / ops.maximum(known, EPSILON)

@@ -1,7 +1,7 @@
-"""Rounds: a detector learns from clicks, tells what is surely background, and another learns from both.
+"""Rounds of detection: a detector trains on clicks, and the next one also on the background that it found.
 
-Each round has a folder: its training, `points/` with all that it found in each image, `background/` with what the next
-round may take for background, and last, as the sign that it is finished, `scores.json`.
+Each round has a folder: its training; `points/`, all points that it found in each image; `background/`, the background
+for the next round; and `scores.json`, which is written last and marks the round as done.
 """
 
 import json
@@ -9,34 +9,34 @@ import json
 import numpy as np
 
 from ...annotations import points as point_files
-from ...annotations.label_files import read_labels, write_labels
+from ...annotations.label_files import write_labels
 from ...files import atomic_write
 from ...metrics.points import PointMatching, match_points
 from ...nets import resunet
 from ...prediction.tiling import predict_tiled
-from .background import background_of
 from .crops import detection_crops
-from .detection import click_targets, find_points
-from .fields import clicks_in, inside
+from .detection import click_targets, find_background, find_points
+from .images import points_in
 from .losses import detection_loss
 from .train_loop import train
 
 SCORES, BEST = "scores.json", "best.weights.h5"
-LIKELY = (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)  # thresholds that are tried
-PUBLISHED_LIKELY = 0.35  # among equals the nearest to this is taken
+THRESHOLDS = (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
+PUBLISHED_THRESHOLD = 0.35  # of equally good thresholds the closest to this one is used
 
 
-def detect(net, fields, config, folder, *, progress=None):
-    """Train detectors round by round; `field.found` holds what the last one found.
+def detect(net, images, config, folder, *, progress=None):
+    """Train detectors round by round; images get the points and the background of the last one.
 
     Parameters
     ----------
     net : keras.Model
-        A ResUNet; a detector begins with its weights, its own head excepted. It stays as it is.
-    fields : list of Field
+        A ResUNet, which is not changed. A detector starts with its weights, except for the head.
+    images : list of PointImage
     config : Config
     folder : path
-        For the rounds; those finished before are read from it.
+        Gets a folder for each round; finished rounds are read from it.
+    progress : callable, optional
 
     Returns
     -------
@@ -48,28 +48,26 @@ def detect(net, fields, config, folder, *, progress=None):
     for k in range(config.rounds + 1):
         if config.start == "initial" and k:
             detector = resunet.rebuild(net, 1, seed=seed + k)
-        one = folder / f"round-{k}"
-        if (one / SCORES).exists():
-            detector.load_weights(one / BEST)
+        round_folder = folder / f"round-{k}"
+        if (round_folder / SCORES).exists():
+            detector.load_weights(round_folder / BEST)
         else:
-            _round(detector, fields, config, one, progress)
-        for field in fields:
-            path = one / "points" / f"{field.name}.csv"
-            field.found = field.at_net(point_files.read(path))
-            field.background = read_labels(one / "background" / f"{field.name}.png") > 0
-            if field.surely is not None:
-                field.background |= field.surely
+            _train_round(detector, images, config, round_folder, progress)
+        for image in images:
+            path = round_folder / "points" / f"{image.name}.csv"
+            image.found = image.to_net_scale(point_files.read(path))
+            image.background_file = round_folder / "background" / f"{image.name}.png"
     return detector
 
 
-def _round(detector, fields, config, folder, progress):
-    """Train one detector, and write what it sees."""
-    judging = [field for field in fields if field.held.any()]
+def _train_round(detector, images, config, folder, progress):
+    """Train one detector, and write its points, its background and its scores."""
+    validated = [image for image in images if image.val_boxes]
     train(
         detector,
         detection_loss,
-        detection_crops([field for field in fields if len(clicks_in(field, ~field.held))], config),
-        lambda: validation(detector, judging, config),
+        detection_crops([image for image in images if len(image.train_clicks())], config),
+        lambda: validate(detector, validated, config),
         config,
         epochs=config.detection_epochs,
         monitor="-validation_f1" if config.complete_validation else "validation_loss",
@@ -77,66 +75,94 @@ def _round(detector, fields, config, folder, progress):
         stage=f"detection, {folder.name}",
         progress=progress,
     )
-    maps = [
-        predict_tiled(detector, field.image, config.normalization, config.tiling)[..., 0] for field in fields
-    ]
-    likely = _likely(maps, fields, config)[0]
-    for field, probability in zip(fields, maps, strict=True):
-        found = field.at_image(find_points(probability, config, likely=likely))
-        point_files.write(folder / "points" / f"{field.name}.csv", found)
-        background = background_of(probability, config)
-        write_labels(folder / "background" / f"{field.name}.png", np.where(background, 255, 0))
+    tuner, found = ThresholdTuner(config), []
+    for image in images:
+        probability = _predict(detector, image, config)
+        found.append(tuner.add(image, probability))
+        background = find_background(probability, config)
+        write_labels(folder / "background" / f"{image.name}.png", np.where(background, 255, 0))
+    best = tuner.best()
+    for image, points in zip(images, found, strict=True):
+        point_files.write(folder / "points" / f"{image.name}.csv", image.to_image_scale(points[best]))
+    scores = {"threshold": tuner.thresholds[best], **validate(detector, validated, config)}
     with atomic_write(folder / SCORES) as temporary:
-        scores = {"likely": likely, **validation(detector, judging, config)}
         plain = {name: float(value) for name, value in scores.items()}
         temporary.write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
 
 
-def validation(detector, fields, config):
-    """Scores of a detector on what is held out.
+def _predict(detector, image, config):
+    """Return the probabilities of a detector, float32 (h, w)."""
+    return predict_tiled(detector, image.load().pixels, config.normalization, config.tiling)[..., 0]
+
+
+def validate(detector, images, config):
+    """Return the scores of a detector on the parts of images that validate.
 
     Returns
     -------
     dict of str to float
-        `validation_loss`, where clicks say something; where all nuclei are clicked also `validation_precision`,
-        `validation_recall` and `validation_f1`, counted together over images.
+        `validation_loss`, over known pixels; where all nuclei are clicked also `validation_precision`,
+        `validation_recall` and `validation_f1`, pooled over images.
     """
-    maps = [
-        predict_tiled(detector, field.image, config.normalization, config.tiling)[..., 0] for field in fields
-    ]
-    squares, known = 0.0, 0
-    for field, probability in zip(fields, maps, strict=True):
-        target, weight = click_targets(field.clicks, field.held.shape, config)
-        weight = weight * field.held
+    squares, known, tuner = 0.0, 0, ThresholdTuner(config)
+    for image in images:
+        probability = _predict(detector, image, config)
+        target, weight = click_targets(image.clicks, image.net_shape, config)
+        weight = weight * image.val_mask()
         squares += (weight * (probability - target) ** 2).sum()
         known += (weight > 0).sum()
+        if config.complete_validation:
+            tuner.add(image, probability)
     scores = {"validation_loss": squares / max(known, 1)}
     if config.complete_validation:
-        matching = _likely(maps, fields, config)[1]
-        scores |= {"validation_precision": matching.precision, "validation_recall": matching.recall,
-                   "validation_f1": matching.f1}  # fmt: skip
+        matching = tuner.matchings[tuner.best()]
+        scores |= {
+            "validation_precision": matching.precision,
+            "validation_recall": matching.recall,
+            "validation_f1": matching.f1,
+        }
     return scores
 
 
-def _likely(maps, fields, config):
-    """The threshold of probabilities whose points answer best to clicks, and how they do."""
-    tried = LIKELY if config.detection_threshold is None else (config.detection_threshold,)
-    told = [sum((_answers(probability, field, likely, config)
-                 for probability, field in zip(maps, fields, strict=True)), PointMatching())
-            for likely in tried]  # fmt: skip
-    best = max(range(len(tried)), key=lambda k: (told[k].f1, -abs(tried[k] - PUBLISHED_LIKELY)))
-    return tried[best], told[best]
+class ThresholdTuner:
+    """Finds the detection threshold whose points match the clicks best; probabilities are not kept.
 
+    Parameters
+    ----------
+    config : Config
 
-def _answers(probability, field, likely, config):
-    """How the points of an image answer to its clicks.
-
-    Where all nuclei are clicked, what is held out counts. Otherwise what lies in the rings of clicks does, all of
-    them: there another nucleus is a mistake, elsewhere nobody can tell.
+    Attributes
+    ----------
+    thresholds : tuple of float
+        `THRESHOLDS`, or the threshold of the config.
+    matchings : list of PointMatching
+        For each threshold, pooled over images.
     """
-    found = find_points(probability, config, likely=likely)
-    if config.complete_validation:
-        clicks, where = clicks_in(field, field.held), field.held
-    else:
-        clicks, where = field.clicks, click_targets(field.clicks, field.held.shape, config).weight > 0
-    return match_points(clicks, inside(found, where), radius_px=config.radius_px)
+
+    def __init__(self, config):
+        self._config = config
+        fixed = config.detection_threshold
+        self.thresholds = THRESHOLDS if fixed is None else (fixed,)
+        self.matchings = [PointMatching()] * len(self.thresholds)
+
+    def add(self, image, probability):
+        """Add an image; return its points for each threshold, at the net's scale."""
+        config = self._config
+        found = [find_points(probability, config, threshold=threshold) for threshold in self.thresholds]
+        if config.complete_validation:
+            clicks, mask = image.val_clicks(), image.val_mask()
+        else:
+            # Around clicks every other point is wrong; elsewhere nothing is known.
+            clicks, mask = image.clicks, click_targets(image.clicks, image.net_shape, config).weight > 0
+        self.matchings = [
+            matching + match_points(clicks, points_in(points, mask), radius_px=config.radius_px)
+            for matching, points in zip(self.matchings, found, strict=True)
+        ]
+        return found
+
+    def best(self):
+        """Return the index of the threshold with the highest F1."""
+        return max(
+            range(len(self.thresholds)),
+            key=lambda k: (self.matchings[k].f1, -abs(self.thresholds[k] - PUBLISHED_THRESHOLD)),
+        )

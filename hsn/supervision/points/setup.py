@@ -1,7 +1,7 @@
-"""Set up training from points: net, config and images, from what was found and the options of `hsn.fit`.
+"""Set up training from points: make net, config and images from the found files and the options of `hsn.fit`.
 
-Three nets: `resunet18` trains on two processor cores with the preset "cpu"; `resunet34` and `resunet50` take the
-numbers of the published system (Qu et al., IEEE TMI 2020), a GPU and the weights of an encoder.
+Three nets: `resunet18` trains on two processor cores with the preset "cpu"; `resunet34` and `resunet50` use the preset
+of the published system (Qu et al., IEEE TMI 2020), and need a GPU and the weights of an encoder.
 """
 
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ from ...data.setup import FitSetup, crop_px, summarize
 from ...errors import InputError
 from ...nets import resunet, segmenters
 from .config import PRESETS, preset
-from .target_maps import Given, decode
+from .target_maps import PointAnnotation
 
 NETS = {"resunet18": 18, "resunet34": 34, "resunet50": 50}
 CPU_NET, CPU_WIDTH, PUBLISHED_WIDTH = "resunet18", 16, 64
-_MAX_CODE = 8  # of the files of coarse labels
+_MAX_CODE = 8  # largest value of coarse labels
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ class Options:
     label : str, optional
         Use the points of this class only. Default: all.
     background : path, optional
-        Folder of masks with the images' names, above 0 where there is no nucleus.
+        Folder of masks with the names of the images; pixels above 0 do not belong to a nucleus.
     labels : path, optional
-        Folder of coarse labels of an earlier run; then none are computed.
+        Folder of coarse labels of an earlier run. Default: they are computed.
     encoder : path, optional
         Weights of a ResNet to start with, .npz, .safetensors or .pth.
     """
@@ -82,17 +82,7 @@ def check(request, options):
 def prepare(found, request, options, *, progress=None):
     """Read the images and make the net and the config.
 
-    Parameters
-    ----------
-    found : hsn.data.discovery.Found
-    request : hsn.data.setup.FitRequest
-    options : Options
-    progress : callable, optional
-        See `hsn.progress`.
-
-    Returns
-    -------
-    hsn.data.setup.FitSetup
+    Parameters and result: see `hsn.data.setup`.
     """
     summary = summarize(found, partial(_annotation, options=options), progress=progress)
     counts = {"images": len(summary.images)}
@@ -103,25 +93,26 @@ def prepare(found, request, options, *, progress=None):
 
 
 def _annotation(image, clicks, pixels, *, options):
-    """Return the points of an image, with the background and the labels that the user has."""
+    """Check the annotation of an image, and return its points and the files of background and labels."""
     shape = pixels.shape[:2]
-    if isinstance(clicks, Given):
+    if isinstance(clicks, PointAnnotation):
         return clicks
     if isinstance(clicks, str | Path):
         clicks = point_files.read(clicks, shape, label=options.label)
     else:
         clicks = point_files.as_points(clicks, shape)
     if not isinstance(image, str | Path):
-        return Given(clicks)
+        return PointAnnotation(clicks)
     background, labels = same_stem(options.background, image), same_stem(options.labels, image)
-    return Given(
-        clicks,
-        background=None if background is None else read_masks(background, shape) > 0,
-        labels=None if labels is None else decode(_codes(labels)),
-    )
+    if background is not None:
+        read_masks(background, shape)
+    if labels is not None:
+        _check_labels(labels)
+    return PointAnnotation(clicks, background=background, labels=labels)
 
 
-def _codes(path):
+def _check_labels(path):
+    """Raise unless a file holds coarse labels."""
     codes = read_labels(path)
     if codes.max(initial=0) > _MAX_CODE:
         raise InputError(
@@ -130,7 +121,6 @@ def _codes(path):
             got=f"up to {np.max(codes)}",
             hint="give the folder `labels` of an earlier run",
         )
-    return codes
 
 
 def _net(name, request, encoder):

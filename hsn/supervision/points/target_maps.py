@@ -1,11 +1,12 @@
 """Targets of learning from points: clicks become two coarse labels, each known in part of the image.
 
-After Qu et al. (IEEE TMI 2020): where the cells of two clicks meet there is no nucleus; and colours that lie around
-clicks are those of nuclei. Neither is right everywhere (6.9 % and 9.5 % of what they say is wrong on Kumar's images);
-the net learns what they agree on.
+After Qu et al. (IEEE TMI 2020). The Voronoi label has background on the borders between the cells of clicks. The
+cluster label has nuclei where colors are like those around clicks. Both have errors (6.9 % and 9.5 % of the known
+pixels of Kumar's images).
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -13,35 +14,35 @@ from ...annotations.cluster_labels import cluster_label
 from ...annotations.points import as_points
 from ...annotations.voronoi_labels import voronoi_label
 from ...checks import as_image
-from ...errors import refuse
+from ...errors import InputError
 from ...types import Targets
 from .config import PUBLISHED_RADIUS_UM
 
-_LABELS_RADIUS_PX = PUBLISHED_RADIUS_UM / 0.25  # the nuclei for which lengths of the labels are given
+_LABELS_RADIUS_PX = PUBLISHED_RADIUS_UM / 0.25  # radius of a nucleus at which the lengths of the labels hold
 LABELS = 2  # Voronoi and clusters
 
 
 @dataclass(frozen=True, eq=False)
-class Given:
-    """Clicks on an image, and what a user already has of what is made from them.
+class PointAnnotation:
+    """Clicks on an image, with the background and the coarse labels that the user has.
 
     Attributes
     ----------
     points : float array, shape (N, 2), or path
         Row and column in pixels of the image; of some nuclei, or of all.
-    background : bool array, shape (H, W), or None
-        Where there is surely no nucleus; it teaches detection from its first round on.
-    labels : Targets or None
-        Coarse labels as `make_targets` gives them, at the net's scale; then none are made.
+    background : bool array, shape (H, W), path of a mask, or None
+        Pixels that do not belong to a nucleus; used from the first round of detection on.
+    labels : Targets, path of a label image, or None
+        Coarse labels of `make_targets` at the net's scale, or their file; then none are computed.
     """
 
-    points: np.ndarray
-    background: np.ndarray | None = None
-    labels: Targets | None = None
+    points: np.ndarray | Path | str
+    background: np.ndarray | Path | str | None = None
+    labels: Targets | Path | str | None = None
 
 
 def make_targets(image, annotation, config):
-    """Turn clicks on all nuclei of an image into the two coarse labels.
+    """Return the two coarse labels of an image, from clicks on all of its nuclei.
 
     Parameters
     ----------
@@ -54,13 +55,13 @@ def make_targets(image, annotation, config):
     Returns
     -------
     Targets
-        `target`, float32 (H, W, 2): nucleus or not, by the Voronoi label and by the cluster label. `weight`, float32
-        (H, W, 2): 1 where that label says so, 0 where it says nothing. Without a click nothing is known.
+        `target`, float32 (H, W, 2): 1 for a nucleus, in the Voronoi label and in the cluster label. `weight`, float32
+        (H, W, 2): 1 where the label is known. Without a click nothing is known.
 
     Raises
     ------
     InputError
-        If the image is none, or a click lies outside of it.
+        "image-dtype" or "points-outside".
 
     Examples
     --------
@@ -80,7 +81,12 @@ def make_targets(image, annotation, config):
 
 
 def encode(labels):
-    """Both labels in one number a pixel, uint8 (H, W): 3 v + c, with 0 unknown, 1 background, 2 nucleus.
+    """Encode both labels in one number, uint8 (H, W): 3 v + c, with 0 unknown, 1 background, 2 nucleus.
+
+    Raises
+    ------
+    InputError
+        "labels-shape".
 
     Examples
     --------
@@ -89,15 +95,18 @@ def encode(labels):
     """
     target, weight = labels
     if np.shape(target) != np.shape(weight) or np.ndim(target) != 3 or np.shape(target)[2] != LABELS:
-        refuse("these are no coarse labels", expected="target and weight of shape (height, width, 2)",
-               received=f"{np.shape(target)} and {np.shape(weight)}",
-               remedy="make them with hsn.points.make_targets")  # fmt: skip
+        raise InputError(
+            "labels-shape",
+            "coarse labels must be a target and a weight of shape (height, width, 2)",
+            got=f"{np.shape(target)} and {np.shape(weight)}",
+            hint="make them with hsn.points.make_targets",
+        )
     codes = np.where(np.asarray(weight) > 0, 1 + (np.asarray(target) > 0.5), 0)  # (H, W, 2)
     return (3 * codes[..., 0] + codes[..., 1]).astype(np.uint8)
 
 
 def decode(codes):
-    """The labels that `encode` put together.
+    """Return the labels of a code image of `encode`.
 
     Examples
     --------

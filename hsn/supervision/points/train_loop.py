@@ -1,16 +1,16 @@
-"""Training of both nets with the numbers of a config."""
+"""Training of the detector and of the segmenter with the numbers of a config."""
 
 from ...training.loop import LoopSpec, fit_net
 
 
 def train(net, loss, crops, validate, config, *, epochs, monitor, out, factor=None, stage, progress=None):
-    """Train a net on crops; afterwards it holds the weights of the best epoch.
+    """Train a net on crops; afterwards it has the weights of the best epoch.
 
     Parameters
     ----------
     net : keras.Model
     loss : callable
-    crops : Crops
+    crops : PointCrops
     validate : callable
         ``() -> dict`` of scores after an epoch.
     config : Config
@@ -19,7 +19,7 @@ def train(net, loss, crops, validate, config, *, epochs, monitor, out, factor=No
         See `hsn.training.loop.LoopSpec`.
     out : path
     factor : float, optional
-        Constant rate instead, as a share of the highest.
+        Constant learning rate, as a share of the highest. Default: a cosine.
     stage : str
         Name of the work in progress events.
     progress : callable, optional

@@ -1,7 +1,7 @@
-"""Config of learning from full masks of a few chosen patches: every number, with its unit and source.
+"""Config of learning from full masks of a few chosen patches: all parameters, with units and sources.
 
-Presets: "lou2022" has the numbers of the published system, as far as they belong to a net. "cpu" is what two processor
-cores can train, with a small U-Net in the place of Mask R-CNN.
+Presets: "lou2022" has the published parameters of the net. "cpu" is for two processor cores, with a small U-Net instead
+of Mask R-CNN.
 
 Source: Lou et al., IEEE TMI 2022, "Which pixel to annotate: a label-efficient nuclei segmentation framework", and its
 released code.
@@ -12,6 +12,7 @@ from typing import Literal
 
 from ...checks import one_of
 from ...config import (
+    NUCLEI_AUGMENTATION,
     Augmentation,
     BaseConfig,
     Count,
@@ -38,7 +39,7 @@ MONITORS = {"pq": "-validation_pq", "aji": "-validation_aji"}
 
 @dataclass(frozen=True)
 class Config(BaseConfig):
-    """What turns a few annotated patches, and images without annotation, into a net.
+    """Parameters of training from a few annotated patches and from unlabeled images.
 
     Attributes
     ----------
@@ -47,12 +48,12 @@ class Config(BaseConfig):
     taxonomies : tuple of Taxonomy
         Label spaces of two classes, the second being the objects. The first is the default.
     mpp, image_mpp : float
-        Micrometers per pixel of the net's input, and of images that come without their own.
+        Micrometers per pixel of the net's input, and the default for images.
     normalization : Normalization
         Without a stain.
     detector : hsn.extras.maskrcnn.MaskRCNNConfig or None
-        Of a Mask R-CNN, except for its normalization; None for a net with the outputs inside and contour. Only such a
-        net uses `targets`, `postprocess` (except for `min_area_um2`) and `tiling`.
+        Parameters of a Mask R-CNN, except for its normalization. None: a net with the outputs background, inside and
+        contour; only this net uses `targets`, `postprocess` (except for `min_area_um2`) and `tiling`.
     targets : ObjectTargets
     postprocess : PostProcess
     tiling : Tiling
@@ -63,16 +64,16 @@ class Config(BaseConfig):
     max_overlap : float
         Largest share of a synthetic nucleus that may be covered by others.
     rounds : int
-        Rounds of pseudo-labels: a net also learns from what the net before found in images without annotation.
+        Number of rounds with pseudo-labels: objects that the previous net found in unlabeled images.
     start : {"initial", "previous"}
-        Weights that a round begins with: those of the given net, as published, or those of the round before.
+        Starting weights of a round: those of the given net, as published, or those of the previous round.
     min_score : float
         Score from which an object becomes a pseudo-label: a detector's own, of other nets the mean probability.
     min_pseudo_area_um2, max_pseudo_area_um2 : float, float or None
-        Area of a pseudo-label; None is no limit.
+        Area of a pseudo-label. None: not limited.
     real_share : float or None
-        Share of the crops that show annotated patches; synthetic pairs and pseudo-labeled images share the rest. None
-        draws each image equally often.
+        Share of the crops from annotated patches; synthetic pairs and pseudo-labeled images share the rest. None: all
+        images are drawn equally often.
     clip_norm : float
         Largest norm of each variable's gradient.
     min_object_px : int
@@ -143,7 +144,7 @@ class Config(BaseConfig):
     )
 
     def check(self):
-        """Raise if the classes are not those of the net, or a choice does not exist."""
+        """Raise if the classes do not match the outputs of the net, or a value is not allowed."""
         super().check()
         self.check_two_classes()
         count = len(TERNARY) if self.detector is None else self.detector.classes
@@ -165,10 +166,10 @@ class Config(BaseConfig):
 
 
 def lou2022():
-    """Return the published numbers: Mask R-CNN, 50 synthetic pairs a patch by the full CSinGAN; for a GPU, and days.
+    """Return the published parameters: Mask R-CNN, 50 synthetic pairs per patch by the full CSinGAN.
 
-    Two numbers differ from the paper: Adam is used at 1e-4, where the paper has SGD at 0.005; and annotated patches
-    are validated on as well.
+    Training takes days on a GPU. Differences from the paper: Adam at 1e-4 instead of SGD at 0.005, and some annotated
+    patches validate.
 
     Examples
     --------
@@ -198,10 +199,9 @@ def lou2022():
 
 
 def cpu():
-    """Return what two processor cores can train: a small U-Net, a quick synthesis, one round of pseudo-labels.
+    """Return a config for two processor cores: a small U-Net, a quick synthesis, one round of pseudo-labels.
 
-    The numbers are those of the preset "cpu" of masks, where both have them. Take the scale, the normalization and the
-    lengths of your own images, and crops no larger than your patches.
+    Adapt the scale, the normalization and the lengths to your images, and the crops to the size of your patches.
 
     Examples
     --------
@@ -215,12 +215,7 @@ def cpu():
             "crop_px": 192,
             "learning_rate": 2e-3,
             "min_learning_rate": 2e-5,
-            "augmentation": {
-                "affine_jitter": 0.1,
-                "elastic_px": 4.0,
-                "stain_gain": 0.3,
-                "stain_offset": 0.05,
-            },
+            "augmentation": NUCLEI_AUGMENTATION,
         }
     )
 

@@ -1,7 +1,6 @@
 """Nets with the outputs background, inside and contour, as systems that separate objects.
 
-They stand in the place of Mask R-CNN in Lou et al.: a round needs objects with scores, and these can be read from
-probabilities as well.
+They replace Mask R-CNN of Lou et al.: objects and their scores are computed from the probabilities.
 """
 
 from dataclasses import replace
@@ -21,7 +20,7 @@ from .target_maps import encode
 
 
 class Dense:
-    """A net with the outputs background, inside and contour that can be trained; see `hsn.training.object_training`.
+    """Wraps a net with the outputs background, inside and contour for `hsn.training.object_training`.
 
     Parameters
     ----------
@@ -32,7 +31,7 @@ class Dense:
     Attributes
     ----------
     net, training_model : keras.Model
-        The net, which is also what the loop trains.
+        The net; both are the same.
     """
 
     def __init__(self, net, config):
@@ -52,7 +51,7 @@ class Dense:
         return self._loss(target, prediction, weight, image)
 
     def examples(self, images, instances, known, rng):
-        """Return normalized pixels, targets and weights of a step; a weight is 0 where nothing is known.
+        """Return normalized pixels, targets and weights of a step; unknown pixels have weight 0.
 
         Parameters
         ----------
@@ -72,7 +71,7 @@ class Dense:
         normalization = self.config.normalization
         return normalize(images, normalization.mean, normalization.std), target, weight
 
-    def maps(self, image):
+    def predict(self, image):
         """Return the probabilities over an image at the net's scale, float32 (H, W, 3)."""
         return predict_tiled(self.net, as_image(image), self.config.normalization, self.config.tiling)
 
@@ -82,11 +81,11 @@ class Dense:
         Returns
         -------
         DetectionReport
-            `scored.instances` and `scored.scores`; `warnings` is empty, because no limit can be reached.
+            `scored.instances` and `scored.scores`; `warnings` is empty.
         """
-        maps = self.maps(image)
-        instances = label_instances(maps, self.config.postprocess, mpp=self.config.mpp)
-        return DetectionReport(score_objects(instances, object_probability(maps)), ())
+        probabilities = self.predict(image)
+        instances = label_instances(probabilities, self.config.postprocess, mpp=self.config.mpp)
+        return DetectionReport(score_objects(instances, object_probability(probabilities)), ())
 
 
 def system_of(net, config):

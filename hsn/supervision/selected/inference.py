@@ -1,4 +1,4 @@
-"""Inference of nets trained on chosen patches: the path of all nets of objects, or Mask R-CNN."""
+"""Inference of nets trained on selected patches: `segment_objects`, or Mask R-CNN."""
 
 from functools import lru_cache
 
@@ -12,26 +12,10 @@ from ...prediction.segmentation import checked, segment_objects
 
 
 def segment(net, image, config, *, taxonomy=None, mpp=None, progress=None):
-    """Segment an image of any size with a net that was trained on chosen patches.
+    """Segment an image of any size with a net that was trained on selected patches.
 
-    Parameters
-    ----------
-    net : keras.Model
-    image : uint8 array, shape (H, W, 3)
-    config : Config
-    taxonomy : str, optional
-        One of the config's taxonomies. Default: the first.
-    mpp : float, optional
-        Micrometers per pixel of the image. Default: `config.image_mpp`.
-    progress : callable, optional
-        Called with a `hsn.progress.Event` after every batch of tiles.
-
-    Returns
-    -------
-    Segmentation
-        `instances` and `labels` at the size of the image; `probabilities` of background and of objects.
-        Of a detector, the probability of an object's pixels is its score.
-        See `hsn.prediction.segmentation.segment_objects`.
+    Parameters, result and errors: see `hsn.prediction.segmentation.segment_objects`. With a detector, the probability
+    of an object's pixels is the score of the object.
 
     References
     ----------
@@ -50,7 +34,7 @@ def segment(net, image, config, *, taxonomy=None, mpp=None, progress=None):
 
 @lru_cache(maxsize=2)
 def _detector(net, config):
-    """The detector of a net, kept for the next image: it compiles its passes once."""
+    """Return the detector of a net; it is kept for the next image, because it compiles its passes."""
     from .dense import system_of
 
     return system_of(net, config)

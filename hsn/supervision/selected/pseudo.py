@@ -1,9 +1,9 @@
 """Pseudo-labels: confident objects in unlabeled images become annotation for the next round.
 
-Objects with a low score, or of an unusual size, are neither objects nor background: their pixels are unknown. The
-authors' code took every detection with a score above 0.5 for an object, and the rest for background.
+Objects with a low score or an unusual size become unknown pixels. In the authors' code every detection with a score
+above 0.5 is an object, and the rest is background.
 
-Each image is written when it is done: a label image, a mask of what is known, and counts. A run that was killed
+Each image is written when it is done: a label image, a mask of known pixels, and counts. A run that was killed
 continues with the next image.
 """
 
@@ -20,11 +20,11 @@ from ...training.images import ImageCache, TrainingImage
 from ...training.object_training import ObjectRecord
 
 SUMMARY = "summary.json"
-KNOWN = 255  # in files of what is known
+KNOWN = 255  # value of known pixels in files
 
 
 class PseudoLabels(NamedTuple):
-    """Objects that are taken for annotation.
+    """Objects that become annotation.
 
     Attributes
     ----------

@@ -132,17 +132,7 @@ def with_unlabeled(found, images, failures=()):
 def prepare(found, request, options, *, progress=None):
     """Read the patches and make the net and the config.
 
-    Parameters
-    ----------
-    found : hsn.data.discovery.Found
-    request : hsn.data.setup.FitRequest
-    options : Options
-    progress : callable, optional
-        See `hsn.progress`.
-
-    Returns
-    -------
-    hsn.data.setup.FitSetup
+    Parameters and result: see `hsn.data.setup`.
     """
     name = request.net or NETS[0]
     config = _changed(preset(request.preset or "cpu"), name, options)

@@ -13,7 +13,7 @@ from .patches import outlined, prepare
 
 
 def synthesize_pairs(patches, config, folder, *, progress=None):
-    """Synthesize pairs of each patch, as many as the config says; pairs that are there are not made again.
+    """Synthesize `config.synthetic` pairs of each patch; existing pairs are kept.
 
     Parameters
     ----------

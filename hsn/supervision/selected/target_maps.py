@@ -17,7 +17,7 @@ def make_targets(image, annotation, config):
     ----------
     image : uint8 array, shape (H, W, 3)
     annotation : int array, shape (H, W)
-        0 background; any positive ids. At the net's scale. What a masked array of NumPy masks is unknown.
+        0 background; any positive ids. At the net's scale. Masked pixels of a NumPy masked array are unknown.
     config : Config
 
     Returns

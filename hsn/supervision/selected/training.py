@@ -30,7 +30,7 @@ CONTENTS = {
     "pseudo/K/labels/NAME.png": "objects of round K - 1 that became pseudo-labels, at the net's scale",
     "pseudo/K/known/NAME.png": "black where an object was detected but not accepted: nothing is learned there",
     "pseudo/K/summary.json": "how many objects were detected, accepted and rejected; the share of known pixels",
-    "rounds.json": "what each round learned from, its best validation scores, and which round was kept",
+    "rounds.json": "training data of each round, its best validation scores, and the round that was kept",
 }
 # A round builds on the round before.
 DEPENDS = {"train.epochs": ("pseudo/*", "rounds/[1-9]*")}
@@ -47,19 +47,16 @@ def fit(net, images, annotations, config, *, out, progress=None):
     images : sequence of uint8 arrays (H, W, 3), or of paths
         At `config.image_mpp`.
     annotations : sequence of int arrays (H, W), of paths, or of None
-        Objects of each image: 0 background, any positive ids; None for an unlabeled image. Paths as
-        `hsn.annotations.mask_files` reads them. What a masked array of NumPy masks is unknown.
-    config : Config
-    out : path
-        The trained folder. The same call continues a run that was killed; see `hsn.training.run`.
-    progress : callable, optional
-        See `hsn.progress`.
+        Objects of each image: 0 background, any positive ids; or files for `hsn.annotations.mask_files`. The masked
+        pixels of a NumPy masked array are unknown. None for an unlabeled image.
+    config, out, progress
+        See `hsn.supervision.masks.fit`.
 
     Returns
     -------
     History
         Of all rounds, one after another: per epoch `round`, `rate`, `loss`, `validation_pq`, `validation_aji` and
-        `validation_cut`, on annotated images that were not learned from. `best` is the epoch that was kept.
+        `validation_cut`, on the validation images. `best` is the epoch that was kept.
 
     Raises
     ------

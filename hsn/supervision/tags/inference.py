@@ -34,15 +34,8 @@ def segment(net, image, config, *, taxonomy=None, mpp=None, progress=None):
 
     Parameters
     ----------
-    net : keras.Model
-    image : uint8 array, shape (H, W, 3)
-    config : Config
-    taxonomy : str, optional
-        One of the config's taxonomies. Default: the first.
-    mpp : float, optional
-        Micrometers per pixel of the image. Default: `config.image_mpp`.
-    progress : callable, optional
-        Called with a `hsn.progress.Event` after every batch of windows.
+    net, image, config, taxonomy, mpp, progress
+        See `hsn.prediction.segmentation.segment_objects`.
 
     Returns
     -------
@@ -52,7 +45,7 @@ def segment(net, image, config, *, taxonomy=None, mpp=None, progress=None):
     Raises
     ------
     InputError
-        "image-dtype", "image-too-small", "image-too-large", "mpp-positive" or "taxonomy-unknown".
+        "image-dtype", "image-too-small", "image-too-large", "mpp-range" or "taxonomy-unknown".
 
     References
     ----------

@@ -43,18 +43,7 @@ def check(request, options):
 def prepare(found, request, options, *, progress=None):
     """Read the patches and make the net and the config.
 
-    Parameters
-    ----------
-    found : hsn.data.discovery.Found
-        Its `annotations` are tags, (N, C).
-    request : hsn.data.setup.FitRequest
-    options : Options
-    progress : callable, optional
-        See `hsn.progress`.
-
-    Returns
-    -------
-    hsn.data.setup.FitSetup
+    Parameters and result: see `hsn.data.setup`; `found.annotations` are tags, (N, C).
     """
     summary = summarize(found, lambda image, tags, pixels: tags, square=True, progress=progress)
     side_px = options.window_px or summary.min_side_px

@@ -41,11 +41,8 @@ def fit(net, images, annotations, config, *, out, progress=None):
         Tags: for each patch and class of the config 1 (present), 0 (absent) or NaN (unknown). With four axes, tags of
         a grid of cells in each patch (`cell_px` and `cell_stride_px` of the config); a cell is classified with its
         surroundings.
-    config : Config
-    out : path
-        The trained folder. The same call continues a run that was killed; see `hsn.training.run`.
-    progress : callable, optional
-        See `hsn.progress`.
+    config, out, progress
+        See `hsn.supervision.masks.fit`.
 
     Returns
     -------
