@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from ..errors import InputError
 from ..files import atomic_write
+from ..stains.domain import Domain
 from .bounded import read_text
 
 FORMAT = 1
@@ -73,6 +74,8 @@ class Card(_Strict):
         Origin of the net, terms of use, training data, expected stain, remarks.
     scores : dict of str to float
         Measured results, by the name of the measure and the data.
+    domain : hsn.stains.domain.Domain or None
+        Statistics of the training images. None: images are not checked.
 
     Examples
     --------
@@ -96,6 +99,7 @@ class Card(_Strict):
     license: str = ""
     data: str = ""
     scores: dict[str, float] = {}
+    domain: Domain | None = None
     stain: str = "H&E"
     notes: str = ""
 
