@@ -35,6 +35,7 @@ from hsn import models, taxonomies
 from hsn.annotations.instances import label_components
 from hsn.data import cryonuseg, data_folder, glas, multiorgan
 from hsn.images.tiles import enlarge
+from hsn.instances import median_diameter
 from hsn.metrics.intervals import interval
 from hsn.metrics.objects import aji, count_deviation, match, match_glas
 from hsn.metrics.outlines import object_dice, object_hausdorff
@@ -282,6 +283,18 @@ def ship(task, out, views):
     models.save(PRETRAINED / SHIPPED[task], model.net, card, config.to_dict(), half=True)
 
 
+def store_sizes():
+    """Write the median diameter of the training objects to the cards of the shipped nets that separate objects."""
+    for task, names in {"glas": ("glas-masks",), "nuclei": ("nuclei-masks", "nuclei-points")}.items():
+        objects = [sample.instances() for sample in training_samples(task)[0]]
+        mpp = training_samples(task)[0][0].mpp
+        for name in names:
+            card = models.Card.read(PRETRAINED / name)
+            card = card.model_copy(update={"object_diameter_um": median_diameter(objects, mpp=mpp)})
+            card.write(PRETRAINED / name)
+            print(json.dumps({"net": name, "object_diameter_um": card.object_diameter_um}))
+
+
 # --- Scoring ------------------------------------------------------------------------------------------------------
 
 
@@ -401,8 +414,8 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("train", "ship", "score"))
-    parser.add_argument("task", choices=tuple(TASKS))
+    parser.add_argument("what", choices=("train", "ship", "score", "sizes"))
+    parser.add_argument("task", nargs="?", choices=tuple(TASKS))
     parser.add_argument("--out", type=Path, help="trained folder; default for score: the shipped net")
     parser.add_argument("--start", type=Path, help="trained folder to continue from")
     parser.add_argument("--json", type=Path)
@@ -411,6 +424,9 @@ def main():
     )
     parser.add_argument("--views", type=int, choices=(1, 8), help="number of symmetries to average")
     args = parser.parse_args()
+    if args.what == "sizes":
+        store_sizes()
+        return
     if args.what == "score":
         print_scores(score(args.task, args.out, args.stain, args.views), args.json)
         return

@@ -7,6 +7,7 @@ import numpy as np
 
 from .errors import InputError
 
+MIN_MPP, MAX_MPP = 0.05, 10.0  # um/px; 100x objectives have about 0.1, overviews of slides up to 8
 MIN_SIDE_PX = 16  # smallest side of an image that can be segmented
 
 
@@ -91,19 +92,26 @@ def as_segmentable(image: Any, *, max_pixels: int) -> np.ndarray:
 
 
 def as_mpp(mpp: float) -> float:
-    """Return `mpp`, micrometers per pixel, if it is a positive number.
+    """Return `mpp`, micrometers per pixel, if it is the scale of a microscope's image.
 
     Raises
     ------
     InputError
-        "mpp-positive" otherwise.
+        "mpp-range" unless it is a number from 0.05 to 10.
 
     Examples
     --------
     >>> as_mpp(0.25)
     0.25
     """
-    return positive("mpp", mpp, hint="read it from the slide's properties, in micrometers per pixel")
+    if not MIN_MPP <= mpp <= MAX_MPP:
+        raise InputError(
+            "mpp-range",
+            f"`mpp` must be {MIN_MPP} to {MAX_MPP:g} micrometers per pixel",
+            got=mpp,
+            hint="a magnification of 40x is about 0.25 um/px, 20x about 0.5",
+        )
+    return mpp
 
 
 def positive(name: str, value: Any, *, hint: str = "give a number above 0") -> Any:

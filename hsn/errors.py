@@ -4,7 +4,7 @@
 exit code 2.
 """
 
-from typing import Any, NoReturn
+from typing import Any
 
 
 class InputError(ValueError):
@@ -49,8 +49,3 @@ def _rebuild(code: str, hint: str, message: str) -> InputError:
     ValueError.__init__(error, message)
     error.code, error.hint = code, hint
     return error
-
-
-def refuse(what: str, *, expected: object, received: object, remedy: str) -> NoReturn:
-    """Raise an `InputError` in the wording of the first edition. New code raises `InputError` itself."""
-    raise _rebuild("input", remedy, f"{what}; expected {expected}, received {received}; {remedy}.")

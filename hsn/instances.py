@@ -1,5 +1,8 @@
 """Label images of instances: check and renumber them."""
 
+import math
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -49,3 +52,24 @@ def renumber(instances: npt.ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     present = np.bincount(instances.ravel(), minlength=highest + 1) > 0
     present[0] = False
     return (np.cumsum(present) * present).astype(np.int32)[instances], np.flatnonzero(present)
+
+
+def median_diameter(label_images: Iterable[np.ndarray], *, mpp: float) -> float | None:
+    """Return the median diameter of the objects in um, of circles of their areas; None without objects.
+
+    Parameters
+    ----------
+    label_images : iterable of int arrays (H, W)
+        0 background, objects numbered from 1.
+    mpp : float
+        Micrometers per pixel.
+
+    Examples
+    --------
+    >>> round(median_diameter([np.ones((10, 10), int)], mpp=0.5), 2)
+    5.64
+    """
+    areas = [np.bincount(np.ravel(labels))[1:] for labels in label_images]
+    areas_px = np.concatenate(areas) if areas else np.zeros(0)
+    areas_px = areas_px[areas_px > 0]
+    return 2 * math.sqrt(float(np.median(areas_px)) / math.pi) * mpp if len(areas_px) else None

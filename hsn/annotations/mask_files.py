@@ -116,7 +116,7 @@ def read(path: Path | str, shape: tuple[int, int] | None) -> np.ndarray:
     ------
     InputError
         "shape-mismatch", "shape-missing" for outlines without `shape`, "labels-blurred" for a mask with soft edges,
-        "mask-inverted", "labels-pages", or an error of the file's reader.
+        "labels-pages", or an error of the file's reader.
 
     Examples
     --------
@@ -154,7 +154,7 @@ def as_instances(stored: np.ndarray, where: Path | str) -> np.ndarray:
     Raises
     ------
     InputError
-        "labels-blurred" for a mask with soft edges, or "mask-inverted" for black objects on white.
+        "labels-blurred" for a mask with soft edges.
 
     Examples
     --------
@@ -170,7 +170,7 @@ def as_instances(stored: np.ndarray, where: Path | str) -> np.ndarray:
             note("label images have several separate parts of each number, which may be classes", where)
         return stored
     parts = label_components(stored > 0)
-    _check_not_inverted(parts, where)
+    _note_inverted(parts, where)
     if parts.max(initial=0) > 1:
         note("masks have one value besides 0, and their connected components are the objects", where)
     elif len(values) and values[0] not in _FOREGROUND:
@@ -178,19 +178,14 @@ def as_instances(stored: np.ndarray, where: Path | str) -> np.ndarray:
     return parts
 
 
-def _check_not_inverted(parts: np.ndarray, where: Path | str) -> None:
-    """Raise for a mask with black objects on white: one part from border to border, with objects as holes."""
+def _note_inverted(parts: np.ndarray, where: Path | str) -> None:
+    """Note a mask that may have black objects on white: one part from border to border, with holes."""
     if parts.max(initial=0) != 1 or 2 * np.count_nonzero(parts) <= parts.size:
         return
     holes = np.unique(measure.label(parts == 0, connectivity=2))
     border = np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]])
     if (border > 0).mean() > _INVERTED_BORDER and len(holes) > _INVERTED_HOLES:
-        raise InputError(
-            "mask-inverted",
-            f"{where} must be 0 in the background",
-            got=f"one object on {np.count_nonzero(parts) / parts.size:.0%} of the image, with {len(holes) - 1} holes",
-            hint="exchange the two values of the mask",
-        )
+        note("masks have one object from border to border with holes, and may be inverted", where)
 
 
 def _check_sharp(stored: np.ndarray, where: Path | str) -> None:

@@ -71,6 +71,6 @@ def evaluate(
     for sentence in () if quiet else result.notes:
         warn(sentence)
     data = result.scores | {"files": result.files, "failures": dict(result.failures)}
-    text = "\n\n".join([result.text, "\n".join(f"wrote {path}" for path in result.files)])
+    text = f"{result.text}\n\nwrote {len(result.files)} files to {out}/"
     print_result(data, text, as_json=as_json)
     exit_with_failures(result.failures)

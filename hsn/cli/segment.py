@@ -26,7 +26,7 @@ def segment(
     taxonomy: Annotated[str | None, typer.Option(help="Label space of the net. Default: its first.")] = None,
     mpp: Annotated[
         float | None,
-        typer.Option(help="Micrometers per pixel of the images. Default: scale of the training images."),
+        typer.Option(help="Micrometers per pixel of the images. Default: that of the files' metadata."),
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path("out"),
     overwrite: Annotated[
@@ -59,7 +59,9 @@ def _text(batch, table):
     before = f", {batch.skipped} were done already" if batch.skipped else ""
     objects = [result["objects"] for result in batch.results if "objects" in result]
     total = f", {sum(objects)} objects in all" if objects else ""
-    return f"{_count(done, 'image')} segmented{before}{total}\nwrote {_count(batch.files, 'file')} to {table.parent}/"
+    scale = f"scale: {batch.scale}\n" if batch.scale else ""
+    written = f"wrote {_count(batch.files, 'file')} to {table.parent}/"
+    return f"{_count(done, 'image')} segmented{before}{total}\n{scale}{written}"
 
 
 def _count(number, noun):

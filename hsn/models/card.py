@@ -74,6 +74,8 @@ class Card(_Strict):
         Origin of the net, terms of use, training data, expected stain, remarks.
     scores : dict of str to float
         Measured results, by the name of the measure and the data.
+    object_diameter_um : float or None
+        Median diameter of the training objects, of circles of their areas. None: not measured, or no objects.
     domain : hsn.stains.domain.Domain or None
         Statistics of the training images. None: images are not checked.
 
@@ -99,6 +101,7 @@ class Card(_Strict):
     license: str = ""
     data: str = ""
     scores: dict[str, float] = {}
+    object_diameter_um: Annotated[float, Field(gt=0)] | None = None
     domain: Domain | None = None
     stain: str = "H&E"
     notes: str = ""
@@ -173,10 +176,11 @@ class Card(_Strict):
             "name": self.name,
             "method": self.method,
             "classes >= threshold": ", ".join(f"{name} {threshold:.3f}" for name, threshold in pairs),
-            "um/px": f"{self.mpp:g}",
+            "input": f"expects images at {self.mpp:g} um/px",
             "taxonomies": ", ".join(self.taxonomies),
             "normalization": str(self.normalization),
             "parameters": f"{self.parameters:,}",
+            "objects": f"median diameter {self.object_diameter_um:.1f} um" if self.object_diameter_um else "",
             "scores": ", ".join(f"{name} {score:.4f}" for name, score in self.scores.items()),
             "stain": self.stain,
             "data": self.data,
@@ -210,7 +214,15 @@ def _migrate(text: str, origin: object) -> str:
     return json.dumps(data | {"format": FORMAT})
 
 
-def card_of(config: Any, kept: dict[str, Any], *, name: str, notes: str, thresholds: Any = None) -> Card:
+def card_of(
+    config: Any,
+    kept: dict[str, Any],
+    *,
+    name: str,
+    notes: str,
+    thresholds: Any = None,
+    object_diameter_um: float | None = None,
+) -> Card:
     """Make the card of a net that was just trained. To share the net, add source, data and license.
 
     Parameters
@@ -221,6 +233,8 @@ def card_of(config: Any, kept: dict[str, Any], *, name: str, notes: str, thresho
     name, notes : str
     thresholds : sequence of float, optional
         One per class. Default: 0.5.
+    object_diameter_um : float, optional
+        Median diameter of the training objects.
 
     Examples
     --------
@@ -241,6 +255,7 @@ def card_of(config: Any, kept: dict[str, Any], *, name: str, notes: str, thresho
             mean=_merged(config.normalization.mean), std=_merged(config.normalization.std)
         ),
         scores={k: v for k, v in kept.items() if k.startswith("validation") and math.isfinite(v)},
+        object_diameter_um=object_diameter_um,
         notes=notes,
     )
 

@@ -37,7 +37,7 @@ def segment_objects(net, image, config, *, taxonomy=None, mpp=None, progress=Non
     Raises
     ------
     InputError
-        "image-dtype", "image-too-small", "image-too-large", "mpp-positive" or "taxonomy-unknown".
+        "image-dtype", "image-too-small", "image-too-large", "mpp-range" or "taxonomy-unknown".
 
     References
     ----------

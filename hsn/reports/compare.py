@@ -152,7 +152,7 @@ class LabeledSample(Sample):
 
 
 def make_samples(
-    pairs: Iterable[tuple[Path, Path]], truth: TruthFormat, *, mpp: float | None = None
+    pairs: Iterable[tuple[Path, Path]], truth: TruthFormat, *, mpps: Iterable[float | None]
 ) -> list[LabeledSample]:
     """Make samples of images and their truth files.
 
@@ -161,8 +161,8 @@ def make_samples(
     pairs : sequence of (path, path)
         Image and truth.
     truth : TruthFormat
-    mpp : float, optional
-        Micrometers per pixel of the images.
+    mpps : iterable of float or None
+        Micrometers per pixel of each image. None: that of the net's training images.
 
     Returns
     -------
@@ -178,7 +178,7 @@ def make_samples(
             truth_path=path,
             truth_format=truth,
         )
-        for image, path in pairs
+        for (image, path), mpp in zip(pairs, mpps, strict=True)
     ]
 
 

@@ -23,6 +23,7 @@ def save_segmentation(
     name: str,
     formats: Sequence[str] | None = None,
     mpp: float | None = None,
+    mpp_source: str | None = None,
     about: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Write a segmentation as files, ``folder/FORMAT/NAME.png``.
@@ -39,6 +40,8 @@ def save_segmentation(
         available formats; "instances" needs objects, "overlay" the image.
     mpp : float, optional
         Micrometers per pixel, for areas in square millimeters.
+    mpp_source : {"given", "metadata", "assumed"}, optional
+        Origin of `mpp`. With "assumed" there are no areas in square millimeters. Default: "given".
     about : dict, optional
         Further entries at the start of the JSON file.
 
@@ -74,7 +77,8 @@ def save_segmentation(
         "height": height,
         "width": width,
         "mpp": mpp,
-        "classes": _classes(result, mpp),
+        "mpp_source": mpp_source or (None if mpp is None else "given"),
+        "classes": _classes(result, None if mpp_source == "assumed" else mpp),
         **objects,
         "files": files,
     })  # fmt: skip

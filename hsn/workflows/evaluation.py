@@ -15,6 +15,7 @@ from ..reports.compare import TruthFormat, compare_files, detect_kind, make_samp
 from ..reports.confusion import write_scores
 from ..reports.object_scores import score_objects
 from ..supervision import method_of, open_model
+from .scale_check import ScaleCheck
 from .segmentation import segment_all
 
 
@@ -83,7 +84,7 @@ def evaluate(
     suffix : str
         Suffix of the names of truth files, for example "_anno". Default: none.
     mpp : float, optional
-        Micrometers per pixel of the images.
+        Micrometers per pixel of the images. Default: that of the metadata, or of the net's training images.
     size : {"image", "full"}
         Score at the size of the images, or of the truth. Default: "image".
     unlisted : {"ignore", "false_alarms"}
@@ -255,9 +256,10 @@ def _score_net(pairs, space, objects, *, out, model, mpp, progress, **scoring):
     from ..reports.report import write_report
 
     truth = _truth_format([second for _, second in pairs], space, objects)
+    scales = ScaleCheck(open_model(model))
     result = write_report(
         model,
-        make_samples(pairs, truth, mpp=mpp),
+        make_samples(pairs, truth, mpps=[scales.of(image, mpp).mpp for image, _ in pairs]),
         out=out,
         taxonomies=[space.name],
         progress=progress,

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import as_mpp
 from ..data.discovery import distinct_names, find_images
 from ..errors import InputError
 from ..files import atomic_write, csv_text, from_csv_text
@@ -22,9 +23,13 @@ from ..reports.results import save_segmentation
 from ..supervision import method_of, open_model
 from ..supervision import segment as segment_image
 from ..types import Segmentation
+from .domain_check import check_domain
+from .scale_check import ScaleCheck
 
 SUMMARY = "summary.csv"
-_COLUMNS = ("image", "name", "status", "reason", "model", "taxonomy", "height", "width", "mpp", "objects")
+_COLUMNS = (
+    "image", "name", "status", "reason", "model", "taxonomy", "height", "width", "mpp", "mpp_source", "objects"
+)  # fmt: skip
 _FRACTION, _RUN = "fraction of ", "run"
 
 
@@ -51,7 +56,8 @@ def segment(
     taxonomy : str, optional
         Label space of the net. Default: the first.
     mpp : float, optional
-        Micrometers per pixel of the images. Default: scale of the net's training images.
+        Micrometers per pixel of the images. Default: that of the metadata of a TIFF, SVS or OME-TIFF file. For other
+        files that of the net's training images is assumed, with a warning; for arrays without.
     overwrite : bool
         Whether to segment images again that `out` already holds for the same net and options. Default: False.
     progress : callable, optional
@@ -88,10 +94,22 @@ def segment(
         for sentence in batch.notes:
             warnings.warn(sentence, stacklevel=2)
         return batch.rows
-    result = segment_image(image, model, taxonomy=taxonomy, mpp=mpp, progress=progress)
+    with collect_notes() as notes:
+        model = open_model(model)
+        scales = ScaleCheck(model)
+        scale = scales.of(image, mpp)
+        result = segment_image(image, model, taxonomy=taxonomy, mpp=scale.mpp, progress=progress)
+        scales.add(scale, result.instances)
+        scales.note_sizes()
+        check_domain(model, result.image, scale.mpp, "the image" if isinstance(image, np.ndarray) else image)
+    for sentence in notes.sentences():
+        warnings.warn(sentence, stacklevel=2)
     if out is not None:
         path = "image" if isinstance(image, np.ndarray) else Path(image)
-        save_segmentation(result, out, name=Path(path).stem, mpp=mpp, about={"image": path, "model": None})
+        about = {"image": path, "model": None}
+        save_segmentation(
+            result, out, name=Path(path).stem, mpp=scale.mpp, mpp_source=scale.source, about=about
+        )
     return result
 
 
@@ -113,6 +131,8 @@ class Batch:
         Number of written files.
     notes : list of str
         What was assumed about the images.
+    scale : str
+        Scale of the images that were segmented now; empty if there was none.
     """
 
     rows: list[dict]
@@ -121,6 +141,7 @@ class Batch:
     skipped: int
     files: int
     notes: list[str] = field(default_factory=list)
+    scale: str = ""
 
 
 def segment_all(
@@ -162,10 +183,10 @@ def _segment_all(images, model, out, *, taxonomy, mpp, overwrite, progress):
             got="; ".join(reason for _, reason in failures) or "none",
             hint="correct the paths",
         )
-    run = _Run(model, taxonomy, mpp)
+    run = _Run(model, taxonomy, mpp if mpp is None else as_mpp(mpp))
     summary = _Summary(out / SUMMARY, {} if overwrite else None)
     pairs = list(zip(found, distinct_names(found), strict=True))
-    results, skipped, files = [], 0, 0
+    results, skipped, files, scales = [], 0, 0, None
     try:
         for path, name in track(pairs, progress, "segmenting"):
             key = run.key(path)
@@ -175,9 +196,15 @@ def _segment_all(images, model, out, *, taxonomy, mpp, overwrite, progress):
                 skipped += 1
                 continue
             try:
-                result = segment_image(path, run.model, taxonomy=taxonomy, mpp=mpp)
+                scales = scales or ScaleCheck(run.model)
+                scale = scales.of(path, mpp)
+                result = segment_image(path, run.model, taxonomy=taxonomy, mpp=scale.mpp)
+                scales.add(scale, result.instances)
+                check_domain(run.model, result.image, scale.mpp, path)
                 about = {"image": path, "model": run.name}
-                about = save_segmentation(result, out, name=name, mpp=mpp, about=about)
+                about = save_segmentation(
+                    result, out, name=name, mpp=scale.mpp, mpp_source=scale.source, about=about
+                )
                 results.append(about)
                 files += len(about["files"])
                 summary.add(_row(path, name, about, key))
@@ -190,8 +217,10 @@ def _segment_all(images, model, out, *, taxonomy, mpp, overwrite, progress):
                 )
     finally:
         summary.close()
-    names = [name for _, name in pairs]
-    return Batch([summary.row(name) for name in names], results, failures, skipped, files)
+    if scales:
+        scales.note_sizes()
+    rows = [summary.row(name) for _, name in pairs]
+    return Batch(rows, results, failures, skipped, files, scale=str(scales or ""))
 
 
 def _is_file(image):

@@ -118,7 +118,7 @@ def test_files_without_a_partner_and_bad_ones_are_left_out_and_named(run, folder
         (["--masks", "nowhere"], "folder-missing"),
         (["--masks", "masks", "--taxonomy", "adp-func"], "taxonomy-classes"),
         (["--masks", "masks", "--validation", "1"], "split-empty"),
-        (["--masks", "masks", "--mpp", "0"], "mpp-positive"),
+        (["--masks", "masks", "--mpp", "0"], "mpp-range"),
     ],
 )  # fmt: skip
 def test_invalid_data_is_an_error_before_any_training(run, folder, options, code):

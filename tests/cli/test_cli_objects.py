@@ -55,8 +55,8 @@ def test_the_output_is_a_table_and_unscored_files_are_named(run, folders):
     assert result.exit_code == 1
     assert "all images  0.75" in result.stdout
     assert "Hausdorff" not in result.stdout
-    assert "wrote out/objects.csv" in result.stdout
-    assert "lonely.png: the other folder has no file of the same name" in result.stderr
+    assert "wrote 2 files to out/" in result.stdout
+    assert "found/lonely.png: has no partner of its name in the other folder" in result.stderr
     assert "found/b.png: `prediction` must have the shape of the truth" in result.stderr
 
 

@@ -1,12 +1,15 @@
 """`hsn segment`: valid images are segmented, invalid ones are named."""
 
 import csv
+import dataclasses
 import json
+import warnings
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 import hsn
@@ -39,7 +42,7 @@ def test_a_net_that_separates_objects_writes_instances(run, objects_model, image
     assert result.exit_code == 0
     one = result.said[0]
     written = read_labels("o/instances/a.png")
-    np.testing.assert_array_equal(written, hsn.segment(images / "a.png", objects_model).instances)
+    np.testing.assert_array_equal(written, hsn.segment(images / "a.png", objects_model, mpp=0.25).instances)
     assert one["objects"] == written.max() > 1
     assert one["files"]["instances"] == "o/instances/a.png"
     np.testing.assert_array_equal(read_labels("o/labels/a.png"), written > 0)
@@ -47,7 +50,9 @@ def test_a_net_that_separates_objects_writes_instances(run, objects_model, image
     assert not painted[written == 0].any()
     total = sum(each["objects"] for each in result.said)
     text = run("segment", images, "--model", objects_model, "--out", "o", "--overwrite").stdout
-    assert text == f"3 images segmented, {total} objects in all\nwrote 12 files to o/\n"
+    first, scale, last = text.splitlines()
+    assert first == f"3 images segmented, {total} objects in all"
+    assert (scale, last) == ("scale: 0.25 um/px, assumed", "wrote 12 files to o/")
 
 
 def test_a_net_without_objects_reports_no_objects(run, model, images):
@@ -71,10 +76,12 @@ def test_more_objects_than_a_png_can_number_are_written_as_tiff(run, objects_mod
     assert read_labels("o/instances/a.tif").max() == one["objects"]
 
 
-def test_the_output_is_two_lines_and_has_no_area_without_a_scale(run, model, images):
+def test_the_output_names_the_scale_and_has_no_area_if_it_is_assumed(run, model, images):
     result = run("segment", images / "a.png", images / "b.png", "--model", model, "--out", "o")
     assert result.exit_code == 0
-    assert result.stdout == "2 images segmented\nwrote 6 files to o/\n"
+    assert result.stdout == "2 images segmented\nscale: 0.62 um/px, assumed\nwrote 6 files to o/\n"
+    assert "no scale in the metadata, so 0.62 um/px is assumed" in result.stderr
+    assert result.stderr.count("assumed") == 1
     assert "area_mm2" not in Path("o/areas/a.json").read_text()
 
 
@@ -115,11 +122,11 @@ def test_rows_are_on_disk_when_the_run_is_stopped(model, images):
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        hsn.segment(images, model, out="o", progress=stop)
+        hsn.segment(images, model, out="o", mpp=0.62, progress=stop)
     assert list(table()) == ["a", "b"]
     with open("o/summary.csv", "a") as file:
         file.write("half a ro")  # as a killed process leaves it
-    rows = hsn.segment(images, model, out="o")
+    rows = hsn.segment(images, model, out="o", mpp=0.62)
     assert [row["status"] for row in rows] == ["done"] * 3
     assert list(table()) == ["a", "b", "c"]
 
@@ -149,7 +156,7 @@ def bad_images(folder, rng):
 
 def test_invalid_images_do_not_stop_the_batch_and_are_named(run, model, images, rng):
     bad = bad_images(images, rng)
-    result = run("segment", images, "nowhere", "--model", model, "--out", "o", "--json")
+    result = run("segment", images, "nowhere", "--model", model, "--mpp", 0.62, "--out", "o", "--json")
     assert result.exit_code == 1
     assert [Path(one["image"]).name for one in result.said] == ["a.png", "b.png", "c.png"]
     said = result.stderr.splitlines()
@@ -172,7 +179,7 @@ def test_an_opaque_alpha_channel_is_accepted(run, model, tmp_path, rng):
     [
         (["--model", "glass-tags"], "model-unknown"),
         (["--taxonomy", "adp-func"], "taxonomy-unknown"),
-        (["--mpp", "-1"], None),
+        (["--mpp", "-1"], "mpp-range"),
     ],
 )
 def test_invalid_options_give_one_sentence_without_a_traceback(run, model, images, options, code):
@@ -219,3 +226,39 @@ def test_names_are_distinct_whatever_the_paths():
     assert len(set(names)) == len(paths)
     assert names[4] == "b"
     assert distinct_names([Path(p) for p in ("a_2.png", "p/x/a.png", "q/x/a.png")]) == ["a_2", "a_2_", "a_3"]
+
+
+def test_the_scale_of_the_metadata_is_used_printed_and_stored(run, model, images):
+    tifffile.imwrite("slide.tif", read(images / "a.png"), photometric="rgb", resolution=(20_000, 20_000),
+                     resolutionunit="CENTIMETER")  # fmt: skip
+    result = run("segment", "slide.tif", "--model", model, "--out", "o")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "scale: 0.5 um/px, from the metadata" in result.stdout
+    about = json.loads(Path("o/areas/slide.json").read_text())
+    assert (about["mpp"], about["mpp_source"]) == (0.5, "metadata")
+    assert sum(each["area_mm2"] for each in about["classes"]) > 0
+    same = hsn.segment("slide.tif", model, mpp=0.5)
+    np.testing.assert_array_equal(read_labels("o/labels/slide.png"), same.labels)
+
+
+def test_a_magnification_in_place_of_the_scale_is_an_error(run, model, images):
+    result = run("segment", images / "a.png", "--model", model, "--mpp", 40)
+    assert (result.exit_code, result.code) == (2, "mpp-range")
+    assert "40x is about 0.25 um/px" in result.stderr
+
+
+def test_objects_of_another_size_put_the_scale_in_doubt(run, objects_model, images, monkeypatch):
+    from hsn.workflows import scale_check
+
+    monkeypatch.setattr(scale_check, "MIN_OBJECTS", 1)
+    opened = hsn.load(objects_model)
+    found = hsn.segment(images / "a.png", opened, mpp=0.25).instances
+    diameter_um = 2 * np.sqrt(np.median(np.bincount(found.ravel())[1:]) / np.pi) * 0.25
+    for factor, count in ((1.0, 0), (1.4, 0), (2.0, 1), (0.5, 1)):
+        card = opened.card.model_copy(update={"object_diameter_um": factor * diameter_um})
+        changed = dataclasses.replace(opened, card=card)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            hsn.segment(images / "a.png", changed, mpp=0.25)
+        assert len(caught) == count
+        assert all(f"{0.25 * factor:.2g} um/px would fit" in str(each.message) for each in caught)

@@ -84,7 +84,7 @@ def test_stains_are_normalized_at_the_scale_of_the_net(ihc):
     ("shape", "options", "code"),
     [
         ((15, 40), {}, "image-too-small"),
-        ((40, 40), {"mpp": 0}, "mpp-positive"),
+        ((40, 40), {"mpp": 0}, "mpp-range"),
         ((40, 40), {"taxonomy": "glas"}, "taxonomy-unknown"),
     ],
 )

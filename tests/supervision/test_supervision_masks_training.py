@@ -193,8 +193,8 @@ def test_images_are_rescaled_to_the_net(tissue):
     numbers = config().replace(mpp=2 * MPP)
     known = prepare("a", tissue[0][0], tissue[1][0], config=numbers)
     assert known.pixels.shape == (48, 48, 3)
-    assert known.small.shape == known.weight.shape == (48, 48)
-    assert known.instances.shape == (96, 96)
+    assert known.instances.shape == known.weight.shape == (48, 48)
+    assert known.image_instances.shape == (96, 96)
 
 
 def test_stains_are_normalized_in_training_and_inference(tissue):

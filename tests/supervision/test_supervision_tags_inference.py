@@ -119,5 +119,5 @@ def _net_and(image, adp):
 
 def test_a_negative_scale_is_an_error(adp, ihc, raises_code):
     net, config = adp
-    with raises_code("mpp-positive"):
+    with raises_code("mpp-range"):
         tags.segment(net, ihc, config, mpp=-1)

@@ -10,7 +10,7 @@ from ...annotations.colors import resize_labels
 from ...annotations.mask_files import read as read_instances
 from ...checks import same_length, same_shape
 from ...images.tiles import enlarge
-from ...instances import renumber
+from ...instances import median_diameter, renumber
 from ...metrics.objects import Matching, match
 from ...metrics.table import overlaps
 from ...objects.contours import INSIDE
@@ -26,6 +26,8 @@ from ...training.tuning import tune_postprocess
 from .config import MONITORS
 from .losses import make_loss
 from .target_maps import encode, make_targets, weigh
+
+SIZED_IMAGES = 20  # whose objects give the median diameter
 
 
 class MaskRecord(NamedTuple):
@@ -103,7 +105,14 @@ def fit(net, images, annotations, config, *, out, progress=None):
             config = config.replace(
                 postprocess=tune_postprocess(pairs, config.postprocess, mpp=config.image_mpp)
             )
-        models.save(out, net, card(config, history, name=run.out.name), config.to_dict())
+        objects = (sample.load().image_instances for sample in samples[:SIZED_IMAGES])
+        diameter_um = median_diameter(objects, mpp=config.image_mpp)
+        models.save(
+            out,
+            net,
+            card(config, history, name=run.out.name, object_diameter_um=diameter_um),
+            config.to_dict(),
+        )
         run.finish(history)
     return history
 
@@ -160,10 +169,12 @@ def _at_image_scale(net, record, config):
     return enlarge(probabilities, record.image_instances.shape), record.image_instances
 
 
-def card(config, history, *, name):
+def card(config, history, *, name, object_diameter_um=None):
     """Return the card of what `fit` trained."""
     kept = history.epochs[history.best]
     notes = f"epoch {kept['epoch']} of {len(history.epochs)} was kept, by validation {config.train.monitor}"
     threshold = config.postprocess.foreground_threshold
     thresholds = None if threshold is None else (threshold,) * len(config.classes)
-    return models.card_of(config, kept, name=name, notes=notes, thresholds=thresholds)
+    return models.card_of(
+        config, kept, name=name, notes=notes, thresholds=thresholds, object_diameter_um=object_diameter_um
+    )

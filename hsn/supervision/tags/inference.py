@@ -45,7 +45,7 @@ def segment(net, image, config, *, taxonomy=None, mpp=None, progress=None):
     Raises
     ------
     InputError
-        "image-dtype", "image-too-small", "image-too-large", "mpp-positive" or "taxonomy-unknown".
+        "image-dtype", "image-too-small", "image-too-large", "mpp-range" or "taxonomy-unknown".
 
     References
     ----------

@@ -1,0 +1,73 @@
+"""Check the scale of images: name assumptions, and compare the size of the objects with that of the training images."""
+
+import math
+from collections import Counter
+
+import numpy as np
+
+from ..images.scale import Scale, find_scale
+from ..notes import note
+from ..supervision import method_of
+
+MAX_FACTOR = 1.5  # of diameters; beyond it the scale is in doubt
+MIN_OBJECTS = 20  # fewer have no reliable median
+
+
+class ScaleCheck:
+    """Collects the scales of images and the sizes of their objects.
+
+    Parameters
+    ----------
+    model : hsn.models.Model
+    """
+
+    def __init__(self, model):
+        self._diameter_um = model.card.object_diameter_um
+        self._default = method_of(model)[1].image_mpp
+        self._scales, self._areas_um2 = [], []
+
+    def of(self, image, mpp):
+        """Return the `Scale` of an image; note an assumption about a file."""
+        scale = find_scale(image, mpp, default=self._default)
+        if scale.source == "assumed" and not isinstance(image, np.ndarray):
+            note(
+                f"no scale in the metadata, so {scale.mpp:g} um/px is assumed, that of the net's training images"
+                " (give mpp if this is wrong)",
+                image,
+            )
+        return scale
+
+    def add(self, scale, instances):
+        """Add an image that was segmented at a scale; `instances` is int (H, W) or None."""
+        self._scales.append(scale)
+        if instances is not None:
+            areas_px = np.bincount(instances.ravel())[1:]
+            self._areas_um2.append(areas_px[areas_px > 0] * scale.mpp**2)
+
+    def __str__(self):
+        """Name the scale or the scales; empty without images."""
+        if not self._scales:
+            return ""
+        numbers = [scale.mpp for scale in self._scales]
+        sources = Counter(scale.source for scale in self._scales)
+        if len(sources) == 1:
+            (source,) = sources
+            last = str(Scale(max(numbers), source))
+            return last if min(numbers) == max(numbers) else f"{min(numbers):.4g} to {last}"
+        counts = ", ".join(f"{count} {source}" for source, count in sources.items())
+        return f"{min(numbers):.4g} to {max(numbers):.4g} um/px ({counts})"
+
+    def note_sizes(self):
+        """Note objects of another size than those of the training images."""
+        areas = np.concatenate(self._areas_um2) if self._areas_um2 else np.zeros(0)
+        if self._diameter_um is None or len(areas) < MIN_OBJECTS:
+            return
+        diameter = 2 * math.sqrt(float(np.median(areas)) / math.pi)
+        factor = self._diameter_um / diameter
+        if not 1 / MAX_FACTOR <= factor <= MAX_FACTOR:
+            likely = factor * float(np.median([scale.mpp for scale in self._scales]))
+            note(
+                f"the objects have a median diameter of {diameter:.1f} um, those of the training images"
+                f" {self._diameter_um:.1f} um: the scale may be wrong, {likely:.2g} um/px would fit",
+                f"{len(self._scales)} image{'s' if len(self._scales) > 1 else ''}",
+            )
