@@ -23,6 +23,7 @@ _MAX_IMAGES = 64  # more training images do not change the limits
 _SHRINKAGE = 0.1  # fraction of the covariance's diagonal in its estimate
 _COLOR_MARGIN = 1.5  # factor on the 95th percentile of the distances of left-out training images
 _FOLDS = 8
+_MIN_IMAGES = 8  # fewer give no reliable limits
 _COLORS, _OCTAVES = 5, 5
 
 _Numbers = tuple[float, ...]
@@ -46,7 +47,7 @@ class Domain:
     Examples
     --------
     >>> rng = np.random.default_rng(0)
-    >>> images = [cv2.resize(rng.integers(60, 200, (40, 40, 3), np.uint8), (160, 160)) for _ in range(6)]
+    >>> images = [cv2.resize(rng.integers(60, 200, (40, 40, 3), np.uint8), (160, 160)) for _ in range(8)]
     >>> domain = fit_domain(images)
     >>> find_departures(images[0], domain), find_departures(np.full((160, 160, 3), 250, np.uint8), domain)
     ([], ['nearly blank'])
@@ -74,7 +75,7 @@ def measure(image: npt.ArrayLike) -> np.ndarray:
 
 
 def fit_domain(images: Iterable[np.ndarray]) -> Domain | None:
-    """Measure training images at the net's scale: uint8 (H, W, 3); None without at least four with tissue.
+    """Measure training images at the net's scale: uint8 (H, W, 3); None for fewer than eight with tissue.
 
     At most 64 images of a sequence are used, evenly spread.
     """
@@ -89,7 +90,7 @@ def fit_domain(images: Iterable[np.ndarray]) -> Domain | None:
         originals.append(row)
         blurred.append(measure(cv2.GaussianBlur(image, (0, 0), _BLUR_PX)))
         halved.append(measure(cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)))
-    if len(originals) < 4:
+    if len(originals) < _MIN_IMAGES:
         return None
     rows, blurs, halves = map(np.array, (originals, blurred, halved))
     center, precision = _gaussian(_color(rows))
@@ -210,8 +211,6 @@ def _left_out(rows, halves):
     whole = _discriminant(_detail(rows), _detail(halves))
     for fold in np.unique(folds):
         left, kept = folds == fold, folds != fold
-        if kept.sum() < 3:
-            left = kept = np.ones(len(rows), bool)
         distances.extend(_distance(_color(rows[left]), *_gaussian(_color(rows[kept]))))
         weights = _discriminant(_detail(rows[kept]), _detail(halves[kept]))
         weights *= np.linalg.norm(whole) / max(np.linalg.norm(weights), 1e-12)

@@ -101,7 +101,8 @@ def segment(
         result = segment_image(image, model, taxonomy=taxonomy, mpp=scale.mpp, progress=progress)
         scales.add(scale, result.instances)
         scales.note_sizes()
-        check_domain(model, result.image, scale.mpp, "the image" if isinstance(image, np.ndarray) else image)
+        if not isinstance(image, np.ndarray):
+            check_domain(model, result.image, scale.mpp, image)
     for sentence in notes.sentences():
         warnings.warn(sentence, stacklevel=2)
     if out is not None:

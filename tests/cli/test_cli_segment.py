@@ -268,7 +268,7 @@ def test_images_unlike_the_training_images_are_noted_once_per_batch(model, image
     from hsn.stains.domain import fit_domain
 
     rng = np.random.default_rng(0)
-    learned = [cv2.resize(rng.integers(60, 200, (30, 30, 3), np.uint8), (120, 120)) for _ in range(6)]
+    learned = [cv2.resize(rng.integers(60, 200, (30, 30, 3), np.uint8), (120, 120)) for _ in range(8)]
     loaded = hsn.load(model)
     checked = dataclasses.replace(loaded, card=loaded.card.model_copy(update={"domain": fit_domain(learned)}))
     for name in ("a", "b"):
