@@ -10,8 +10,6 @@ Results go to stdout (as JSON with `--json`), progress and warnings to stderr. E
 Commands import packages when they run: `hsn --help` loads neither Keras nor NumPy nor rich.
 """
 
-import os
-
 import typer
 
 from .. import __version__
@@ -57,9 +55,7 @@ def _before(
         False, "--version", callback=_print_version, is_eager=True, help="Print the version."
     ),
 ):
-    # TensorFlow logs to stderr. Only the program changes this, not the library.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("KERAS_BACKEND", doctor.default_backend())
+    """Segment H&E histology, and train nets from the annotations that you have."""
 
 
 def main():

@@ -1,8 +1,6 @@
 """Output of commands: results on stdout, progress and warnings on stderr, exit codes."""
 
 import json
-import os
-import sys
 from typing import Annotated
 
 import typer
@@ -29,7 +27,6 @@ __all__ = [
 # Exit codes: some inputs failed; invalid input; stopped by the user.
 FAILED, INVALID, STOPPED = 1, 2, 130
 _RESUMABLE = ("fit", "segment", "select", "choose", "synthesize")
-_TENSORFLOW_LOGS = (b"WARNING: All log messages before absl::InitializeLog()", b"I0000 ")
 
 AsJson = Annotated[
     bool, typer.Option("--json", help="Write results to stdout as JSON.", rich_help_panel="Output")
@@ -126,27 +123,7 @@ def table(heading, rows):
 
 
 def start_keras():
-    """Import Keras and its backend without TensorFlow's log lines.
+    """Import Keras for this program; see `hsn.keras_start.start_keras`."""
+    from .. import keras_start
 
-    TensorFlow 2.21 writes lines to stderr during the import, whatever its settings. They are removed. Other lines, such
-    as the reason for a failure, are written to stderr.
-    """
-    if "keras" in sys.modules:
-        return
-    import tempfile
-
-    from .keras_start import import_keras
-
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as caught:
-        stderr = os.dup(2)
-        os.dup2(caught.fileno(), 2)
-        try:
-            import_keras()
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
-            caught.seek(0)
-            for line in caught:
-                if not line.startswith(_TENSORFLOW_LOGS):
-                    sys.stderr.write(line.decode(errors="replace"))
+    keras_start.start_keras(only_hsn=True)

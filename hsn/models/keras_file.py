@@ -20,6 +20,7 @@ import h5py
 import numpy as np
 
 from ..errors import InputError
+from ..keras_start import start_keras
 from . import archive, hdf5
 from .bounded import first_line
 
@@ -127,7 +128,8 @@ def _is_stock(node: dict[str, Any]) -> bool:
 
 def read(path: Path) -> Any:
     """Open a ``.keras`` file that has passed `check`, as a net that is not compiled."""
-    import keras  # takes seconds; cards and checks do not need it
+    start_keras()  # takes seconds; cards and checks do not need it
+    import keras
 
     for module in _OWN.values():
         import_module(module)  # registers the layer
