@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from ..errors import InputError
 from ..files import atomic_write
+from ..stains.domain import Domain
 from .bounded import read_text
 
 FORMAT = 1
@@ -75,6 +76,8 @@ class Card(_Strict):
         Measured results, by the name of the measure and the data.
     object_diameter_um : float or None
         Median diameter of the training objects, of circles of their areas. None: not measured, or no objects.
+    domain : hsn.stains.domain.Domain or None
+        Statistics of the training images. None: images are not checked.
 
     Examples
     --------
@@ -99,6 +102,7 @@ class Card(_Strict):
     data: str = ""
     scores: dict[str, float] = {}
     object_diameter_um: Annotated[float, Field(gt=0)] | None = None
+    domain: Domain | None = None
     stain: str = "H&E"
     notes: str = ""
 

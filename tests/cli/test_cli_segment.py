@@ -262,3 +262,23 @@ def test_objects_of_another_size_put_the_scale_in_doubt(run, objects_model, imag
             hsn.segment(images / "a.png", changed, mpp=0.25)
         assert len(caught) == count
         assert all(f"{0.25 * factor:.2g} um/px would fit" in str(each.message) for each in caught)
+
+
+def test_images_unlike_the_training_images_are_noted_once_per_batch(model, images):
+    from hsn.stains.domain import fit_domain
+
+    rng = np.random.default_rng(0)
+    learned = [cv2.resize(rng.integers(60, 200, (30, 30, 3), np.uint8), (120, 120)) for _ in range(8)]
+    loaded = hsn.load(model)
+    checked = dataclasses.replace(loaded, card=loaded.card.model_copy(update={"domain": fit_domain(learned)}))
+    for name in ("a", "b"):
+        write(images / f"{name}.png", np.full((64, 64, 3), 250, np.uint8))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        hsn.segment(images, checked, out="o", mpp=0.62)
+    (line,) = [str(w.message) for w in caught if "nearly blank" in str(w.message)]
+    assert "a.png and 1 more file" in line
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        hsn.segment(images / "a.png", loaded, mpp=0.62)
+    assert not [w for w in caught if "nearly blank" in str(w.message)]
