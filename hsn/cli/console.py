@@ -1,6 +1,7 @@
 """Output of commands: results on stdout, progress and warnings on stderr, exit codes."""
 
 import json
+import os
 from typing import Annotated
 
 import typer
@@ -22,6 +23,7 @@ __all__ = [
     "start_keras",
     "table",
     "warn",
+    "written",
 ]
 
 # Exit codes: some inputs failed; invalid input; stopped by the user.
@@ -120,6 +122,19 @@ def table(heading, rows):
     from ..reports.tables import text_table
 
     return text_table(heading, rows)
+
+
+def written(paths):
+    """Return one line with the number of written files and their folder.
+
+    Examples
+    --------
+    >>> written(["out/a.png", "out/labels/b.png"])
+    'wrote 2 files to out/'
+    """
+    paths = [str(path) for path in paths]
+    folders = [os.path.dirname(path) for path in paths]
+    return f"wrote {len(paths)} file{'s' * (len(paths) != 1)} to {os.path.commonpath(folders) or '.'}/"
 
 
 def start_keras():

@@ -11,6 +11,7 @@ from .console import (
     progress_display,
     start_keras,
     warn,
+    written,
 )
 
 # Printed validation scores, in order.
@@ -109,9 +110,7 @@ def _text(result):
     of = f"of round {best['round']}" if "round" in best else f"of {len(result.history.epochs)}"
     scores = [f"{label} {best[name]:.4f}" for name, label in _SCORES.items() if name in best]
     kept = ", ".join([f"epoch {best['epoch']} {of} kept", *scores])
-    return "\n".join(
-        [f"{result.folder}: {_counts(result)}{kept}", *(f"wrote {path}" for path in result.files)]
-    )
+    return f"{result.folder}: {_counts(result)}{kept}\n{written(result.files)}"
 
 
 def _counts(result):
