@@ -2,8 +2,9 @@
 
     python benchmarks/first_segment.py OLD_CHECKOUT [--repeats 5] [--out benchmarks/results/first_segment.json]
 
-Every command runs in a process of its own, old and new in turn, so that both meet the same load. Without JAX means that
-JAX cannot be imported, as in an installation for users: TensorFlow imports it for a converter if it can.
+Every command runs in a process of its own, old and new in turn, so that both meet the same load. Both run the nets of
+the old checkout. The rows "shipped nets" are not a comparison of code: each checkout runs its own nets. Without JAX
+means that JAX cannot be imported, as in an installation for users: TensorFlow imports it for a converter if it can.
 """
 
 import argparse
@@ -34,7 +35,7 @@ def main():
     chosen = options.parse_args()
     checkouts = {"old": chosen.old.resolve(), "new": ROOT}
     rows = []
-    for name, arguments, hide in commands():
+    for name, arguments, hide in commands(checkouts["old"]):
         if chosen.only not in name:
             continue
         times = {version: [] for version in checkouts}
@@ -56,13 +57,17 @@ def main():
     chosen.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
-def commands():
-    """Yield name, arguments and whether JAX is hidden, of each command."""
+def commands(old):
+    """Yield name, arguments and whether JAX is hidden, of each command; `old` is the old checkout."""
     yield "hsn --help", ["--help"], False
-    for hide in (False, True):
+    for hide in (True, False):
         for model in MODELS:
             name = f"hsn segment --model {model}{', without JAX' if hide else ''}"
-            yield name, ["segment", str(IMAGE), "--model", model, "--out", "OUT"], hide
+            place = str(old / "pretrained" / model)
+            yield name, ["segment", str(IMAGE), "--model", place, "--out", "OUT"], hide
+    for model in MODELS:
+        name = f"shipped nets, --model {model}, without JAX"
+        yield name, ["segment", str(IMAGE), "--model", model, "--out", "OUT"], True
 
 
 def run(root, arguments, hide):

@@ -58,9 +58,7 @@ def _before(
         False, "--version", callback=_print_version, is_eager=True, help="Print the version."
     ),
 ):
-    # TensorFlow logs to stderr. Only the program changes this, not the library.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("KERAS_BACKEND", doctor.default_backend())
+    """Segment H&E histology, and train nets from the annotations that you have."""
 
 
 def main():

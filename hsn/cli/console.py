@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from typing import Annotated
 
 import typer
@@ -24,12 +23,12 @@ __all__ = [
     "start_keras",
     "table",
     "warn",
+    "written",
 ]
 
 # Exit codes: some inputs failed; invalid input; stopped by the user.
 FAILED, INVALID, STOPPED = 1, 2, 130
 _RESUMABLE = ("fit", "segment", "select", "choose", "synthesize")
-_TENSORFLOW_LOGS = (b"WARNING: All log messages before absl::InitializeLog()", b"I0000 ")
 
 AsJson = Annotated[
     bool, typer.Option("--json", help="Write results to stdout as JSON.", rich_help_panel="Output")
@@ -129,28 +128,21 @@ def table(heading, rows):
     return text_table(heading, rows)
 
 
-def start_keras():
-    """Import Keras and its backend without TensorFlow's log lines.
+def written(paths):
+    """Return one line with the number of written files and their folder.
 
-    TensorFlow 2.21 writes lines to stderr during the import, whatever its settings. They are removed. Other lines, such
-    as the reason for a failure, are written to stderr.
+    Examples
+    --------
+    >>> written(["out/a.png", "out/labels/b.png"])
+    'wrote 2 files to out/'
     """
-    if "keras" in sys.modules:
-        return
-    import tempfile
+    paths = [str(path) for path in paths]
+    folders = [os.path.dirname(path) for path in paths]
+    return f"wrote {len(paths)} file{'s' * (len(paths) != 1)} to {os.path.commonpath(folders) or '.'}/"
 
-    from .keras_start import import_keras
 
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as caught:
-        stderr = os.dup(2)
-        os.dup2(caught.fileno(), 2)
-        try:
-            import_keras()
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
-            caught.seek(0)
-            for line in caught:
-                if not line.startswith(_TENSORFLOW_LOGS):
-                    sys.stderr.write(line.decode(errors="replace"))
+def start_keras():
+    """Import Keras for this program; see `hsn.keras_start.start_keras`."""
+    from .. import keras_start
+
+    keras_start.start_keras(only_hsn=True)

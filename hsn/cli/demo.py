@@ -6,9 +6,15 @@ from typing import Annotated
 
 import typer
 
-from .console import AsJson, Quiet, exit_with_failures, print_result, progress_display, start_keras
+from .console import AsJson, Quiet, exit_with_failures, print_result, progress_display, start_keras, written
 
-MODEL = "glas-tags"
+MODEL, NUCLEI = "glas-tags", "nuclei-masks"
+NUCLEI_MPP = 0.5  # assumed; the scale of the CC0 images is not published
+REGION_MPP = 0.499  # of the slide region
+REGION = (
+    slice(1000, 1700),
+    slice(1300, 2000),
+)  # rows and columns of epidermis and dermis; the whole region takes minutes
 REAL_IMAGES = 4  # test images of GlaS, if HSN_DATA has them; too few for reliable scores
 
 
@@ -18,7 +24,7 @@ def demo(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ):
-    """Segment the samples of a checkout, score the samples with truth, and draw one page."""
+    """Segment real and drawn samples of a checkout, score the samples with truth, and draw one page."""
     start_keras()
     from ..reports.report import write_report
 
@@ -35,19 +41,24 @@ def demo(
         if out in sample.image_path.parents
     ]
     files = [*inputs, *(path for report in reports.values() for path in report.files)]
-    files.append(_sheet(out, reports, model))
+    nuclei, found = _nuclei(out, quiet)
+    files += found
+    files.append(_sheet(out, reports, model, found))
     data = {
         "model": model,
         "scores": {
             name: {e.taxonomy.name: e.as_dict() for e in report.evaluations.values() if e.images}
             for name, report in reports.items()
-        },
+        }
+        | {"nuclei": nuclei.scores},
         "files": files,
     }
     tables = [f"== {name} ==\n{report}" for name, report in reports.items() if str(report)]
-    text = "\n\n".join([*tables, "\n".join(f"wrote {path}" for path in files), f"open {files[-1]} first"])
+    tables.append(f"== nuclei ==\n{nuclei}")
+    text = "\n\n".join([*tables, written(files), f"open {files[-1]} first"])
     print_result(data, text, as_json=as_json)
-    exit_with_failures([failure for report in reports.values() for failure in report.failures])
+    failures = [failure for report in reports.values() for failure in report.failures]
+    exit_with_failures(failures + nuclei.failures)
 
 
 def _sets(out):
@@ -74,6 +85,26 @@ def _sets(out):
     return sets
 
 
+def _nuclei(out, quiet):
+    """Score the nuclei of the CC0 images, and segment those of the slide region; return scores and files."""
+    from ..images.read import read, write
+    from ..workflows.evaluation import evaluate
+    from ..workflows.segmentation import segment_all
+
+    root = Path(__file__).parents[2]
+    name = "03_nuclei_cc0"
+    with progress_display(quiet=quiet) as progress:
+        scores = evaluate(
+            NUCLEI, root / "img" / name, root / "gt" / name / "labels", mpp=NUCLEI_MPP, out=out / "nuclei",
+            progress=progress,
+        )  # fmt: skip
+        region = out / "slide_region" / "image" / "CMU-1.png"
+        write(region, read(root / "img" / "04_slide_region_cc0" / "CMU-1-Small-Region.svs")[REGION])
+        segment_all([region], NUCLEI, out / "slide_region", mpp=REGION_MPP, progress=progress)
+    folders = (out / "nuclei", out / "slide_region")
+    return scores, sorted(path for folder in folders for path in folder.rglob("*") if path.is_file())
+
+
 def _real(out):
     """Return the histology image of scikit-image as a sample without truth."""
     from skimage.data import immunohistochemistry
@@ -86,7 +117,7 @@ def _real(out):
     return Sample("immunohistochemistry", path)
 
 
-def _sheet(out, reports, model):
+def _sheet(out, reports, model, found):
     """Draw one page with every overlay and its name; return its path."""
     from ..images.read import read
     from ..reports import figures
@@ -97,7 +128,11 @@ def _sheet(out, reports, model):
             if path.parent.name == "overlay":
                 pictures.append(read(path))
                 captions.append(path.stem if path.stem == name else f"{path.stem} ({name})")
+    for path in found:
+        if path.parent.name == "overlay":
+            pictures.append(read(path))
+            captions.append(f"{path.stem} ({NUCLEI})")
     path = out / "summary.png"
-    title = f"hsn demo: overlays of {Path(model).name}"
+    title = f"hsn demo: overlays of {Path(model).name} and {NUCLEI}"
     figures.write(figures.contact_sheet(pictures, captions, columns=4, side_in=2.6, title=title), path)
     return path

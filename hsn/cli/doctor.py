@@ -7,18 +7,13 @@ from typing import Annotated, NamedTuple
 
 import typer
 
+from .. import keras_start
 from .console import FAILED, AsJson, print_result, start_keras, table
 
 _NEEDED = (
     "keras", "numpy", "scipy", "scikit-image", "opencv-python-headless", "matplotlib", "pillow", "h5py", "pydantic",
 )  # fmt: skip
 _INSTEAD = {"opencv-python-headless": "opencv-python"}  # another package with the same module
-# Backend -> packages that provide it, and how to install it.
-_BACKENDS = {
-    "tensorflow": (("tensorflow", "tensorflow-cpu", "tensorflow-macos"), "pip install tensorflow"),
-    "jax": (("jax",), 'pip install "hsn[jax]"'),
-    "torch": (("torch",), 'pip install "hsn[torch]"'),
-}
 
 
 class Check(NamedTuple):
@@ -49,24 +44,9 @@ def doctor(
         raise typer.Exit(FAILED)
 
 
-def default_backend() -> str:
-    """Return the backend of hsn: from the environment, from Keras's settings, or the first installed one."""
-    installed = [name for name in _BACKENDS if _backend_version(name)]
-    return os.environ.get("KERAS_BACKEND") or _configured() or (installed or ["tensorflow"])[0]
-
-
 def _python() -> Check:
     ok = sys.version_info >= (3, 11)
     return Check("python", ok, sys.version.split()[0], "" if ok else "install Python 3.11 or newer")
-
-
-def _version(package: str) -> str | None:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _packages() -> Iterator[Check]:
@@ -74,17 +54,19 @@ def _packages() -> Iterator[Check]:
 
     yield Check("hsn", True, __version__)
     for package in _NEEDED:
-        found = _version(package) or _version(_INSTEAD.get(package, package))
+        found = keras_start.package_version(package) or keras_start.package_version(
+            _INSTEAD.get(package, package)
+        )
         yield Check(package, bool(found), found or "not installed", "" if found else f"pip install {package}")
 
 
 def _backends() -> Iterator[Check]:
     """Check each backend of Keras; only the used one must be installed."""
-    used = default_backend()
-    for name in dict.fromkeys((used, *_BACKENDS)):
-        version = _backend_version(name)
+    used = keras_start.default_backend()
+    for name in dict.fromkeys((used, *keras_start.BACKENDS)):
+        version = keras_start.backend_version(name)
         hint = (
-            _install_hint(name, used)
+            keras_start.install_hint(name, used)
             if not version
             else "used"
             if name == used
@@ -93,34 +75,6 @@ def _backends() -> Iterator[Check]:
         label = "backend" if name == used else "other backend"
         ok = bool(version) or name != used
         yield Check(label, ok, f"{name} {version or 'is not installed'}", hint)
-
-
-def _install_hint(name: str, used: str) -> str:
-    """Return advice to install a backend, or to use an installed one."""
-    if name not in _BACKENDS:
-        return f"set KERAS_BACKEND to one of {', '.join(_BACKENDS)}"
-    others = [other for other in _BACKENDS if name == used != other and _backend_version(other)]
-    hint = _BACKENDS[name][1]
-    if name == "tensorflow" and sys.version_info >= (3, 14):
-        hint = 'it has no wheels for this Python: pip install "hsn[torch]"'
-    return " or set ".join([hint, *(f"KERAS_BACKEND={other}" for other in others)])
-
-
-def _backend_version(name: str) -> str | None:
-    packages, _ = _BACKENDS.get(name, ((), ""))
-    return next(filter(None, map(_version, packages)), None)
-
-
-def _configured() -> str | None:
-    """Return the backend in Keras's settings file."""
-    import json
-    from pathlib import Path
-
-    folder = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
-    try:
-        return json.loads((folder / "keras.json").read_text(encoding="utf-8")).get("backend")
-    except (OSError, ValueError, AttributeError):
-        return None
 
 
 def _devices() -> Check:
@@ -176,7 +130,7 @@ def _nets() -> Check:
 
 
 def _fetch() -> Check:
-    found = _version("gdown")
+    found = keras_start.package_version("gdown")
     return Check(
         "downloads", True, f"gdown {found}" if found else "gdown is not installed",
         "" if found else 'optional, for `hsn models fetch`: pip install "hsn[fetch]"',

@@ -12,6 +12,7 @@ from .console import (
     progress_display,
     start_keras,
     warn,
+    written,
 )
 
 # Printed validation scores, in order.
@@ -114,9 +115,7 @@ def _text(result):
         if name in best and best[name] is not None and math.isfinite(best[name])
     ]
     kept = ", ".join([f"epoch {best['epoch']} {of} kept", *scores])
-    return "\n".join(
-        [f"{result.folder}: {_counts(result)}{kept}", *(f"wrote {path}" for path in result.files)]
-    )
+    return f"{result.folder}: {_counts(result)}{kept}\n{written(result.files)}"
 
 
 def _counts(result):

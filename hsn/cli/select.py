@@ -14,6 +14,7 @@ from .console import (
     start_keras,
     table,
     warn,
+    written,
 )
 
 _Images = Annotated[list[Path], typer.Argument(help="Images, and folders of images.", show_default=False)]
@@ -92,6 +93,6 @@ def text_of(selection):
         [
             f"{selection.patches} patches of {selection.images} images, compared by {selection.encoder}",
             table(("", "patch", "stands for", "score"), rows),
-            *(f"wrote {path}" for path in selection.files.values()),
+            written(selection.files.values()),
         ]
     )

@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 from ..errors import InputError
 from ..files import atomic_write, read_text
 from ..limits import CLASSES, MAX_MPP, MIN_MPP, MIN_STD, NAME_CHARS, PIXEL_VALUE
+from ..stains.domain import Domain
 
 FORMAT = 1
 # For each format, the fields that the next format renames. Format 0 has no field `format`.
@@ -82,6 +83,8 @@ class Card(_Strict):
         Measured results, by the name of the measure and the data.
     object_diameter_um : float or None
         Median diameter of the training objects, of circles of their areas. None: not measured, or no objects.
+    domain : hsn.stains.domain.Domain or None
+        Statistics of the training images. None: images are not checked.
 
     Examples
     --------
@@ -106,6 +109,7 @@ class Card(_Strict):
     data: str = ""
     scores: dict[str, float] = {}
     object_diameter_um: Annotated[float, Field(gt=0)] | None = None
+    domain: Domain | None = None
     stain: str = "H&E"
     notes: str = ""
 

@@ -226,7 +226,7 @@ def describe(card: Card) -> str:
     <!-- ... -->
     # mine
     ...
-    | um/px | 0.62 |
+    | input | expects images at 0.62 um/px |
     ...
     """
     rows = "\n".join(f"| {name} | {value.replace('|', ' ')} |" for name, value in card.summary().items())

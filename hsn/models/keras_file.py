@@ -23,6 +23,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..files import first_line
+from ..keras_start import start_keras
 from ..limits import JSON_DEPTH, LAYER_NUMBER, NET_BYTES, PARAMETERS
 from . import archive, hdf5
 
@@ -153,7 +154,8 @@ def _is_stock(node: dict[str, Any]) -> bool:
 
 def read(path: Path) -> Any:
     """Open a ``.keras`` file that has passed `check`, as a net that is not compiled."""
-    import keras  # takes seconds; cards and checks do not need it
+    start_keras()  # takes seconds; cards and checks do not need it
+    import keras
 
     for module in _OWN.values():
         import_module(module)  # registers the layer

@@ -18,7 +18,7 @@ from ..checks import as_image
 from ..errors import InputError
 from ..taxonomies import Taxonomy
 from .figures import new_figure
-from .overlay import label_points, overlay, overlay_result
+from .overlay import background_classes, label_points, outline_colors, overlay_result, scale_bar_um
 
 _PANEL_IN = 3.2  # width of a panel; all sizes in inches
 _GAP_IN, _TITLE_IN, _LEGEND_ROW_IN, _LETTER_IN = 0.15, 0.28, 0.2, 0.085
@@ -92,7 +92,7 @@ def draw_summary(
         truth, valid_mask = _resize_truth(truth, valid_mask, image.shape[:2], taxonomy)
         if true_instances is not None:
             true_instances = resize_labels(np.asarray(true_instances), image.shape[:2])
-        drawn = np.where(valid_mask[..., None], _overlay(image, truth, taxonomy, true_instances), image)
+        drawn = np.where(valid_mask[..., None], overlay_result(image, truth, taxonomy, true_instances), image)
         names = _names(np.where(valid_mask, truth, -1), taxonomy) if true_instances is None else ()
         panels.append((_panel_title("truth", true_instances), drawn, {"names": names}))
     panels += [
@@ -102,19 +102,10 @@ def draw_summary(
     for name, labels in stages.items():
         numbered = instances if name == list(stages)[-1] else None
         names = _names(labels, taxonomy) if numbered is None else ()
-        drawn = _overlay(image, labels, taxonomy, numbered)
+        drawn = overlay_result(image, labels, taxonomy, numbered)
         panels.append((_panel_title(name, numbered), drawn, {"names": names}))
-    rows = _legend_rows(taxonomy, list(stages.values())[-1], truth, valid_mask)
+    rows = _legend_rows(taxonomy, list(stages.values())[-1], truth, valid_mask, instances)
     return _page(panels, rows, image.shape[0] / image.shape[1], title)
-
-
-def _overlay(
-    image: np.ndarray, labels: np.ndarray, taxonomy: Taxonomy, instances: np.ndarray | None
-) -> np.ndarray:
-    """Draw all classes over the image, or only the objects."""
-    if instances is None:
-        return overlay(image, labels, taxonomy)
-    return overlay_result(image, labels, taxonomy, instances)
 
 
 def _panel_title(name: str, instances: np.ndarray | None) -> str:
@@ -174,9 +165,18 @@ def _names(labels: np.ndarray, taxonomy: Taxonomy) -> list[tuple[int, float, str
 
 
 def _legend_rows(
-    taxonomy: Taxonomy, labels: np.ndarray, truth: np.ndarray | None, valid_mask: np.ndarray | None
+    taxonomy: Taxonomy,
+    labels: np.ndarray,
+    truth: np.ndarray | None,
+    valid_mask: np.ndarray | None,
+    instances: np.ndarray | None,
 ) -> list[tuple]:
-    """Return color, name, meaning and area fractions of every class that occurs, in the order of the taxonomy."""
+    """Return color, name, meaning and area fractions of every class that occurs, in the order of the taxonomy.
+
+    The color of a class that is not drawn is None.
+    """
+    hidden = background_classes(taxonomy, instances)
+    outlines = {} if instances is None else outline_colors(taxonomy)
     predicted = np.bincount(labels.ravel(), minlength=len(taxonomy)) / labels.size
     true = None
     if truth is not None and valid_mask is not None:
@@ -187,7 +187,9 @@ def _legend_rows(
             fractions = f"{100 * predicted[k]:.1f} %" + (
                 "" if true is None else f"   (truth {100 * true[k]:.1f} %)"
             )
-            rows.append((tissue.color, tissue.name, tissue.meaning, fractions))
+            color = None if tissue.name in hidden else outlines.get(tissue.name, tissue.color)
+            meaning = f"{tissue.meaning or ''}{' (not drawn)' if color is None else ''}".strip()
+            rows.append((color, tissue.name, meaning, fractions))
     return rows
 
 
@@ -251,21 +253,8 @@ def _draw_legend(figure: Figure, rows: list[tuple], size: tuple[float, float], h
     axes.set_axis_off()
     for number, (color, name, meaning, fractions) in enumerate(rows):
         y = (number + 0.7) * _LEGEND_ROW_IN
-        swatch = Rectangle((_GAP_IN, y - 0.065), 0.22, 0.13, facecolor=np.array(color) / 255, edgecolor="black",
-                           linewidth=0.6)  # fmt: skip
+        face = "white" if color is None else np.array(color) / 255
+        swatch = Rectangle((_GAP_IN, y - 0.065), 0.22, 0.13, facecolor=face, edgecolor="black", linewidth=0.6)
         axes.add_patch(swatch)
         for x, word, weight in ((0.3, name, "bold"), (1.2, fractions, "normal"), (3.1, meaning, "normal")):
             axes.text(_GAP_IN + x, y, word, fontsize=8, weight=weight, va="center")
-
-
-def scale_bar_um(width_um: float) -> float:
-    """Return a round length of up to a quarter of the width, in um.
-
-    Examples
-    --------
-    >>> scale_bar_um(272), scale_bar_um(480), scale_bar_um(9000)
-    (50, 100, 2000)
-    """
-    power = 10 ** int(np.floor(np.log10(width_um / 4)))
-    length = next(factor * power for factor in (5, 2, 1) if factor * power <= width_um / 4)
-    return int(length) if length >= 1 else float(length)

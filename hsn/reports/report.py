@@ -1,7 +1,7 @@
 """Segment the images of a data set, score every stage, and write tables and pictures.
 
 Nets trained on tags have the stages of HistoSegNet's ablation (Chan et al., ICCV 2019): Grad-CAM, inter-class
-adjustment, and dense CRF. Other nets have one stage, "prediction". Files have the names of HistoSegNet's release.
+adjustment, and dense CRF. Other nets have one stage, "prediction".
 """
 
 import re
@@ -26,7 +26,7 @@ from ..supervision import method_of, open_model
 from ..taxonomies import Taxonomy
 from . import figures
 from .confusion import ConfusionCounts, write_scores
-from .overlay import overlay_result
+from .overlay import overlay_picture
 from .page import draw_summary
 
 # Stages by their name in the release.
@@ -105,9 +105,9 @@ def write_report(
     Notes
     -----
     `out` holds the files of `hsn.reports.confusion.write_scores`. `out/<taxonomy>` holds a file for each image in these
-    folders: `ablative_<stage>` (color masks, if there are several stages), `patch` (color mask of the last stage),
-    `overlay`, `summary` (one page) and, for classes with numbered objects, `single_<class>` and `multi_<class>` (label
-    images).
+    folders: `stages/<stage>` (color masks, if there are several stages), `colors` (color mask of the last stage),
+    `overlay`, `summary` (one page) and, for classes with numbered objects, `mask_<class>` and `instances_<class>`
+    (label images).
     """
     model = open_model(model)
     method, config = method_of(model)
@@ -200,9 +200,13 @@ class _SampleWriter:
         taxonomy, stages = self.result.taxonomy, self.result.labels
         final = list(stages.values())[-1]
         several = stages if len(stages) > 1 else {}
-        pictures = {f"ablative_{stage}": to_colors(labels, taxonomy) for stage, labels in several.items()}
-        pictures["patch"] = to_colors(final, taxonomy)
-        pictures["overlay"] = overlay_result(self.image, final, taxonomy, self.result.instances)
+        pictures = {
+            f"stages/{stage.lower()}": to_colors(labels, taxonomy) for stage, labels in several.items()
+        }
+        pictures["colors"] = to_colors(final, taxonomy)
+        pictures["overlay"] = overlay_picture(
+            self.image, final, taxonomy, self.result.instances, mpp=self.sample.mpp
+        )
         for kind, picture in pictures.items():
             path = folder / kind / f"{self._name}.png"
             write_image(path, picture)
@@ -219,7 +223,7 @@ class _SampleWriter:
         word = re.sub(r"[^\w+-]", "_", tissue.meaning or tissue.name)[:_WORD_CHARS]  # part of a file name
         mask = final == taxonomy.index(name)
         numbered = label_components(mask) if instances is None else instances
-        for kind, labels in (("single", mask), ("multi", numbered)):
+        for kind, labels in (("mask", mask), ("instances", numbered)):
             # The release writes 8-bit BMP, which cannot hold numbers above 255.
             suffix = ".bmp" if labels.max() <= 255 else ".png" if labels.max() <= MAX_PNG_LABEL else ".tif"
             path = folder / f"{kind}_{word}" / f"{self._name}{suffix}"

@@ -11,7 +11,7 @@ from ..errors import InputError
 from ..files import plain, write_json
 from ..images.read import write
 from ..types import Segmentation
-from .overlay import overlay_result
+from .overlay import overlay_picture
 
 FORMATS = {"labels": ".png", "instances": ".png", "overlay": ".png", "areas": ".json"}  # and their suffixes
 
@@ -36,8 +36,8 @@ def save_segmentation(
         Name of the files without suffix.
     formats : sequence of str, optional
         "labels": class indices. "instances": numbered objects as PNG, or as a 32-bit TIFF from 65,536 objects on.
-        "overlay": classes drawn over the image. "areas": areas and scores of the classes as JSON. Default: all
-        available formats; "instances" needs objects, "overlay" the image.
+        "overlay": classes or outlines of objects over the image, with a legend below. "areas": areas and scores of the
+        classes as JSON. Default: all available formats; "instances" needs objects, "overlay" the image.
     mpp : float, optional
         Micrometers per pixel, for areas in square millimeters.
     mpp_source : {"given", "metadata", "assumed"}, optional
@@ -87,8 +87,10 @@ def save_segmentation(
     if "labels" in files:
         write_labels(files["labels"], result.labels)
     if "overlay" in files and result.image is not None:
+        known = None if mpp_source == "assumed" else mpp
         write(
-            files["overlay"], overlay_result(result.image, result.labels, result.taxonomy, result.instances)
+            files["overlay"],
+            overlay_picture(result.image, result.labels, result.taxonomy, result.instances, mpp=known),
         )
     if "areas" in files:
         write_json(files["areas"], summary)

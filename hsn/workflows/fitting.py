@@ -21,6 +21,7 @@ from ..models.folders import Model
 from ..notes import collect_notes
 from ..progress import Progress
 from ..types import History
+from .domain_check import store_domain
 from .selection import next_step
 
 # Options of one method only; the fields of `hsn.supervision.<method>.setup.Options`.
@@ -107,6 +108,7 @@ class Fit:
             history = method.fit(
                 setup.net, setup.images, setup.annotations, setup.config, out=self.out, progress=progress
             )
+        store_domain(self.out, setup.images, setup.config)
         counts = setup.counts | _REPORTS.get(self.kind, lambda out: {})(self.out)
         files = [self.out / name for name in FILES]
         files += _draw_all_curves(self.out, history, STAGES.get(self.kind))

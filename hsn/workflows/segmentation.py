@@ -23,6 +23,7 @@ from ..reports.results import FORMATS, save_segmentation
 from ..supervision import method_of, open_model
 from ..supervision import segment as segment_image
 from ..types import Segmentation
+from .domain_check import check_domain
 from .scale_check import ScaleCheck
 
 SUMMARY = "summary.csv"
@@ -100,6 +101,8 @@ def segment(
         result = segment_image(image, model, taxonomy=taxonomy, mpp=scale.mpp, progress=progress)
         scales.add(scale, result.instances)
         scales.note_sizes()
+        if not isinstance(image, np.ndarray):
+            check_domain(model, result.image, scale.mpp, image)
     for sentence in notes.sentences():
         warnings.warn(sentence, stacklevel=2)
     if out is not None:
@@ -201,6 +204,7 @@ def _segment_all(images, model, out, *, taxonomy, mpp, overwrite, progress):
                 scale = scales.of(path, mpp)
                 result = segment_image(path, run.model, taxonomy=taxonomy, mpp=scale.mpp)
                 scales.add(scale, result.instances)
+                check_domain(run.model, result.image, scale.mpp, path)
                 about = {"image": path, "model": run.name}
                 about = save_segmentation(
                     result, out, name=name, mpp=scale.mpp, mpp_source=scale.source, about=about

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hsn.cli import doctor
+from hsn import keras_start
 from hsn.errors import InputError
 
 
@@ -13,11 +13,11 @@ def found(result):
 @pytest.fixture
 def without(monkeypatch):
     """Hide packages from the doctor."""
-    whole = doctor._version
+    whole = keras_start.package_version
 
     def without(*packages):
         monkeypatch.setattr(
-            doctor, "_version", lambda package: None if package in packages else whole(package)
+            keras_start, "package_version", lambda package: None if package in packages else whole(package)
         )
 
     return without
@@ -87,11 +87,11 @@ def test_an_unknown_backend_is_named(run, monkeypatch):
 def test_without_tensorflow_the_first_installed_backend_is_used(without, monkeypatch, tmp_path):
     monkeypatch.delenv("KERAS_BACKEND")
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    assert doctor.default_backend() == "tensorflow"
+    assert keras_start.default_backend() == "tensorflow"
     without("tensorflow", "tensorflow-cpu", "torch")
-    assert doctor.default_backend() == "jax"
+    assert keras_start.default_backend() == "jax"
     (tmp_path / "keras.json").write_text('{"backend": "torch"}')
-    assert doctor.default_backend() == "torch"
+    assert keras_start.default_backend() == "torch"
 
 
 def test_a_home_that_cannot_be_written_to_is_named(run, monkeypatch, tmp_path):

@@ -193,8 +193,8 @@ def test_a_net_is_scored_after_every_stage(run, model, images):
     written = {str(Path(f).relative_to("o")) for f in result.said["files"]}
     assert written > {
         "metric_results_GradCAM.csv", "metric_results_Adjust.csv", "metric_results_CRF.csv",
-        "glas_IoU_metric_results.csv", "confusion_matrix_glas_CRF.png", "glas/patch/a.png", "glas/overlay/a.png",
-        "glas/ablative_GradCAM/a.png", "glas/summary/a.png", "glas/single_gland/a.bmp", "glas/multi_gland/a.bmp",
+        "glas_IoU_metric_results.csv", "confusion_matrix_glas_CRF.png", "glas/colors/a.png", "glas/overlay/a.png",
+        "glas/stages/gradcam/a.png", "glas/summary/a.png", "glas/mask_gland/a.bmp", "glas/instances_gland/a.bmp",
     }  # fmt: skip
     assert all(Path(f).is_file() for f in result.said["files"])
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import hsn
+from hsn import keras_start
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {
@@ -126,3 +127,29 @@ def test_quiet_commands_print_only_the_result(tmp_path, rng):
                               env=os.environ | {"PYTHONPATH": str(ROOT)})  # fmt: skip
         assert (done.returncode, done.stderr) == (0, "")
         assert json.loads(done.stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import hsn, numpy; hsn.segment(numpy.full((48, 48, 3), 200, numpy.uint8), 'glas-tags')",
+        "import sys; sys.argv = ['hsn', 'doctor']; from hsn.cli import main; main()",
+        "from hsn.nets import unet; unet.build(2)",
+    ],
+)
+def test_no_process_shows_log_lines_of_tensorflow(code):
+    environment = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, check=True)
+    assert done.stderr == ""
+
+
+def test_a_backend_that_is_not_installed_is_one_sentence_with_a_hint(monkeypatch, raises_code):
+    installed = keras_start.package_version
+    monkeypatch.setattr(keras_start, "package_version", lambda name: name != "torch" and installed(name))
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    monkeypatch.delitem(sys.modules, "keras", raising=False)
+    with raises_code("backend-missing") as caught:
+        keras_start.start_keras()
+    assert 'pip install "hsn[torch]" or set KERAS_BACKEND=tensorflow' in str(caught.value)

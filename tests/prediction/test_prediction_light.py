@@ -10,8 +10,8 @@ import pytest
 
 CODE = """
 import json, sys
-from hsn.cli.keras_start import import_keras
-import_keras()
+from hsn.keras_start import start_keras
+start_keras(only_hsn=True)
 import numpy as np
 import hsn
 image = np.random.default_rng(0).integers(0, 256, (48, 48, 3), dtype=np.uint8)

@@ -8,8 +8,15 @@ from hypothesis.extra import numpy as arrays
 
 from hsn import InputError
 from hsn.annotations.colors import to_colors
-from hsn.reports.overlay import RELEASE_OPACITY, label_borders, label_points, overlay
-from hsn.taxonomies import ADP_FUNC, GLAS
+from hsn.reports.overlay import (
+    RELEASE_OPACITY,
+    label_borders,
+    label_points,
+    overlay,
+    overlay_picture,
+    overlay_result,
+)
+from hsn.taxonomies import ADP_FUNC, GLAS, NUCLEI
 
 label_images = arrays.arrays(
     np.int32, arrays.array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.integers(0, 4)
@@ -108,3 +115,29 @@ def test_skipped_classes_must_exist():
 def test_labels_of_another_size_raise(raises_code):
     with raises_code("shape-mismatch"):
         overlay(np.zeros((2, 2, 3), np.uint8), np.zeros((2, 3), int), GLAS)
+
+
+def test_objects_get_colored_outlines_and_neither_fill_nor_background():
+    image = np.full((30, 40, 3), 90, np.uint8)
+    instances = np.zeros((30, 40), int)
+    instances[5:15, 5:15], instances[5:15, 15:25] = 1, 2
+    painted = overlay_result(image, (instances > 0).astype(int), NUCLEI, instances)
+    changed = (painted != image).any(axis=2)
+    np.testing.assert_array_equal(changed, label_borders(instances) & (instances > 0))
+    assert (painted[changed] == (255, 221, 0)).all()
+
+
+@pytest.mark.parametrize("instances", [None, np.ones((30, 200), int)])
+@pytest.mark.parametrize("mpp", [None, 0.5])
+def test_the_legend_lies_below_the_overlay(instances, mpp):
+    image, labels = np.full((30, 200, 3), 90, np.uint8), np.ones((30, 200), int)
+    picture = overlay_picture(image, labels, GLAS, instances, mpp=mpp)
+    np.testing.assert_array_equal(picture[:30], overlay_result(image, labels, GLAS, instances))
+    assert (picture[30:] == GLAS.colors[1]).all(axis=2).any()
+    longest_bar = (picture[30:] == 0).all(axis=2).sum(axis=1).max()
+    assert (longest_bar >= 40) == (mpp is not None)  # 20 um
+
+
+def test_the_overlay_of_a_narrow_image_has_a_legend():
+    picture = overlay_picture(np.zeros((5, 7, 3), np.uint8), np.zeros((5, 7), int), GLAS, mpp=0.5)
+    assert picture.shape[1] == 160

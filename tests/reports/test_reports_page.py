@@ -58,7 +58,8 @@ def test_the_legend_lists_area_fractions_of_the_last_stage_and_of_the_truth(draw
     figure = draw_summary(image, {"first": labels * 0, "last": labels}, ADP_FUNC, truth=truth)
     words = texts(figure.axes[-1])
     assert words == [
-        "Background", "33.3 %   (truth 50.0 %)", "bare glass", "G.O", "66.7 %   (truth 50.0 %)", "exocrine gland",
+        "Background", "33.3 %   (truth 50.0 %)", "bare glass (not drawn)",
+        "G.O", "66.7 %   (truth 50.0 %)", "exocrine gland",
     ]  # fmt: skip
     colors = [patch.get_facecolor()[:3] for patch in figure.axes[-1].patches]
     np.testing.assert_allclose(colors, np.array([(255, 255, 255), (0, 0, 128)]) / 255)

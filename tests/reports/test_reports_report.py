@@ -13,7 +13,7 @@ from hsn.data.synthetic import draw_tissue
 from hsn.images.read import read, write
 from hsn.reports import page
 from hsn.reports import report as report_module
-from hsn.reports.overlay import overlay_result
+from hsn.reports.overlay import overlay_picture
 from hsn.reports.report import STAGES, labels_at, object_class, write_report
 from hsn.supervision import method_of
 from hsn.taxonomies import GLAS
@@ -39,13 +39,13 @@ def test_the_last_stage_equals_the_result_of_segment(tiny_model, samples, tmp_pa
     for sample in samples:
         expected = hsn.segment(sample.image(), tiny_model, mpp=sample.mpp).labels
         stem = sample.image_path.stem
-        for folder in ("patch", "ablative_CRF"):
+        for folder in ("colors", "stages/crf"):
             labels, known = from_colors(read(tmp_path / "out" / "glas" / folder / f"{stem}.png"), GLAS)
             assert known.all()
             np.testing.assert_array_equal(labels, expected)
-        single = read_labels(tmp_path / "out" / "glas" / "single_gland" / f"{stem}.bmp")
+        single = read_labels(tmp_path / "out" / "glas" / "mask_gland" / f"{stem}.bmp")
         np.testing.assert_array_equal(single, expected == 1)
-        multi = read_labels(tmp_path / "out" / "glas" / "multi_gland" / f"{stem}.bmp")
+        multi = read_labels(tmp_path / "out" / "glas" / "instances_gland" / f"{stem}.bmp")
         np.testing.assert_array_equal(multi > 0, expected == 1)
 
 
@@ -56,7 +56,7 @@ def test_every_stage_is_written_at_the_scale_of_its_sample(tiny_model, samples, 
     method, config = method_of(model)
     stages = method.stages(model.net, finer.image(), config, mpp=0.31)
     for stage, inner in {"GradCAM": "cam", "Adjust": "adjusted", "CRF": "refined"}.items():
-        labels, _ = from_colors(read(tmp_path / "out" / "glas" / f"ablative_{stage}" / "0.png"), GLAS)
+        labels, _ = from_colors(read(tmp_path / "out" / "glas" / "stages" / stage.lower() / "0.png"), GLAS)
         np.testing.assert_array_equal(labels, stages.labels(inner))
     assert (stages.labels("adjusted") != stages.labels("refined")).any()
 
@@ -100,7 +100,7 @@ def test_without_truth_there_are_pictures_and_no_scores(tiny_model, samples, tmp
     made = write_report(tiny_model, blind, out=tmp_path / "out")
     assert str(made) == ""
     assert {path.parent.name for path in made.files} == {
-        "ablative_GradCAM", "ablative_Adjust", "ablative_CRF", "patch", "overlay", "summary",
+        "gradcam", "adjust", "crf", "colors", "overlay", "summary",
     }  # fmt: skip
 
 
@@ -144,11 +144,11 @@ def test_a_net_with_instances_has_one_stage_and_its_objects_are_drawn(samples, t
     expected = hsn.segment(samples[0].image(), model, mpp=samples[0].mpp)
     np.testing.assert_array_equal(drawn[0]["instances"], expected.instances)
     np.testing.assert_array_equal(drawn[0]["true_instances"], samples[0].instances())
-    multi = read_labels(tmp_path / "out" / "glas" / "multi_gland" / "0.bmp")
+    multi = read_labels(tmp_path / "out" / "glas" / "instances_gland" / "0.bmp")
     np.testing.assert_array_equal(multi, expected.instances)
     folders = {path.parent.name for path in made.files if path.parent.parent.name == "glas"}
-    assert folders == {"patch", "overlay", "summary", "single_gland", "multi_gland"}
+    assert folders == {"colors", "overlay", "summary", "mask_gland", "instances_gland"}
     picture = read(tmp_path / "out" / "glas" / "overlay" / "0.png")
     np.testing.assert_array_equal(
-        picture, overlay_result(samples[0].image(), expected.labels, GLAS, expected.instances)
+        picture, overlay_picture(samples[0].image(), expected.labels, GLAS, expected.instances, mpp=0.62)
     )

@@ -214,7 +214,7 @@ def cpu():
     return unet().replace(
         targets={"contour_px": 2},
         postprocess={"grow_um": 3 * _NUCLEI_MPP, "min_area_um2": 2.0},
-        tiling=Tiling(tile_px=768, halo_px=96),
+        tiling=Tiling(tile_px=1024, halo_px=64),
         train=PRETRAINED | {"crop_px": 256, "augmentation": {"elastic_px": 0.0}},
     )
 

@@ -1,0 +1,35 @@
+"""Store statistics of training images in a card, and note images unlike them."""
+
+import numpy as np
+
+from ..images.read import read
+from ..images.scaling import rescale
+from ..models.card import Card
+from ..notes import note
+from ..stains.domain import find_departures, fit_domain, spread
+
+
+def check_domain(model, image, mpp, where):
+    """Note how an image differs from the training images of a net; a card without statistics checks nothing.
+
+    Parameters
+    ----------
+    model : hsn.models.Model
+    image : uint8 array, shape (H, W, 3)
+    mpp : float
+        Micrometers per pixel of the image.
+    where : object
+        Name of the image.
+    """
+    card = model.card
+    if card.domain is not None:
+        for departure in find_departures(rescale(image, mpp, card.mpp), card.domain):
+            note(f"{departure}, so the result may be wrong", where)
+
+
+def store_domain(folder, images, config):
+    """Store statistics of the training images, arrays or paths at `config.image_mpp`, in the card of a folder."""
+    chosen = (images[k] for k in spread(len(images)))
+    pixels = (image if isinstance(image, np.ndarray) else read(image) for image in chosen)
+    domain = fit_domain(rescale(image, config.image_mpp, config.mpp) for image in pixels)
+    Card.read(folder).model_copy(update={"domain": domain}).write(folder)
