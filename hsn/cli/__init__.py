@@ -10,7 +10,6 @@ Results go to stdout (as JSON with `--json`), progress and warnings to stderr. E
 Commands import packages when they run: `hsn --help` loads neither Keras nor NumPy nor rich.
 """
 
-import os
 import signal
 
 import typer
