@@ -174,7 +174,7 @@ def conform(value: Any, hint: Any, name: str) -> Any:
         return parse(hint, value)  # type: ignore[arg-type]
     elif hint is float and isinstance(value, numbers.Real) and not isinstance(value, bool):
         number = (
-            float(value) if abs(value) < _MAX_WHOLE else math.inf
+            float(value) if abs(value) < _MAX_WHOLE else math.inf  # type: ignore[operator]
         )  # whole numbers of Python may be larger
         if math.isfinite(number):
             return number

@@ -64,6 +64,13 @@ def atomic_write(path: Path | str, *, size: int = 0) -> Iterator[Path]:
     ['note.txt']
     """
     path = Path(path)
+    if len(os.fsencode(path.name)) > FILE_NAME_BYTES:
+        raise InputError(
+            "file-name-too-long",
+            f"the name of {path} must have at most {FILE_NAME_BYTES} bytes",
+            got=len(os.fsencode(path.name)),
+            hint="rename the input, or shorten the name",
+        )
     ending = path.name
     while len(os.fsencode(ending)) > FILE_NAME_BYTES - _TEMPORARY_BYTES:
         ending = ending[1:]
@@ -98,13 +105,6 @@ def atomic_write(path: Path | str, *, size: int = 0) -> Iterator[Path]:
 
 def _not_writable(path: Path, error: OSError) -> InputError:
     """Return the error for a file that cannot be created."""
-    if len(os.fsencode(path.name)) > FILE_NAME_BYTES:
-        return InputError(
-            "file-name-too-long",
-            f"the name of {path} must have at most {FILE_NAME_BYTES} bytes",
-            got=len(os.fsencode(path.name)),
-            hint="rename the input, or shorten the name",
-        )
     failure = as_input_error(error)
     if failure.code == "disk-full":
         return failure
@@ -116,7 +116,7 @@ def _not_writable(path: Path, error: OSError) -> InputError:
     )
 
 
-def check_writable(folder: Path | str) -> Path:
+def check_writable(folder: str | os.PathLike) -> Path:
     """Return a folder if files can be written in it; it is not created.
 
     Raises

@@ -67,6 +67,7 @@ MIN_STD = 1e-6  # smallest standard deviation; smaller ones overflow float32
 # --- Text and time -----------------------------------------------------------------------------------------------
 
 MESSAGE_CHARS = 2_000  # an error message
+DESCRIPTION_CHARS = 1_000_000  # the part of a TIFF description that is searched for a scale
 NAME_CHARS = 100  # name of a taxonomy, a class or a net
 FILE_NAME_BYTES = 255  # of most file systems
 CONNECT_S = 30  # wait for a server, and for each part of its answer

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from PIL import TiffImagePlugin
 
-from ..checks import MAX_MPP, MIN_MPP, as_mpp
+from ..checks import as_mpp
+from ..limits import DESCRIPTION_CHARS, MAX_MPP, MIN_MPP
 
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _DESCRIPTION, _X, _Y, _UNIT = 270, 282, 283, 296  # TIFF tags
 _UM_PER_UNIT = {2: 25_400.0, 3: 10_000.0}  # of the TIFF tag ResolutionUnit: inch, centimeter
 _UM = {"nm": 1e-3, "um": 1.0, "µm": 1.0, "μm": 1.0, "micron": 1.0, "mm": 1e3, "cm": 1e4}
-_MAX_BYTES = 1_000_000  # of a description that is searched
 _SAME = 0.01  # relative difference of the two axes that is rounding
 
 
@@ -96,7 +96,7 @@ def read_mpp(path: str | Path) -> float | None:
             with TiffImagePlugin.TiffImageFile(path) as picture:
                 tags = picture.tag_v2
                 text = tags.get(_DESCRIPTION) or ""
-                text = text[:_MAX_BYTES] if isinstance(text, str) else ""
+                text = text[:DESCRIPTION_CHARS] if isinstance(text, str) else ""
                 found = _of_ome(text) or _of_aperio(text) or _of_tags(tags, text)
     except (
         Exception

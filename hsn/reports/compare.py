@@ -208,7 +208,8 @@ def compare_files(
     failures : list of (str, str)
         Files that could not be scored, and the reasons.
     """
-    counts, failures = ConfusionCounts(truth.taxonomy, size, unlisted), []
+    counts = ConfusionCounts(truth.taxonomy, size, unlisted)
+    failures: list[tuple[str, str]] = []
     for prediction, path in pairs:
         with collect_failures(failures, prediction):
             labels, predicted_mask = predicted.read(prediction)

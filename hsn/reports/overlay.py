@@ -1,6 +1,7 @@
 """Overlays of labels on images."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -128,7 +129,7 @@ def outline_colors(taxonomy: Taxonomy) -> dict[str, tuple[int, int, int]]:
     (255, 221, 0)
     """
     colors = zip(taxonomy.names, taxonomy.colors, strict=True)
-    return {name: YELLOW if len(set(color)) == 1 else tuple(color) for name, color in colors}
+    return {name: YELLOW if len(set(color)) == 1 else color for name, color in colors}
 
 
 def overlay_picture(
@@ -184,9 +185,10 @@ def _draw_strip(
     size = int(np.clip(width / 45, 11, 60))  # of the font, px
     font = ImageFont.load_default(size)
     bar_um = None if mpp is None else scale_bar_um(width * mpp)
-    words = [(None, f"{bar_um:g} um")] if bar_um is not None else []
+    words: list[tuple[Sequence[int] | None, str]] = [(None, f"{bar_um:g} um")] if bar_um is not None else []
     words += entries or [(None, "nothing found")]
-    lines, x, y, row_px = [], size // 2, 0, round(1.7 * size)
+    lines: list[Any] = []
+    x, y, row_px = size // 2, 0, round(1.7 * size)
     for number, (color, word) in enumerate(words):
         bar_px = round(bar_um / mpp) if mpp and bar_um and number == 0 else size
         text_px = round(font.getlength(word))

@@ -137,12 +137,12 @@ def spread(count: int) -> list[int]:
     return np.linspace(0, count - 1, min(count, _MAX_IMAGES)).astype(int).tolist()
 
 
-def _central_part(pixels):
+def _central_part(pixels: np.ndarray) -> np.ndarray:
     top, left = (max(0, (side - _MAX_SIDE_PX) // 2) for side in pixels.shape[:2])
     return pixels[top : top + _MAX_SIDE_PX, left : left + _MAX_SIDE_PX]
 
 
-def _colors(tissue):
+def _colors(tissue: np.ndarray) -> np.ndarray:
     """Return means, spreads and correlation of the red and blue fractions of density, (n, 3) -> (5,)."""
     if len(tissue) < 2:
         return np.zeros(_COLORS)
@@ -155,7 +155,7 @@ def _colors(tissue):
     return np.array([*means, *np.log(deviations), correlation / 4])
 
 
-def _octaves(gray):
+def _octaves(gray: np.ndarray) -> np.ndarray:
     """Return logarithms of the energies of octaves, and their skewnesses, (H, W) -> (10,)."""
     energies, skewnesses, finer = [], [], gray
     for sigma in 2.0 ** np.arange(_OCTAVES):
@@ -169,55 +169,57 @@ def _octaves(gray):
     return np.concatenate([logs - np.log(sum(energies)) / 2, np.clip(skewnesses, -3, 3)])
 
 
-def _color(rows):
+def _color(rows: np.ndarray) -> np.ndarray:
     return rows[..., 1 : 1 + _COLORS]
 
 
-def _detail(rows):
+def _detail(rows: np.ndarray) -> np.ndarray:
     return rows[..., 1 + _COLORS :]
 
 
-def _sharpness(rows):
+def _sharpness(rows: np.ndarray) -> np.ndarray:
     return _detail(rows)[..., 0] - _detail(rows)[..., 2]
 
 
-def _covariance(rows):
+def _covariance(rows: np.ndarray) -> np.ndarray:
     """Return a covariance that is shrunk to its diagonal."""
     covariance = np.cov(rows.T)
     diagonal = np.diag(np.diag(covariance) + 1e-4)
     return (1 - _SHRINKAGE) * covariance + _SHRINKAGE * diagonal
 
 
-def _gaussian(rows):
+def _gaussian(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return rows.mean(axis=0), np.linalg.inv(_covariance(rows))
 
 
-def _distance(rows, center, precision):
+def _distance(rows: np.ndarray, center: np.ndarray, precision: np.ndarray) -> np.ndarray:
     offsets = rows - center
     return np.sqrt(np.einsum("...i,ij,...j->...", offsets, precision, offsets))
 
 
-def _discriminant(rows, others):
+def _discriminant(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Return the linear discriminant of two groups of equal covariance."""
     within = (_covariance(rows) + _covariance(others)) / 2
     within += 0.1 * np.trace(within) / len(within) * np.eye(len(within))
     return np.linalg.solve(within, others.mean(axis=0) - rows.mean(axis=0))
 
 
-def _left_out(rows, halves):
+def _left_out(rows: np.ndarray, halves: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return distances and scores of images, and scores of halved images, by statistics of the other images."""
-    distances, scores, half_scores = [], [], []
+    distances: list[float] = []
+    scores: list[float] = []
+    half_scores: list[float] = []
     folds = np.arange(len(rows)) % min(_FOLDS, len(rows))
     whole = _discriminant(_detail(rows), _detail(halves))
     for fold in np.unique(folds):
         left, kept = folds == fold, folds != fold
         distances.extend(_distance(_color(rows[left]), *_gaussian(_color(rows[kept]))))
         weights = _discriminant(_detail(rows[kept]), _detail(halves[kept]))
-        weights *= np.linalg.norm(whole) / max(np.linalg.norm(weights), 1e-12)
+        weights *= float(np.linalg.norm(whole)) / max(float(np.linalg.norm(weights)), 1e-12)
         scores.extend(_detail(rows[left]) @ weights)
         half_scores.extend(_detail(halves[left]) @ weights)
     return np.array(distances), np.array(scores), np.array(half_scores)
 
 
-def _tuple(numbers):
+def _tuple(numbers: Iterable[float]) -> tuple[float, ...]:
     return tuple(map(float, numbers))
