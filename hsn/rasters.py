@@ -165,7 +165,10 @@ def _pages(path: Path, max_pixels: int) -> Iterator[Raster]:
         if decoder is not TiffImagePlugin.TiffImageFile:
             raise _damaged(path, error) from None
         pages = _with_tifffile(path, max_pixels, error)
-        first = next(pages)
+        page = next(pages, None)
+        if page is None:
+            raise _damaged(path, error) from None
+        first = page
     yield first
     try:
         yield from pages

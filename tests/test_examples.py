@@ -92,7 +92,9 @@ SLOW = {"README.md", *(f"docs/gallery/{name}.md" for name in ("clicks", "few-mas
 
 
 # The drawn tissue of the documents does not resemble the training images of the shipped nets.
-@pytest.mark.filterwarnings("ignore:(stain|scale) unlike|looks out of focus|nearly blank")
+@pytest.mark.filterwarnings(
+    "ignore:(stain|scale) unlike|looks out of focus|nearly blank|the objects have a median"
+)
 @pytest.mark.parametrize(
     "document", [pytest.param(d, marks=pytest.mark.slow) if d in SLOW else d for d in PYTHON]
 )

@@ -15,14 +15,15 @@ def check_domain(model, image, mpp, where):
     Parameters
     ----------
     model : hsn.models.Model
-    image : uint8 array, shape (H, W, 3)
+    image : uint8 array, shape (H, W, 3), or None
+        None is not checked.
     mpp : float
         Micrometers per pixel of the image.
     where : object
         Name of the image.
     """
     card = model.card
-    if card.domain is not None:
+    if card.domain is not None and image is not None:
         for departure in find_departures(rescale(image, mpp, card.mpp), card.domain):
             note(f"{departure}, so the result may be wrong", where)
 

@@ -48,6 +48,7 @@ def outlined(tissue):
     return Path("outlined")
 
 
+@pytest.mark.filterwarnings("ignore:masks without an object")
 def test_the_same_in_three_lines_of_python_from_masks(outlined):
     model = hsn.fit("outlined", mpp=MPP, out="mine", epochs=1, width=2, batch_size=2, validation=0.34)
     rows = hsn.segment(["outlined/0.png", "outlined/1.png"], model, mpp=MPP, out="results")
@@ -55,6 +56,7 @@ def test_the_same_in_three_lines_of_python_from_masks(outlined):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:masks without an object")
 def test_a_net_starts_from_another_one(run, outlined):
     (outlined / "0_mask.png").unlink()
     with pytest.raises(UserWarning, match=r"1 files are left out: outlined/0.png: has no mask of its name"):

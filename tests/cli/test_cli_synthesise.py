@@ -64,7 +64,7 @@ def test_previews_are_drawn_at_the_end_of_a_scale_and_at_intervals(run, patch, s
     from hsn.cli import synthesize as command
 
     drawn = []
-    monkeypatch.setattr(command._Show, "_draw", lambda self, now, title: drawn.append(title))
+    monkeypatch.setattr(command._Preview, "_draw", lambda self, now, title: drawn.append(title))
     monkeypatch.setattr(command, "PREVIEW_EVERY", 1)
     run("synthesize", *patch)
     assert drawn == ["scale 1 of 1, 1 of 2", "scale 1 of 1, 2 of 2", "painting, 2 of 2"]
@@ -73,8 +73,8 @@ def test_previews_are_drawn_at_the_end_of_a_scale_and_at_intervals(run, patch, s
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (["none.png", "mask.png"], "none.png must be an image file"),
-        (["patch.png", "none.png"], "none.png must be an image file"),
+        (["none.png", "mask.png"], "none.png must be a file that can be read"),
+        (["patch.png", "none.png"], "none.png must be a file that can be read"),
         (["patch.png", "patch.png"], "must store one number per pixel"),
         (["patch.png", "small.png"], "must have the size of its image"),
     ],

@@ -48,7 +48,7 @@ def test_the_score_of_an_object_is_its_mean_probability():
 
 def test_a_net_with_contours_gives_the_results_of_masks():
     """The same net and parameters give the same targets, loss and objects in both methods."""
-    same = masks.preset("cpu").replace(
+    same = masks.preset("unet").replace(
         normalization={"mean": CONFIG.normalization.mean, "std": CONFIG.normalization.std},
         tiling={"halo_px": 0},
         postprocess={"min_area_um2": 0.0, "fill_holes": False},
