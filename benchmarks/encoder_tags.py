@@ -23,15 +23,14 @@ import cv2
 import keras
 import numpy as np
 from encoder_training import Schedule, Training, predict, single_thread
-from glas_tags import DATA_NOTE, LICENSE, PRETRAINED, TAXONOMY, samples, tagged_tiles
+from glas_tags import TAXONOMY, samples, summarize_counts, tagged_tiles
+from glas_tags import ship as write_net
 from keras import ops
 
-from hsn import models, tags
+from hsn import tags
 from hsn.data import glas
 from hsn.images.read import resample
-from hsn.metrics.classes import class_scores
 from hsn.metrics.counts import confusion_matrix
-from hsn.metrics.intervals import interval
 from hsn.nets import encoder_unet, segmenters
 from hsn.supervision import method_of, open_model
 from hsn.training.augment import draw, draw_warp
@@ -136,19 +135,7 @@ def counts_of(net, pairs, *, tta):
 
 def row_of(counts):
     """Return pooled scores, with the interval of the mean IoU over images."""
-
-    def pooled(rows):
-        return class_scores(np.sum(rows, axis=0).astype(np.int64), TAXONOMY.names).mean_iou
-
-    whole, between = class_scores(sum(counts), TAXONOMY.names), interval(np.stack(counts), pooled)
-    return {
-        "images": len(counts),
-        "mIoU": round(float(whole.mean_iou), 4),
-        "95 % over images": [round(float(between.low), 4), round(float(between.high), 4)],
-        "mean of images' mIoU": round(float(np.mean([pooled([c]) for c in counts])), 4),
-        "IoU": dict(zip(TAXONOMY.names, np.round(whole.iou, 4).tolist(), strict=True)),
-        "Dice": dict(zip(TAXONOMY.names, np.round(whole.dice, 4).tolist(), strict=True)),
-    }
+    return {"images": len(counts)} | summarize_counts(counts)
 
 
 def _scored(out, net, pairs):
@@ -229,14 +216,11 @@ def ship(out):
     print(json.dumps({"with dense CRF": with_crf}), flush=True)
     if with_crf > found[best]:
         config = refined
-    card = models.Card(
-        name="glas-tags", method="tags", classes=config.classes, thresholds=config.thresholds, mpp=mpp,
-        taxonomies=("glas",), license=LICENSE, data=DATA_NOTE, source="benchmarks/encoder_tags.py train",
-        normalization=models.Normalization(mean=config.normalization.mean, std=config.normalization.std),
-        scores={"GlaS validation mIoU": max(found[best], with_crf)}, stain="H&E",
-        notes="encoder: EfficientNet-Lite0, ImageNet weights (Apache-2.0); trained on pseudo-masks of a first stage",
-    )  # fmt: skip
-    models.save(PRETRAINED / "glas-tags", net, card, config.to_dict(), half=True)
+    scores = {"GlaS validation mIoU": max(found[best], with_crf)}
+    notes = (
+        "encoder: EfficientNet-Lite0, ImageNet weights (Apache-2.0); trained on pseudo-masks of a first stage"
+    )
+    write_net("glas-tags", net, config, scores, notes, source="benchmarks/encoder_tags.py train")
     (out / "shipped.json").write_text(
         json.dumps({"windows": found, "window_px": best, "with CRF": with_crf}) + "\n", encoding="utf-8"
     )

@@ -1,6 +1,6 @@
-"""Train the shipped nets `glas-tags-cam` and `glas-tags` from tags only, and score them on test A of GlaS.
+"""Train the shipped net `glas-tags-cam` and a second stage from tags only, and score shipped nets on test A of GlaS.
 
-    python benchmarks/glas_tags.py train --out out/glas-tags       # both stages, then pretrained/ is written
+    python benchmarks/glas_tags.py train --out out/glas-tags       # both stages; the first is written to pretrained/
     python benchmarks/glas_tags.py windows                         # the first stage on validation, by window
     python benchmarks/glas_tags.py score                           # the shipped nets on test A
 
@@ -9,7 +9,7 @@ px. A class is tagged if it covers at least a quarter of the crop. The training 
 masks of the 18 validation images (patients 3, 5, 7, 14, 15 of the 85 training images) select epochs and the strength;
 test images are only scored.
 
-First stage: HistoNet M2 at a quarter of its width. Second stage: a U-Net trained on pseudo-masks of the 67 training
+First stage: HistoNet M2 at a quarter of its width. Second stage, which `glas-tags` of encoder_tags.py replaced: a U-Net trained on pseudo-masks of the 67 training
 images.
 """
 
@@ -144,13 +144,11 @@ def train(out):
     best = history.epochs[history.best]["validation_miou"]
     print(f"second stage: validation mIoU {best:.4f}")
     first = distillation.score(*teachers[0], held_out)
-    _ship(
+    ship(
         "glas-tags-cam", *teachers[0], {"GlaS validation mIoU": first}, "one first-stage classifier: Grad-CAM"
     )
-    config = config.replace(tta=8)
-    best = distillation.score(student, config, held_out)
+    best = distillation.score(student, config.replace(tta=8), held_out)
     print(f"second stage, eight views: validation mIoU {best:.4f}")
-    _ship("glas-tags", student, config, {"GlaS validation mIoU": best}, "the second stage: see glas-tags-cam")
 
 
 def _cached(path, make):
@@ -161,12 +159,13 @@ def _cached(path, make):
         return [archive[name].astype(np.int32) for name in archive.files]
 
 
-def _ship(name, net, config, scores, notes):
+def ship(name, net, config, scores, notes, *, source="benchmarks/glas_tags.py train"):
+    """Write a net to `pretrained`."""
     card = models.Card(
         name=name, method="tags", classes=config.classes, thresholds=config.thresholds, mpp=config.mpp,
         taxonomies=tuple(t.name for t in config.taxonomies), scores=scores, license=LICENSE, data=DATA_NOTE,
         normalization=models.Normalization(mean=config.normalization.mean, std=config.normalization.std), notes=notes,
-        source="benchmarks/glas_tags.py train",
+        source=source,
     )  # fmt: skip
     models.save(PRETRAINED / name, net, card, config.to_dict(), half=True)
 
@@ -196,10 +195,13 @@ def _print_stages(what, net, config, pairs):
         for stage, matrices in counts.items():
             matrices.append(confusion_matrix(labels, resize_labels(stages.labels(stage), labels.shape), 2))
     for stage, matrices in counts.items():
-        print(json.dumps(what | {"images": len(matrices), "stage": stage} | _row(matrices)), flush=True)
+        print(
+            json.dumps(what | {"images": len(matrices), "stage": stage} | summarize_counts(matrices)),
+            flush=True,
+        )
 
 
-def _row(counts):
+def summarize_counts(counts):
     """Score a list of confusion matrices, one per image: pooled, with the interval over images."""
 
     def pooled(rows):

@@ -35,7 +35,7 @@ from hsn import models, taxonomies
 from hsn.annotations.instances import label_components
 from hsn.data import cryonuseg, data_folder, glas, multiorgan
 from hsn.images.tiles import enlarge
-from hsn.instances import median_diameter
+from hsn.instances import median_diameter, object_areas
 from hsn.metrics.intervals import interval
 from hsn.metrics.objects import aji, count_deviation, match, match_glas
 from hsn.metrics.outlines import object_dice, object_hausdorff
@@ -286,11 +286,10 @@ def ship(task, out, views):
 def store_sizes():
     """Write the median diameter of the training objects to the cards of the shipped nets that separate objects."""
     for task, names in {"glas": ("glas-masks",), "nuclei": ("nuclei-masks", "nuclei-points")}.items():
-        objects = [sample.instances() for sample in training_samples(task)[0]]
-        mpp = training_samples(task)[0][0].mpp
+        areas = [object_areas(sample.instances()) * sample.mpp**2 for sample in training_samples(task)[0]]
         for name in names:
             card = models.Card.read(PRETRAINED / name)
-            card = card.model_copy(update={"object_diameter_um": median_diameter(objects, mpp=mpp)})
+            card = card.model_copy(update={"object_diameter_um": median_diameter(areas)})
             card.write(PRETRAINED / name)
             print(json.dumps({"net": name, "object_diameter_um": card.object_diameter_um}))
 

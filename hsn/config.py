@@ -173,9 +173,8 @@ def conform(value: Any, hint: Any, name: str) -> Any:
     elif dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
         return parse(hint, value)  # type: ignore[arg-type]
     elif hint is float and isinstance(value, numbers.Real) and not isinstance(value, bool):
-        number = (
-            float(value) if abs(value) < _MAX_WHOLE else math.inf  # type: ignore[operator]
-        )  # whole numbers of Python may be larger
+        # Whole numbers of Python may be larger than any float.
+        number = float(value) if abs(value) < _MAX_WHOLE else math.inf  # type: ignore[operator]
         if math.isfinite(number):
             return number
     elif hint is int and isinstance(value, numbers.Integral) and not isinstance(value, bool):
@@ -360,7 +359,7 @@ class TrainConfig(Record):
     warmup_steps : int
         Steps over which the learning rate rises from 0. Default: 0.
     encoder_rate_factor : float
-        Learning rate of the pretrained encoder, as a share of that of the other layers. Default: 1.
+        With "adamw": learning rate of the pretrained encoder, as a share of that of the other layers. Default: 1.
     optimizer : {"adam", "adamw"}
         Default: "adam".
     betas : (float, float)

@@ -1,7 +1,7 @@
 """Label images of instances: check and renumber them."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -54,22 +54,30 @@ def renumber(instances: npt.ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     return (np.cumsum(present) * present).astype(np.int32)[instances], np.flatnonzero(present)
 
 
-def median_diameter(label_images: Iterable[np.ndarray], *, mpp: float) -> float | None:
-    """Return the median diameter of the objects in um, of circles of their areas; None without objects.
-
-    Parameters
-    ----------
-    label_images : iterable of int arrays (H, W)
-        0 background, objects numbered from 1.
-    mpp : float
-        Micrometers per pixel.
+def object_areas(instances: np.ndarray) -> np.ndarray:
+    """Return the areas of the objects of a label image in pixels, int64 (n,); ids without pixels are left out.
 
     Examples
     --------
-    >>> round(median_diameter([np.ones((10, 10), int)], mpp=0.5), 2)
+    >>> object_areas(np.array([[0, 1, 1, 3]])).tolist()
+    [2, 1]
+    """
+    areas = np.bincount(np.ravel(instances))[1:]
+    return areas[areas > 0]
+
+
+def median_diameter(areas: Sequence[np.ndarray]) -> float | None:
+    """Return the median diameter of objects, of circles of their areas; None without objects.
+
+    Parameters
+    ----------
+    areas : sequence of float arrays
+        Of each image, in square micrometers; the diameter is then in micrometers.
+
+    Examples
+    --------
+    >>> round(median_diameter([object_areas(np.ones((10, 10), int)) * 0.5**2]), 2)
     5.64
     """
-    areas = [np.bincount(np.ravel(labels))[1:] for labels in label_images]
-    areas_px = np.concatenate(areas) if areas else np.zeros(0)
-    areas_px = areas_px[areas_px > 0]
-    return 2 * math.sqrt(float(np.median(areas_px)) / math.pi) * mpp if len(areas_px) else None
+    together = np.concatenate([np.zeros(0), *areas])
+    return 2 * math.sqrt(float(np.median(together)) / math.pi) if len(together) else None

@@ -33,6 +33,7 @@ _DECODERS: dict[bytes, type[ImageFile.ImageFile]] = {
     b"MM\0+": TiffImagePlugin.TiffImageFile,
     b"BM": BmpImagePlugin.BmpImageFile,
 }
+TIFF_STARTS = tuple(start for start, kind in _DECODERS.items() if kind is TiffImagePlugin.TiffImageFile)
 _SUBFILE, _BITS, _COMPRESSION, _PHOTOMETRIC, _DESCRIPTION = 254, 258, 259, 262, 270
 _ORIENTATION, _SAMPLES, _SAMPLE_FORMAT = 274, 277, 339
 _REDUCED_OR_MASK = 0b101  # bits of `_SUBFILE`: a smaller copy, or a transparency mask

@@ -50,15 +50,20 @@ def read_labels(path: str | PathLike[str]) -> np.ndarray:
     >>> read_labels(path).tolist()
     [[0, 1], [2, 300]]
     """
+    return labels_of_raster(_decode_one_page(path, "labels-pages"), path)
+
+
+def _decode_one_page(path: str | PathLike[str], code: str) -> Raster:
+    """Decode a file; raise the error `code` if it has several pages."""
     raster = decode(Path(path))
     if raster.pages > 1:
         raise InputError(
-            "labels-pages",
+            code,
             f"{path} must have one page",
             got=f"{raster.pages} pages",
             hint="save the page of this image as a file",
         )
-    return labels_of_raster(raster, path)
+    return raster
 
 
 def labels_of_raster(raster: Raster, path: str | PathLike[str]) -> np.ndarray:
@@ -184,14 +189,7 @@ def read_color_mask(path: str | PathLike[str]) -> np.ndarray:
     >>> read_color_mask(path).tolist()
     [[[0, 0, 128]]]
     """
-    raster = decode(Path(path))
-    if raster.pages > 1:
-        raise InputError(
-            "color-mask-pages",
-            f"{path} must have one page",
-            got=f"{raster.pages} pages",
-            hint="save one page",
-        )
+    raster = _decode_one_page(path, "color-mask-pages")
     if raster.bits > 8 or raster.pixels.dtype != np.uint8 or raster.model not in ("gray", "palette", "rgb"):
         raise InputError(
             "color-mask-dtype",

@@ -505,7 +505,7 @@ def _pairs_or_none(pair, folder, **options):
 
 
 def _source_of_tags(places):
-    """Return the source of tags: the path of a table, "names" or "folders"; None if there are no tags."""
+    """Return the source of tags: the path of a table, "names" or "folders"; None without tags."""
     images, _ = find_images(places, deep=True)
     stems = {path.stem for path in images}
     for place in places:

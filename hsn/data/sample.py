@@ -57,7 +57,7 @@ class Sample:
         return read(self.image_path)
 
     def instances(self) -> np.ndarray:
-        """Read the instances, int32 (H, W), 0 background; raise "truth-missing" if there is no file."""
+        """Read the instances, int32 (H, W), 0 background; raise "truth-missing" without a file."""
         if self.instances_path is None:
             raise InputError(
                 "truth-missing",
@@ -125,7 +125,7 @@ def nuclei_sample(image_path: Path, masks: Iterable[Path], *, organ: str, mpp: f
 
 
 def image_paths(folder: Path | str) -> list[Path]:
-    """List the image files directly in a folder, in natural order (2 before 10); empty if there is no folder."""
+    """List the image files directly in a folder, in natural order (2 before 10); empty if the folder is missing."""
     folder = Path(folder)
     paths = folder.iterdir() if folder.is_dir() else ()
     images = (path for path in paths if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
@@ -133,7 +133,7 @@ def image_paths(folder: Path | str) -> list[Path]:
 
 
 def table_rows(path: Path | str) -> list[list[str]]:
-    """Read the rows of a CSV file as lists of stripped cells, heading first; empty if there is no file.
+    """Read the rows of a CSV file as lists of stripped cells, heading first; empty if the file is missing.
 
     Raises
     ------

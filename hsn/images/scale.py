@@ -10,8 +10,8 @@ from PIL import TiffImagePlugin
 
 from ..checks import as_mpp
 from ..limits import DESCRIPTION_CHARS, MAX_MPP, MIN_MPP
+from ..rasters import TIFF_STARTS
 
-_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _DESCRIPTION, _X, _Y, _UNIT = 270, 282, 283, 296  # TIFF tags
 _UM_PER_UNIT = {2: 25_400.0, 3: 10_000.0}  # of the TIFF tag ResolutionUnit: inch, centimeter
 _UM = {"nm": 1e-3, "um": 1.0, "µm": 1.0, "μm": 1.0, "micron": 1.0, "mm": 1e3, "cm": 1e4}
@@ -89,7 +89,7 @@ def read_mpp(path: str | Path) -> float | None:
     """
     try:
         with open(path, "rb") as file:
-            if file.read(4) not in _TIFF:
+            if file.read(4) not in TIFF_STARTS:
                 return None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of damaged tags
@@ -98,9 +98,8 @@ def read_mpp(path: str | Path) -> float | None:
                 text = tags.get(_DESCRIPTION) or ""
                 text = text[:DESCRIPTION_CHARS] if isinstance(text, str) else ""
                 found = _of_ome(text) or _of_aperio(text) or _of_tags(tags, text)
-    except (
-        Exception
-    ):  # decoders raise many kinds of errors for damaged bytes; reading the image names the fault
+    # Decoders raise many kinds of errors for damaged bytes; reading the image names the fault.
+    except Exception:
         return None
     if not found or not all(map(math.isfinite, found)):
         return None

@@ -41,7 +41,7 @@ def save_segmentation(
     mpp : float, optional
         Micrometers per pixel, for areas in square millimeters.
     mpp_source : {"given", "metadata", "assumed"}, optional
-        Origin of `mpp`. With "assumed" there are no areas in square millimeters. Default: "given".
+        Origin of `mpp`. "assumed" leaves out areas in square millimeters. Default: "given".
     about : dict, optional
         Further entries at the start of the JSON file.
 

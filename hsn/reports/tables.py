@@ -92,7 +92,7 @@ def write_rows(path: str | PathLike, rows: Sequence[Mapping[str, Any]]) -> None:
     Raises
     ------
     InputError
-        "rows-columns-mismatch" if there is no row, or the columns differ.
+        "rows-columns-mismatch" without rows, or if the columns differ.
 
     Examples
     --------

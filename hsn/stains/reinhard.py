@@ -130,7 +130,7 @@ class Reinhard:
     def fit(cls, images: Iterable[np.ndarray]) -> Self:
         """Measure reference colors of images, uint8 (H, W, 3): the mean of their moments.
 
-        Raises an `InputError`, "images-empty", if there are no images.
+        Raises an `InputError`, "images-empty", without images.
         """
         moments = np.array([compute_moments(image) for image in images])  # (n, 2, 3)
         if not len(moments):

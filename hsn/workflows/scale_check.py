@@ -1,11 +1,11 @@
 """Check the scale of images: name assumptions, and compare the size of the objects with that of the training images."""
 
-import math
 from collections import Counter
 
 import numpy as np
 
 from ..images.scale import Scale, find_scale
+from ..instances import median_diameter, object_areas
 from ..notes import note
 from ..supervision import method_of
 
@@ -41,8 +41,7 @@ class ScaleCheck:
         """Add an image that was segmented at a scale; `instances` is int (H, W) or None."""
         self._scales.append(scale)
         if instances is not None:
-            areas_px = np.bincount(instances.ravel())[1:]
-            self._areas_um2.append(areas_px[areas_px > 0] * scale.mpp**2)
+            self._areas_um2.append(object_areas(instances) * scale.mpp**2)
 
     def __str__(self):
         """Name the scale or the scales; empty without images."""
@@ -59,10 +58,9 @@ class ScaleCheck:
 
     def note_sizes(self):
         """Note objects of another size than those of the training images."""
-        areas = np.concatenate(self._areas_um2) if self._areas_um2 else np.zeros(0)
-        if self._diameter_um is None or len(areas) < MIN_OBJECTS:
+        if self._diameter_um is None or sum(map(len, self._areas_um2)) < MIN_OBJECTS:
             return
-        diameter = 2 * math.sqrt(float(np.median(areas)) / math.pi)
+        diameter = median_diameter(self._areas_um2)
         factor = self._diameter_um / diameter
         if not 1 / MAX_FACTOR <= factor <= MAX_FACTOR:
             likely = factor * float(np.median([scale.mpp for scale in self._scales]))

@@ -97,12 +97,8 @@ def segment(
     with collect_notes() as notes:
         model = open_model(model)
         scales = ScaleCheck(model)
-        scale = scales.of(image, mpp)
-        result = segment_image(image, model, taxonomy=taxonomy, mpp=scale.mpp, progress=progress)
-        scales.add(scale, result.instances)
+        result, scale = _segment_one(image, model, scales, taxonomy=taxonomy, mpp=mpp, progress=progress)
         scales.note_sizes()
-        if not isinstance(image, np.ndarray):
-            check_domain(model, result.image, scale.mpp, image)
     for sentence in notes.sentences():
         warnings.warn(sentence, stacklevel=2)
     if out is not None:
@@ -201,10 +197,7 @@ def _segment_all(images, model, out, *, taxonomy, mpp, overwrite, progress):
                 continue
             try:
                 scales = scales or ScaleCheck(run.model)
-                scale = scales.of(path, mpp)
-                result = segment_image(path, run.model, taxonomy=taxonomy, mpp=scale.mpp)
-                scales.add(scale, result.instances)
-                check_domain(run.model, result.image, scale.mpp, path)
+                result, scale = _segment_one(path, run.model, scales, taxonomy=taxonomy, mpp=mpp)
                 about = {"image": path, "model": run.name}
                 about = save_segmentation(
                     result, out, name=name, mpp=scale.mpp, mpp_source=scale.source, about=about
@@ -226,6 +219,16 @@ def _segment_all(images, model, out, *, taxonomy, mpp, overwrite, progress):
         scales.note_sizes()
     rows = [summary.row(name) for _, name in pairs]
     return Batch(rows, results, failures, skipped, files, scale=str(scales or ""))
+
+
+def _segment_one(image, model, scales, *, taxonomy, mpp, progress=None):
+    """Segment an image at its scale; note doubts about a file. Returns the result and the `Scale`."""
+    scale = scales.of(image, mpp)
+    result = segment_image(image, model, taxonomy=taxonomy, mpp=scale.mpp, progress=progress)
+    scales.add(scale, result.instances)
+    if not isinstance(image, np.ndarray):
+        check_domain(model, result.image, scale.mpp, image)
+    return result, scale
 
 
 def _is_file(image):

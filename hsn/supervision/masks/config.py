@@ -145,7 +145,7 @@ class Config(BaseConfig):
 
     @property
     def ternary(self):
-        """Whether the net has the outputs background, inside and contour."""
+        """Return whether the net has the outputs background, inside and contour."""
         return tuple(self.classes) == TERNARY
 
 

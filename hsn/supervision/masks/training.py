@@ -10,7 +10,7 @@ from ...annotations.colors import resize_labels
 from ...annotations.mask_files import read as read_instances
 from ...checks import same_length, same_shape
 from ...images.tiles import enlarge
-from ...instances import median_diameter, renumber
+from ...instances import median_diameter, object_areas, renumber
 from ...metrics.objects import Matching, match
 from ...metrics.table import overlaps
 from ...objects.contours import INSIDE
@@ -105,8 +105,8 @@ def fit(net, images, annotations, config, *, out, progress=None):
             config = config.replace(
                 postprocess=tune_postprocess(pairs, config.postprocess, mpp=config.image_mpp)
             )
-        objects = (sample.load().image_instances for sample in samples[:SIZED_IMAGES])
-        diameter_um = median_diameter(objects, mpp=config.image_mpp)
+        objects = [object_areas(sample.load().image_instances) for sample in samples[:SIZED_IMAGES]]
+        diameter_um = median_diameter([areas * config.image_mpp**2 for areas in objects])
         models.save(
             out,
             net,

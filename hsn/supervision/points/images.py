@@ -140,7 +140,7 @@ class PointImage(TrainingImage):
 
     @property
     def has_codes(self):
-        """Whether the image has coarse labels."""
+        """Return whether the image has coarse labels."""
         return self.annotation.labels is not None or self.codes_file is not None
 
     def _background(self):

@@ -106,6 +106,10 @@ class Config(BaseConfig):
     FIXED = {
         "normalization.stain": None,
         "train.steps": 0,
+        "train.warmup_steps": 0,
+        "train.encoder_rate_factor": 1.0,
+        "train.optimizer": "adam",
+        "train.ema_momentum": 0.0,
         "train.betas": (0.9, 0.999),
         "train.weight_decay": 0.0,
         "train.accumulate_batches": 1,

@@ -57,7 +57,7 @@ def prepare(found, request, options, *, progress=None):
 
 
 def _check_tags(tags, classes):
-    """Return notes about classes that cannot be learned; raise if there is no tag at all.
+    """Return notes about classes that cannot be learned; raise if no tag is known.
 
     Examples
     --------
