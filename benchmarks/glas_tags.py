@@ -9,8 +9,8 @@ px. A class is tagged if it covers at least a quarter of the crop. The training 
 masks of the 18 validation images (patients 3, 5, 7, 14, 15 of the 85 training images) select epochs and the strength;
 test images are only scored.
 
-First stage: HistoNet M2 at a quarter of its width. Second stage, which `glas-tags` of encoder_tags.py replaced: a U-Net trained on pseudo-masks of the 67 training
-images.
+First stage: HistoNet M2 at a quarter of its width. Second stage: a U-Net trained on pseudo-masks of the 67 training
+images. The shipped `glas-tags` comes from `benchmarks/encoder_tags.py`, which replaced this second stage.
 """
 
 import argparse
