@@ -91,9 +91,9 @@ def read(path: Path | str, shape: tuple[int, int] | None = None, *, label: str |
 
 
 def read_regions(path: Path | str) -> list[np.ndarray]:
-    """Read the regions of a GeoJSON file in which every object has a point; see `hsn.annotations.geojson.parse_regions`.
+    """Read the regions in which every object has a point; only GeoJSON has them.
 
-    Other files have none.
+    Result and errors are those of `hsn.annotations.geojson.parse_regions`.
 
     Examples
     --------
