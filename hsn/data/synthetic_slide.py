@@ -158,9 +158,10 @@ def _draw_torus(rng: np.random.Generator, side: int) -> tuple[np.ndarray, np.nda
         _stamp(rng, image, glands, radius, 0.10, (0.8, 1.25), _GLAND, tries=40)
     for radius in rng.uniform(8, 15, side**2 // 1900):
         _stamp(rng, image, nuclei, radius, 0.12, (0.8, 1.35), rng.normal(_NUCLEUS, 10), tries=1)
-    image = cv2.GaussianBlur(np.pad(image, ((8, 8), (8, 8), (0, 0)), mode="wrap"), (0, 0), 1.2)[8:-8, 8:-8]
-    image += rng.normal(0, 2.5, image.shape).astype(np.float32)
-    return np.clip(image, 0, 255).astype(np.uint8), nuclei, glands
+    framed = np.pad(image, ((8, 8), (8, 8), (0, 0)), mode="wrap")
+    blurred: np.ndarray = cv2.GaussianBlur(framed, (0, 0), 1.2)[8:-8, 8:-8]
+    blurred = blurred + rng.normal(0, 2.5, image.shape).astype(np.float32)
+    return np.clip(blurred, 0, 255).astype(np.uint8), nuclei, glands
 
 
 def _noise(rng: np.random.Generator, side: int, sigma: float) -> np.ndarray:
