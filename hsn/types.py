@@ -109,7 +109,7 @@ class Segmentation:
         >>> result.objects["class"].tolist(), result.objects["area_px2"].tolist()
         (['Nucleus'], [1.0])
         """
-        return importlib.import_module("hsn.objects.measure").objects_of(self)
+        return importlib.import_module("hsn.exports.measure").objects_of(self)
 
     @property
     def areas_px(self) -> dict[str, int]:

@@ -63,7 +63,7 @@ def write_geojson(
     Examples
     --------
     >>> import tempfile
-    >>> from hsn.objects.measure import measure_objects
+    >>> from hsn.exports.measure import measure_objects
     >>> path = Path(tempfile.mkdtemp()) / "a.geojson"
     >>> write_geojson(path, [measure_objects(np.array([[0, 1]]))])
     1

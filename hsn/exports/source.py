@@ -1,4 +1,4 @@
-"""What a result can be exported from: arrays of one image, or a store of a slide."""
+"""Describe a result to export: arrays of one image, or a store of a slide."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass

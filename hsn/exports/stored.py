@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from ..annotations.label_files import check_size, read_labels
+from ..checks import same_length
 from ..errors import InputError
 from ..files import read_text
 from ..images.read import read
 from ..notes import note
-from ..objects.measure import objects_of
 from ..taxonomies import Taxonomy, TissueClass
 from ..types import Segmentation
+from .measure import objects_of
 from .source import ExportSource
 
 AREAS = "areas"  # folder of the JSON files, one per image
@@ -81,13 +82,14 @@ def read_result(areas: Path) -> ExportSource:
     result = Segmentation(
         labels, instances, None, scores, taxonomy, _read_image(about, labels.shape, areas), mpp, name
     )
-    object_scores = about.get("object_scores")
+    object_scores = None
+    stored_scores = about.get("object_scores")
+    if instances is not None and isinstance(stored_scores, list):
+        object_scores = np.array(stored_scores, float)
+        same_length("objects", np.unique(instances[instances > 0]), "object_scores", object_scores)
 
     def tables() -> list[Any]:
-        table = objects_of(result)
-        if instances is not None and isinstance(object_scores, list) and len(object_scores) == len(table):
-            table = table.with_columns(score=np.array(object_scores, float))
-        return [table]
+        return [objects_of(result, scores=object_scores)]
 
     return ExportSource(name, taxonomy, tables, labels, instances, None, result.image, mpp)
 

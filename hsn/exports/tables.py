@@ -99,7 +99,7 @@ def write_geoparquet(path: str | Path, tables: Iterable[ObjectTable], *, simplif
     Examples
     --------
     >>> import tempfile
-    >>> from hsn.objects.measure import measure_objects
+    >>> from hsn.exports.measure import measure_objects
     >>> write_geoparquet(Path(tempfile.mkdtemp()) / "a.parquet", [measure_objects(np.array([[0, 1]]))])
     1
     """

@@ -27,7 +27,7 @@ class ObjectTable:
     Attributes
     ----------
     columns : dict of str to array (n,)
-        By name, in the order of a written table; see `hsn.objects.measure.measure_objects`.
+        By name, in the order of a written table; see `hsn.exports.measure.measure_objects`.
     outlines : Outlines or None
         In level-0 pixels (x, y); the first pixel covers 0 to 1.
     colors : dict of str to (int, int, int)
@@ -104,7 +104,7 @@ class ObjectTable:
 
         Examples
         --------
-        >>> from hsn.objects.measure import measure_objects
+        >>> from hsn.exports.measure import measure_objects
         >>> measure_objects(np.array([[0, 1]])).named("a")["uuid"].tolist()
         ['40f89e39-5b66-822f-8000-000000000001']
         """
@@ -170,7 +170,7 @@ class ObjectTable:
                 "outlines-missing",
                 "the table of objects must have outlines",
                 got="columns only",
-                hint="measure the objects with hsn.objects.measure.measure_objects",
+                hint="measure the objects with hsn.exports.measure.measure_objects",
             )
         return self.outlines
 

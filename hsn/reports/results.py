@@ -11,10 +11,11 @@ import numpy as np
 from ..annotations.label_files import MAX_PNG_LABEL, write_labels
 from ..errors import InputError
 from ..exports.formats import EXPORTS, check_formats, write_export
+from ..exports.measure import mean_scores
 from ..exports.source import source_of
 from ..files import plain, write_json
 from ..images.read import write
-from ..objects.overlaps import score_objects
+from ..instances import renumber
 from ..types import Segmentation
 from .overlay import overlay_picture
 
@@ -115,8 +116,10 @@ def _object_scores(result: Segmentation) -> dict[str, list[float]]:
     """Return the score of each object for a later export, which has no probabilities."""
     if result.instances is None:
         return {}
-    chosen = np.take_along_axis(result.probabilities, result.labels[..., None], axis=2)[..., 0]
-    return {"object_scores": score_objects(result.instances, chosen).scores.round(4).tolist()}
+    numbers, ids = renumber(result.instances)
+    classes = np.zeros(len(ids) + 1, np.int64)
+    classes[numbers] = result.labels
+    return {"object_scores": mean_scores(numbers, classes[1:], result.probabilities).tolist()}
 
 
 def available_formats(result: Segmentation) -> list[str]:

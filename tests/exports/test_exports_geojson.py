@@ -10,7 +10,7 @@ import pytest
 import shapely
 
 from hsn.exports.geojson import write_geojson
-from hsn.objects.measure import measure_objects
+from hsn.exports.measure import measure_objects
 
 
 def read_features(path):

@@ -8,8 +8,8 @@ import pyarrow.parquet
 import pytest
 import shapely
 
+from hsn.exports.measure import measure_objects
 from hsn.exports.tables import write_csv, write_geoparquet, write_parquet
-from hsn.objects.measure import measure_objects
 from hsn.taxonomies import Taxonomy, TissueClass
 
 

@@ -4,7 +4,7 @@ Shapes are computed from runs: a run is a row of pixels of one object. Sums over
 that 100,000 nuclei take seconds. Values that scikit-image's `regionprops` has are equal to its values.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -14,13 +14,14 @@ from skimage.measure import label
 
 from ..checks import as_image, as_mpp, same_shape
 from ..instances import renumber
+from ..objects.outlines import trace_outlines
+from ..objects.table import ObjectTable
 from ..stains.density import HEMATOXYLIN_EOSIN, complete_basis, optical_density
 from ..taxonomies import Taxonomy
 from ..types import Segmentation
-from .outlines import trace_outlines
-from .table import ObjectTable
 
 RING_UM = 3.0  # width of the ring around an object
+_SCORE_DIGITS = 6
 _ROWS = 1024  # rows of pixels that are measured at once
 _STAINS = ("hematoxylin", "eosin")
 
@@ -30,6 +31,7 @@ def measure_objects(
     *,
     labels: np.ndarray | None = None,
     probabilities: np.ndarray | None = None,
+    scores: np.ndarray | None = None,
     image: np.ndarray | None = None,
     taxonomy: Taxonomy | None = None,
     mpp: float | None = None,
@@ -47,6 +49,8 @@ def measure_objects(
         Class index of each pixel into `taxonomy`. The first pixel of an object decides.
     probabilities : float array (H, W, C), optional
         Per class of `taxonomy`; the score of an object is the mean over its pixels.
+    scores : float array (n,), optional
+        Scores of the objects instead of `probabilities`.
     image : uint8 array (H, W, 3), optional
         RGB, for the optical densities.
     taxonomy : Taxonomy, optional
@@ -105,6 +109,8 @@ def measure_objects(
     anchors = runs.first(len(ids))
     columns: dict[str, np.ndarray] = {"id": ids.astype(np.int64)}
     columns |= _classes(numbers, anchors, labels, probabilities, taxonomy)
+    if scores is not None:
+        columns["score"] = scores
     columns |= _shapes(numbers, runs, len(ids), origin, mpp)
     if image is not None:
         same_shape("instances", numbers.shape, "image", np.shape(image))
@@ -120,7 +126,7 @@ def measure_objects(
     return ObjectTable(columns, traced, colors, mpp)
 
 
-def objects_of(result: Segmentation) -> ObjectTable:
+def objects_of(result: Segmentation, *, scores: np.ndarray | None = None) -> ObjectTable:
     """Return the objects of a segmentation; without instances, the 4-connected parts of each class.
 
     Classes without a net output, such as background, give no objects.
@@ -140,6 +146,7 @@ def objects_of(result: Segmentation) -> ObjectTable:
         instances,
         labels=result.labels,
         probabilities=result.probabilities,
+        scores=scores,
         image=result.image,
         taxonomy=taxonomy,
         mpp=result.mpp,
@@ -235,10 +242,29 @@ def _classes(
     indices = np.asarray(labels)[anchors[:, 0], anchors[:, 1]].astype(np.int64)
     names = indices.astype(str) if taxonomy is None else np.array([*taxonomy.names], dtype=str)[indices]
     columns = {"class": names}
-    if probabilities is None:
-        return columns
+    if probabilities is not None:
+        columns["score"] = mean_scores(numbers, indices, probabilities)
+    return columns
+
+
+def mean_scores(numbers: np.ndarray, indices: np.ndarray, probabilities: Any) -> np.ndarray:
+    """Return the mean probability of its class in each object, float64 (n,), rounded to six digits.
+
+    Parameters
+    ----------
+    numbers : int array (H, W)
+        0 background, 1..n.
+    indices : int array (n,)
+        Class index of each object.
+    probabilities : float array (H, W, C)
+
+    Examples
+    --------
+    >>> mean_scores(np.array([[0, 1, 1]]), np.array([1]), np.array([[[1, 0], [0.5, 0.5], [0, 1]]])).tolist()
+    [0.75]
+    """
     same_shape("instances", numbers.shape, "probabilities", probabilities.shape)
-    count, lookup = len(anchors), np.append(0, indices)
+    count, lookup = len(indices), np.append(0, indices)
     sums, areas = np.zeros(count + 1), np.zeros(count + 1)
     for top in range(0, len(numbers), _ROWS):
         rows, cols = np.nonzero(numbers[top : top + _ROWS])
@@ -246,7 +272,7 @@ def _classes(
         value = np.asarray(probabilities[top : top + _ROWS])[rows, cols, lookup[owner]]
         sums += np.bincount(owner, value, count + 1)
         areas += np.bincount(owner, minlength=count + 1)
-    return columns | {"score": sums[1:] / areas[1:]}
+    return np.round(sums[1:] / areas[1:], _SCORE_DIGITS)
 
 
 def _shapes(

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from skimage.measure import label, regionprops_table
 
-from hsn.objects import measure
-from hsn.objects.measure import measure_objects
+from hsn.exports import measure
+from hsn.exports.measure import measure_objects
 from hsn.objects.table import ObjectTable, concatenate
 from hsn.stains.density import HEMATOXYLIN_EOSIN
 from hsn.taxonomies import GLAS, NUCLEI
