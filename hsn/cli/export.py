@@ -17,7 +17,7 @@ from .console import (
     warn,
 )
 
-_FORMATS = "geojson, geojson.gz (QuPath), csv, parquet, geoparquet"
+_FORMATS = "geojson, geojson.gz (QuPath), csv, parquet, geoparquet, ome-tiff, ome-zarr"
 
 
 def export(

@@ -62,6 +62,10 @@ EXPORTS = {
         options=("simplify_px",),
         packages=_ARROW + _SHAPES,
     ),
+    "ome-tiff": Format("ome-tiff", ".ome.tif", "ome_tiff:write_ome_tiff", takes="source"),
+    "ome-zarr": Format(
+        "ome-zarr", ".ome.zarr", "ome_zarr:write_ome_zarr", takes="source", packages=(("zarr", None),)
+    ),
 }
 
 
@@ -111,7 +115,7 @@ def check_formats(kinds: Sequence[str], *, others: Sequence[str] = ()) -> tuple[
 
 
 def write_export(source: ExportSource, folder: Path, kind: str, **options: Any) -> Path:
-    """Write a result in one format; return the path of the file.
+    """Write a result in one format; return its path, for several files that of the first.
 
     Parameters
     ----------
@@ -127,5 +131,5 @@ def write_export(source: ExportSource, folder: Path, kind: str, **options: Any) 
     module, function = form.writer.split(":")
     write = getattr(importlib.import_module(f".{module}", __package__), function)
     used = {name: options[name] for name in form.options if name in options}
-    write(path, source.tables() if form.takes == "tables" else source, **used)
-    return path
+    written = write(path, source.tables() if form.takes == "tables" else source, **used)
+    return written[0] if isinstance(written, list) else path

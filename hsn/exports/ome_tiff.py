@@ -117,13 +117,13 @@ def _tiles(raster: Any, level: int, dtype: type, mean: bool) -> Iterator[np.ndar
 
 
 def as_bytes(probabilities: np.ndarray) -> np.ndarray:
-    """Return probabilities in [0, 1] as uint8, 255 for 1; bytes are returned unchanged.
+    """Return probabilities in [0, 1] as uint8, 255 for 1; whole numbers keep their values.
 
     Examples
     --------
     >>> as_bytes(np.array([0.0, 0.5, 1.0])).tolist()
     [0, 128, 255]
     """
-    if probabilities.dtype == np.uint8:
-        return probabilities
+    if probabilities.dtype.kind in "ui":
+        return probabilities.astype(np.uint8)
     return np.rint(np.clip(probabilities, 0, 1) * 255).astype(np.uint8)

@@ -35,7 +35,8 @@ def write_ome_zarr(path: str | Path, source: ExportSource) -> Path:
 
     Notes
     -----
-    ``labels/classes`` has the names and colors of the classes. ``labels/objects`` has no colors: viewers choose them.
+    ``labels/classes`` has the names and colors of the classes. In ``labels/objects`` only the
+    background has a color: viewers choose those of the objects.
 
     Examples
     --------
@@ -56,8 +57,8 @@ def write_ome_zarr(path: str | Path, source: ExportSource) -> Path:
         labels.attrs["ome"] = {"version": _VERSION, "labels": list(rasters)}
         for name, raster in rasters.items():
             about: dict[str, Any] = {"version": _VERSION, "source": {"image": "../../"}}
-            if name == "classes":
-                about |= _class_colors(source)
+            background = {"label-value": 0, "rgba": [0, 0, 0, 0]}
+            about |= _class_colors(source) if name == "classes" else {"colors": [background]}
             inner = labels.create_group(name)
             dtype = pyramid.label_type(pyramid.highest(raster))
             scales = _write_levels(inner, raster, dtype, mean=False, mpp=source.mpp, name=name)
@@ -76,7 +77,9 @@ def _write_image(group: Any, source: ExportSource) -> None:
     elif raster is None:
         raster, names, colors = source.labels, ("class",), ("FFFFFF",)
     mean = raster is not source.labels
-    scales = _write_levels(group, raster, np.uint8, mean=mean, mpp=source.mpp, name=source.name)
+    scales = _write_levels(
+        group, raster, np.uint8, mean=mean, mpp=source.mpp, name=source.name, is_image=True
+    )
     top = 255 if mean else max(1, len(source.taxonomy) - 1)
     window = {"min": 0, "max": top, "start": 0, "end": top}
     channels = [
@@ -99,10 +102,10 @@ def _class_colors(source: ExportSource) -> dict[str, Any]:
 
 
 def _write_levels(
-    group: Any, raster: Any, dtype: type, *, mean: bool, mpp: float | None, name: str
+    group: Any, raster: Any, dtype: type, *, mean: bool, mpp: float | None, name: str, is_image: bool = False
 ) -> dict[str, Any]:
     """Write the levels of a raster as arrays "0", "1", ...; return their description."""
-    channels = raster.shape[2:] if raster.ndim == 3 else ((1,) if mean else ())
+    channels = (*raster.shape[2:], 1)[:1] if is_image else ()
     axes = ["c"] * len(channels) + ["y", "x"]
     size = 1.0 if mpp is None else mpp
     datasets = []
