@@ -152,9 +152,10 @@ def test_linked_folders_are_searched_and_loops_end(touch):
 
 def test_an_ambiguous_partner_is_named_as_ambiguous(touch):
     folder = touch("pred/a.png", "pred/b.png", "pred/c.png", "truth/a.bmp", "truth/a.png", "truth/b.png")
-    pairs, alone = pair_folders(folder / "pred", folder / "truth")
+    pairs, *alone = pair_folders(folder / "pred", folder / "truth")
     assert [first.name for first, _ in pairs] == ["b.png"]
-    reasons = {path.relative_to(folder).as_posix(): reason for path, reason in alone}
+    assert [len(side) for side in alone] == [2, 2]
+    reasons = {path.relative_to(folder).as_posix(): reason for side in alone for path, reason in side}
     assert set(reasons) == {"pred/a.png", "truth/a.bmp", "truth/a.png", "pred/c.png"}
     assert [name for name, reason in reasons.items() if "ambiguous" not in reason] == ["pred/c.png"]
 
