@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 _EXPORTS = {
     "fit": "hsn.workflows.fitting:fit",
     "segment": "hsn.workflows.segmentation:segment",
+    "export": "hsn.workflows.exporting:export",
     "evaluate": "hsn.workflows.evaluation:evaluate",
     "select_patches": "hsn.workflows.selection:select_patches",
     "refine": "hsn.crf.dense_crf:refine",
@@ -21,6 +22,7 @@ _EXPORTS = {
     "open_slide": "hsn.images.slide:open_slide",
     "read": "hsn.images.read:read",
     "synthesize": "hsn.extras.singan.synthesis:synthesize",
+    "ObjectTable": "hsn.objects.table:ObjectTable",
     "InputError": "hsn.errors:InputError",
     "Segmentation": "hsn.types:Segmentation",
     "Taxonomy": "hsn.taxonomies:Taxonomy",

@@ -38,7 +38,7 @@ FLOORS = (
     ("images", "store", "stains", "objects", "annotations", "selection", "crf", "metrics"),
     ("nets", "losses"),
     ("training", "prediction"),
-    ("models", "data"),
+    ("models", "data", "exports"),
     ("extras",),
     ("supervision",),
     ("reports", "wsi"),

@@ -48,7 +48,9 @@ class SyntheticSlide:
 
     def tissue(self, row: int, col: int, height: int, width: int, *, step: int = 1) -> np.ndarray:
         """Return the mask of the tissue in a box of level 0, bool; `step` gives every n-th pixel."""
-        rows, columns = (np.arange(start, start + side, step) for start, side in ((row, height), (col, width)))
+        rows, columns = (
+            np.arange(start, start + side, step) for start, side in ((row, height), (col, width))
+        )
         return _is_tissue(self.shape, rows + 0.5, columns + 0.5)
 
     def truth(self, torus: np.ndarray, row: int, col: int, height: int, width: int) -> np.ndarray:
@@ -91,7 +93,10 @@ def draw_slide(
     height, width = shape
     about = f"Aperio Image Library v12.0.15 (synthetic by hsn)\n{width}x{height} [0,0 {width}x{height}] "
     about += f"({_TILE_PX}x{_TILE_PX}) JPEG/RGB Q={_QUALITY}|AppMag = {10 / mpp:g}|MPP = {mpp}"
-    with atomic_write(path) as temporary, tifffile.TiffWriter(temporary, bigtiff=height * width > 2e9) as writer:
+    with (
+        atomic_write(path) as temporary,
+        tifffile.TiffWriter(temporary, bigtiff=height * width > 2e9) as writer,
+    ):
         for factor in _LEVELS:
             writer.write(
                 _tiles(image, shape, factor),
