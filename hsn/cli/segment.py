@@ -65,7 +65,7 @@ def segment(
     Images with results of the same net and options are skipped. Nets that separate objects also give a label image of
     objects: a PNG, or a 32-bit TIFF from 65,536 objects on.
 
-    A slide gets a folder NAME/ with objects.csv, objects.geojson (QuPath) and its arrays. The same command continues a
+    A slide gets a folder NAME/ with tables, outlines for QuPath, and its arrays. The same command continues a
     slide after an interruption.
     """
     start_keras()

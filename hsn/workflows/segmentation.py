@@ -121,7 +121,7 @@ def segment(
         result: Any
         if slide is not None:
             result, _ = segment_one_slide(
-                slide, model, _needed(out), name=slide.path.stem, taxonomy=taxonomy, options=slides,
+                slide, model, _needed(out), name=slide.path.stem, taxonomy=taxonomy, save=save, options=slides,
                 overwrite=overwrite, progress=progress,
             )  # fmt: skip
         else:
@@ -231,8 +231,8 @@ def _segment_all(images, model, out, *, taxonomy, mpp, save, overwrite, slides, 
                     slide = open_slide(path, mpp=mpp)
                     scales.add(Scale(slide.mpp, slide.mpp_source), None)
                     on_slide, about = segment_one_slide(
-                        slide, model, out, name=name, taxonomy=taxonomy, options=slides, overwrite=overwrite,
-                        progress=progress,
+                        slide, model, out, name=name, taxonomy=taxonomy, save=save, options=slides,
+                        overwrite=overwrite, progress=progress,
                     )  # fmt: skip
                     failures += on_slide.summary["failures"].items()
                 else:

@@ -108,6 +108,7 @@ def segment_one_slide(
     *,
     name: str,
     taxonomy: str | None,
+    save: Sequence[str],
     options: SlideOptions,
     overwrite: bool,
     progress: Progress | None,
@@ -121,6 +122,7 @@ def segment_one_slide(
         Path(out) / name,
         taxonomy=taxonomy,
         tissue=_tissue_of(slide, options.tissue),
+        save=save,
         options=Options(options.workers, block_px_for(share), overwrite, options.skip_errors),
         progress=progress,
     )
@@ -142,7 +144,7 @@ def segment_one_slide(
             for kind, area in zip(space.classes, areas, strict=True)
         ],
         **{key: summary[key] for key in ("objects", "tissue_mm2", "objects_per_mm2", "seconds")},
-        "files": {Path(file).suffix[1:]: file for file in summary["files"]},
+        "files": summary["files"],
     }
     write_json(Path(out) / "areas" / f"{name}.json", about)
     return result, about

@@ -27,7 +27,7 @@ WINDOW_PX = 1024  # smallest core of a window: the halo is computed again in eve
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker needs; it can be sent to another process.
+    """Describe a run to a worker; it can be sent to another process.
 
     Attributes
     ----------

@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from ..exports.source import ExportSource
+from ..objects.table import ObjectTable, concatenate
 from ..store.arrays import open_array
 from ..store.folder import ARRAYS
 from ..taxonomies import Taxonomy
-from .export import read_table
+from .export import source_of
+from .plan import Job
 from .tasks import EVIDENCE, LABELS, TISSUE
 
 
@@ -25,11 +28,14 @@ class SlideResult:
     summary : dict
         Scale, classes with areas, number of objects, files, seconds.
     taxonomy : Taxonomy
+    job : Job
+        The run.
     """
 
     folder: Path
     summary: dict[str, Any]
     taxonomy: Taxonomy = field(repr=False)
+    job: Job = field(repr=False)
 
     @property
     def instances(self) -> Any:
@@ -47,9 +53,14 @@ class SlideResult:
         return np.asarray(open_array(self.folder / ARRAYS, TISSUE)[:]) > 0
 
     @cached_property
-    def objects(self) -> dict[str, np.ndarray]:
-        """Table of the objects: columns of `objects.csv` by name."""
-        return read_table(self.folder)
+    def objects(self) -> ObjectTable:
+        """Table of all objects with outlines, in memory; `source.tables()` gives it in parts."""
+        return concatenate(list(self.source.tables()))
+
+    @property
+    def source(self) -> ExportSource:
+        """The result as the source of `hsn.export`."""
+        return source_of(self.job, self.taxonomy)
 
     @property
     def counts(self) -> dict[str, int]:

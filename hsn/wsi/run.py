@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,7 @@ def segment_slide(
     *,
     taxonomy: str | None = None,
     tissue: np.ndarray | None = None,
+    save: Sequence[str] = (),
     options: Options = _DEFAULT,
     executor: Serial | Processes | None = None,
     progress: Progress | None = None,
@@ -84,6 +85,8 @@ def segment_slide(
         Label space of the net. Default: its first.
     tissue : bool array, shape (H, W), optional
         Mask of the pixels to segment, at any scale. Default: `hsn.images.tissue.find_tissue`.
+    save : sequence of str
+        Formats of the objects besides CSV and GeoJSON; see `hsn.export`. Default: none.
     options : Options
     executor : Serial or Processes, optional
         To share processes between slides. Default: that of `options.workers`.
@@ -121,13 +124,13 @@ def segment_slide(
             if own:
                 executor.__exit__(None, None, None)
         report(progress, "writing objects", 0, 1)
-        files = write_objects(job, space)
+        files = write_objects(job, space, save)
         report(progress, "writing objects", 1, 1)
         summary = phases.summary(mask, files, time.monotonic() - start)
         folder.record(state="failed parts" if phases.failures else "done", summary=summary)
     if not mask.any():
         note("no tissue was found", slide.path)
-    return SlideResult(Path(out), summary, space)
+    return SlideResult(Path(out), summary, space, job)
 
 
 def _create_arrays(job: Job, mask: np.ndarray) -> None:
@@ -170,7 +173,7 @@ class _Phases:
         self.objects = self._number(blocks)
         self._run_missing("writing labels", tasks.write_block, tasks.write_phase(job), blocks)
 
-    def summary(self, mask: np.ndarray, files: list[Path], seconds: float) -> dict[str, Any]:
+    def summary(self, mask: np.ndarray, files: dict[str, str], seconds: float) -> dict[str, Any]:
         """Return what is known of the finished run, as plain data."""
         job = self.job
         mm2 = (job.mpp / 1000) ** 2
@@ -187,7 +190,7 @@ class _Phases:
             "objects_mm2": round(area_px * mm2, 5),
             "objects_per_mm2": round(self.objects / tissue_mm2, 2) if tissue_mm2 else None,
             "seconds": round(seconds, 2),
-            "files": [str(path) for path in files],
+            "files": files,
             "failures": self.failures,
         }
 
