@@ -7,6 +7,7 @@ slide of one level. A slide without a scale is an error: every length of this li
 import hashlib
 import math
 import os
+import weakref
 from collections.abc import Callable
 from functools import cached_property
 from importlib.metadata import version
@@ -452,10 +453,16 @@ class _TiffSource:
 
     power: float | None = None
 
-    def __init__(self, path: Path, arrays: list[Any]) -> None:
+    def __init__(self, path: Path, file: Any) -> None:
+        import zarr
+
         self.name = f"tifffile {version('tifffile')}"
-        self._arrays = arrays
-        self.sizes = tuple((array.shape[1], array.shape[0]) for array in arrays)
+        weakref.finalize(self, file.close)
+        series = file.series[0]
+        self._arrays: list[Any] = [
+            zarr.open_array(series.aszarr(level=level), mode="r") for level in range(len(series.levels))
+        ]
+        self.sizes = tuple((array.shape[1], array.shape[0]) for array in self._arrays)
         mpp = read_mpp(path)
         self.mpp = None if mpp is None else (mpp, mpp)
         self.fingerprint = _digest_of_ends(path)
@@ -464,22 +471,19 @@ class _TiffSource:
     def open(cls, path: Path) -> "_TiffSource | None":
         """Open a TIFF of 8-bit RGB tiles; return None for other TIFF files."""
         import tifffile
-        import zarr
 
+        file = None
         try:
-            with tifffile.TiffFile(path) as file:
-                series = file.series[0]
-                rgb = series.dtype == np.uint8 and series.axes == "YXS" and series.shape[2] == 3
-                if not rgb or not series.keyframe.is_tiled:
-                    return None
-                count = len(series.levels)
-            arrays = []
-            for level in range(count):
-                store = tifffile.imread(path, aszarr=True, series=0, level=level)
-                arrays.append(zarr.open_array(store, mode="r"))
-            return cls(path, arrays)
+            file = tifffile.TiffFile(path)
+            series = file.series[0]
+            rgb = series.dtype == np.uint8 and series.axes == "YXS" and series.shape[2] == 3
+            if rgb and series.keyframe.is_tiled:
+                return cls(path, file)
         except Exception:  # tifffile raises many kinds of errors; the reader of images names the fault
-            return None
+            pass
+        if file is not None:
+            file.close()
+        return None
 
     def read(self, level: int, row: int, col: int, height: int, width: int) -> np.ndarray:
         return np.asarray(self._arrays[level][row : row + height, col : col + width])
