@@ -11,7 +11,7 @@ import numpy as np
 
 from ..annotations import mask_files, point_files, tag_files
 from ..annotations.label_files import RASTERS
-from ..annotations.pairing import Pairs, image_name
+from ..annotations.pairing import CASE_NOTE, Pairs, image_name, pair_but_case
 from ..checks import same_length
 from ..errors import InputError
 from ..files import from_csv_text, walk_files
@@ -333,6 +333,14 @@ def pair_folders(first, second, *, suffix="", outlines=False):
             key if key in names else _without_ending(path, key, names)
             for key, path in zip(keys[1], sides[1], strict=True)
         ]
+    names, others = (list(dict.fromkeys(side)) for side in keys)
+    same = pair_but_case(
+        [name for name in others if name not in names], [n for n in names if n not in others]
+    )
+    for name, path in zip(keys[1], sides[1], strict=True):
+        if name in same:
+            note(CASE_NOTE, path)
+    keys[1] = [same.get(name, name) for name in keys[1]]
     counts = [Counter(side) for side in keys]
     partner = dict(zip(keys[1], sides[1], strict=True))
     both = {key for key in counts[0] if counts[0][key] == counts[1][key] == 1}
