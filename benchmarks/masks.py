@@ -324,7 +324,7 @@ def store_sizes():
     shipped = {"glas": ("glas-masks",), "nuclei": ("nuclei-masks", "nuclei-points"), "cc0": ("nuclei-cc0",)}
     for task, names in shipped.items():
         areas = [object_areas(sample.instances()) * sample.mpp**2 for sample in training_samples(task)[0]]
-        for name in names:
+        for name in filter(lambda name: (PRETRAINED / name).is_dir(), names):
             card = models.Card.read(PRETRAINED / name)
             card = card.model_copy(update={"object_diameter_um": median_diameter(areas)})
             card.write(PRETRAINED / name)
