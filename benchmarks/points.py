@@ -32,7 +32,7 @@ from hsn.metrics.objects import aji, match
 from hsn.metrics.outlines import object_dice
 from hsn.metrics.points import match_points
 from hsn.metrics.table import overlaps
-from hsn.nets import resunet
+from hsn.nets import resunet, segmenters
 from hsn.objects.labeling import label_instances
 from hsn.prediction.tiling import predict_tiled
 from hsn.supervision import masks, method_of, open_model, points
@@ -72,27 +72,31 @@ def change(config, numbers):
 
 def build_net(args, outputs):
     """Build the net for clicks and for masks."""
+    if args.preset == "cpu":
+        return segmenters.build("encoder-unet", outputs, seed=args.seed)
     return resunet.build(outputs, depth=args.depth, width=args.width, seed=args.seed)
 
 
 def train(args):
     """Train from clicks; a killed run resumes."""
     files, annotations, learned = clicks(args.ratio, args.seed)
-    config = points.preset("cpu").replace(
-        image_mpp=multiorgan.MPP,
-        postprocess={"h_um": 0.0},
-        **normalization([sample.image() for sample in files[:learned]]),
-    )
+    config = points.preset(args.preset).replace(image_mpp=multiorgan.MPP)
+    if args.preset == "cpu":
+        config = config.replace(normalization=segmenters.pretrained_normalization("encoder-unet"))
+    else:
+        images = [sample.image() for sample in files[:learned]]
+        config = config.replace(postprocess={"h_um": 0.0}, **normalization(images))
     numbers = {
         "validation": tuple(range(learned, len(files))),
         "complete_validation": True,
         "seed": args.seed,
-        "rounds": None if args.ratio == 1 else args.rounds,
+        "rounds": None if args.ratio == 1 else args.rounds or config.rounds,
         **json.loads(args.set),
     }
     config = change(config, numbers)
     paths = [sample.image_path for sample in files]
-    history = points.fit(build_net(args, 2), paths, annotations, config, out=args.out)
+    net = build_net(args, len(config.classes))
+    history = points.fit(net, paths, annotations, config, out=args.out)
     print(json.dumps({"clicks": sum(map(len, annotations[:learned])), "kept": history.epochs[history.best]}))
 
 
@@ -318,7 +322,8 @@ def main():
     parser.add_argument("what", choices=("train", "score", "labels", "ship"))
     parser.add_argument("--ratio", type=float, default=0.10, help="fraction of clicked nuclei")
     parser.add_argument("--seed", type=int, default=0, help="seed of clicks, net and crops")
-    parser.add_argument("--rounds", type=int, default=2, help="self-training rounds after the first")
+    parser.add_argument("--preset", default="cpu", choices=("cpu", "resunet18"), help="net and all stages")
+    parser.add_argument("--rounds", type=int, help="self-training rounds after the first; default: of the preset")
     parser.add_argument("--depth", type=int, default=18, help="18, 34 or 50")
     parser.add_argument("--width", type=int, default=16, help="channels of the first convolution")
     parser.add_argument("--masks", action="store_true", help="train from full masks instead")

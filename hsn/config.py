@@ -505,7 +505,11 @@ class BaseConfig(Record):
 
     def check(self) -> None:
         """Raise if a field that the method does not use has another value than in `FIXED`."""
-        for path, required in self.FIXED.items():
+        self.check_fixed(self.FIXED)
+
+    def check_fixed(self, fixed: Mapping[str, Any]) -> None:
+        """Raise if a field has another value than in a table of dotted names."""
+        for path, required in fixed.items():
             value: Any = self
             for name in path.split("."):
                 value = getattr(value, name)
