@@ -3,6 +3,7 @@
     python benchmarks/points.py train --ratio 0.10 --seed 0 --out out/points-10   # all stages
     python benchmarks/points.py train --masks --seed 0 --out out/points-masks     # the same net from full masks
     python benchmarks/points.py score --out out/points-10 --json out/points-10.jsonl
+    python benchmarks/points.py stages --out out/points-10 --json out/stages.json # validation scores of every stage
     python benchmarks/points.py labels                                            # errors of the coarse labels
     python benchmarks/points.py ship --out out/points-10                          # writes pretrained/nuclei-points
 
@@ -24,20 +25,23 @@ import numpy as np
 
 from hsn import models
 from hsn.annotations.colors import resize_labels
+from hsn.annotations.label_files import read_labels
 from hsn.annotations.sampling import points_from_instances, sample_points
 from hsn.data import data_folder, multiorgan
 from hsn.images.scaling import rescale
 from hsn.metrics.intervals import interval
 from hsn.metrics.objects import aji, match
 from hsn.metrics.outlines import object_dice
-from hsn.metrics.points import match_points
+from hsn.metrics.points import PointMatching, match_points
 from hsn.metrics.table import overlaps
 from hsn.nets import resunet, segmenters
+from hsn.objects.cleaning import label_components
 from hsn.objects.labeling import label_instances
 from hsn.prediction.tiling import predict_tiled
 from hsn.supervision import masks, method_of, open_model, points
 from hsn.supervision.points.detection import find_points
-from hsn.supervision.points.rounds import BEST, SCORES
+from hsn.supervision.points.objects import find_objects
+from hsn.supervision.points.rounds import BEST, SCORES, rebuild
 
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 SPLITS = {"same organs": ("testA",), "other organs": ("testB",), "all": ("testA", "testB")}
@@ -173,11 +177,9 @@ def detection_rows(detector, config, tests, threshold):
 def detectors(out, net, config):
     """Yield the name, the detector and the detection threshold of each round."""
     for folder in sorted((out / "detection").glob("round-*")):
-        detector = resunet.rebuild(net, 1)
-        detector.load_weights(folder / BEST)
         yield (
             folder.name,
-            detector,
+            stage_net(out, net, 1, folder.relative_to(out)),
             json.loads((folder / SCORES).read_text()).get("threshold", config.detection_threshold),
         )
 
@@ -265,6 +267,68 @@ def labels(args):
         print(f"{name}: {wrong[k] / known[k]:.2%} of {int(known[k])} pixels are wrong")
 
 
+# --- Stages -------------------------------------------------------------------------------------------------------
+
+
+def stage_net(out, net, outputs, folder):
+    """Return the net of a stage of a trained folder."""
+    stage = rebuild(net, outputs, seed=0)
+    stage.load_weights(out / folder / BEST)
+    return stage
+
+
+def stages(args):
+    """Score every stage of a trained folder on the 4 validation images; print rows."""
+    model = models.load(args.out)
+    config = method_of(model)[1]
+    held_out = [(sample.image(), sample.instances()) for sample in samples("validation")]
+    detected = [points_from_instances(truth) for _, truth in held_out]
+    rows, found = [], []
+    for name, detector, threshold in detectors(args.out, model.net, config):
+        maps = [maps_of(detector, image, config)[..., 0] for image, _ in held_out]
+        found = [find_points(m, config, threshold=threshold) for m in maps]
+        rows.append({"stage": f"detector, {name}", **point_scores(detected, found, config)})
+    segmenter = stage_net(args.out, model.net, 2, "segmentation/coarse")
+    foreground = [maps_of(segmenter, image, config)[..., 1] for image, _ in held_out]
+    objects = {
+        "segmenter, components": [label_components(m > config.object_threshold) for m in foreground],
+        "segmenter, watershed from the detected points": [
+            find_objects(m, d, p, config)[0] for m, d, p in zip(foreground, maps, found, strict=True)
+        ],
+        "net trained on objects": [
+            points.segment(model.net, image, config, mpp=multiorgan.MPP).instances for image, _ in held_out
+        ],
+    }
+    for name, predictions in objects.items():
+        scores = [segmentation_scores(truth, p) for (_, truth), p in zip(held_out, predictions, strict=True)]
+        row = {key: float(np.mean([s[key] for s in scores])) for key in ("AJI", "PQ", "F1")}
+        centers = [points_from_instances(p) for p in predictions]
+        rows.append({"stage": name, **row, **point_scores(detected, centers, config)})
+    pairs = [(sample.instances(), read_labels(args.out / "objects" / "labels" / f"{sample.image_path.stem}.png"))
+             for sample in samples("train")]  # fmt: skip
+    learned = [segmentation_scores(truth, objects) for truth, objects in pairs]
+    rows.append(
+        {"stage": "objects of the 12 training images", "AJI": float(np.mean([s["AJI"] for s in learned]))}
+    )
+    for row in rows:
+        print(json.dumps({k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()}), flush=True)
+    if args.json:
+        args.json.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+def maps_of(net, image, config):
+    """Return the probabilities of a net for an image at the scale of the net."""
+    return predict_tiled(net, image, config.normalization, config.tiling)
+
+
+def point_scores(truth, found, config):
+    """Compute the pooled precision, recall and F1 of points at the scale of the net."""
+    matching = PointMatching()
+    for true, points_ in zip(truth, found, strict=True):
+        matching += match_points(true, points_, radius_px=config.radius_px)
+    return {"precision": matching.precision, "recall": matching.recall, "point F1": matching.f1}
+
+
 # --- Validation, and shipping -------------------------------------------------------------------------------------
 
 HEIGHTS_UM = (0.0, 0.1, 0.2, 0.3, 0.5)
@@ -319,11 +383,13 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("train", "score", "labels", "ship"))
+    parser.add_argument("what", choices=("train", "score", "stages", "labels", "ship"))
     parser.add_argument("--ratio", type=float, default=0.10, help="fraction of clicked nuclei")
     parser.add_argument("--seed", type=int, default=0, help="seed of clicks, net and crops")
     parser.add_argument("--preset", default="cpu", choices=("cpu", "resunet18"), help="net and all stages")
-    parser.add_argument("--rounds", type=int, help="self-training rounds after the first; default: of the preset")
+    parser.add_argument(
+        "--rounds", type=int, help="self-training rounds after the first; default: of the preset"
+    )
     parser.add_argument("--depth", type=int, default=18, help="18, 34 or 50")
     parser.add_argument("--width", type=int, default=16, help="channels of the first convolution")
     parser.add_argument("--masks", action="store_true", help="train from full masks instead")
@@ -331,14 +397,14 @@ def main():
     parser.add_argument("--out", type=Path, help="trained folder; default for score: the shipped net")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    if args.what in ("train", "ship") and args.out is None:
+    if args.what in ("train", "stages", "ship") and args.out is None:
         parser.error("--out is missing")
     if args.what == "score":
         print_scores(score(args), args.json)
     elif args.what == "train" and args.masks:
         train_on_masks(args)
     else:
-        {"train": train, "labels": labels, "ship": ship}[args.what](args)
+        {"train": train, "stages": stages, "labels": labels, "ship": ship}[args.what](args)
 
 
 if __name__ == "__main__":

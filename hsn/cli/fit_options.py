@@ -34,8 +34,8 @@ Kind = Annotated[
 Preset = Annotated[
     str | None,
     typer.Option(
-        help="cpu (default); or a published config: fullnet, unet-cryonuseg (masks), qu2020 (points), histosegnet "
-        "(tags)."
+        help="cpu (default); unet (masks) and resunet18 (points) from random weights; or a published config: fullnet, "
+        "unet-cryonuseg (masks), qu2020 (points), histosegnet (tags)."
     ),
 ]
 Epochs = Annotated[
@@ -43,7 +43,7 @@ Epochs = Annotated[
     typer.Option(
         metavar="N",
         min=1,
-        help="Number of epochs: 80; points 50 of the last stage, the others in proportion; selected 30 per round.",
+        help="Number of epochs: 80; points 6 of the segmenter, other stages in proportion; selected 30 per round.",
     ),
 ]
 Taxonomy = Annotated[
@@ -73,8 +73,8 @@ Net = Annotated[
     str | None,
     _option(
         _TRAINING,
-        "masks: unet, fullnet. points: resunet18, resunet34, resunet50. tags: m2, m1 to m7, x1.7, vgg16. "
-        "selected: unet, fullnet, maskrcnn. Default: the first.",
+        "masks: encoder-unet, unet, fullnet. points: encoder-unet, resunet18, resunet34, resunet50. tags: m2, "
+        "m1 to m7, x1.7, vgg16. selected: encoder-unet, unet, fullnet, maskrcnn. Default: the first.",
     ),
 ]
 Width = Annotated[
@@ -88,7 +88,7 @@ BatchSize = Annotated[
     int | None,
     _option(
         _TRAINING,
-        "Crops or patches per step: masks 4 (fullnet 8), points 8, tags 16, selected 4.",
+        "Crops or patches per step: masks 4 (fullnet 8), points 4 (resunets 8), tags 16, selected 4.",
         "--batch-size",
         "--batch",
         metavar="N",
@@ -146,13 +146,13 @@ Labels = Annotated[
 ]
 Encoder = Annotated[
     Path | None,
-    _option(_POINTS, "ResNet weights to start with, .npz or .pth; see docs/how-to/points.md."),
+    _option(_POINTS, "Weights for a resunet to start with, .npz or .pth; see docs/how-to/points.md."),
 ]
 Rounds = Annotated[
     int | None,
     _option(
         "Points or selected patches",
-        "points: self-training rounds of the detector (2). selected: rounds with pseudo-labels (1).",
+        "points: self-training rounds of the detector (1, resunets 2). selected: rounds with pseudo-labels (1).",
         metavar="N",
         min=0,
     ),

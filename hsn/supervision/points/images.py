@@ -236,6 +236,11 @@ def load_images(images, annotations, config, *, progress=None):
     return loaded
 
 
+def split(images):
+    """Return the images that are trained on, and those that validate, both at least in part."""
+    return [image for image in images if image.train_pixels], [image for image in images if image.val_boxes]
+
+
 def points_in(points, mask):
     """Return the points that lie in a mask.
 

@@ -8,7 +8,7 @@ A part of the foreground without a point may be a nucleus that the detector miss
 """
 
 import numpy as np
-from scipy.ndimage import binary_dilation, distance_transform_edt, gaussian_filter
+from scipy.ndimage import distance_transform_edt, gaussian_filter
 from skimage.segmentation import expand_labels
 
 from ...annotations.label_files import write_labels
@@ -16,9 +16,15 @@ from ...annotations.points import to_pixels
 from ...objects.cleaning import fill_holes, remove_small_components, remove_small_objects
 from ...objects.watershed import marker_watershed
 from ...progress import track
+from .crops import object_crops
 from .detection import merge_points
+from .images import split
+from .losses import make_object_loss
 from .rounds import predict
+from .target_maps import encode_objects
+from .train_loop import train
 
+RATES = ("learning_rate", "min_learning_rate")
 NUCLEUS = 1  # output of the segmenter
 KNOWN = 255  # value of known pixels in files
 MARKER_RADIUS_UM = 0.75
@@ -70,7 +76,9 @@ def find_objects(foreground, detection, points, config):
     instances = remove_small_objects(marker_watershed(markers, mask, depth=depth), min_area_px=min_area_px)
     without_point = mask & (instances == 0)
     instances = expand_labels(instances, GROWTH_UM * px)
-    unknown = distance_transform_edt(~without_point) <= MARGIN_UM * px if without_point.any() else without_point
+    unknown = (
+        distance_transform_edt(~without_point) <= MARGIN_UM * px if without_point.any() else without_point
+    )
     return instances.astype(np.int32), (instances > 0) | ~unknown
 
 
@@ -103,3 +111,48 @@ def all_points(image, config):
     complete = config.complete_validation and not image.train_pixels
     found = image.found if image.found is not None and not complete else np.zeros((0, 2))
     return merge_points(image.clicks, found, config)
+
+
+def train_on_objects(net, images, config, folder, *, progress=None):
+    """Train the last net on the objects of the images.
+
+    Parameters
+    ----------
+    net : keras.Model
+        With the outputs background, inside and contour; trained in place.
+    images : list of PointImage
+        With the files of `write_objects`.
+    config : Config
+    folder : path
+        For history and state.
+    progress : callable, optional
+
+    Returns
+    -------
+    History
+    """
+    trained, validated = split(images)
+    rates = {name: config.object_rate * getattr(config.train, name) for name in RATES}
+    return train(
+        net,
+        make_object_loss(config),
+        object_crops(trained, config),
+        lambda: validate(net, validated, config),
+        config.replace(train=rates),
+        epochs=config.object_epochs,
+        monitor="validation_loss",
+        out=folder,
+        stage="segmentation, objects",
+        progress=progress,
+    )
+
+
+def validate(net, images, config):
+    """Return the score of the last net: `validation_loss`, the loss on the objects of the parts that validate."""
+    compute_loss, losses = make_object_loss(config), []
+    for image in images:
+        probabilities, record = predict(net, image, config), image.load()
+        target = encode_objects(np.where(record.val_mask, record.instances, 0), config)
+        weight = record.weight * record.val_mask
+        losses.append(float(compute_loss(target[None], probabilities[None], weight[None], None)))
+    return {"validation_loss": np.mean(losses)}

@@ -24,7 +24,12 @@ from .target_maps import PointAnnotation
 
 DEPTHS = {"resunet18": 18, "resunet34": 34, "resunet50": 50}
 NETS = ("encoder-unet", *DEPTHS)
-DEFAULT_PRESET = {"encoder-unet": "cpu", "resunet18": "resunet18", "resunet34": "qu2020", "resunet50": "qu2020"}
+DEFAULT_PRESET = {
+    "encoder-unet": "cpu",
+    "resunet18": "resunet18",
+    "resunet34": "qu2020",
+    "resunet50": "qu2020",
+}
 SMALL_WIDTH, PUBLISHED_WIDTH = 16, 64
 _MAX_CODE = 8  # largest value of coarse labels
 
@@ -62,7 +67,7 @@ class Options:
 
 def check(request, options):
     """Check the options before any image is read; raises InputError."""
-    name = request.net or NETS[0]
+    name = _net_name(request, options)
     one_of("net", name, NETS)
     one_of("preset", request.preset or "cpu", PRESETS)
     if options.encoder is not None and name not in DEPTHS:
@@ -70,7 +75,7 @@ def check(request, options):
             "encoder-net",
             f"`encoder` must be used with one of {', '.join(DEPTHS)}",
             got=name,
-            hint="add net='resunet18', or leave `encoder` out",
+            hint="leave one of them out",
         )
     segmenters.check_width(request.width, multiple=2 if name in DEPTHS else 1)
     if options.radius_um is not None:
@@ -97,7 +102,7 @@ def prepare(found, request, options, *, progress=None):
     """
     summary = summarize(found, partial(_annotation, options=options), progress=progress)
     counts = {"images": len(summary.images)}
-    name = request.net or NETS[0]
+    name = _net_name(request, options)
     config = _config(name, summary, request, options)
     net = _net(name, len(config.classes), request, options.encoder)
     return FitSetup(net, summary.images, summary.annotations, config, summary.left_out, counts=counts)
@@ -132,6 +137,11 @@ def _check_labels(path):
             got=f"up to {np.max(codes)}",
             hint="give the folder `labels` of an earlier run",
         )
+
+
+def _net_name(request, options):
+    """Return the name of the net; the weights of a ResNet fit the smallest resunet by default."""
+    return request.net or (NETS[0] if options.encoder is None else "resunet18")
 
 
 def _net(name, outputs, request, encoder):

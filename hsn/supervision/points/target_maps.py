@@ -129,6 +129,4 @@ def encode_objects(instances, config):
     [0, 2, 2, 2, 1, 1]
     """
     targets = config.targets
-    return encode_targets(
-        instances, len(TERNARY), shrink_px=targets.shrink_px, contour_px=targets.contour_px
-    )
+    return encode_targets(instances, len(TERNARY), shrink_px=targets.shrink_px, contour_px=targets.contour_px)

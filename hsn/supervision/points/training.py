@@ -21,15 +21,14 @@ from ...instances import median_diameter, object_areas
 from ...training.run import Run
 from ...types import History
 from .config import SEGMENTED
-from .crops import object_crops, segmentation_crops
-from .images import load_images
-from .losses import make_loss, make_object_loss
-from .objects import all_points, write_objects
+from .crops import segmentation_crops
+from .images import load_images, split
+from .losses import make_loss
+from .objects import all_points, train_on_objects, write_objects
 from .rounds import detect, predict, rebuild
-from .target_maps import decode, encode, encode_objects, make_targets
+from .target_maps import decode, encode, make_targets
 from .train_loop import train
 
-RATES = ("learning_rate", "min_learning_rate")
 CLICKED, FOUND = "clicked", "found"
 
 CONTENTS = {
@@ -99,29 +98,25 @@ def fit(net, images, annotations, config, *, out, progress=None):
     loaded = load_images(images, annotations, config, progress=progress)
     claim = {"data": (images, annotations), "depends": DEPENDS, "contents": CONTENTS}
     with Run.open(out, config, net=net, progress=progress, **claim) as run:
-        detector = None
-        segmenter = net
-        if config.object_epochs:
-            segmenter = rebuild(net, len(SEGMENTED), seed=config.train.seed)
+        detector, diameter_um = None, None
+        segmenter = rebuild(net, len(SEGMENTED), seed=config.train.seed) if config.object_epochs else net
         if config.rounds is not None and not all(image.has_codes for image in loaded):
             detector = detect(net, loaded, config, out / "detection", progress=progress)
             if config.start == "previous":
                 _copy_weights(detector, segmenter)
         label_images(loaded, config, out)
-        history, diameter_um = _train_segmenter(segmenter, loaded, config, out / "segmentation", progress), None
+        history = _train_segmenter(segmenter, loaded, config, out / "segmentation", progress)
         if config.object_epochs:
             if config.start == "previous":
                 _copy_weights(segmenter, net)
             write_objects(loaded, segmenter, detector, config, out / "objects", progress=progress)
-            history = _train_on_objects(net, loaded, config, out / "segmentation" / "objects", history, progress)
-            areas = [object_areas(image.load().instances) * config.mpp**2 for image in loaded]
-            diameter_um = median_diameter(areas)
-        models.save(
-            out,
-            net,
-            card(config, history, loaded, name=out.name, object_diameter_um=diameter_um),
-            config.to_dict(),
-        )
+            diameter_um = median_diameter(
+                [object_areas(image.load().instances) * config.mpp**2 for image in loaded]
+            )
+            last = train_on_objects(net, loaded, config, out / "segmentation" / "objects", progress=progress)
+            history = _join(history, last)
+        written = card(config, history, loaded, name=out.name, object_diameter_um=diameter_um)
+        models.save(out, net, written, config.to_dict())
         run.finish(history)
     return history
 
@@ -153,7 +148,7 @@ def label_images(images, config, out):
 
 def _train_segmenter(net, images, config, folder, progress):
     """Train the segmenter on the labels, and then with the CRF loss as well."""
-    trained, validated = _split(images)
+    trained, validated = split(images)
     crops = segmentation_crops(trained, config)
     phases = {"coarse": (config.replace(crf_weight=0.0), config.train.epochs, None)}
     if config.crf_weight and config.refinement_epochs:
@@ -178,40 +173,11 @@ def _train_segmenter(net, images, config, folder, progress):
     return History(tuple(rows), best)
 
 
-def _split(images):
-    """Return the images that are trained on, and those that validate, both at least in part."""
-    return [image for image in images if image.train_pixels], [image for image in images if image.val_boxes]
-
-
-def _train_on_objects(net, images, config, folder, before, progress):
-    """Train the last net on the objects; return the history of the segmenter and of this net."""
-    trained, validated = _split(images)
-    rates = {name: config.object_rate * getattr(config.train, name) for name in RATES}
-    history = train(
-        net,
-        make_object_loss(config),
-        object_crops(trained, config),
-        lambda: validate_objects(net, validated, config),
-        config.replace(train=rates),
-        epochs=config.object_epochs,
-        monitor="validation_loss",
-        out=folder,
-        stage="segmentation, objects",
-        progress=progress,
-    )
-    rows = [{**row, "epoch": len(before.epochs) + row["epoch"]} for row in history.epochs]
-    return History((*before.epochs, *rows), len(before.epochs) + history.best)
-
-
-def validate_objects(net, images, config):
-    """Return the score of the last net: `validation_loss`, the loss on the objects of the parts that validate."""
-    compute_loss, losses = make_object_loss(config), []
-    for image in images:
-        probabilities, record = predict(net, image, config), image.load()
-        target = encode_objects(np.where(record.val_mask, record.instances, 0), config)
-        weight = record.weight * record.val_mask
-        losses.append(float(compute_loss(target[None], probabilities[None], weight[None], None)))
-    return {"validation_loss": np.mean(losses)}
+def _join(history, last):
+    """Return the history of both stages, one after the other; the epoch that was kept is one of the last stage."""
+    before = len(history.epochs)
+    rows = [{**row, "epoch": before + row["epoch"]} for row in last.epochs]
+    return History((*history.epochs, *rows), before + last.best)
 
 
 def validate(net, images, config):
