@@ -166,12 +166,17 @@ def detection_rows(detector, config, tests, threshold):
         maps = predict_tiled(detector, small, config.normalization, config.tiling)[..., 0]
         found = find_points(maps, config, threshold=threshold)
         found = (found + 0.5) * np.divide(image.shape[:2], maps.shape) - 0.5
-        truth = points_from_instances(sample.instances())
-        row = {"image": sample.name, "truth": len(truth), "found": len(found)}
-        for rule in ("optimal", "greedy"):
-            matching = match_points(truth, found, radius_px=config.radius_um / sample.mpp, rule=rule)
-            row[rule] = [matching.true_positives, matching.false_positives, matching.false_negatives]
-        yield row
+        yield matched_row(sample, found, config)
+
+
+def matched_row(sample, found, config):
+    """Count matched points of one image, by optimal and by greedy pairing."""
+    truth = points_from_instances(sample.instances())
+    row = {"image": sample.name, "truth": len(truth), "found": len(found)}
+    for rule in ("optimal", "greedy"):
+        matching = match_points(truth, found, radius_px=config.radius_um / sample.mpp, rule=rule)
+        row[rule] = [matching.true_positives, matching.false_positives, matching.false_negatives]
+    return row
 
 
 def detectors(out, net, config):
@@ -216,10 +221,13 @@ def score(args):
             rows = list(detection_rows(detector, config, tests, threshold))
             yield from by_split(f"detection {name}", rows, rates)
     results = [method.segment(model.net, sample.image(), config, mpp=sample.mpp) for sample in tests]
-    variants = {
-        "segmentation": [result.instances for result in results]
-    }  # connected components, as published
-    if args.out and by_points:
+    variants = {"segmentation": [result.instances for result in results]}
+    two_classes = len(config.classes) == 2  # as published: connected components
+    if by_points and not two_classes:
+        rows = [matched_row(sample, points_from_instances(result.instances), config)
+                for sample, result in zip(tests, results, strict=True)]  # fmt: skip
+        yield from by_split("centers of objects", rows, rates)
+    if args.out and by_points and two_classes:
         postprocess = choose(model.net, config)[0].postprocess
         variants[f"segmentation, h-maxima of {postprocess.h_um} um"] = [
             label_instances(result.probabilities, postprocess, mpp=sample.mpp)
@@ -331,7 +339,12 @@ def point_scores(truth, found, config):
 
 # --- Validation, and shipping -------------------------------------------------------------------------------------
 
-HEIGHTS_UM = (0.0, 0.1, 0.2, 0.3, 0.5)
+HEIGHTS_UM = [{"h_um": height} for height in (0.0, 0.1, 0.2, 0.3, 0.5)]
+CONTOURED = [
+    {"foreground_threshold": threshold, "h_um": height}
+    for threshold in (0.2, 0.3, 0.4)
+    for height in (0.0, 0.15, 0.3)
+]
 
 
 def count_hits(truth, instances):
@@ -343,36 +356,37 @@ def count_hits(truth, instances):
 
 
 def choose(net, config):
-    """Return the config with the best height of h-maxima on the validation points, and its F1."""
+    """Return the config with the best separation of objects on the validation points, and its F1."""
     results = []
     for sample in samples("validation"):
         found = points.segment(net, sample.image(), config, mpp=sample.mpp)
         results.append((found.probabilities, points_from_instances(sample.instances()), sample.mpp))
 
-    def quality(height):
-        postprocess = config.replace(postprocess={"h_um": height}).postprocess
+    def quality(choice):
+        postprocess = config.replace(postprocess=choice).postprocess
         return pooled(2)(
             [count_hits(truth, label_instances(maps, postprocess, mpp=mpp)) for maps, truth, mpp in results]
         )
 
-    values = {height: float(quality(height)) for height in HEIGHTS_UM}
-    print(json.dumps({"h_um": values}))
-    best = max(values, key=values.get)
-    return config.replace(postprocess={"h_um": best}), values[best]
+    choices = HEIGHTS_UM if len(config.classes) == 2 else CONTOURED
+    values = [float(quality(choice)) for choice in choices]
+    best = int(np.argmax(values))
+    print(json.dumps({"chosen": choices[best], "F1": values[best], "least": min(values)}))
+    return config.replace(postprocess=choices[best]), values[best]
 
 
 TERMS = "CC BY-NC-SA 4.0, like its training images (Kumar 2017)"
 
 
 def ship(args):
-    """Tune the height of h-maxima, and write `pretrained/nuclei-points`."""
+    """Tune the separation of objects, and write `pretrained/nuclei-points`."""
     model = models.load(args.out)
     config, value = choose(model.net, method_of(model)[1])
     card = model.card.model_copy(update={
         "name": "nuclei-points", "license": TERMS, "source": "benchmarks/points.py train",
         "data": f"clicks on {args.ratio:.0%} of the nuclei (seed {args.seed}, without replacement) of 12 images of"
         " MultiOrgan (Kumar 2017: breast, kidney, liver, prostate), FullNet's split; clicks on all nuclei of its 4"
-        " validation images for the choice of detection epoch and h-maxima height",
+        " validation images for the choice of epochs and post-processing",
         "scores": {**model.card.scores, "validation F1 of objects that hold one click": value},
     })  # fmt: skip
     models.save(PRETRAINED / "nuclei-points", model.net, card, config.to_dict(), half=True)
