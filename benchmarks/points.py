@@ -40,7 +40,7 @@ from hsn.objects.labeling import label_instances
 from hsn.prediction.tiling import predict_tiled
 from hsn.supervision import masks, method_of, open_model, points
 from hsn.supervision.points.detection import find_points
-from hsn.supervision.points.objects import find_objects
+from hsn.supervision.points.object_stage import find_objects
 from hsn.supervision.points.rounds import BEST, SCORES, rebuild
 
 PRETRAINED = Path(__file__).parents[1] / "pretrained"

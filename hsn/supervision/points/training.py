@@ -24,7 +24,7 @@ from .config import SEGMENTED
 from .crops import segmentation_crops
 from .images import load_images, split
 from .losses import make_loss
-from .objects import all_points, train_on_objects, write_objects
+from .object_stage import all_points, train_on_objects, write_objects
 from .rounds import detect, predict, rebuild
 from .target_maps import decode, encode, make_targets
 from .train_loop import train

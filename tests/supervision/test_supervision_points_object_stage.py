@@ -8,10 +8,10 @@ from hsn.annotations.label_files import read_labels, write_labels
 from hsn.annotations.sampling import points_from_instances
 from hsn.data import synthetic
 from hsn.nets import segmenters
-from hsn.supervision.points import objects, rounds, training
+from hsn.supervision.points import object_stage, rounds, training
 from hsn.supervision.points.crops import object_crops
 from hsn.supervision.points.images import load_images
-from hsn.supervision.points.objects import find_objects
+from hsn.supervision.points.object_stage import find_objects
 from hsn.types import History
 
 MPP = 0.25
@@ -106,7 +106,7 @@ def stages(monkeypatch):
         net.save_weights(out / rounds.BEST)
         return History(({"epoch": 1, "rate": 1.0, "loss": 0.5, **validate()},), 0)
 
-    for module in (rounds, training, objects):
+    for module in (rounds, training, object_stage):
         monkeypatch.setattr(module, "train", trained)
     return ran
 
