@@ -89,6 +89,8 @@ def test_recipes_of_format_0_equal_the_presets(path):
     if method == "tags":
         same = {k: getattr(config, k) for k in ("classes", "thresholds", "taxonomies")}
         now = now.replace(**same)
+    if path.stem == "selected.cpu":
+        now = now.replace(synthetic=50)  # 0 since; the only changed number
     assert config == now
 
 
