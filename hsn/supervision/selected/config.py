@@ -201,8 +201,9 @@ def lou2022():
 def cpu():
     """Return a config for two processor cores: no synthetic pairs, one round of pseudo-labels.
 
-    Synthetic pairs lowered the scores on test images (docs/results/selected.md). Adapt the scale, the normalization and
-    the lengths to your images, and the crops to the size of your patches.
+    Synthetic pairs made nets of three patches worse (docs/results/selected.md).
+
+    Adapt the scale, the normalization and the lengths to your images, and the crops to the size of your patches.
 
     Examples
     --------
