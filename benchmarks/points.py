@@ -384,6 +384,7 @@ def ship(args):
     config, value = choose(model.net, method_of(model)[1])
     card = model.card.model_copy(update={
         "name": "nuclei-points", "license": TERMS, "source": "benchmarks/points.py train",
+        "thresholds": (config.postprocess.foreground_threshold or 0.5,) * len(config.classes),
         "data": f"clicks on {args.ratio:.0%} of the nuclei (seed {args.seed}, without replacement) of 12 images of"
         " MultiOrgan (Kumar 2017: breast, kidney, liver, prostate), FullNet's split; clicks on all nuclei of its 4"
         " validation images for the choice of epochs and post-processing",
