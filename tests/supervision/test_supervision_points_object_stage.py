@@ -7,7 +7,7 @@ from hsn import models, points
 from hsn.annotations.label_files import read_labels, write_labels
 from hsn.annotations.sampling import points_from_instances
 from hsn.data import synthetic
-from hsn.nets import segmenters
+from hsn.nets import encoder_unet
 from hsn.supervision.points import object_stage, rounds, training
 from hsn.supervision.points.crops import object_crops
 from hsn.supervision.points.images import load_images
@@ -113,7 +113,7 @@ def stages(monkeypatch):
 
 def fit(out, **changes):
     images, clicks = tissue()
-    net = segmenters.build("encoder-unet", 3, width=2, seed=0)
+    net = encoder_unet.build(3, encoder_stride=4, decoder=(4,), dropout=0.0, seed=0)
     return net, points.fit(net, images, clicks, config(**changes), out=out)
 
 
