@@ -21,9 +21,12 @@ from skimage.data import immunohistochemistry
 from hsn.data import cryonuseg, data_folder, glas, multiorgan
 from hsn.images.scaling import rescale
 from hsn.models import Card
+from hsn.notes import collect_notes
 from hsn.stains.density import from_density, optical_density
 from hsn.stains.domain import find_departures, fit_domain
 from hsn.stains.macenko import estimate_stains, separate_stains
+from hsn.supervision import open_model, segment
+from hsn.workflows.scale_check import ScaleCheck
 
 ROOT = Path(__file__).parents[1]
 PRETRAINED, RESULTS = ROOT / "pretrained", ROOT / "benchmarks" / "results" / "domain.json"
@@ -90,14 +93,30 @@ def versions(image, image_mpp, mpp):
     }
 
 
-def tally(images, image_mpp, mpp, domain):
-    """Return found departures by the name of the version, one list per image."""
-    found = {}
+def tally(images, image_mpp, model):
+    """Return what `segment` warns about by the name of the version, one list per image.
+
+    The sizes of the objects are compared, as in `segment`, for images whose scale is changed and for unchanged ones.
+    """
+    found, mpp = {}, model.card.mpp
     for image in images:
         for name, version in versions(image, image_mpp, mpp).items():
-            if version is not None:
-                found.setdefault(name, []).append(find_departures(version, domain))
+            if version is None:
+                continue
+            departures = find_departures(version, model.card.domain)
+            if name in ("unchanged", "half size") and has_other_sizes(version, mpp, model):
+                departures.append("size of the objects")
+            found.setdefault(name, []).append(departures)
     return found
+
+
+def has_other_sizes(image, mpp, model):
+    """Segment an image; tell whether its objects have another size than those of the training images."""
+    check = ScaleCheck(model)
+    with collect_notes() as notes:
+        check.add(check.of(image, mpp), segment(image, model, mpp=mpp).instances)
+        check.note_sizes()
+    return bool(notes.sentences())
 
 
 def stained(image_mpp, mpp):
@@ -111,14 +130,15 @@ def score():
     """Score the cards of one net of glands and one of nuclei; return the rows of the table."""
     rows = []
     for name in ("glas-masks", "nuclei-masks"):
-        card = Card.read(PRETRAINED / name)
+        model = open_model(PRETRAINED / name)
+        card = model.card
         room = glas if name.startswith("glas") else multiorgan
         sets = {"GlaS test A" if room is glas else "Kumar test": samples(name, "test")}
         if room is multiorgan:
             sets["CryoNuSeg"] = frozen("all")
         for title, found in sets.items():
             images = (sample.image() for sample in found)
-            for version, departures in tally(images, room.MPP, card.mpp, card.domain).items():
+            for version, departures in tally(images, room.MPP, model).items():
                 rows.append(row(name, title, version, departures))
         tiles = stained(room.MPP, card.mpp)
         departures = [find_departures(tile, card.domain) for tile in tiles]

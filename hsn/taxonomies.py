@@ -280,7 +280,7 @@ def read(path: Path | str) -> Taxonomy:
     path = Path(path)
     try:
         text = check_file(path, max_bytes=TAXONOMY_BYTES).read_text(encoding="utf-8-sig")
-        data = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+        data = tomllib.loads(text) if path.suffix.lower() == ".toml" else json.loads(text)
     except InputError:
         raise
     except (OSError, ValueError, RecursionError) as error:
@@ -299,7 +299,7 @@ def get(name_or_path: Taxonomy | Path | str) -> Taxonomy:
         return name_or_path
     if name_or_path in BUILT_IN:
         return BUILT_IN[str(name_or_path)]
-    if Path(name_or_path).suffix in (".toml", ".json"):
+    if Path(name_or_path).suffix.lower() in (".toml", ".json"):
         return read(name_or_path)
     raise InputError(
         "taxonomy-unknown",

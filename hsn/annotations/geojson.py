@@ -1,13 +1,15 @@
 """Read and write points as QuPath GeoJSON.
 
 Point and MultiPoint geometries are read, alone, in a Feature or in a FeatureCollection. The center of the first pixel
-is (0.5, 0.5) in QuPath and (0, 0) in hsn. Outlines beside points are annotated regions.
+is (0.5, 0.5) in QuPath and (0, 0) in hsn. In polygons of a class that begins with "Region", every object has a point.
 """
 
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
+
+import numpy as np
 
 from ..errors import InputError
 from ..geojson import annotation, collection
@@ -17,7 +19,9 @@ from ..notes import note
 _HALF_PX = 0.5
 _MAX_PX = 1e9  # larger than any slide
 _MAX_SHOWN = 200  # characters of a value in a message
-_OUTLINES = ("Polygon", "MultiPolygon", "LineString", "MultiLineString")
+_AREAS = ("Polygon", "MultiPolygon")
+_OUTLINES = (*_AREAS, "LineString", "MultiLineString")
+_REGION = "Region"  # QuPath has the class Region*
 
 
 class _Geometry(NamedTuple):
@@ -54,23 +58,30 @@ def parse(text: str, where: Path | str) -> tuple[list[tuple[float, float]], list
     >>> parse('{"type": "MultiPoint", "coordinates": [[3.5, 1.5], [8, 2]]}', "clicks.geojson")
     ([(1.0, 3.0), (1.5, 7.5)], [None, None])
     """
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        _fail("geojson-malformed", f"{where} must be GeoJSON", error)
-    geometries = list(_find_geometries(data, None, where, 0))
+    geometries = _read_geometries(text, where)
     clicks = [geometry for geometry in geometries if geometry.data["type"] not in _OUTLINES]
-    outlines = len(geometries) - len(clicks)
-    if outlines and not clicks:
+    regions = sum(map(_is_region, geometries))
+    outlines = len(geometries) - len(clicks) - regions
+    if geometries and not clicks:
         kind = repr(geometries[0].data["type"])
         _fail(
             "geojson-geometry",
             f"geometries in {where} must be Point or MultiPoint",
             kind,
-            "export only points",
+            "export points",
+        )
+    if regions:
+        note(
+            "regions of a class Region* are taken as complete: what is not clicked there is background",
+            where,
+            regions,
         )
     if outlines:
-        note("outlines beside clicks are annotated regions, not clicks", where, outlines)
+        note(
+            "outlines beside clicks are not used; give those in which everything is clicked the class Region*",
+            where,
+            outlines,
+        )
     if len({geometry.place for geometry in clicks}) > 1:
         _fail("points-slices", f"{where} must have the points of one slice", "several", "export one slice")
     points, labels = [], []
@@ -80,6 +91,49 @@ def parse(text: str, where: Path | str) -> tuple[list[tuple[float, float]], list
             points.append(_to_row_col(pair, where))
             labels.append(geometry.label)
     return points, labels
+
+
+def parse_regions(text: str, where: Path | str) -> list[np.ndarray]:
+    """Parse the regions of a GeoJSON text in which every object has a point: polygons of a class Region*.
+
+    Returns
+    -------
+    list of float64 arrays (n, 2)
+        Corners (row, column) of each polygon; holes are ignored.
+
+    Raises
+    ------
+    InputError
+        As `parse`; "region-coordinates" for a polygon without three corners.
+
+    Examples
+    --------
+    >>> square = {"type": "Polygon", "coordinates": [[[0, 0], [4, 0], [4, 2], [0, 0]]]}
+    >>> region = {"type": "Feature", "geometry": square, "properties": {"classification": {"name": "Region*"}}}
+    >>> parse_regions(json.dumps(region), "clicks.geojson")[0].tolist()
+    [[-0.5, -0.5], [-0.5, 3.5], [1.5, 3.5], [-0.5, -0.5]]
+    """
+    corners = []
+    for region in filter(_is_region, _read_geometries(text, where)):
+        rings = _as_list(region.data.get("coordinates"), where)
+        for polygon in [rings] if region.data["type"] == "Polygon" else rings:
+            outer = _as_list(polygon[0] if isinstance(polygon, list) and polygon else None, where)
+            if len(outer) < 3:
+                _fail("region-coordinates", f"a region in {where} must have three corners", len(outer))
+            corners.append(np.array([_to_row_col(pair, where) for pair in outer]))
+    return corners
+
+
+def _is_region(geometry: _Geometry) -> bool:
+    return geometry.data["type"] in _AREAS and (geometry.label or "").startswith(_REGION)
+
+
+def _read_geometries(text: str, where: Path | str) -> list[_Geometry]:
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        _fail("geojson-malformed", f"{where} must be GeoJSON", error)
+    return list(_find_geometries(data, None, where, 0))
 
 
 def _find_geometries(data: Any, label: str | None, where: Path | str, depth: int) -> Iterator[_Geometry]:

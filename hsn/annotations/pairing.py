@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from ..errors import InputError
 from ..files import walk_files
+from ..notes import note
 from .label_files import LOSSY, RASTERS
 
 PICTURES = (*RASTERS, *LOSSY, ".svs")
@@ -30,6 +31,7 @@ _OTHERS = (
 _IMAGE_SUFFIX = re.compile(r"\.(ome\.)?(png|bmp|tiff?|jpe?g|svs)$", re.IGNORECASE)
 _IMAGE_FOLDER = re.compile(r"(^|[ _-])(images?|imgs?|pictures?|patches|tiles|tissue)([ _-]|$)", re.IGNORECASE)
 _IMAGES = re.compile(r"(^|[ _-])(images?|imgs?|pictures?)([ _-]|$)", re.IGNORECASE)
+CASE_NOTE = "files are paired by names that differ in upper and lower case"
 _REGIONS = re.compile(r"rois?$", re.IGNORECASE)
 
 
@@ -138,6 +140,29 @@ def image_name(name: str) -> str:
     return unicodedata.normalize("NFC", name[:-4] if name.lower().endswith(".ome") else name)
 
 
+def pair_but_case(names: Collection[str], others: Collection[str]) -> dict[str, str]:
+    """Pair names that differ in upper and lower case only; a name that fits several others has no partner.
+
+    Examples
+    --------
+    >>> pair_but_case(["A1", "b", "C"], ["a1", "B", "c", "c "])
+    {'A1': 'a1', 'b': 'B', 'C': 'c'}
+    >>> pair_but_case(["a"], ["A", "a"])
+    {}
+    """
+    sides: list[dict[str, list[str]]] = []
+    for side in (names, others):
+        sides.append(defaultdict(list))
+        for name in side:
+            sides[-1][name.casefold()].append(name)
+    first, second = sides
+    return {
+        found[0]: second[key][0]
+        for key, found in first.items()
+        if len(found) == len(second.get(key, ())) == 1
+    }
+
+
 def pair_by_name(
     folder: Path | str,
     annotated: Callable[[Path], str | None],
@@ -200,6 +225,7 @@ def pair_by_name(
     files = _Files(folder, annotated, besides)
     if pattern is not None:
         files.resolve(pattern)
+    files.ignore_case()
     pairs: list[tuple[Path, Path]] = []
     alone: list[tuple[Path, str]] = []
     spare: list[Path] = []
@@ -278,6 +304,14 @@ class _Files:
                 rest = pattern.strip_start(name)
                 if rest in self.images and not (name in self.images and name in self.annotations):
                     self.annotations[rest] += side.pop(name)
+
+    def ignore_case(self) -> None:
+        """Give annotations whose image has no annotation, and a name of another case, the name of the image."""
+        alone = [name for name, paths in self.annotations.items() if paths and not self.images.get(name)]
+        free = [name for name, paths in self.images.items() if paths and not self.annotations.get(name)]
+        for name, image in pair_but_case(alone, free).items():
+            note(CASE_NOTE, self.annotations[name][0])
+            self.annotations[image] = self.annotations.pop(name)
 
     def _move_to_images(self, name: str, paths: list[Path]) -> None:
         for path in paths:

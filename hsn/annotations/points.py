@@ -90,6 +90,22 @@ def read(path: Path | str, shape: tuple[int, int] | None = None, *, label: str |
     return array
 
 
+def read_regions(path: Path | str) -> list[np.ndarray]:
+    """Read the regions in which every object has a point; only GeoJSON has them.
+
+    Result and errors are those of `hsn.annotations.geojson.parse_regions`.
+
+    Examples
+    --------
+    >>> read_regions("clicks.csv")
+    []
+    """
+    path = Path(path)
+    if TEXTS.get(path.suffix.lower()) is not geojson:
+        return []
+    return geojson.parse_regions(_read_text(path), path)
+
+
 def write(path: Path | str, points: npt.ArrayLike, *, labels: Iterable[str | None] | None = None) -> None:
     """Write points as a table (`.csv`) or as QuPath GeoJSON (`.geojson`).
 

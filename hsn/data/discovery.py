@@ -11,7 +11,7 @@ import numpy as np
 
 from ..annotations import mask_files, point_files, tag_files
 from ..annotations.label_files import RASTERS
-from ..annotations.pairing import Pairs, image_name
+from ..annotations.pairing import CASE_NOTE, Pairs, image_name, pair_but_case
 from ..checks import same_length
 from ..errors import InputError
 from ..files import from_csv_text, walk_files
@@ -29,7 +29,7 @@ _OTHER_FORMATS = (
     ".ndpi", ".mrxs", ".scn", ".vms", ".vmu", ".bif", ".czi", ".qptiff", ".jp2", ".j2k", ".gif", ".webp", ".heic",
 )  # fmt: skip
 _MAX_STRAY_FRACTION = 0.2  # of the images; more of them mean that the folders are not classes
-_NO_PARTNER = "has no partner of its name in the other folder"
+NO_PARTNER = "has no partner of its name in the other folder"
 _AMBIGUOUS = "has an ambiguous partner: files of its name in the two folders are"
 _GENERIC_FOLDERS = ("image", "images", "img", "imgs", "patches", "tiles", "train", "val", "test")
 
@@ -314,7 +314,7 @@ def pair_folders(first, second, *, suffix="", outlines=False):
     Returns
     -------
     pairs : list of (pathlib.Path, pathlib.Path)
-    alone : list of (pathlib.Path, str)
+    first_alone, second_alone : lists of (pathlib.Path, str)
         Files without a partner, or with an ambiguous one, and why.
     """
     sides = [_with_outlines(folder) if outlines else list_images(folder) for folder in (first, second)]
@@ -333,22 +333,32 @@ def pair_folders(first, second, *, suffix="", outlines=False):
             key if key in names else _without_ending(path, key, names)
             for key, path in zip(keys[1], sides[1], strict=True)
         ]
+    names, others = (list(dict.fromkeys(side)) for side in keys)
+    same = pair_but_case(
+        [name for name in others if name not in names], [n for n in names if n not in others]
+    )
+    for name, path in zip(keys[1], sides[1], strict=True):
+        if name in same:
+            note(CASE_NOTE, path)
+    keys[1] = [same.get(name, name) for name in keys[1]]
     counts = [Counter(side) for side in keys]
     partner = dict(zip(keys[1], sides[1], strict=True))
     both = {key for key in counts[0] if counts[0][key] == counts[1][key] == 1}
     pairs = [(path, partner[key]) for key, path in zip(keys[0], sides[0], strict=True) if key in both]
-    alone = [
-        (
-            path,
-            _NO_PARTNER
-            if not counts[1 - k][name]
-            else f"{_AMBIGUOUS} {counts[0][name]} and {counts[1][name]}",
-        )
+    first_alone, second_alone = (
+        [
+            (path, _why_alone(counts[0][name], counts[1][name]))
+            for name, path in zip(keys[k], sides[k], strict=True)
+            if name not in both
+        ]
         for k in (0, 1)
-        for name, path in zip(keys[k], sides[k], strict=True)
-        if name not in both
-    ]
-    return pairs, alone
+    )
+    return pairs, first_alone, second_alone
+
+
+def _why_alone(first, second):
+    """Return why a file has no single partner, from the numbers of files of its name in both folders."""
+    return f"{_AMBIGUOUS} {first} and {second}" if first and second else NO_PARTNER
 
 
 def _without_ending(path, key, names):

@@ -38,8 +38,19 @@ def iou(counts: npt.ArrayLike) -> np.ndarray:
     >>> iou([[1, 1], [0, 1]]).tolist()
     [0.5, 0.5]
     """
+    return _ratio(*overlaps(counts))
+
+
+def overlaps(counts: npt.ArrayLike) -> np.ndarray:
+    """Count the pixels of each class in truth and prediction, and in either of them: int64 (2, C).
+
+    Examples
+    --------
+    >>> overlaps([[1, 1], [0, 1]]).tolist()
+    [[1, 1], [2, 2]]
+    """
     hits, truth, predicted = _margins(counts)
-    return _ratio(hits, truth + predicted - hits)
+    return np.stack([hits, truth + predicted - hits])
 
 
 def dice(counts: npt.ArrayLike) -> np.ndarray:
@@ -101,11 +112,22 @@ def mean_iou(counts: npt.ArrayLike, *, absent: str = "skip") -> float:
     (1.0, 0.667)
     """
     one_of("absent", absent, ("skip", "zero"), hint="use 'skip' unless you reproduce HistoSegNet's release")
-    scores = iou(counts)
     if absent == "zero":
-        return float(np.nan_to_num(scores).mean())
-    present = scores[~np.isnan(scores)]
-    return float(present.mean()) if present.size else float("nan")
+        return float(np.nan_to_num(iou(counts)).mean())
+    return mean_of_present(overlaps(counts))
+
+
+def mean_of_present(overlaps: npt.ArrayLike) -> float:
+    """Compute the mean IoU from the numbers of `overlaps`, (2, C); NaN if all classes are absent.
+
+    Examples
+    --------
+    >>> mean_of_present([[1, 0], [2, 0]])
+    0.5
+    """
+    shared, either = np.asarray(overlaps, float)
+    present = either > 0
+    return float((shared[present] / either[present]).mean()) if present.any() else float("nan")
 
 
 def pixel_accuracy(counts: npt.ArrayLike) -> float:

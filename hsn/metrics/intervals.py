@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 from ..errors import InputError
 
+MIN_IMAGES = 5  # fewer images give no useful interval
+
 
 class Interval(NamedTuple):
     """A score with its bootstrap interval.
@@ -21,12 +23,25 @@ class Interval(NamedTuple):
     value : float
         Score of all images.
     low, high : float
-        Bounds of the interval.
+        Bounds of the interval; NaN if it was not computed.
     """
 
     value: float
     low: float
     high: float
+
+
+def interval_of_enough(rows: npt.ArrayLike, score: Callable[..., float] | None = None) -> Interval:
+    """Compute `interval` for five images or more; fewer give the score with NaN as bounds.
+
+    Examples
+    --------
+    >>> interval_of_enough([0.25, 0.75])
+    Interval(value=0.5, low=nan, high=nan)
+    """
+    if len(rows := np.asarray(rows, float)) >= MIN_IMAGES:
+        return interval(rows, score)
+    return Interval(float((np.mean if score is None else score)(rows)), np.nan, np.nan)
 
 
 def interval(

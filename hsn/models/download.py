@@ -2,11 +2,15 @@
 
 import http.client
 import json
+import queue
 import shutil
+import socket
+import threading
 import time
 import urllib.error
 import urllib.request
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -15,7 +19,7 @@ from urllib.parse import urlsplit
 
 from ..errors import InputError
 from ..files import first_line, read_text, write_json
-from ..limits import CONNECT_S, DOWNLOAD_BYTES, DOWNLOAD_STALL_BYTES, DOWNLOAD_STALL_S
+from ..limits import ANSWER_S, CONNECT_S, DOWNLOAD_BYTES, DOWNLOAD_STALL_BYTES, DOWNLOAD_STALL_S
 from ..progress import Progress, report
 from .folders import checksum
 
@@ -209,7 +213,8 @@ def _download(
         part.parent.mkdir(parents=True, exist_ok=True)
         done = part.stat().st_size if part.exists() else 0
         opener = urllib.request.build_opener(_HttpOnly)
-        with opener.open(_request(url, done, known), timeout=CONNECT_S) as answer:
+        request = _request(url, done, known)
+        with _within(ANSWER_S, lambda: opener.open(request, timeout=CONNECT_S)) as answer:
             version = answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""
             known = known | {"url": url, "version": version}
             write_json(memory, known)
@@ -249,6 +254,7 @@ class _HttpOnly(urllib.request.HTTPRedirectHandler):
         if new not in _SCHEMES or (old == "https" and new == "http"):
             raise _failed(req.full_url, f"a redirect from {old} to {new or 'another kind of address'}",
                           "ask for the archive's direct address")  # fmt: skip
+        fp.close()  # urllib would read the page of the redirect, which may be endless
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -280,7 +286,7 @@ def _receive(answer: Any, part: Path, done: int, progress: Progress | None) -> N
     reported, window_start, window_done = done, time.monotonic(), done
     with part.open("ab" if resumes else "wb") as file:
         # `read1` returns what has arrived, so that nothing is lost if the server stalls.
-        while (total or 0) <= room and done <= room and (chunk := answer.read1(CHUNK_BYTES)):
+        while (total or 0) <= room and done <= room and (chunk := _read(answer)):
             done += file.write(chunk)
             if done - reported >= CHUNK_BYTES:
                 _report(progress, done, total)
@@ -303,3 +309,46 @@ def _receive(answer: Any, part: Path, done: int, progress: Progress | None) -> N
         raise _failed(
             answer.url, f"{done:,} of {total:,} bytes", "run it again, which continues the download"
         )
+
+
+def _read(answer: Any) -> bytes:
+    """Return bytes that have arrived; `read1` also reads the lengths between the parts of an answer."""
+    try:
+        chunk: bytes = _within(DOWNLOAD_STALL_S, lambda: answer.read1(CHUNK_BYTES))
+    except TimeoutError:
+        connection = socket.socket(fileno=answer.fileno())
+        try:
+            connection.shutdown(socket.SHUT_RDWR)  # ends the call that still reads; closing would wait for it
+        finally:
+            connection.detach()
+        raise
+    return chunk
+
+
+def _within(seconds: float, call: Callable[[], Any]) -> Any:
+    """Return the result of a call that waits for a server; raise `TimeoutError` if it takes too long.
+
+    The timeout of a socket starts again with each byte, so that a server can delay a call for ever.
+    """
+    results: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
+    too_late = threading.Event()
+
+    def run() -> None:
+        try:
+            result, failure = call(), None
+        except BaseException as error:
+            result, failure = None, error
+        results.put((result, failure))
+        late = failure if result is None else result  # an answer, or the error that holds it
+        if too_late.is_set() and hasattr(late, "close"):
+            late.close()
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        result, error = results.get(timeout=seconds)
+    except queue.Empty:
+        too_late.set()
+        raise TimeoutError(f"an answer that was not complete after {seconds} s") from None
+    if error is not None:
+        raise error
+    return result

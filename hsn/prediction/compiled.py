@@ -1,6 +1,7 @@
 """Forward passes, compiled for frequent shapes on every backend."""
 
 from collections import Counter
+from functools import partial
 
 import keras
 import numpy as np
@@ -92,9 +93,10 @@ class _Forward:
 def _tensorflow(net, shape):
     import tensorflow as tf
 
-    # Keras cannot enlarge maps of unknown size in a graph.
+    # Keras cannot enlarge maps of unknown size in a graph. TensorFlow warns about many traces of one code object; a
+    # partial has none.
     run = tf.function(
-        lambda x: net(x, training=False),
+        partial(lambda net, x: net(x, training=False), net),
         input_signature=[tf.TensorSpec((None, *shape), tf.float32)],
         autograph=False,
     )

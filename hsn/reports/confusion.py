@@ -11,8 +11,9 @@ import numpy as np
 from ..annotations.colors import resize_labels
 from ..checks import one_of
 from ..errors import InputError
-from ..metrics.classes import ClassScores, class_scores
+from ..metrics.classes import ClassScores, class_scores, mean_of_present, overlaps
 from ..metrics.counts import confusion_matrix
+from ..metrics.intervals import Interval, interval_of_enough
 from ..taxonomies import Taxonomy
 from . import figures, tables
 
@@ -33,6 +34,8 @@ class ConfusionCounts:
         Treatment of true pixels outside of the taxonomy; see `hsn.metrics.counts.confusion_matrix`. Default: "ignore".
     counts : dict of str to int64 (C, C) or (C + 1, C)
         Counts of each stage.
+    overlaps : dict of str to list of int64 (2, C)
+        `hsn.metrics.classes.overlaps` of each stage and image.
     pixels : int64 (C,)
         Number of true pixels of each class, at the size of the truth.
     images : int
@@ -57,6 +60,7 @@ class ConfusionCounts:
     size: str = "image"
     unlisted: str = "ignore"
     counts: dict[str, np.ndarray] = field(default_factory=dict)
+    overlaps: dict[str, list[np.ndarray]] = field(default_factory=dict)
     pixels: np.ndarray | None = None
     images: int = 0
     unknown_pixels: int = 0
@@ -92,6 +96,7 @@ class ConfusionCounts:
         counted = {stage: self._count(truth, valid_mask, labels) for stage, labels in predictions.items()}
         for stage, counts in counted.items():
             self.counts[stage] = self.counts.get(stage, 0) + counts
+            self.overlaps.setdefault(stage, []).append(overlaps(counts))
         pixels = np.bincount(truth[valid_mask], minlength=len(self.taxonomy))
         self.pixels = pixels if self.pixels is None else self.pixels + pixels
         self.images += 1
@@ -117,6 +122,30 @@ class ConfusionCounts:
         names = self.taxonomy.names
         return {stage: class_scores(n, names, pixels=self.pixels) for stage, n in self.counts.items()}
 
+    def mean_iou_of_images(self, stage: str) -> float:
+        """Return the mean over images of the mean IoU of one image; NaN if no image has a score."""
+        scores = np.array([mean_of_present(rows) for rows in self.overlaps[stage]])
+        return float(np.nanmean(scores)) if not np.isnan(scores).all() else float("nan")
+
+    def mean_iou_interval(self, stage: str) -> Interval:
+        """Return the pooled mean IoU, with a 95 % interval for five images or more."""
+        rows = np.stack(self.overlaps[stage])  # (n, 2, C)
+        return interval_of_enough(rows, lambda drawn: mean_of_present(drawn.sum(axis=0)))
+
+    def __str__(self) -> str:
+        """Return a table of scores per stage."""
+        tables = (
+            f"{self.taxonomy.name}, {stage}, {self.images} images\n{scores}\n{self._summary(stage)}"
+            for stage, scores in self.scores().items()
+        )
+        return "\n\n".join(tables)
+
+    def _summary(self, stage: str) -> str:
+        """Return the pooled mean IoU, its interval and the mean over images in one line."""
+        value, low, high = self.mean_iou_interval(stage)
+        bounds = "" if np.isnan(low) else f" [{low:.4f}, {high:.4f}] (95 %)"
+        return f"mIoU of all images together {value:.4f}{bounds}, mean of images {self.mean_iou_of_images(stage):.4f}"
+
     def as_dict(self) -> dict[str, Any]:
         """Return averages and class IoU of each stage, and the counts of the last stage, as plain data."""
         return {
@@ -127,6 +156,8 @@ class ConfusionCounts:
             "stages": {
                 stage: {
                     "mIoU": s.mean_iou,
+                    "mIoU_interval": _bounds(self.mean_iou_interval(stage)),
+                    "mIoU_mean_of_images": self.mean_iou_of_images(stage),
                     "mIoU_absent_zero": s.mean_iou_absent_zero,
                     "inverse_log_frequency_IoU": s.inverse_log_frequency_iou,
                     "frequency_weighted_IoU": s.frequency_weighted_iou,
@@ -137,6 +168,10 @@ class ConfusionCounts:
             },
             "confusion": list(self.counts.values())[-1].tolist() if self.counts else [],
         }
+
+
+def _bounds(score: Interval) -> list[float] | None:
+    return None if np.isnan(score.low) else [score.low, score.high]
 
 
 def _check_aspect(truth: tuple[int, ...], prediction: tuple[int, ...]) -> None:

@@ -1,7 +1,7 @@
 """Scores of objects: predicted instances against true ones, per image and pooled.
 
 Pooled scores come from the sums of counts over images. Object Dice, the Hausdorff distance and the count deviation are
-means over images. Intervals are bootstrapped over images.
+means over images. With five images or more, intervals of the pooled scores are bootstrapped over images.
 """
 
 import csv
@@ -16,7 +16,7 @@ import numpy as np
 from ..annotations.mask_files import is_raster, read
 from ..errors import InputError, collect_failures, printable
 from ..files import atomic_write, csv_text, write_json
-from ..metrics.intervals import interval
+from ..metrics.intervals import interval_of_enough
 from ..metrics.objects import Jaccard, Matching, aji, count_deviation, match, match_glas
 from ..metrics.outlines import object_dice, object_hausdorff
 from ..metrics.table import overlaps
@@ -33,6 +33,8 @@ POOLED = {
     "Dice": lambda n: Matching(*n[9:12]).f1,
     "IoU": lambda n: n[9] / n[9:12].sum() if n[9:12].any() else 1.0,
 }
+
+_POOLED = "all together"
 
 
 class _Scored(NamedTuple):
@@ -57,13 +59,16 @@ class ObjectScores:
     ----------
     images : list of dict
         Scores per image, with the numbers of true and of found objects.
+    means : dict of str to float
+        Means of the scores of the images.
     pooled : dict of str to hsn.metrics.intervals.Interval
-        Scores of all images together, with 95 % intervals.
+        Scores of all images together, with 95 % intervals for five images or more.
     failures : list of (str, str)
         Files that could not be scored, and the reasons.
     """
 
     images: list[dict]
+    means: dict[str, float]
     pooled: dict
     failures: list[tuple[str, str]]
 
@@ -71,16 +76,25 @@ class ObjectScores:
         heading = ("image", *self.pooled, "true", "found")
         lines = [[f"{x:.4g}" if isinstance(x, float) else x for x in row.values()] for row in self.images]
         totals = [sum(row[side] for row in self.images) for side in ("true", "found")]
-        for name, end, last in (
-            ("all images", "value", totals), ("95 % from", "low", ["", ""]), ("95 % to", "high", ["", ""])
-        ):  # fmt: skip
-            lines.append([name, *(f"{getattr(score, end):.4g}" for score in self.pooled.values()), *last])
+        for name, scores in self._summary().items():
+            last = totals if name == _POOLED else ["", ""]
+            lines.append([name, *(f"{score:.4g}" for score in scores.values()), *last])
         return text_table(heading, lines)
+
+    def _summary(self) -> dict[str, dict[str, float]]:
+        """Return the rows below those of the images."""
+        rows = {"mean of images": self.means}
+        for name, end in ((_POOLED, "value"), ("95 % from", "low"), ("95 % to", "high")):
+            rows[name] = {score: getattr(interval, end) for score, interval in self.pooled.items()}
+        return {name: row for name, row in rows.items() if not np.isnan(list(row.values())).all()}
 
     def as_dict(self) -> dict[str, Any]:
         """Return all scores as plain data."""
-        pooled = {name: score._asdict() for name, score in self.pooled.items()}
-        return {"images": self.images, "pooled": pooled}
+        pooled = {
+            name: {end: value for end, value in score._asdict().items() if not np.isnan(value)}
+            for name, score in self.pooled.items()
+        }
+        return {"images": self.images, "means": self.means, "pooled": pooled}
 
     def write(self, out: str | PathLike) -> list[Path]:
         """Write `objects.csv` and `objects.json`; return their paths."""
@@ -89,9 +103,7 @@ class ObjectScores:
             writer = csv.DictWriter(file, list(self.images[0]), restval="")
             writer.writeheader()
             writer.writerows(row | {"image": csv_text(row["image"])} for row in self.images)
-            for name, end in (("all images", "value"), ("95 % from", "low"), ("95 % to", "high")):
-                row = {score: getattr(interval, end) for score, interval in self.pooled.items()}
-                writer.writerow({"image": name} | row)
+            writer.writerows({"image": name} | row for name, row in self._summary().items())
         write_json(files[1], self.as_dict())
         return files
 
@@ -127,7 +139,8 @@ def score_objects(
     if not rows:
         raise no_pairs_scored(failures)
     images = [{"image": row.image, **row.scores(), "true": row.true, "found": row.found} for row in rows]
-    return ObjectScores(images, _pooled(rows), failures)
+    means = {name: float(np.mean([row[name] for row in images])) for name in rows[0].scores()}
+    return ObjectScores(images, means, _pooled(rows), failures)
 
 
 def no_pairs_scored(failures: Sequence[tuple[str, str]]) -> InputError:
@@ -184,7 +197,7 @@ def _of_sum(score: Callable[[np.ndarray], float]) -> Callable[[np.ndarray], floa
 
 
 def _pooled(rows: list[_Scored]) -> dict[str, Any]:
-    """Return every score over all images, with its interval."""
+    """Return every score over all images, with its interval if there are enough images."""
     counts = np.stack([row.counts for row in rows])  # (n, 12)
-    predicted = {name: interval(counts, _of_sum(score)) for name, score in POOLED.items()}
-    return predicted | {name: interval([row.means[name] for row in rows]) for name in rows[0].means}
+    pooled = {name: interval_of_enough(counts, _of_sum(score)) for name, score in POOLED.items()}
+    return pooled | {name: interval_of_enough([row.means[name] for row in rows]) for name in rows[0].means}

@@ -56,13 +56,7 @@ class Report:
     failures: tuple[tuple[str, str], ...]
 
     def __str__(self) -> str:
-        lines = [
-            f"{name}, {stage}, {evaluation.images} images\n{scores}"
-            for name, evaluation in self.evaluations.items()
-            if evaluation.images
-            for stage, scores in evaluation.scores().items()
-        ]
-        return "\n\n".join(lines)
+        return "\n\n".join(str(counts) for counts in self.evaluations.values() if counts.images)
 
 
 def write_report(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import taxonomies
-from ..data.discovery import pair_folders
+from ..data.discovery import NO_PARTNER, pair_folders
 from ..errors import InputError
 from ..files import check_writable
 from ..notes import collect_notes, note
@@ -140,15 +140,20 @@ def evaluate(
 
 
 def _pair(first, truth, suffix, outlines):
-    """Return the pairs of files, and the files without a partner."""
-    pairs, alone = pair_folders(first, truth, suffix=suffix, outlines=outlines)
+    """Return the pairs of files, and the files to score without a truth file; note other truth files."""
+    pairs, alone, truth_alone = pair_folders(first, truth, suffix=suffix, outlines=outlines)
     if not pairs:
         raise InputError(
             "pairs-missing",
             f"files of {first} and {truth} must have the same names",
-            got="; ".join(f"{path} {why}" for path, why in alone[:3]) or "no files",
+            got="; ".join(f"{path} {why}" for path, why in (alone + truth_alone)[:3]) or "no files",
             hint="check the folders, or give the suffix",
         )
+    for path, reason in truth_alone:
+        if reason == NO_PARTNER:
+            note("truth files have no prediction, so they are not scored", path)
+        else:
+            alone.append((path, reason))
     return pairs, [(str(path), reason) for path, reason in alone]
 
 
@@ -168,13 +173,8 @@ def _summarize(evaluations, unlisted):
             meaning = "left out" if unlisted == "ignore" else "counted as errors where a class is predicted"
             percent = f"{100 * counts.unknown_fraction:.2g} %"
             note(f"{percent} of the pixels of the truth are unknown and {meaning}", counts.taxonomy.name)
-    tables = [
-        f"{counts.taxonomy.name}, {stage}, {counts.images} images\n{scores}"
-        for counts in evaluations
-        for stage, scores in counts.scores().items()
-    ]
     data = {"taxonomies": {counts.taxonomy.name: counts.as_dict() for counts in evaluations}}
-    return data, "\n\n".join(tables)
+    return data, "\n\n".join(map(str, evaluations))
 
 
 def _segment_objects(pairs, model, *, mpp, out, progress):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hsn.annotations import point_tables
 from hsn.annotations.label_files import write_labels
-from hsn.annotations.points import as_points, read, to_pixels, write
+from hsn.annotations.points import as_points, read, read_regions, to_pixels, write
 from hsn.files import csv_text, from_csv_text
 from hsn.images.read import write as write_image
 from hsn.notes import collect_notes
@@ -104,12 +104,47 @@ def test_a_class_of_several_names_has_one_name(tmp_path, classification):
     assert read(path, label="Tumor: Positive").tolist() == POINTS[:1]
 
 
-def test_outlines_beside_clicks_are_regions_and_are_counted(tmp_path):
-    region = {"type": "Polygon", "coordinates": [[[0, 0], [60, 0], [60, 40], [0, 40], [0, 0]]]}
-    path = saved(tmp_path, "a.geojson", json.dumps([feature(region, "Region*"), feature(MULTI)]))
+REGION = {"type": "Polygon", "coordinates": [[[0, 0], [60, 0], [60, 40], [0, 40], [0, 0]]]}
+
+
+def test_regions_beside_clicks_are_read_and_counted(tmp_path):
+    both = {"type": "MultiPolygon", "coordinates": [REGION["coordinates"], [[[1, 1], [3, 1], [3, 4]]]]}
+    path = saved(tmp_path, "a.geojson", json.dumps([feature(both, "Region*"), feature(MULTI)]))
     with collect_notes() as notes:
         assert read(path, SHAPE).tolist() == POINTS
-    assert notes.sentences() == [f"1 outlines beside clicks are annotated regions, not clicks: {path}"]
+    sentence = "regions of a class Region* are taken as complete: what is not clicked there is background"
+    assert notes.sentences() == [f"1 {sentence}: {path}"]
+    whole, triangle = read_regions(path)
+    assert whole.tolist() == [[-0.5, -0.5], [-0.5, 59.5], [39.5, 59.5], [39.5, -0.5], [-0.5, -0.5]]
+    assert triangle.tolist() == [[0.5, 0.5], [0.5, 2.5], [3.5, 2.5]]
+
+
+@pytest.mark.parametrize("label", [None, "Tumor"])
+def test_other_outlines_beside_clicks_are_not_used_and_counted(tmp_path, label):
+    path = saved(tmp_path, "a.geojson", json.dumps([feature(REGION, label), feature(MULTI)]))
+    with collect_notes() as notes:
+        assert read(path, SHAPE).tolist() == POINTS
+    assert read_regions(path) == []
+    assert notes.sentences()[0].startswith("1 outlines beside clicks are not used")
+
+
+def test_regions_without_clicks_are_refused(tmp_path, raises_code):
+    with raises_code("geojson-geometry"):
+        read(saved(tmp_path, "a.geojson", json.dumps(feature(REGION, "Region*"))), SHAPE)
+
+
+@pytest.mark.parametrize(
+    ("coordinates", "code"),
+    [
+        ([], "geojson-malformed"),
+        ([[[0, 0], [1, 1]]], "region-coordinates"),
+        ([[[0, 0], [1, 1], ["2", 1]]], "point-coordinates"),
+    ],
+)
+def test_broken_regions_are_refused(tmp_path, raises_code, coordinates, code):
+    broken = {"type": "Polygon", "coordinates": coordinates}
+    with raises_code(code):
+        read_regions(saved(tmp_path, "a.geojson", json.dumps([feature(broken, "Region*"), feature(MULTI)])))
 
 
 def test_a_table_of_qupath_and_its_geojson_give_the_same_places(tmp_path):

@@ -40,12 +40,30 @@ def test_scores_per_image_and_pooled(run, folders):
     assert (pooled["AJI"], pooled["DQ"], pooled["PQ"]) == pytest.approx((5 / 7, 4 / 6, 4 / 6))
     assert (pooled["Dice"], pooled["IoU"]) == pytest.approx((10 / 12, 5 / 7))
     assert pooled["count deviation"] == pytest.approx(0.5)
-    assert all(each["low"] <= each["value"] <= each["high"] for each in result.said["pooled"].values())
+    means = result.said["means"]
+    assert means["AJI"] == pytest.approx((a["AJI"] + b["AJI"] + c["AJI"]) / 3)
+    assert means["object Dice"] == pooled["object Dice"]
     assert json.loads(Path("o/objects.json").read_text())["pooled"] == result.said["pooled"]
     with open("o/objects.csv") as file:
         rows = list(csv.DictReader(file))
-    assert [row["image"] for row in rows] == ["a", "b", "c", "all images", "95 % from", "95 % to"]
-    assert float(rows[3]["AJI"]) == pytest.approx(5 / 7)
+    assert [row["image"] for row in rows] == ["a", "b", "c", "mean of images", "all together"]
+    assert float(rows[3]["AJI"]) == pytest.approx(means["AJI"])
+    assert float(rows[4]["AJI"]) == pytest.approx(5 / 7)
+
+
+def test_intervals_need_five_images(run):
+    for k in range(5):
+        write_labels(f"found/{k}.png", np.array([[1, 1, 0, 2][: 4 - k % 2] + [0] * (k % 2)]))
+        write_labels(f"true/{k}.png", np.array([[1, 1, 0, 2]]))
+    result = run("evaluate", "found", "true", "--instances", "--json")
+    pooled = result.said["pooled"]
+    assert all(each["low"] <= each["value"] <= each["high"] for each in pooled.values())
+    assert pooled["AJI"]["low"] < pooled["AJI"]["high"]
+    Path("found/4.png").unlink()
+    result = run("evaluate", "found", "true", "--instances", "--json")
+    assert result.exit_code == 0, "a truth file without a prediction is not an error"
+    assert list(result.said["pooled"]["AJI"]) == ["value"]
+    assert "truth files have no prediction, so they are not scored: true/4.png" in result.stderr
 
 
 def test_the_output_is_a_table_and_unscored_files_are_named(run, folders):
@@ -53,7 +71,9 @@ def test_the_output_is_a_table_and_unscored_files_are_named(run, folders):
     write_labels("found/b.png", np.array([[1, 0]]))
     result = run("evaluate", "found", "true", "--instances")
     assert result.exit_code == 1
-    assert "all images  0.75" in result.stdout
+    assert "mean of images  0.875" in result.stdout
+    assert "all together    0.75" in result.stdout
+    assert "95 %" not in result.stdout
     assert "Hausdorff" not in result.stdout
     assert "wrote 2 files to out/" in result.stdout
     assert "found/lonely.png: has no partner of its name in the other folder" in result.stderr

@@ -152,9 +152,10 @@ def test_linked_folders_are_searched_and_loops_end(touch):
 
 def test_an_ambiguous_partner_is_named_as_ambiguous(touch):
     folder = touch("pred/a.png", "pred/b.png", "pred/c.png", "truth/a.bmp", "truth/a.png", "truth/b.png")
-    pairs, alone = pair_folders(folder / "pred", folder / "truth")
+    pairs, *alone = pair_folders(folder / "pred", folder / "truth")
     assert [first.name for first, _ in pairs] == ["b.png"]
-    reasons = {path.relative_to(folder).as_posix(): reason for path, reason in alone}
+    assert [len(side) for side in alone] == [2, 2]
+    reasons = {path.relative_to(folder).as_posix(): reason for side in alone for path, reason in side}
     assert set(reasons) == {"pred/a.png", "truth/a.bmp", "truth/a.png", "pred/c.png"}
     assert [name for name, reason in reasons.items() if "ambiguous" not in reason] == ["pred/c.png"]
 
@@ -187,3 +188,36 @@ def test_an_overview_beside_the_class_folders_is_left_out_with_a_note(touch):
 def test_many_images_beside_folders_are_not_classes(touch, raises_code):
     with raises_code("annotations-missing"):
         discover(touch("a.png", "b.png", "old/c.png", "new/d.png"))
+
+
+@pytest.mark.parametrize(
+    ("names", "kind"),
+    [
+        (("A1.PNG", "a1_mask.png", "b.png", "b_mask.png"), "masks"),
+        (("images/A1.png", "labels/a1.png", "images/b.png", "labels/b.png"), "masks"),
+        (("A1.png", "a1.csv", "b.png", "B.geojson"), "points"),
+    ],
+)
+def test_names_that_differ_in_case_only_are_paired_and_noted(touch, names, kind):
+    with collect_notes() as notes:
+        found = discover(touch(*names))
+    assert (found.kind, len(found.images), found.left_out) == (kind, 2, ())
+    assert [line for line in notes.sentences() if "case" in line]
+
+
+def test_names_of_two_cases_are_not_mixed_up(touch):
+    folder = touch("A.png", "a.png", "a_mask.png", "B.png", "b.png", "B.xml", "b_mask.png")
+    with collect_notes() as notes:
+        found = discover(folder)
+    names = [(image.name, mask.name) for image, mask in zip(found.images, found.annotations, strict=True)]
+    assert names == [("B.png", "B.xml"), ("a.png", "a_mask.png"), ("b.png", "b_mask.png")]
+    assert not [line for line in notes.sentences() if "case" in line]
+
+
+def test_truth_files_are_paired_by_names_of_another_case(touch):
+    folder = touch("pred/A.png", "pred/b.png", "truth/a.PNG", "truth/b.png", "truth/B.png")
+    with collect_notes() as notes:
+        pairs, alone = pair_folders(folder / "pred", folder / "truth")
+    assert [(one.name, other.name) for one, other in pairs] == [("A.png", "a.PNG"), ("b.png", "b.png")]
+    assert [path.name for path, _ in alone] == ["B.png"]
+    assert len(notes.sentences()) == 1

@@ -4,6 +4,7 @@ import io
 import json
 import sys
 import threading
+import time
 import types
 import zipfile
 
@@ -191,6 +192,51 @@ def test_an_endless_answer_and_a_full_disk_are_errors(server, to, monkeypatch, r
     with raises_code("disk-full"):
         fetch(server.url, to=to)
     assert to.with_name("hsn_data.zip.part").stat().st_size < 1_000_000 + download.CHUNK_BYTES
+
+
+DRIPS = {
+    "head": b"HTTP/1.1 200 OK\r\nX-Drip: ",
+    "length of a part": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "redirect": b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nX-Drip: ",
+}
+
+
+@pytest.mark.parametrize("start", DRIPS.values(), ids=DRIPS)
+def test_an_answer_that_arrives_byte_by_byte_for_ever_is_cut_off(server, to, start, monkeypatch, raises_code):
+    def drip(request):
+        request.wfile.write(start)
+        while not ended.wait(0.02):
+            request.wfile.write(b"0")
+
+    ended = threading.Event()
+    monkeypatch.setattr(server, "answer", drip)
+    monkeypatch.setattr(download, "ANSWER_S", 0.3)
+    monkeypatch.setattr(download, "DOWNLOAD_STALL_S", 0.3)
+    began = time.monotonic()
+    try:
+        with raises_code("download-failed"):
+            fetch(server.url, to=to)
+        assert time.monotonic() - began < 5
+    finally:
+        ended.set()
+
+
+def test_the_page_of_a_redirect_is_not_read(server, content, to, monkeypatch):
+    answer = server.answer
+
+    def redirect(request):
+        if request.path != "/hsn_data.zip":
+            return answer(request)
+        request.send_response(302)
+        request.send_header("Location", "/real.zip")
+        request.end_headers()
+        while True:  # an endless page
+            request.wfile.write(bytes(100_000))
+
+    monkeypatch.setattr(server, "answer", redirect)
+    monkeypatch.setattr(download, "ANSWER_S", 5)
+    fetch(server.url, to=to)
+    assert to.read_bytes() == content
 
 
 @pytest.mark.parametrize(

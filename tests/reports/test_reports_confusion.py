@@ -27,6 +27,24 @@ def test_counts_of_images_are_summed(rng):
     assert counts.scores()["CRF"].mean_iou == class_scores(together, GLAS.names).mean_iou
 
 
+def test_the_summary_has_the_mean_of_images_and_an_interval_from_five_images_on(rng):
+    counts, scores = ConfusionCounts(GLAS), []
+    for number in range(1, 6):
+        truth, labels = rng.integers(0, 2, (2, 6, 6))
+        counts.add(truth, {"CRF": labels})
+        scores.append(class_scores(confusion_matrix(truth, labels, 2), GLAS.names).mean_iou)
+        assert counts.mean_iou_of_images("CRF") == pytest.approx(np.mean(scores))
+        value, low, high = counts.mean_iou_interval("CRF")
+        assert value == counts.scores()["CRF"].mean_iou
+        stage = counts.as_dict()["stages"]["CRF"]
+        if number < 5:
+            assert stage["mIoU_interval"] is None
+        else:
+            assert stage["mIoU_interval"] == [low, high]
+            assert low < value < high
+    assert f"mIoU of all images together {value:.4f} [{low:.4f}, {high:.4f}]" in str(counts)
+
+
 @pytest.mark.parametrize(("truth", "prediction"), [((128, 40), (128, 128)), ((64, 63), (32, 34))])
 def test_truth_of_another_aspect_ratio_is_refused(truth, prediction, raises_code):
     counts = ConfusionCounts(GLAS)

@@ -199,6 +199,20 @@ def test_given_background_is_used_in_all_rounds(tmp_path, steps, monkeypatch):
     assert all(background[:9, :9].all() for background in seen[1])
 
 
+def test_what_is_not_clicked_in_a_complete_region_is_background():
+    images, clicks = tissue()
+    region = np.array([[-0.5, -0.5], [-0.5, 9.5], [19.5, 9.5], [19.5, -0.5]])
+    corner = np.zeros((64, 64), bool)
+    corner[40:, 40:] = True
+    given = [points.PointAnnotation(c, complete_regions=[region]) for c in clicks]
+    given[1] = points.PointAnnotation(clicks[1], background=corner, complete_regions=[region])
+    first, second, *_ = [image.load().background for image in load_images(images, given, config())]
+    expected = np.zeros((64, 64), bool)
+    expected[:20, :10] = True
+    np.testing.assert_array_equal(first, expected)
+    np.testing.assert_array_equal(second, expected | corner)
+
+
 def test_a_round_starts_with_the_initial_or_the_previous_weights(tmp_path, steps, monkeypatch):
     images, clicks = tissue()
     started = []

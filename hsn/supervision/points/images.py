@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from skimage.draw import polygon
 
 from ...annotations import points as point_files
 from ...annotations.colors import resize_labels
@@ -145,21 +146,36 @@ class PointImage(TrainingImage):
 
     def _background(self):
         """Return the known background of the user and of the last detector, or None."""
-        background, given = None, self.annotation.background
-        if self.background_file is not None:
-            background = read_labels(self.background_file) > 0
-        if given is not None:
-            given = np.asarray(given) if isinstance(given, np.ndarray) else read_masks(given, self.shape) > 0
-            if given.shape != self.shape or given.dtype != bool:
-                raise InputError(
-                    "background-mask",
-                    f"the background of image {self.name} must be a mask of its size, bool {self.shape}",
-                    got=f"{given.dtype} {given.shape}",
-                    hint="compare a label image with its background",
-                )
-            given = resize_labels(given.astype(np.uint8), self.net_shape) > 0
-            background = given if background is None else background | given
-        return background
+        found = None if self.background_file is None else read_labels(self.background_file) > 0
+        masks = [
+            mask for mask in (self._given_background(), self._complete_region(), found) if mask is not None
+        ]
+        return np.logical_or.reduce(masks) if masks else None
+
+    def _given_background(self):
+        """Return the background mask of the user at the nets' scale, or None."""
+        given = self.annotation.background
+        if given is None:
+            return None
+        given = np.asarray(given) if isinstance(given, np.ndarray) else read_masks(given, self.shape) > 0
+        if given.shape != self.shape or given.dtype != bool:
+            raise InputError(
+                "background-mask",
+                f"the background of image {self.name} must be a mask of its size, bool {self.shape}",
+                got=f"{given.dtype} {given.shape}",
+                hint="compare a label image with its background",
+            )
+        return resize_labels(given.astype(np.uint8), self.net_shape) > 0
+
+    def _complete_region(self):
+        """Return where every nucleus is clicked, bool (h, w); the peaks of clicks take precedence. None: nowhere."""
+        regions = self.annotation.complete_regions
+        if not regions:
+            return None
+        mask = np.zeros(self.net_shape, bool)
+        for corners in regions:
+            mask[polygon(*self.to_net_scale(corners).T, self.net_shape)] = True
+        return mask
 
     def _codes(self):
         """Return the coarse labels of the user, or the computed ones, or None."""

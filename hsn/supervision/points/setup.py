@@ -94,21 +94,22 @@ def prepare(found, request, options, *, progress=None):
 
 def _annotation(image, clicks, pixels, *, options):
     """Check the annotation of an image, and return its points and the files of background and labels."""
-    shape = pixels.shape[:2]
+    shape, regions = pixels.shape[:2], ()
     if isinstance(clicks, PointAnnotation):
         return clicks
     if isinstance(clicks, str | Path):
+        regions = point_files.read_regions(clicks)
         clicks = point_files.read(clicks, shape, label=options.label)
     else:
         clicks = point_files.as_points(clicks, shape)
     if not isinstance(image, str | Path):
-        return PointAnnotation(clicks)
+        return PointAnnotation(clicks, complete_regions=regions)
     background, labels = same_stem(options.background, image), same_stem(options.labels, image)
     if background is not None:
         read_masks(background, shape)
     if labels is not None:
         _check_labels(labels)
-    return PointAnnotation(clicks, background=background, labels=labels)
+    return PointAnnotation(clicks, background, labels, regions)
 
 
 def _check_labels(path):

@@ -5,6 +5,7 @@ cluster label has nuclei where colors are like those around clicks. Both have er
 pixels of Kumar's images).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,11 +35,15 @@ class PointAnnotation:
         Pixels that do not belong to a nucleus; used from the first round of detection on.
     labels : Targets, path of a label image, or None
         Coarse labels of `make_targets` at the net's scale, or their file; then none are computed.
+    complete_regions : sequence of float arrays (n, 2)
+        Polygons, row and column in pixels of the image, in which every nucleus is clicked: beside the clicks they are
+        background, as `background` is.
     """
 
     points: np.ndarray | Path | str
     background: np.ndarray | Path | str | None = None
     labels: Targets | Path | str | None = None
+    complete_regions: Sequence[np.ndarray] = ()
 
 
 def make_targets(image, annotation, config):

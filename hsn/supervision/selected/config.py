@@ -199,7 +199,9 @@ def lou2022():
 
 
 def cpu():
-    """Return a config for two processor cores: a small U-Net, a quick synthesis, one round of pseudo-labels.
+    """Return a config for two processor cores: no synthetic pairs, one round of pseudo-labels.
+
+    Synthetic pairs made nets of three patches worse (docs/results/selected.md).
 
     Adapt the scale, the normalization and the lengths to your images, and the crops to the size of your patches.
 
@@ -209,6 +211,7 @@ def cpu():
     (1, 192)
     """
     return Config().replace(
+        synthetic=0,
         train={
             "epochs": 30,
             "steps": 50,
@@ -216,7 +219,7 @@ def cpu():
             "learning_rate": 2e-3,
             "min_learning_rate": 2e-5,
             "augmentation": NUCLEI_AUGMENTATION,
-        }
+        },
     )
 
 
