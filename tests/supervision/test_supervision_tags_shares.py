@@ -133,9 +133,7 @@ def test_a_net_trained_on_tags_alone_finds_the_pixels(tmp_path, rng, second):
 
 def test_maps_of_overlapped_windows_turn_with_the_image(rng):
     image, net = patches(1, rng, side=32)[0][0], build()
-    upright, turned = (
-        segment_maps(net, np.ascontiguousarray(i)) for i in (image, np.rot90(image)[:, ::-1])
-    )
+    upright, turned = (segment_maps(net, np.ascontiguousarray(i)) for i in (image, np.rot90(image)[:, ::-1]))
     np.testing.assert_allclose(np.rot90(upright)[:, ::-1], turned, atol=1e-5)
     assert np.abs(segment_maps(net, image, tta=1) - upright).max() > 1e-3
 
