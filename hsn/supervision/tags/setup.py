@@ -24,11 +24,8 @@ DEFAULT_NET = {"cpu": SEGMENTER, "cam": CLASSIFIER, "histosegnet": CLASSIFIER}
 CLASSIFIER_WIDTH = 0.25
 SIZE = encoder_unet.SIZES["medium"]
 MIN_STEPS = 300  # of a stage: small sets get more epochs
-REST, UNKNOWN, GRAY = (
-    "other",
-    "unknown",
-    (189, 189, 189),
-)  # classes of pixels without a tag, and without evidence
+REST, UNKNOWN = "other", "unknown"  # classes of pixels without a tag, and of pixels without evidence
+GRAY = (189, 189, 189)  # their color
 RARE = 0.05  # share of the patches: rarer classes, and more frequent ones than 1 - RARE, are reported
 
 
@@ -131,13 +128,13 @@ def _check_tags(tags, classes):
             notes.append(f"class {name} {where}, so it cannot be learned and has no AUC")
         elif share < RARE:
             notes.append(
-                f"class {name} is present in {share:.1%} of the patches only: give more patches with it"
+                f"class {name} is present in {100 * share:.1f} % of the patches only: give more patches with it"
             )
         elif share > 1 - RARE:
             notes.append(
-                f"class {name} is absent from {1 - share:.1%} of the patches only: give more patches without it"
+                f"class {name} is absent from {100 - 100 * share:.1f} % of the patches only: give more patches without it"
             )
-    return [note.replace("%", " %") for note in notes]
+    return notes
 
 
 # --- A segmentation net ----------------------------------------------------------------------------------------------
