@@ -106,7 +106,7 @@ def _check_tags(tags, classes):
     >>> _check_tags(np.array([[1, 0], [1, 1]]), ("tissue", "tumor"))
     ['class tissue is present in every patch with a tag, so it cannot be learned and has no AUC']
     >>> _check_tags(np.eye(1, 40).T, ("tumor",))
-    ['class tumor is present in 2.5 % of the patches only: give more patches with it']
+    ['class tumor is present in 2.5 % of the patches only: give more with it']
     """
     if np.isnan(tags).all():
         raise InputError(
@@ -128,11 +128,11 @@ def _check_tags(tags, classes):
             notes.append(f"class {name} {where}, so it cannot be learned and has no AUC")
         elif share < RARE:
             notes.append(
-                f"class {name} is present in {100 * share:.1f} % of the patches only: give more patches with it"
+                f"class {name} is present in {100 * share:.1f} % of the patches only: give more with it"
             )
         elif share > 1 - RARE:
             notes.append(
-                f"class {name} is absent from {100 - 100 * share:.1f} % of the patches only: give more patches without it"
+                f"class {name} is absent from {100 - 100 * share:.1f} % of the patches only: give more without it"
             )
     return notes
 
