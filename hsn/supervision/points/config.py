@@ -234,7 +234,7 @@ class Config(BaseConfig):
         if self.object_epochs:
             one_of("separation", self.postprocess.separation, ("components", "marker_watershed"))
         else:
-            self.check_fixed(self.FIXED_OF_SEGMENTERS)
+            self.check_unused(self.FIXED_OF_SEGMENTERS)
 
     @property
     def radius_px(self):
