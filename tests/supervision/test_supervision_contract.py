@@ -16,11 +16,11 @@ from hsn.annotations.label_files import write_labels
 from hsn.annotations.sampling import points_from_instances
 from hsn.data import synthetic
 from hsn.images.read import write
-from hsn.nets import histonet, resunet, unet
+from hsn.nets import encoder_unet, histonet, unet
 from hsn.progress import Cancelled
 from hsn.supervision import masks, method_of, points, selected, tags
 from hsn.supervision.points import train_loop
-from hsn.supervision.tags import distillation
+from hsn.supervision.tags import distillation, share_training
 from hsn.training import images as training_images
 from hsn.training import loop, object_training
 from hsn.types import History
@@ -73,19 +73,24 @@ def _selected():
     )
 
 
+def _tiny_encoder_unet():
+    return encoder_unet.build(3, encoder_stride=4, decoder=(4,), dropout=0.0, seed=1)
+
+
 def _points():
     images, instances = _tissue()
     clicks = [points_from_instances(each, place="inside")[:6] for each in instances]
     config = points.preset("cpu").replace(
+        mpp=MPP,
         image_mpp=MPP,
         tiling={"tile_px": 64, "halo_px": 16},
         rounds=0,
         detection_epochs=1,
-        refinement_epochs=1,
+        object_epochs=1,
         detection_batch_size=2,
         train=TRAIN,
     )
-    return Case(points, lambda: resunet.build(2, depth=18, width=2, seed=1), images, clicks, config)
+    return Case(points, _tiny_encoder_unet, images, clicks, config)
 
 
 def _tags():
@@ -115,7 +120,15 @@ def _tags():
     return case
 
 
-CASES = {"masks": _masks, "points": _points, "selected": _selected, "tags": _tags}
+def _shares():
+    case = _tags()
+    shares = {"second": {"crop_px": 32, "min_confidence": 0.0}}
+    case.build = lambda: unet.build(2, depth=2, width=4, batch_norm=True, seed=1)
+    case.config = case.config.replace(cam_layers=None, shares=shares, thresholds=(0.0, 0.0))
+    return case
+
+
+CASES = {"masks": _masks, "points": _points, "selected": _selected, "tags": _tags, "shares": _shares}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -275,7 +288,7 @@ def untrained(monkeypatch):
         return History(({"epoch": 1, "loss": 1.0, **spec.validate()},), 0)
 
     modules = [importlib.import_module(f"hsn.supervision.{name}.training") for name in ("masks", "tags")]
-    for module in (*modules, train_loop, object_training, distillation):
+    for module in (*modules, train_loop, object_training, distillation, share_training):
         monkeypatch.setattr(module, "fit_net", fit_net)
     monkeypatch.setattr(training_images, "CACHE_BYTES", MEMORY_PIXELS)
 
