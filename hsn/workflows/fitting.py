@@ -30,6 +30,7 @@ OPTIONS = {
     "points": ("rounds", "radius_um", "complete", "label", "background", "labels", "encoder"),
     "tags": ("classes", "window_px"),
     "selected": ("n", "synthetic", "rounds", "min_score"),
+    "mixed": ("without", "tissues", "radius_um"),
 }
 # Folders of earlier stages of a run.
 STAGES = {"points": "detection/round-*", "selected": "rounds/*"}
@@ -156,8 +157,8 @@ def fit(
         As `masks`, for a few patches selected by `hsn.select_patches`.
     unlabeled : sequence or path, optional
         With `selected`: images for pseudo-labels.
-    kind : {"masks", "points", "tags", "selected"}, optional
-        Kind of annotation to use, if a folder holds several.
+    kind : {"masks", "points", "tags", "selected", "mixed"}, optional
+        Kind of annotation to use. Default: the only kind in the folder, or "mixed" for several.
     mpp : float
         Micrometers per pixel of the images.
     out : path
