@@ -37,7 +37,7 @@ FLOORS = (
     ("images", "stains", "objects", "annotations", "selection", "crf", "metrics"),
     ("nets", "losses"),
     ("training", "prediction"),
-    ("models", "data"),
+    ("models", "data", "exports"),
     ("extras",),
     ("supervision",),
     ("reports",),

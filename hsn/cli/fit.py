@@ -10,6 +10,7 @@ from .console import (
     exit_with_failures,
     print_result,
     progress_display,
+    split_names,
     start_keras,
     warn,
     written,
@@ -65,7 +66,7 @@ def fit(
 ):
     """Train a net from masks, points, tags, masks of a few selected patches, or a mixture of them."""
     options = {
-        "classes": classes and [name.strip() for name in classes.split(",")], "window_px": window_px,
+        "classes": classes and split_names(classes), "window_px": window_px,
         "stain": stain, "rounds": rounds, "radius_um": radius_um, "complete": complete or None, "label": label,
         "background": background, "labels": labels, "encoder": encoder, "n": n, "synthetic": synthetic,
         "min_score": min_score, "without": without and tuple(without),

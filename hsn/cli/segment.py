@@ -13,6 +13,7 @@ from .console import (
     exit_with_failures,
     print_result,
     progress_display,
+    split_names,
     start_keras,
     warn,
 )
@@ -29,6 +30,10 @@ def segment(
         typer.Option(help="Micrometers per pixel of the images. Default: that of the files' metadata."),
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path("out"),
+    save: Annotated[
+        str,
+        typer.Option(help="Further formats, such as geojson,csv,parquet. `hsn export --help` lists all."),
+    ] = "",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Redo images that are done already.")
     ] = False,
@@ -45,7 +50,14 @@ def segment(
 
     with progress_display(quiet=quiet) as progress:
         batch = segment_all(
-            images, model, out, taxonomy=taxonomy, mpp=mpp, overwrite=overwrite, progress=progress
+            images,
+            model,
+            out,
+            taxonomy=taxonomy,
+            mpp=mpp,
+            save=split_names(save),
+            overwrite=overwrite,
+            progress=progress,
         )
     for sentence in () if quiet else batch.notes:
         warn(sentence)

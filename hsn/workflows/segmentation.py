@@ -15,11 +15,12 @@ import numpy as np
 from ..checks import as_mpp
 from ..data.discovery import distinct_names, find_images
 from ..errors import ENDS_BATCH, InputError, as_input_error, printable
+from ..exports.formats import EXPORTS, check_formats
 from ..files import atomic_write, check_writable, csv_text, from_csv_text, read_text, remove_leftovers
 from ..models.folders import CARD, CONFIG, OLD_CONFIG, Model, find
 from ..notes import collect_notes
 from ..progress import Progress, track
-from ..reports.results import FORMATS, save_segmentation
+from ..reports.results import FORMATS, available_formats, save_segmentation
 from ..supervision import method_of, open_model
 from ..supervision import segment as segment_image
 from ..types import Segmentation
@@ -40,6 +41,7 @@ def segment(
     out: str | os.PathLike | None = None,
     taxonomy: str | None = None,
     mpp: float | None = None,
+    save: Sequence[str] = (),
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Segmentation | list[dict]:
@@ -58,6 +60,8 @@ def segment(
     mpp : float, optional
         Micrometers per pixel of the images. Default: that of the metadata of a TIFF, SVS or OME-TIFF file. For other
         files that of the net's training images is assumed, with a warning; for arrays without.
+    save : sequence of str
+        Further formats of the files in `out`: "geojson", "csv", "parquet", ...; see `hsn.export`. Default: none.
     overwrite : bool
         Whether to segment images again that `out` already holds for the same net and options. Default: False.
     progress : callable, optional
@@ -73,7 +77,7 @@ def segment(
     ------
     InputError
         "out-missing" for a folder without `out`, or the code of an invalid image or net. In a folder, an invalid image
-        does not stop the batch; its row has the status "failed".
+        does not stop the batch; its row has the status "failed". "formats-unknown" or "<package>-missing" for `save`.
 
     Examples
     --------
@@ -89,11 +93,12 @@ def segment(
                 hint='give out="results"',
             )  # fmt: skip
         batch = segment_all(
-            image, model, out, taxonomy=taxonomy, mpp=mpp, overwrite=overwrite, progress=progress
+            image, model, out, taxonomy=taxonomy, mpp=mpp, save=save, overwrite=overwrite, progress=progress
         )
         for sentence in batch.notes:
             warnings.warn(sentence, stacklevel=2)
         return batch.rows
+    save = check_formats(save)
     with collect_notes() as notes:
         model = open_model(model)
         scales = ScaleCheck(model)
@@ -104,9 +109,7 @@ def segment(
     if out is not None:
         path = "image" if isinstance(image, np.ndarray) else Path(image)
         about = {"image": path, "model": None}
-        save_segmentation(
-            result, out, name=Path(path).stem, mpp=scale.mpp, mpp_source=scale.source, about=about
-        )
+        _save(result, out, Path(path).stem, scale, about, save)
     return result
 
 
@@ -148,6 +151,7 @@ def segment_all(
     *,
     taxonomy: str | None = None,
     mpp: float | None = None,
+    save: Sequence[str] = (),
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Batch:
@@ -166,12 +170,19 @@ def segment_all(
     """
     with collect_notes() as notes:
         batch = _segment_all(
-            images, model, Path(out), taxonomy=taxonomy, mpp=mpp, overwrite=overwrite, progress=progress
+            images,
+            model,
+            Path(out),
+            taxonomy=taxonomy,
+            mpp=mpp,
+            save=check_formats(save),
+            overwrite=overwrite,
+            progress=progress,
         )
     return replace(batch, notes=notes.sentences())
 
 
-def _segment_all(images, model, out, *, taxonomy, mpp, overwrite, progress):
+def _segment_all(images, model, out, *, taxonomy, mpp, save, overwrite, progress):
     found, failures = find_images(images)
     if not found:
         raise InputError(
@@ -182,7 +193,7 @@ def _segment_all(images, model, out, *, taxonomy, mpp, overwrite, progress):
         )
     run = _Run(model, taxonomy, mpp if mpp is None else as_mpp(mpp))
     check_writable(out)
-    for folder in (out, *(out / kind for kind in FORMATS)):
+    for folder in (out, *(out / kind for kind in (*FORMATS, *(EXPORTS[kind].folder for kind in save)))):
         remove_leftovers(folder)
     summary = _Summary(out / SUMMARY, {} if overwrite else None)
     pairs = list(zip(found, distinct_names(found), strict=True))
@@ -190,7 +201,7 @@ def _segment_all(images, model, out, *, taxonomy, mpp, overwrite, progress):
     try:
         for path, name in track(pairs, progress, "segmenting"):
             key = run.key(path)
-            earlier = None if overwrite else _read_earlier(summary.row(name), path, key, out)
+            earlier = None if overwrite else _read_earlier(summary.row(name), path, key, out, save)
             if earlier is not None:
                 results.append(earlier)
                 skipped += 1
@@ -199,9 +210,7 @@ def _segment_all(images, model, out, *, taxonomy, mpp, overwrite, progress):
                 scales = scales or ScaleCheck(run.model)
                 result, scale = _segment_one(path, run.model, scales, taxonomy=taxonomy, mpp=mpp)
                 about = {"image": path, "model": run.name}
-                about = save_segmentation(
-                    result, out, name=name, mpp=scale.mpp, mpp_source=scale.source, about=about
-                )
+                about = _save(result, out, name, scale, about, save)
                 results.append(about)
                 files += len(about["files"])
                 summary.add(_row(path, name, about, key))
@@ -221,6 +230,14 @@ def _segment_all(images, model, out, *, taxonomy, mpp, overwrite, progress):
     return Batch(rows, results, failures, skipped, files, scale=str(scales or ""))
 
 
+def _save(result, out, name, scale, about, save):
+    """Write the files of an image: the default formats and those of `save`. Returns the content of the areas file."""
+    formats = [*available_formats(result), *save]
+    return save_segmentation(
+        result, out, name=name, formats=formats, mpp=scale.mpp, mpp_source=scale.source, about=about
+    )
+
+
 def _segment_one(image, model, scales, *, taxonomy, mpp, progress=None):
     """Segment an image at its scale; note doubts about a file. Returns the result and the `Scale`."""
     scale = scales.of(image, mpp)
@@ -228,7 +245,8 @@ def _segment_one(image, model, scales, *, taxonomy, mpp, progress=None):
     scales.add(scale, result.instances)
     if not isinstance(image, np.ndarray):
         check_domain(model, result.image, scale.mpp, image)
-    return result, scale
+        result = replace(result, name=Path(image).stem)
+    return replace(result, mpp=None if scale.source == "assumed" else scale.mpp), scale
 
 
 def _is_file(image):
@@ -341,13 +359,16 @@ def _row(path, name, about, key):
     return row | {f"{_FRACTION}{c['name']}": f"{c['fraction']:.6f}" for c in about["classes"]} | {_RUN: key}
 
 
-def _read_earlier(row, path, key, out):
+def _read_earlier(row, path, key, out, save):
     """Read the areas of an earlier result of the same image, net and options; None if there is none."""
     if not row or row.get("status") != "done" or row.get(_RUN) != key or row.get("image") != printable(path):
         return None
     try:
         about = json.loads((out / "areas" / f"{row['name']}.json").read_text(encoding="utf-8"))
-        complete = all(Path(file).is_file() for file in about["files"].values())
+        about.pop("object_scores", None)
+        complete = set(save) <= set(about["files"]) and all(
+            Path(file).exists() for file in about["files"].values()
+        )
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return None
     return about if complete else None
