@@ -95,8 +95,9 @@ def parse(
     }  # fmt: skip
     for geometry, properties, feature in _find(data, {}, None, where, 0):
         _sort(geometry, properties, feature, found, is_object, where)
-    given = {name: tuple(values) for name, values in found.items()}
-    return Annotation(**given | {"complete_region": given["complete_region"] or None})
+    regions = tuple(found.pop("complete_region")) or None
+    given: dict[str, Any] = {name: tuple(values) for name, values in found.items()}
+    return Annotation(**given, complete_region=regions)
 
 
 def _find(data: Any, properties: dict, feature: str | None, where: Path | str, depth: int) -> Iterator[tuple]:

@@ -1,7 +1,9 @@
 """Find images with several kinds of annotation in one folder, and images without annotation."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -39,12 +41,14 @@ class AnnotationFiles:
     mpp: float | None = None
 
     @property
-    def empty(self):
+    def empty(self) -> bool:
         """Whether there is no annotation."""
         return not (self.masks or self.points or self.drawn or self.tags)
 
 
-def pair_files(folder, images, table):
+def pair_files(
+    folder: Path, images: Sequence[Path], table: Path | None
+) -> tuple[list[Path], list[AnnotationFiles], list[tuple[str, str]]]:
     """Collect the annotation files of each image of a folder.
 
     Parameters
@@ -86,12 +90,12 @@ def pair_files(folder, images, table):
     return found, files, list(dict.fromkeys(left_out))
 
 
-def _files(mask, point, tags):
+def _files(mask: Path | None, point: Path | None, tags: tuple[Tag, ...]) -> AnnotationFiles:
     drawn = point if point is not None and point.suffix.lower() in GEOJSON else None
     return AnnotationFiles(mask, None if drawn else point, drawn, tags)
 
 
-def _tags(table, images):
+def _tags(table: Path | None, images: Sequence[Path]) -> dict[Path, tuple[Tag, ...]]:
     """Return the tags of images in a table, dict of path to tuple of Tag; empty cells are unknown."""
     if table is None:
         return {}
@@ -112,7 +116,7 @@ def _tags(table, images):
     return found
 
 
-def pairs_or_none(pair, folder, **options):
+def pairs_or_none(pair: Callable[..., Pairs], folder: Path, **options: Any) -> Pairs:
     """Return the pairs of a folder; none if it holds no such pair."""
     try:
         return pair(folder, **options)

@@ -40,7 +40,7 @@ def image():
 
 @pytest.fixture(scope="module")
 def tissue():
-    return synthetic.draw_tissue(0, (96, 96), mpp=MPP)
+    return synthetic.draw_tissue(4, (96, 96), mpp=MPP)
 
 
 def config_of(*tissues):
@@ -85,7 +85,9 @@ def test_within_a_region_all_else_is_background(image):
 
 
 def test_a_region_with_more_clicks_than_outlines_is_clicked(tissue):
-    clicks = tuple(Point(*click) for click in points_from_instances(tissue.instances, place="inside").tolist())
+    clicks = tuple(
+        Point(*click) for click in points_from_instances(tissue.instances, place="inside").tolist()
+    )
     region = (Shape((REGION,), "Region*"),)
     known = know(tissue.image, Annotation(points=clicks, complete_region=region), (96, 96), config_of())
     objects = known.heads["objects"]

@@ -42,7 +42,7 @@ def config():
 
 @pytest.fixture(scope="module")
 def drawn():
-    return [synthetic.draw_tissue(seed, (SIDE, SIDE), mpp=MPP) for seed in (0, 1, 5, 6)]
+    return [synthetic.draw_tissue(seed, (SIDE, SIDE), mpp=MPP) for seed in (4, 2, 1, 6)]
 
 
 def annotations_of(drawn):
@@ -130,12 +130,12 @@ def test_unknown_pixels_have_no_gradient(config, drawn):
 
 
 def test_the_first_crop_is_of_the_most_precise_kind_and_batches_repeat(drawn, config):
-    crops = crops_of(drawn, config)
-    for step in range(4):
-        x, target, weight, plain, ramp = crops.batch(0, step)
+    for seed in range(4):
+        crops = crops_of(drawn, config, **{"train.seed": seed})
+        x, target, weight, plain, ramp = crops.batch(0, 1)
         assert (weight[0, ..., 1] == MASK).any()
         assert ramp == 0
-        np.testing.assert_array_equal(x, crops.batch(0, step)[0])
+        np.testing.assert_array_equal(x, crops.batch(0, 1)[0])
     assert x.shape == plain.shape == (3, 32, 32, 3)
     assert target.shape == (3, 32, 32, 4)
     assert weight.shape == (3, 32, 32, 3)

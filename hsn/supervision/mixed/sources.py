@@ -23,7 +23,7 @@ SOURCES = {
 
 
 class HeadMaps(NamedTuple):
-    """What is known about the pixels of an image, for one head.
+    """Maps of what is known about the pixels of an image, for one head.
 
     Attributes
     ----------
