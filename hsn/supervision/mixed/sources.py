@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...checks import as_mask
+
 UNKNOWN, MASK, SCRIBBLE, POINT, VORONOI, CLUSTER, ABSENT_TAG, PSEUDO, SYNTHETIC, BOX = range(10)
 UNUSED = 255  # ignored, outside of the image, or held out: no pseudo-label either
 
@@ -49,6 +51,7 @@ class HeadMaps(NamedTuple):
         weight : float or float array (H, W)
             Default: 1.
         """
+        as_mask(mask)  # numbers would be taken for indices
         self.possible[mask] = bits(classes)
         self.weight[mask] = weight[mask] if isinstance(weight, np.ndarray) else weight
         self.source[mask] = source

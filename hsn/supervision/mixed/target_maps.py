@@ -138,7 +138,7 @@ def _add_points(maps, pixels, points, instances, complete, config, found, boxed)
         return
     if instances.any():
         points = np.concatenate([points, centers(instances)])
-    add_points(maps, pixels, points, complete & ~boxed, config)
+    add_points(maps, pixels, points, complete & (not boxed), config)
 
 
 def objects_of(annotation, shape, size):

@@ -56,7 +56,7 @@ class Teacher:
             self._copy.non_trainable_variables, self._net.non_trainable_variables, strict=True
         ):
             own.assign(other)
-        if self._optimizer.use_ema:
+        if self._optimizer.use_ema and int(self._optimizer.iterations) > 0:  # the average begins with a step
             self._optimizer.finalize_variable_values(self._copy.trainable_variables)
         else:
             for own, other in zip(self._copy.trainable_variables, self._net.trainable_variables, strict=True):

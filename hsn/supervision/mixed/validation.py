@@ -66,15 +66,17 @@ def split_images(kinds, groups, validation, *, seed):
     if not present or len(has[present[0]]) < 2:
         return Split(np.arange(count), np.array([k for unit in order for k in unit], int), True)
     chosen = []
+
+    def spares(n):
+        """Return whether each kind of a group keeps another group for training."""
+        return n not in chosen and not any(set(has[k]) <= {*chosen, n} for k in present if n in has[k])
+
     for kind in present:
-        rest = [n for n in has[kind] if n not in chosen]
-        if len(rest) == len(has[kind]) > 1:
-            chosen.append(rest[0])
+        if not set(has[kind]) & set(chosen):
+            chosen += next(([n] for n in has[kind] if spares(n)), [])
     wanted = max(1, round(validation * sum(map(bool, kinds))))
     for n in range(len(order)):
-        held = sum(len(order[m]) for m in chosen)
-        last = any(set(has[kind]) <= {*chosen, n} for kind in present if n in has[kind])
-        if n not in chosen and held + len(order[n]) <= wanted and not last:
+        if spares(n) and sum(len(order[m]) for m in (*chosen, n)) <= wanted:
             chosen.append(n)
     held_out = np.array(sorted(k for n in chosen for k in order[n]), int)
     return Split(np.setdiff1d(np.arange(count), held_out), held_out)
