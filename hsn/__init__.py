@@ -19,6 +19,7 @@ _EXPORTS = {
     "select_patches": "hsn.workflows.selection:select_patches",
     "refine": "hsn.crf.dense_crf:refine",
     "load": "hsn.models:load",
+    "open_slide": "hsn.images.slide:open_slide",
     "read": "hsn.images.read:read",
     "synthesize": "hsn.extras.singan.synthesis:synthesize",
     "ObjectTable": "hsn.objects.table:ObjectTable",
