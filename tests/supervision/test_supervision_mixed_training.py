@@ -14,6 +14,7 @@ from hsn.annotations.sampling import points_from_instances
 from hsn.data import synthetic
 from hsn.images.read import write
 from hsn.nets import unet
+from hsn.projects.study import StudyImage, new_study, write_images
 from hsn.supervision.mixed import make_loss, preset
 from hsn.supervision.mixed.crops import MixedCrops, count_kinds
 from hsn.supervision.mixed.sources import ABSENT_TAG, MASK, POINT, PSEUDO, UNKNOWN, UNUSED
@@ -22,6 +23,7 @@ from hsn.supervision.mixed.training import Prepare
 from hsn.supervision.mixed.validation import split_images, validate
 from hsn.training.images import training_images
 from hsn.training.loop import Learner, adam
+from hsn.workflows import fitting
 
 MPP, SIDE = 0.5, 96
 TRAIN = {
@@ -278,11 +280,34 @@ def test_one_study_trains_one_net_with_two_heads(study, tmp_path):
 
 
 def test_a_kind_can_be_left_out(study, monkeypatch):
-    from hsn.workflows import fitting
-
     given = {name: None for name in ("tags", "points", "masks", "selected")}
     for left_out, classes in (((), 5), (("scribbles", "tags"), 3)):
         prepared = fitting.prepare(study, given, {"without": left_out}, mpp=MPP, out=study / "mine", width=4)
         assert prepared.kind == "mixed"
         assert len(prepared.setup.config.classes) == classes
     assert any(line.startswith("masks: 2 of 8 images") for line in prepared.setup.notes)
+
+
+def test_a_study_folder_brings_its_classes_scales_groups_and_split(tmp_path):
+    images = []
+    for k in range(4):
+        write(tmp_path / "images" / f"{k}.png", synthetic.draw_tissue(k, (48, 48), mpp=MPP).image)
+        images.append(
+            StudyImage(
+                tmp_path / "images" / f"{k}.png", 0.25, f"patient {k}", ("train", "train", "val", "test")[k]
+            )
+        )
+    classes = {"Blob": "object", "Cell sheet": "tissue"}
+    study = new_study(tmp_path / "study", classes=classes, mpp=MPP)
+    write_images(study.folder, images)
+    area = np.array([[2.0, 2.0], [2.0, 20.0], [10.0, 30.0]])
+    drawn = Annotation(objects=(Shape((area,), "Blob"),), scribbles=(Shape((area + 20,), "Cell sheet"),))
+    for k in range(3):
+        qupath.write(study.folder / "annotations" / f"{k}.geojson", drawn)
+    given = {name: None for name in ("tags", "points", "masks", "selected")}
+    setup = fitting.prepare(study.folder, given, {}, mpp=MPP, out=tmp_path / "mine", width=4).setup
+    assert setup.config.classes[3:] == ("Other", "Cell sheet")
+    assert setup.config.taxonomies[0].names == ("Other", "Blob")
+    assert setup.config.train.validation == (2,)
+    assert [annotation.group for annotation in setup.annotations] == ["patient 0", "patient 1", "patient 2"]
+    assert {annotation.mpp for annotation in setup.annotations} == {0.25}

@@ -26,7 +26,7 @@ from .sources import UNUSED, HeadMaps, blank, to_possible
 
 
 class Known(NamedTuple):
-    """What is known about an image at the net's scale.
+    """Record of what is known about an image at the net's scale.
 
     Attributes
     ----------
