@@ -114,6 +114,7 @@ def read_annotation(files, shape, *, is_object=is_object_class, left_out=()):
 
     Examples
     --------
+    >>> from hsn.data.mixture import AnnotationFiles
     >>> read_annotation(AnnotationFiles(), (4, 4)).points
     ()
     """

@@ -71,7 +71,7 @@ def make_targets(image, annotation, config):
 
     Examples
     --------
-    >>> from hsn.annotations.annotation import Tag
+    >>> from hsn.annotations.annotation import Annotation, Tag
     >>> from .config import preset
     >>> absent = Annotation(tags=(Tag("Nucleus", False),))
     >>> target, weight = make_targets(np.zeros((1, 2, 3), np.uint8), absent, preset("cpu"))
