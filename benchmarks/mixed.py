@@ -4,7 +4,7 @@
     python benchmarks/mixed.py score --out out/mixed-C-0 --json out/mixed.jsonl # validation images
     python benchmarks/mixed.py score --out out/mixed-C-0 --final                # test images, once, at the end
     python benchmarks/mixed.py table out/mixed.jsonl              # means over seeds, intervals over images
-    python benchmarks/mixed.py labels --arm A --json labels.json  # errors of the targets, by source
+    python benchmarks/mixed.py labels --arm A --json benchmarks/results/mixed_labels.json  # errors of targets by source
     python benchmarks/mixed.py train --arm C --mpp 0.5 --epochs 6 --steps 40 --out out/small-C   # the smaller run
 
 | arm | annotation of the 12 training images |
