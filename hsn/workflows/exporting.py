@@ -13,7 +13,9 @@ from ..exports.stored import list_results, read_result
 from ..files import check_writable
 from ..notes import collect_notes
 from ..progress import Progress, track
+from ..store.folder import RUN
 from ..types import Segmentation
+from ..wsi.result import open_result
 
 
 def export(
@@ -120,7 +122,8 @@ def export_all(
         for path in track(areas, progress, "exporting"):
             with collect_failures(exported.failures, path.stem):
                 try:
-                    source = read_result(path)
+                    run = path.parent.parent / path.stem
+                    source = open_result(run).source if (run / RUN).is_file() else read_result(path)
                     exported.files.extend(
                         write_export(source, out, kind, simplify_px=simplify_px) for kind in kinds
                     )
