@@ -16,6 +16,7 @@ import typer
 
 from .. import __version__
 from . import demo, doctor, evaluate, export, fit, segment, select, synthesize
+from . import import_ as imports
 from . import models as trained
 from .console import Command, Commands
 
@@ -39,6 +40,7 @@ for command in (
     doctor.doctor,
 ):
     app.command(cls=Command)(command)
+app.command("import", cls=Command)(imports.import_)
 # Deprecated names of 0.1.
 app.command("choose", cls=Command, hidden=True, deprecated=True)(select.select)
 app.command("synthesise", cls=Command, hidden=True, deprecated=True)(synthesize.synthesize)

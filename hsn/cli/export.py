@@ -17,7 +17,9 @@ from .console import (
     warn,
 )
 
-_FORMATS = "geojson, geojson.gz (QuPath), csv, parquet, geoparquet, ome-tiff, ome-zarr"
+_FORMATS = (
+    "geojson, geojson.gz, csv, parquet, geoparquet, label-images, imagej, coco, hovernet, ome-tiff, ome-zarr"
+)
 
 
 def export(

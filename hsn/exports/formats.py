@@ -62,6 +62,16 @@ EXPORTS = {
         options=("simplify_px",),
         packages=_ARROW + _SHAPES,
     ),
+    "label-images": Format("label-images", ".png", "label_images:write_label_images", takes="source"),
+    "imagej": Format(
+        "imagej",
+        "_RoiSet.zip",
+        "imagej:write_imagej",
+        options=("simplify_px",),
+        packages=(("roifile", None),),
+    ),
+    "coco": Format("coco", ".json", "coco:write_coco", takes="source"),
+    "hovernet": Format("hovernet", ".mat", "hovernet:write_hovernet", takes="source"),
     "ome-tiff": Format("ome-tiff", ".ome.tif", "ome_tiff:write_ome_tiff", takes="source"),
     "ome-zarr": Format(
         "ome-zarr", ".ome.zarr", "ome_zarr:write_ome_zarr", takes="source", packages=(("zarr", None),)

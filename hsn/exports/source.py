@@ -4,6 +4,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from ..errors import InputError
+from ..limits import SEGMENT_PIXELS
 from ..objects.table import ObjectTable
 from ..taxonomies import Taxonomy
 from ..types import Segmentation
@@ -69,3 +73,22 @@ def source_of(result: Segmentation) -> ExportSource:
         image=result.image,
         mpp=result.mpp,
     )
+
+
+def whole_raster(raster: Any, kind: str) -> np.ndarray:
+    """Return a raster as one array, for formats that hold whole images.
+
+    Raises
+    ------
+    InputError
+        "raster-too-large".
+    """
+    pixels = raster.shape[0] * raster.shape[1]
+    if pixels > SEGMENT_PIXELS:
+        raise InputError(
+            "raster-too-large",
+            f"an image for the format {kind!r} must have at most {SEGMENT_PIXELS:,} pixels",
+            got=f"{pixels:,}",
+            hint="use geojson, geoparquet, ome-tiff or ome-zarr for slides",
+        )
+    return np.asarray(raster[:])
