@@ -1,7 +1,7 @@
 """Describe a result to export: arrays of one image, or a store of a slide."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,8 @@ class ExportSource:
     image : uint8 array (H, W, 3) or None
     mpp : float or None
         Micrometers per pixel; None if unknown.
+    about : dict
+        Settings and origin of the result, for its report. Default: empty.
     """
 
     name: str
@@ -45,6 +47,7 @@ class ExportSource:
     probabilities: Any = None
     image: Any = None
     mpp: float | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -33,7 +33,8 @@ img{max-width:100%}.swatch{display:inline-block;width:.9em;height:.9em;border:1p
 """
 _SORT = """
 document.querySelectorAll('th[data-sort]').forEach((head, k) => head.addEventListener('click', () => {
-  const body = head.closest('table').tBodies[0], rows = [...body.rows], down = head.dataset.sort = -(+head.dataset.sort);
+  const body = head.closest('table').tBodies[0], rows = [...body.rows], down = -head.dataset.sort;
+  head.dataset.sort = down;
   const key = row => row.cells[k].dataset.value ?? row.cells[k].textContent;
   rows.sort((a, b) => { const [x, y] = [key(a), key(b)];
     return down * (isNaN(x) || isNaN(y) ? x.localeCompare(y) : x - y); }).forEach(row => body.append(row));

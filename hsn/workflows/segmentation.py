@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import os
+import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import __version__
 from ..checks import as_mpp
 from ..data.discovery import distinct_names, find_images
 from ..errors import ENDS_BATCH, InputError, as_input_error, printable
@@ -20,7 +22,7 @@ from ..files import atomic_write, check_writable, csv_text, from_csv_text, read_
 from ..models.folders import CARD, CONFIG, OLD_CONFIG, Model, find
 from ..notes import collect_notes
 from ..progress import Progress, track
-from ..reports.results import FORMATS, available_formats, save_segmentation
+from ..reports.results import FORMATS, REPORT, available_formats, save_segmentation, write_summary_page
 from ..supervision import method_of, open_model
 from ..supervision import segment as segment_image
 from ..types import Segmentation
@@ -98,7 +100,7 @@ def segment(
         for sentence in batch.notes:
             warnings.warn(sentence, stacklevel=2)
         return batch.rows
-    save = check_formats(save)
+    save = check_formats(save, others=[REPORT])
     with collect_notes() as notes:
         model = open_model(model)
         scales = ScaleCheck(model)
@@ -175,7 +177,7 @@ def segment_all(
             Path(out),
             taxonomy=taxonomy,
             mpp=mpp,
-            save=check_formats(save),
+            save=check_formats(save, others=[REPORT]),
             overwrite=overwrite,
             progress=progress,
         )
@@ -193,7 +195,13 @@ def _segment_all(images, model, out, *, taxonomy, mpp, save, overwrite, progress
         )
     run = _Run(model, taxonomy, mpp if mpp is None else as_mpp(mpp))
     check_writable(out)
-    for folder in (out, *(out / kind for kind in (*FORMATS, *(EXPORTS[kind].folder for kind in save)))):
+    for folder in (
+        out,
+        *(
+            out / kind
+            for kind in (*FORMATS, *(EXPORTS[kind].folder if kind in EXPORTS else kind for kind in save))
+        ),
+    ):
         remove_leftovers(folder)
     summary = _Summary(out / SUMMARY, {} if overwrite else None)
     pairs = list(zip(found, distinct_names(found), strict=True))
@@ -208,8 +216,10 @@ def _segment_all(images, model, out, *, taxonomy, mpp, save, overwrite, progress
                 continue
             try:
                 scales = scales or ScaleCheck(run.model)
+                started = time.perf_counter()
                 result, scale = _segment_one(path, run.model, scales, taxonomy=taxonomy, mpp=mpp)
-                about = {"image": path, "model": run.name}
+                seconds = round(time.perf_counter() - started, 2)
+                about = {"image": path, "model": run.name, "seconds": seconds, "hsn": __version__}
                 about = _save(result, out, name, scale, about, save)
                 results.append(about)
                 files += len(about["files"])
@@ -226,6 +236,9 @@ def _segment_all(images, model, out, *, taxonomy, mpp, save, overwrite, progress
         summary.close()
     if scales:
         scales.note_sizes()
+    if REPORT in save and results:
+        numbers = [result["numbers"] for result in results]
+        write_summary_page(out, numbers, [Path(result["files"][REPORT]).stem for result in results])
     rows = [summary.row(name) for _, name in pairs]
     return Batch(rows, results, failures, skipped, files, scale=str(scales or ""))
 

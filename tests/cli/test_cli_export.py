@@ -14,7 +14,7 @@ from hsn.exports.formats import EXPORTS
 def test_the_help_names_all_formats():
     from hsn.cli.export import _FORMATS
 
-    assert _FORMATS.split(", ") == list(EXPORTS)
+    assert _FORMATS.split(", ") == [*EXPORTS, "report"]
 
 
 def areas_of(path):
