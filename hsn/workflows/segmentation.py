@@ -195,13 +195,8 @@ def _segment_all(images, model, out, *, taxonomy, mpp, save, overwrite, progress
         )
     run = _Run(model, taxonomy, mpp if mpp is None else as_mpp(mpp))
     check_writable(out)
-    for folder in (
-        out,
-        *(
-            out / kind
-            for kind in (*FORMATS, *(EXPORTS[kind].folder if kind in EXPORTS else kind for kind in save))
-        ),
-    ):
+    folders = [EXPORTS[kind].folder if kind in EXPORTS else kind for kind in (*FORMATS, *save)]
+    for folder in (out, *(out / kind for kind in folders)):
         remove_leftovers(folder)
     summary = _Summary(out / SUMMARY, {} if overwrite else None)
     pairs = list(zip(found, distinct_names(found), strict=True))
