@@ -1,4 +1,4 @@
-"""Read label images from arrays of NumPy (`.npy`) and MATLAB (`.mat`), and from OME-Zarr; nothing is unpickled."""
+"""Read label images from NumPy (`.npy`), MATLAB (`.mat`), OME-Zarr and DICOM Segmentation; nothing is unpickled."""
 
 import struct
 import zlib
@@ -128,9 +128,38 @@ def read_ome_zarr(path: Path | str) -> np.ndarray:
     return _as_labels(stored.reshape(stored.shape[-2:]), path)
 
 
-def is_ome_zarr(path: Path | str) -> bool:
-    """Return whether a path is a folder of Zarr."""
-    return any((Path(path) / name).is_file() for name in ("zarr.json", ".zgroup"))
+def read_dicom(path: Path | str) -> np.ndarray:
+    """Read the segments of a DICOM Segmentation of a slide: the number of the segment of each pixel.
+
+    Returns
+    -------
+    int array (H, W)
+
+    Raises
+    ------
+    InputError
+        "highdicom-missing", "dicom-segmentation", "image-too-large" or "array-damaged".
+    """
+    check_file(path, max_bytes=ARRAY_BYTES)
+    pydicom, highdicom = require("pydicom", extra="dicom"), require("highdicom", extra="dicom")
+    try:
+        header = pydicom.dcmread(path, stop_before_pixels=True)
+        if header.get("Modality") != "SEG" or "TotalPixelMatrixRows" not in header:
+            raise InputError(
+                "dicom-segmentation",
+                f"{path} must be a DICOM Segmentation of a slide",
+                got=f"modality {header.get('Modality')}",
+                hint="export the annotation as Segmentation",
+            )
+        shape = (header.TotalPixelMatrixRows, header.TotalPixelMatrixColumns)
+        if shape[0] * shape[1] > READ_PIXELS:
+            raise _too_large(path, shape)
+        stored = highdicom.seg.segread(path).get_total_pixel_matrix(combine_segments=True)
+    except InputError:
+        raise
+    except Exception as error:  # pydicom and highdicom raise many kinds of errors
+        raise _damaged(path, error) from None
+    return _as_labels(np.asarray(stored), path)
 
 
 def _ome(group: Any) -> dict[str, Any]:

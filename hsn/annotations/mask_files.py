@@ -39,7 +39,11 @@ OUTLINES = {
     ".geojson": _read_json,
     ".json": _read_json,
 }
-ARRAYS = {".npy": instance_arrays.read_npy, ".mat": instance_arrays.read_mat}
+ARRAYS = {
+    ".npy": instance_arrays.read_npy,
+    ".mat": instance_arrays.read_mat,
+    ".dcm": instance_arrays.read_dicom,
+}
 _PATTERN = NamePattern(
     "cp[ _-]masks?|object[ _-]identities|roi[ _-]?sets?|"
     "simple[ _-]segmentations?|(label|instance)[ _-]?(masks?|images?|maps?)|ground[ _-]?truth|"
@@ -62,9 +66,9 @@ _WORDS = Words(
 def pair(folder: Path | str, *, besides: Collection[str] = (), least: int = 1) -> Pairs:
     """Find images and their masks in a folder and its subfolders.
 
-    A mask is an `.xml`, `.zip`, `.roi`, `.npy` or `.mat` file, GeoJSON or COCO JSON with outlines, or an image with an
-    ending such as `_anno`, `_label` or `_mask`, or in a folder of such a name. It belongs to the image with the same
-    name without the ending. If an image has a label image and outlines, the label image is used.
+    A mask is an `.xml`, `.zip`, `.roi`, `.npy`, `.mat` or `.dcm` file, GeoJSON or COCO JSON with outlines, or an image
+    with an ending such as `_anno`, `_label` or `_mask`, or in a folder of such a name. It belongs to the image with the
+    same name without the ending. If an image has a label image and outlines, the label image is used.
 
     Parameters
     ----------
@@ -129,7 +133,8 @@ def read(path: Path | str, shape: tuple[int, int] | None) -> np.ndarray:
     Parameters
     ----------
     path : path
-        A label image, Aperio XML, ImageJ regions, GeoJSON, COCO JSON, `.npy`, `.mat`, or a folder of OME-Zarr.
+        A label image, Aperio XML, ImageJ regions, GeoJSON, COCO JSON, `.npy`, `.mat`, DICOM Segmentation (`.dcm`),
+        or a folder of OME-Zarr.
     shape : (int, int) or None
         Height and width of the image. None: use the size of the label image.
 

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from hsn.annotations import mask_files
 from hsn.exports.source import source_of
 from hsn.types import Segmentation
 
@@ -80,6 +81,8 @@ def test_segmentation_and_annotations_hold_the_result(result, instances, tmp_pat
     segmentation = hd.seg.segread(seg)
     matrix = segmentation.get_total_pixel_matrix(combine_segments=True)
     np.testing.assert_array_equal(matrix, instances > 0)
+    parts = mask_files.read(seg, instances.shape)
+    np.testing.assert_array_equal(parts > 0, instances > 0)
     assert segmentation.StudyInstanceUID == slide.StudyInstanceUID
     assert segmentation.get_segment_description(1).segment_label == "Nucleus"
     (group,) = hd.ann.annread(ann).get_annotation_groups()
@@ -101,6 +104,15 @@ def test_the_class_map_uses_the_level_near_two_micrometers(tmp_path):
     seg, _ = write_dicom(tmp_path / "out" / "a.dcm", source_of(result), dicom_source=tmp_path)
     matrix = hd.seg.segread(seg).get_total_pixel_matrix(combine_segments=True)
     np.testing.assert_array_equal(matrix, labels[::4, ::4])
+
+
+def test_other_dicom_files_are_not_masks(tmp_path, raises_code):
+    write_slide(tmp_path / "slide.dcm", (64, 64), 0.5)
+    with raises_code("dicom-segmentation"):
+        mask_files.read(tmp_path / "slide.dcm", (64, 64))
+    (tmp_path / "text.dcm").write_text("no dicom")
+    with raises_code("array-damaged"):
+        mask_files.read(tmp_path / "text.dcm", (64, 64))
 
 
 def test_a_result_without_objects_writes_nothing(result, tmp_path):
