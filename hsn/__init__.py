@@ -21,6 +21,7 @@ _EXPORTS = {
     "import_annotation": "hsn.workflows.importing:import_annotation",
     "read_objects": "hsn.exports.read:read_objects",
     "load": "hsn.models:load",
+    "open_slide": "hsn.images.slide:open_slide",
     "read": "hsn.images.read:read",
     "synthesize": "hsn.extras.singan.synthesis:synthesize",
     "ObjectTable": "hsn.objects.table:ObjectTable",

@@ -18,6 +18,8 @@ from .console import (
     warn,
 )
 
+SLIDES = "Slides"
+
 
 def segment(
     images: Annotated[list[Path], typer.Argument(help="Images, and folders of images.", show_default=False)],
@@ -37,17 +39,40 @@ def segment(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Redo images that are done already.")
     ] = False,
+    workers: Annotated[
+        int, typer.Option("--workers", help="Processes for a slide.", rich_help_panel=SLIDES)
+    ] = 1,
+    memory: Annotated[
+        str | None,
+        typer.Option(help='Memory for post-processing of a slide, "6GB".', rich_help_panel=SLIDES),
+    ] = None,
+    tissue: Annotated[
+        str | None,
+        typer.Option(
+            help='Mask, or folder of masks, of `hsn tissue`; "none" segments all pixels.',
+            rich_help_panel=SLIDES,
+        ),
+    ] = None,
+    skip_errors: Annotated[
+        bool,
+        typer.Option("--skip-errors", help="Leave out damaged parts of a slide.", rich_help_panel=SLIDES),
+    ] = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ):
-    """Segment images: write labels, overlays, areas, scores and summary.csv.
+    """Segment images and slides: write labels, overlays, areas, scores and summary.csv.
 
     Images with results of the same net and options are skipped. Nets that separate objects also give a label image of
     objects: a PNG, or a 32-bit TIFF from 65,536 objects on.
+
+    A slide gets a folder NAME/ with tables, outlines for QuPath, and its arrays. The same command continues a
+    slide after an interruption.
     """
     start_keras()
     from ..workflows.segmentation import SUMMARY, segment_all
+    from ..workflows.slides import SlideOptions
 
+    slides = SlideOptions(workers, memory, tissue, skip_errors)
     with progress_display(quiet=quiet) as progress:
         batch = segment_all(
             images,
@@ -57,6 +82,7 @@ def segment(
             mpp=mpp,
             save=split_names(save),
             overwrite=overwrite,
+            slides=slides,
             progress=progress,
         )
     for sentence in () if quiet else batch.notes:

@@ -5,6 +5,7 @@ Pictures are embedded. All text from files is escaped. The table of a cohort is 
 
 import base64
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,14 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ..exports.source import ExportSource, whole_raster
+from ..exports import pyramid
+from ..exports.source import ExportSource
 from ..files import atomic_write
 from ..objects.table import ObjectTable, concatenate
 from .overlay import background_classes, outline_colors, overlay_result
 
 _PICTURE_PX = 1200  # largest side of the overlay
+_SIDE_PX = 4096  # largest side of the rasters that a page is made from
 _LEAST_SURE, _CROP_PX = 12, 96
 _BINS = 24
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -70,8 +73,9 @@ def write_page(path: str | Path, source: ExportSource, about: Mapping[str, Any])
     >>> write_page(Path(tempfile.mkdtemp()) / "a.html", source, {"model": "nuclei-masks"})["objects"]
     1
     """
-    labels = whole_raster(source.labels, "report")
-    table = concatenate(list(source.tables()))
+    table = concatenate([replace(table, outlines=None) for table in source.tables()])
+    full = source
+    source, labels = _reduced(source)
     areas = _class_areas(labels, source)
     row = {
         "image": source.name,
@@ -87,7 +91,7 @@ def write_page(path: str | Path, source: ExportSource, about: Mapping[str, Any])
         _section("Objects", _object_table(table, labels, source)),
         _section("Size and shape", _histograms(table)),
         _section(f"The {_LEAST_SURE} least sure objects", _least_sure(table, source)),
-        _section("Origin", _pairs(_origin(about, source))),
+        _section("Origin", _pairs(_origin(about, full))),
     ]
     _write(path, source.name, "".join(sections))
     return row
@@ -131,6 +135,24 @@ def write_cohort(path: str | Path, rows: Sequence[Mapping[str, Any]], *, links: 
 # --- Content -------------------------------------------------------------------------------------------------------
 
 
+def _reduced(source: ExportSource) -> tuple[ExportSource, np.ndarray]:
+    """Return a source whose rasters fit on a page, and its labels; the nearest pixel stands for its neighbors."""
+    level = max(0, int(np.ceil(np.log2(max(source.shape) / _SIDE_PX))))
+    rows, cols = (slice(0, side) for side in pyramid.level_shape(source.shape, level))
+
+    def read(raster: Any) -> Any:
+        return None if raster is None else pyramid.read_block(raster, rows, cols, level, mean=False)
+
+    labels = read(source.labels)
+    reduced = replace(
+        source,
+        labels=labels,
+        instances=read(source.instances),
+        mpp=None if source.mpp is None else source.mpp * 2**level,
+    )
+    return reduced, labels
+
+
 def _class_areas(labels: np.ndarray, source: ExportSource) -> dict[str, tuple[int, float, float | None]]:
     """Return pixels, fraction and mm2 of each class."""
     pixels = np.bincount(labels.ravel(), minlength=len(source.taxonomy)).tolist()
@@ -166,10 +188,11 @@ def _shapes(table: ObjectTable) -> dict[str, np.ndarray]:
 
 def _overlay(labels: np.ndarray, source: ExportSource) -> str:
     """Return the picture with the legend."""
-    image = (
-        np.full((*labels.shape, 3), 255, np.uint8) if source.image is None else np.asarray(source.image[:])
-    )
-    instances = None if source.instances is None else whole_raster(source.instances, "report")
+    step = 1 if source.image is None else max(1, round(source.image.shape[0] / labels.shape[0]))
+    image = np.full((*labels.shape, 3), 255, np.uint8)
+    if source.image is not None:
+        image = np.asarray(source.image[::step, ::step])[: labels.shape[0], : labels.shape[1]]
+    instances = source.instances
     picture = _shrunk(overlay_result(image, labels, source.taxonomy, instances), _PICTURE_PX)
     hidden = background_classes(source.taxonomy, instances)
     colors = dict(zip(source.taxonomy.names, source.taxonomy.colors, strict=True))
@@ -240,7 +263,7 @@ def _least_sure(table: ObjectTable, source: ExportSource) -> str:
         x, y = (int(table.columns[f"centroid_{axis}_px"][k]) for axis in "xy")
         top, left = (
             max(0, min(p - _CROP_PX // 2, side - _CROP_PX))
-            for p, side in zip((y, x), source.shape, strict=True)
+            for p, side in zip((y, x), source.image.shape[:2], strict=True)
         )
         crop = np.asarray(source.image[top : top + _CROP_PX, left : left + _CROP_PX])
         caption = f"{table.columns['score'][k]:.2f}, x {x}, y {y}"

@@ -19,20 +19,33 @@ from ..data.discovery import distinct_names, find_images
 from ..errors import ENDS_BATCH, InputError, as_input_error, printable
 from ..exports.formats import EXPORTS, check_formats
 from ..files import atomic_write, check_writable, csv_text, from_csv_text, read_text, remove_leftovers
+from ..images.scale import Scale
+from ..images.slide import Slide, open_slide
 from ..models.folders import CARD, CONFIG, OLD_CONFIG, Model, find
 from ..notes import collect_notes
 from ..progress import Progress, track
-from ..reports.results import FORMATS, REPORT, available_formats, save_segmentation, write_summary_page
+from ..reports.html import write_page
+from ..reports.results import (
+    FORMATS,
+    REPORT,
+    available_formats,
+    page_of,
+    save_segmentation,
+    write_summary_page,
+)
 from ..supervision import method_of, open_model
 from ..supervision import segment as segment_image
 from ..types import Segmentation
+from ..wsi.result import SlideResult
 from .domain_check import check_domain
 from .scale_check import ScaleCheck
+from .slides import SlideOptions, runs_as_slide, segment_one_slide
 
 SUMMARY = "summary.csv"
 _COLUMNS = (
     "image", "name", "status", "reason", "model", "taxonomy", "height", "width", "mpp", "mpp_source", "objects"
 )  # fmt: skip
+_SLIDE_COLUMNS = ("tissue_mm2", "objects_per_mm2", "seconds")
 _FRACTION, _RUN = "fraction of ", "run"
 
 
@@ -45,14 +58,18 @@ def segment(
     mpp: float | None = None,
     save: Sequence[str] = (),
     overwrite: bool = False,
+    workers: int = 1,
+    memory: int | str | None = None,
+    tissue: str | os.PathLike | None = None,
+    skip_errors: bool = False,
     progress: Progress | None = None,
-) -> Segmentation | list[dict]:
-    """Segment an image, or all images of a folder.
+) -> Segmentation | SlideResult | list[dict]:
+    """Segment an image, a whole slide, or all images of a folder.
 
     Parameters
     ----------
-    image : uint8 array, shape (H, W, 3), path, or sequence of paths
-        RGB image of an H&E-stained section of any size, a file, or folders and files.
+    image : uint8 array, shape (H, W, 3), path, Slide, or sequence of paths
+        RGB image of an H&E-stained section of any size, a file, a slide, or folders and files.
     model : str, path or hsn.models.Model
         Name of an installed net, a trained folder, or a loaded model.
     out : path, optional
@@ -66,20 +83,30 @@ def segment(
         Further formats of the files in `out`: "geojson", "csv", "parquet", ...; see `hsn.export`. Default: none.
     overwrite : bool
         Whether to segment images again that `out` already holds for the same net and options. Default: False.
+    workers : int
+        Slides only: number of processes. Default: 1, this one.
+    memory : int or str, optional
+        Slides only: memory of all processes for post-processing, "6GB"; no result depends on it. Default: 400 MB each.
+    tissue : path or "none", optional
+        Slides only: a mask, or a folder of masks, of `hsn tissue`; "none" segments all. Default: find the tissue.
+    skip_errors : bool
+        Slides only: whether to leave out damaged parts. Default: False.
     progress : callable, optional
         Receives progress events and can cancel; see `hsn.progress`.
 
     Returns
     -------
-    Segmentation or list of dict
+    Segmentation, SlideResult or list of dict
         For an array or a file: `labels`, `scores`, `taxonomy`, and `instances` if the net separates objects. For a
-        folder or a list: the rows of `summary.csv`.
+        slide: the number and the table of the objects, and arrays that stay on the disk. For a folder or a list: the
+        rows of `summary.csv`.
 
     Raises
     ------
     InputError
-        "out-missing" for a folder without `out`, or the code of an invalid image or net. In a folder, an invalid image
-        does not stop the batch; its row has the status "failed". "formats-unknown" or "<package>-missing" for `save`.
+        "out-missing" for a folder or a slide without `out`, or the code of an invalid image or net. In a folder, an
+        invalid image does not stop the batch; its row has the status "failed". "formats-unknown" or
+        "<package>-missing" for `save`.
 
     Examples
     --------
@@ -88,27 +115,32 @@ def segment(
     >>> result.labels.shape, result.taxonomy.names
     ((64, 64), ('Other', 'G.O'))
     """
-    if not isinstance(image, np.ndarray) and not _is_file(image):
-        if out is None:
-            raise InputError(
-                "out-missing", "`out` must name a folder for the results of several images", got="None",
-                hint='give out="results"',
-            )  # fmt: skip
+    slides = SlideOptions(workers, memory, tissue, skip_errors)
+    if not isinstance(image, np.ndarray | Slide) and not _is_file(image):
         batch = segment_all(
-            image, model, out, taxonomy=taxonomy, mpp=mpp, save=save, overwrite=overwrite, progress=progress
-        )
+            image, model, _needed(out), taxonomy=taxonomy, mpp=mpp, save=save, overwrite=overwrite,
+            slides=slides, progress=progress,
+        )  # fmt: skip
         for sentence in batch.notes:
             warnings.warn(sentence, stacklevel=2)
         return batch.rows
     save = check_formats(save, others=[REPORT])
     with collect_notes() as notes:
-        model = open_model(model)
-        scales = ScaleCheck(model)
-        result, scale = _segment_one(image, model, scales, taxonomy=taxonomy, mpp=mpp, progress=progress)
-        scales.note_sizes()
+        net = open_model(model)
+        slide = _as_slide(image, net, mpp)
+        result: Any
+        if slide is not None:
+            result, _ = segment_one_slide(
+                slide, model, _needed(out), name=slide.path.stem, taxonomy=taxonomy, save=_without_report(save),
+                options=slides, overwrite=overwrite, progress=progress,
+            )  # fmt: skip
+        else:
+            scales = ScaleCheck(net)
+            result, scale = _segment_one(image, net, scales, taxonomy=taxonomy, mpp=mpp, progress=progress)
+            scales.note_sizes()
     for sentence in notes.sentences():
         warnings.warn(sentence, stacklevel=2)
-    if out is not None:
+    if out is not None and slide is None:
         path = "image" if isinstance(image, np.ndarray) else Path(image)
         about = {"image": path, "model": None}
         _save(result, out, Path(path).stem, scale, about, save)
@@ -155,6 +187,7 @@ def segment_all(
     mpp: float | None = None,
     save: Sequence[str] = (),
     overwrite: bool = False,
+    slides: SlideOptions | None = None,
     progress: Progress | None = None,
 ) -> Batch:
     """Segment images; write labels, overlay, areas and a row of `summary.csv` for each.
@@ -172,19 +205,13 @@ def segment_all(
     """
     with collect_notes() as notes:
         batch = _segment_all(
-            images,
-            model,
-            Path(out),
-            taxonomy=taxonomy,
-            mpp=mpp,
-            save=check_formats(save, others=[REPORT]),
-            overwrite=overwrite,
-            progress=progress,
-        )
+            images, model, Path(out), taxonomy=taxonomy, mpp=mpp, save=check_formats(save, others=[REPORT]),
+            overwrite=overwrite, slides=slides or SlideOptions(), progress=progress,
+        )  # fmt: skip
     return replace(batch, notes=notes.sentences())
 
 
-def _segment_all(images, model, out, *, taxonomy, mpp, save, overwrite, progress):
+def _segment_all(images, model, out, *, taxonomy, mpp, save, overwrite, slides, progress):
     found, failures = find_images(images)
     if not found:
         raise InputError(
@@ -211,11 +238,23 @@ def _segment_all(images, model, out, *, taxonomy, mpp, save, overwrite, progress
                 continue
             try:
                 scales = scales or ScaleCheck(run.model)
-                started = time.perf_counter()
-                result, scale = _segment_one(path, run.model, scales, taxonomy=taxonomy, mpp=mpp)
-                seconds = round(time.perf_counter() - started, 2)
-                about = {"image": path, "model": run.name, "seconds": seconds, "hsn": __version__}
-                about = _save(result, out, name, scale, about, save)
+                if runs_as_slide(path, run.model):
+                    slide = open_slide(path, mpp=mpp)
+                    scales.add(Scale(slide.mpp, slide.mpp_source), None)
+                    on_slide, about = segment_one_slide(
+                        slide, model, out, name=name, taxonomy=taxonomy, save=_without_report(save), options=slides,
+                        overwrite=overwrite, progress=progress,
+                    )  # fmt: skip
+                    failures += on_slide.summary["failures"].items()
+                    if REPORT in save:
+                        about["files"][REPORT] = str(page_of(out, name))
+                        about["numbers"] = write_page(page_of(out, name), on_slide.source, about)
+                else:
+                    started = time.perf_counter()
+                    result, scale = _segment_one(path, run.model, scales, taxonomy=taxonomy, mpp=mpp)
+                    seconds = round(time.perf_counter() - started, 2)
+                    about = {"image": path, "model": run.name, "seconds": seconds, "hsn": __version__}
+                    about = _save(result, out, name, scale, about, save)
                 results.append(about)
                 files += len(about["files"])
                 summary.add(_row(path, name, about, key))
@@ -238,6 +277,11 @@ def _segment_all(images, model, out, *, taxonomy, mpp, save, overwrite, progress
     return Batch(rows, results, failures, skipped, files, scale=str(scales or ""))
 
 
+def _without_report(save):
+    """Return the formats that a run over a slide writes itself."""
+    return [kind for kind in save if kind != REPORT]
+
+
 def _save(result, out, name, scale, about, save):
     """Write the files of an image: the default formats and those of `save`. Returns the content of the areas file."""
     formats = [*available_formats(result), *save]
@@ -255,6 +299,25 @@ def _segment_one(image, model, scales, *, taxonomy, mpp, progress=None):
         check_domain(model, result.image, scale.mpp, image)
         result = replace(result, name=Path(image).stem)
     return replace(result, mpp=None if scale.source == "assumed" else scale.mpp), scale
+
+
+def _as_slide(image, model, mpp):
+    """Return the slide if an image is processed as one, else None."""
+    if isinstance(image, Slide):
+        return image
+    if isinstance(image, np.ndarray) or not runs_as_slide(Path(image), model):
+        return None
+    return open_slide(image, mpp=mpp)
+
+
+def _needed(out):
+    """Return the folder for results; raise if it is missing."""
+    if out is None:
+        raise InputError(
+            "out-missing", "`out` must name a folder for the results of several images or of a slide", got="None",
+            hint='give out="results"',
+        )  # fmt: skip
+    return out
 
 
 def _is_file(image):
@@ -364,6 +427,7 @@ def _row(path, name, about, key):
     """Make the row of a segmented image."""
     row = {"image": path, "name": name, "status": "done"}
     row |= {column: about.get(column) for column in _COLUMNS[4:]}
+    row |= {column: about[column] for column in _SLIDE_COLUMNS if column in about}
     return row | {f"{_FRACTION}{c['name']}": f"{c['fraction']:.6f}" for c in about["classes"]} | {_RUN: key}
 
 

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from hsn.config import TrainConfig
+from hsn.locks import process_start
 from hsn.training import run as runs
-from hsn.training.run import Run, digest, process_start
+from hsn.training.run import Run, digest
 from hsn.types import History
 
 DATA = ([np.arange(4), np.ones(2)], [None, np.zeros(1)])
@@ -121,7 +122,7 @@ def test_a_lock_of_another_machine_counts(tmp_path, raises_code):
 def test_a_second_live_process_is_an_error(tmp_path, raises_code):
     code = (
         "import json, pathlib, sys, time\n"
-        "from hsn.training.run import process_start\n"
+        "from hsn.locks import process_start\n"
         "import os, socket\n"
         "lock = pathlib.Path(sys.argv[1])\n"
         "lock.parent.mkdir(parents=True)\n"
