@@ -13,9 +13,13 @@ from typing import Any
 import cv2
 import numpy as np
 
+from .. import __version__
+from ..errors import InputError
 from ..exports import pyramid
 from ..exports.source import ExportSource
 from ..files import atomic_write
+from ..models.card import Card
+from ..models.folders import find
 from ..objects.table import ObjectTable, concatenate
 from .overlay import background_classes, outline_colors, overlay_result
 
@@ -91,7 +95,8 @@ def write_page(path: str | Path, source: ExportSource, about: Mapping[str, Any])
         _section("Objects", _object_table(table, labels, source)),
         _section("Size and shape", _histograms(table)),
         _section(f"The {_LEAST_SURE} least sure objects", _least_sure(table, source)),
-        _section("Origin", _pairs(_origin(about, full))),
+        _section("Model", _pairs(_model_card(about.get("model")))),
+        _section("Settings", _pairs(_settings(about, full))),
     ]
     _write(path, source.name, "".join(sections))
     return row
@@ -271,10 +276,16 @@ def _least_sure(table: ObjectTable, source: ExportSource) -> str:
     return f'<div class="row">{"".join(figures)}</div>'
 
 
-def _origin(about: Mapping[str, Any], source: ExportSource) -> dict[str, Any]:
-    """Return model, settings and versions."""
-    from .. import __version__
+def _model_card(model: Any) -> dict[str, str]:
+    """Return the card of a model that is installed; else its name."""
+    try:
+        return Card.read(find(str(model))).summary()
+    except InputError:
+        return {"name": "unknown" if model is None else str(model)}
 
+
+def _settings(about: Mapping[str, Any], source: ExportSource) -> dict[str, Any]:
+    """Return settings, versions, seconds and memory."""
     height, width = source.shape
     scale = "unknown" if source.mpp is None else f"{source.mpp:g} um/px"
     known = {"size": f"{width} x {height} px", "scale": scale, "taxonomy": source.taxonomy.name}

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import os
+import sys
 import time
 import warnings
 from collections.abc import Sequence
@@ -40,6 +41,11 @@ from ..wsi.result import SlideResult
 from .domain_check import check_domain
 from .scale_check import ScaleCheck
 from .slides import SlideOptions, runs_as_slide, segment_one_slide
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment, unused-ignore]
 
 SUMMARY = "summary.csv"
 _COLUMNS = (
@@ -254,6 +260,7 @@ def _segment_all(images, model, out, *, taxonomy, mpp, save, overwrite, slides, 
                     result, scale = _segment_one(path, run.model, scales, taxonomy=taxonomy, mpp=mpp)
                     seconds = round(time.perf_counter() - started, 2)
                     about = {"image": path, "model": run.name, "seconds": seconds, "hsn": __version__}
+                    about |= _peak_memory()
                     about = _save(result, out, name, scale, about, save)
                 results.append(about)
                 files += len(about["files"])
@@ -275,6 +282,14 @@ def _segment_all(images, model, out, *, taxonomy, mpp, save, overwrite, slides, 
         write_summary_page(out, numbers, [Path(result["files"][REPORT]).stem for result in results])
     rows = [summary.row(name) for _, name in pairs]
     return Batch(rows, results, failures, skipped, files, scale=str(scales or ""))
+
+
+def _peak_memory():
+    """Return the largest memory of the process so far, where the system tells it."""
+    if resource is None:
+        return {}
+    unit = 1 if sys.platform == "darwin" else 1024
+    return {"peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6)}
 
 
 def _without_report(save):
