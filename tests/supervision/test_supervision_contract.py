@@ -20,7 +20,7 @@ from hsn.nets import histonet, resunet, unet
 from hsn.progress import Cancelled
 from hsn.supervision import masks, method_of, points, selected, tags
 from hsn.supervision.points import train_loop
-from hsn.supervision.tags import distillation
+from hsn.supervision.tags import distillation, share_training
 from hsn.training import images as training_images
 from hsn.training import loop, object_training
 from hsn.types import History
@@ -115,7 +115,15 @@ def _tags():
     return case
 
 
-CASES = {"masks": _masks, "points": _points, "selected": _selected, "tags": _tags}
+def _shares():
+    case = _tags()
+    shares = {"second": {"crop_px": 32, "min_confidence": 0.0}}
+    case.build = lambda: unet.build(2, depth=2, width=4, batch_norm=True, seed=1)
+    case.config = case.config.replace(cam_layers=None, shares=shares, thresholds=(0.0, 0.0))
+    return case
+
+
+CASES = {"masks": _masks, "points": _points, "selected": _selected, "tags": _tags, "shares": _shares}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -275,7 +283,7 @@ def untrained(monkeypatch):
         return History(({"epoch": 1, "loss": 1.0, **spec.validate()},), 0)
 
     modules = [importlib.import_module(f"hsn.supervision.{name}.training") for name in ("masks", "tags")]
-    for module in (*modules, train_loop, object_training, distillation):
+    for module in (*modules, train_loop, object_training, distillation, share_training):
         monkeypatch.setattr(module, "fit_net", fit_net)
     monkeypatch.setattr(training_images, "CACHE_BYTES", MEMORY_PIXELS)
 
