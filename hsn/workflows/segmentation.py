@@ -218,7 +218,7 @@ def segment_all(
 
 
 def _segment_all(images, model, out, *, taxonomy, mpp, save, overwrite, slides, progress):
-    found, failures = find_images(images)
+    found, failures = find_images(images, slides=True)
     if not found:
         raise InputError(
             "images-missing",

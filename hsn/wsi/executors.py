@@ -56,6 +56,8 @@ class Processes:
     ----------
     workers : int
         Number of processes. Each computes with its share of the cores.
+    keras : bool
+        Whether processes import Keras when they start, without its log lines. Default: True.
 
     Notes
     -----
@@ -63,8 +65,8 @@ class Processes:
     ``if __name__ == "__main__"``.
     """
 
-    def __init__(self, workers: int) -> None:
-        self.workers = workers
+    def __init__(self, workers: int, *, keras: bool = True) -> None:
+        self.workers, self._keras = workers, keras
         self._pool: ProcessPoolExecutor | None = None
 
     def run(self, tasks: Iterable[Task]) -> Iterator[tuple[str, Any]]:
@@ -106,7 +108,7 @@ class Processes:
     def _submit(self, running: dict[Future, tuple[Task, int]], task: Task, deaths: int) -> None:
         for _ in range(2):
             if self._pool is None:
-                self._pool = _start_pool(self.workers)
+                self._pool = _start_pool(self.workers, self._keras)
             try:
                 running[self._pool.submit(_result, task.function, task.arguments)] = (task, deaths)
                 return
@@ -147,25 +149,26 @@ def _died(task: Task) -> InputError:
     )
 
 
-def _start_pool(workers: int) -> ProcessPoolExecutor:
+def _start_pool(workers: int, keras: bool) -> ProcessPoolExecutor:
     """Start processes that share the cores, and end when this process ends."""
     threads = max(1, (os.cpu_count() or 1) // workers)
     pool = ProcessPoolExecutor(
         workers,
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_start_worker,
-        initargs=(os.getpid(), threads),
+        initargs=(os.getpid(), threads, keras),
     )
     return pool
 
 
-def _start_worker(parent: int, threads: int) -> None:
+def _start_worker(parent: int, threads: int, keras: bool) -> None:
     """Set the number of threads before Keras is imported, and watch the parent."""
     os.environ.update(dict.fromkeys(_THREADS, str(threads)))
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    from ..keras_start import start_keras
+    if keras:
+        from ..keras_start import start_keras
 
-    start_keras(only_hsn=True)
+        start_keras(only_hsn=True)
 
 
 def _end_with(parent: int) -> None:

@@ -136,7 +136,8 @@ def _cells(ids: np.ndarray, objects: Objects) -> Iterator[tuple[np.ndarray, Obje
     """
     cells = objects.anchors // CELL_PX
     low, high = cells * CELL_PX - _MARGIN_PX, (cells + 1) * CELL_PX + _MARGIN_PX
-    large = ((objects.boxes[:, :2] < low) | (objects.boxes[:, 2:] > high)).any(axis=1)
+    outside = (objects.boxes[:, :2] < low) | (objects.boxes[:, 2:] > high)
+    large = outside[:, 0] | outside[:, 1]
     order = np.lexsort((cells[:, 1], cells[:, 0]))
     order = order[~large[order]]
     starts = np.flatnonzero(np.diff(cells[order], axis=0, prepend=-1).any(axis=1))

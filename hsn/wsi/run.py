@@ -128,6 +128,8 @@ def segment_slide(
         report(progress, "writing objects", 1, 1)
         summary = phases.summary(mask, files, time.monotonic() - start)
         folder.record(state="failed parts" if phases.failures else "done", summary=summary)
+    if phases.too_large:
+        note("regions are too large to separate their objects, and left out", slide.path, phases.too_large)
     if not mask.any():
         note("no tissue was found", slide.path)
     return SlideResult(Path(out), summary, space, job)
@@ -155,7 +157,7 @@ class _Phases:
     ) -> None:
         self.job, self.folder, self.executor, self.progress = job, folder, executor, progress
         self.skip_errors, self.failures = skip_errors, dict[str, str]()
-        self.objects = 0
+        self.objects = self.too_large = 0
 
     def run_all(self, mask: np.ndarray) -> None:
         """Run all phases that are not finished."""
@@ -186,6 +188,7 @@ class _Phases:
         return {
             "model": job.plan["model"]["name"],
             "objects": self.objects,
+            "too_large": self.too_large,
             "tissue_mm2": round(tissue_mm2, 4),
             "objects_mm2": round(area_px * mm2, 5),
             "objects_per_mm2": round(self.objects / tissue_mm2, 2) if tissue_mm2 else None,
@@ -222,6 +225,11 @@ class _Phases:
             for key in self.crossing
             if job.run.is_done(tasks.crossing_phase(job), key)
         ])  # fmt: skip
+        self.too_large = sum(
+            job.run.marker(tasks.crossing_phase(job), key)["too_large"]
+            for key in self.crossing
+            if job.run.is_done(tasks.crossing_phase(job), key)
+        )
         absorbed = {tuple(first) for first in crossing.absorbed.tolist()}
         parts = [job.run.load_part(phase, key) for phase, key in names]
         anchors = np.concatenate([crossing.anchors, *(part["anchors"] for part in parts)])

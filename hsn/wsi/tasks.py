@@ -18,6 +18,7 @@ import numpy as np
 from ..config import Normalization
 from ..images.tiles import read_mirrored
 from ..images.tissue import mask_at
+from ..limits import REGION_PIXELS
 from ..objects.regions import Box, Objects, margin_px, separate_box, separate_region
 from ..prediction.tiling import predict_tile
 from ..store.arrays import BoxReader, open_array
@@ -97,21 +98,25 @@ def separate_crossing(job: Job, key: str, regions: Sequence[tuple[Box, tuple[int
     Returns
     -------
     dict
-        `objects`: number of objects.
+        `objects`: number of objects. `too_large`: number of regions that are left out, because their boxes have more
+        than `REGION_PIXELS` pixels.
     """
     phase = crossing_phase(job)
     if job.run.is_done(phase, key):
         return dict(job.run.marker(phase, key))
-    found = []
+    found, too_large = [], 0
     for region, first in regions:
         box = region.grown(1, job.shape)
+        if box.height * box.width > REGION_PIXELS:
+            too_large += 1
+            continue
         found.append(
             separate_region(*_evidence(job, box), box, job.shape, first, job.postprocess, mpp=job.mpp)
         )
     objects = Objects.joined(found)
     job.run.save_part(phase, key, as_arrays(objects))
-    job.run.mark(phase, key, objects=len(objects))
-    return {"objects": len(objects)}
+    job.run.mark(phase, key, objects=len(objects), too_large=too_large)
+    return {"objects": len(objects), "too_large": too_large}
 
 
 def write_block(job: Job, key: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -13,7 +14,6 @@ import pytest
 
 from hsn.config import TrainConfig
 from hsn.locks import process_start
-from hsn.training import run as runs
 from hsn.training.run import Run, digest
 from hsn.types import History
 
@@ -103,9 +103,9 @@ def test_a_lock_of_a_dead_process_is_taken_over(tmp_path, holder):
     if holder == "dead":
         child = subprocess.Popen([sys.executable, "-c", ""])
         child.wait()
-        holder = json.dumps({"host": runs.socket.gethostname(), "pid": child.pid, "started": "1"})
+        holder = json.dumps({"host": socket.gethostname(), "pid": child.pid, "started": "1"})
     elif holder != "{":
-        holder = json.dumps({"host": runs.socket.gethostname(), "pid": os.getpid(), "started": "long ago"})
+        holder = json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "started": "long ago"})
     lock.write_text(holder)
     with opened(tmp_path):
         assert json.loads(lock.read_text())["pid"] == os.getpid()

@@ -179,3 +179,16 @@ def test_a_loaded_model_needs_one_worker(drawn, model, tmp_path, raises_code):
 def test_a_net_that_does_not_run_on_slides_is_named(drawn, name, tmp_path, raises_code):
     with raises_code("slide-net-unsupported"):
         segment_slide(open_slide(drawn.path), name, tmp_path)
+
+
+def test_a_region_that_is_too_large_is_left_out_and_counted(drawn, color_model, tmp_path, monkeypatch):
+    from hsn.notes import collect_notes
+    from hsn.wsi import tasks
+
+    everything = color_model(limit=300.0)  # all tissue is one region
+    monkeypatch.setattr(tasks, "REGION_PIXELS", 10_000)
+    with collect_notes() as notes:
+        result = segment_slide(open_slide(drawn.path), everything, tmp_path, options=Options(block_px=1024))
+    assert result.summary["too_large"] == 1
+    assert len(result.objects) == 0
+    assert "too large" in notes.sentences()[0]
