@@ -19,7 +19,7 @@ from ..store.folder import ARRAYS, DONE, RUN
 from ..taxonomies import Taxonomy
 from .export import source_of
 from .plan import Job
-from .tasks import EVIDENCE, LABELS, NUMBERS, TISSUE
+from .tasks import EVIDENCE, LABELS, TISSUE, WRITE
 
 
 @dataclass(frozen=True)
@@ -98,10 +98,10 @@ def reopen_result(folder: str | Path, slide: str | Path, taxonomy: Taxonomy) -> 
     try:
         record = json.loads(read_text(folder / RUN))
         plan, summary = record["plan"], record["summary"]
-        numbered = next((folder / DONE).glob(f"{NUMBERS}-*"))
-        block_px, mpp = int(numbered.name.rsplit("-", 1)[1]), float(plan["slide"]["mpp"])
+        written = max((folder / DONE).glob(f"{WRITE}-*"), key=lambda path: path.stat().st_mtime)
+        block_px, mpp = int(written.name.rsplit("-", 1)[1]), float(plan["slide"]["mpp"])
         model = plan["model"]["name"]
-    except (InputError, ValueError, KeyError, TypeError, StopIteration) as error:
+    except (InputError, ValueError, KeyError, TypeError, OSError) as error:
         raise InputError(
             "run-unfinished",
             f"{folder} must hold a finished run over a slide",
