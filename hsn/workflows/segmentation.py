@@ -252,16 +252,9 @@ def _segment_all(images, model, out, *, taxonomy, mpp, save, overwrite, slides, 
                         overwrite=overwrite, progress=progress,
                     )  # fmt: skip
                     failures += on_slide.summary["failures"].items()
-                    if REPORT in save:
-                        about["files"][REPORT] = str(page_of(out, name))
-                        about["numbers"] = write_page(page_of(out, name), on_slide.source, about)
+                    about |= _report(on_slide, about, out, name, save)
                 else:
-                    started = time.perf_counter()
-                    result, scale = _segment_one(path, run.model, scales, taxonomy=taxonomy, mpp=mpp)
-                    seconds = round(time.perf_counter() - started, 2)
-                    about = {"image": path, "model": run.name, "seconds": seconds, "hsn": __version__}
-                    about |= _peak_memory()
-                    about = _save(result, out, name, scale, about, save)
+                    about = _segment_file(path, run, scales, out, name, taxonomy=taxonomy, mpp=mpp, save=save)
                 results.append(about)
                 files += len(about["files"])
                 summary.add(_row(path, name, about, key))
@@ -282,6 +275,26 @@ def _segment_all(images, model, out, *, taxonomy, mpp, save, overwrite, slides, 
         write_summary_page(out, numbers, [Path(result["files"][REPORT]).stem for result in results])
     rows = [summary.row(name) for _, name in pairs]
     return Batch(rows, results, failures, skipped, files, scale=str(scales or ""))
+
+
+def _segment_file(path, run, scales, out, name, *, taxonomy, mpp, save):
+    """Segment an image file and write its files. Returns the content of the areas file."""
+    started = time.perf_counter()
+    result, scale = _segment_one(path, run.model, scales, taxonomy=taxonomy, mpp=mpp)
+    seconds = round(time.perf_counter() - started, 2)
+    about = {"image": path, "model": run.name, "seconds": seconds, "hsn": __version__} | _peak_memory()
+    return _save(result, out, name, scale, about, save)
+
+
+def _report(on_slide, about, out, name, save):
+    """Write the report of a slide if it is asked for. Returns what it adds to the content of the areas file."""
+    if REPORT not in save:
+        return {}
+    path = page_of(out, name)
+    return {
+        "numbers": write_page(path, on_slide.source, about),
+        "files": about["files"] | {REPORT: str(path)},
+    }
 
 
 def _peak_memory():
