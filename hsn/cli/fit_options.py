@@ -34,8 +34,8 @@ Kind = Annotated[
 Preset = Annotated[
     str | None,
     typer.Option(
-        help="cpu (default); or a published config: fullnet, unet-cryonuseg (masks), qu2020 (points), histosegnet "
-        "(tags). cam: tags with Grad-CAM."
+        help="cpu (default); unet (masks) and resunet18 (points) from random weights; or a published config: fullnet, "
+        "unet-cryonuseg (masks), qu2020 (points), histosegnet (tags). cam: tags with Grad-CAM."
     ),
 ]
 Epochs = Annotated[
@@ -43,7 +43,7 @@ Epochs = Annotated[
     typer.Option(
         metavar="N",
         min=1,
-        help="Number of epochs: 80; points 50 of the last stage, the others in proportion; selected 30 per round; tags "
+        help="Number of epochs: 80; points 6 of the segmenter, other stages in proportion; selected 30 per round; tags "
         "at least 10 per stage.",
     ),
 ]
@@ -74,9 +74,9 @@ Net = Annotated[
     str | None,
     _option(
         _TRAINING,
-        "masks: unet, fullnet. points: resunet18, resunet34, resunet50. tags: encoder-unet, or m1 to m7, x1.7, "
-        "vgg16 with Grad-CAM. "
-        "selected: unet, fullnet, maskrcnn. Default: the first.",
+        "masks: encoder-unet, unet, fullnet. points: encoder-unet, resunet18, resunet34, resunet50. tags: "
+        "encoder-unet, or m1 to m7, x1.7, vgg16 with Grad-CAM. selected: encoder-unet, unet, fullnet, maskrcnn. "
+        "Default: the first.",
     ),
 ]
 Width = Annotated[
@@ -90,7 +90,7 @@ BatchSize = Annotated[
     int | None,
     _option(
         _TRAINING,
-        "Crops or patches per step: masks 4 (fullnet 8), points 8, tags 8 (m1 to vgg16 16), selected 4.",
+        "Crops or patches per step: masks 4 (fullnet 8), points 4 (resunets 8), tags 8 (m1 to vgg16 16), selected 4.",
         "--batch-size",
         "--batch",
         metavar="N",
@@ -159,13 +159,13 @@ Labels = Annotated[
 ]
 Encoder = Annotated[
     Path | None,
-    _option(_POINTS, "ResNet weights to start with, .npz or .pth; see docs/how-to/points.md."),
+    _option(_POINTS, "Weights for a resunet to start with, .npz or .pth; see docs/how-to/points.md."),
 ]
 Rounds = Annotated[
     int | None,
     _option(
         "Points or selected patches",
-        "points: self-training rounds of the detector (2). selected: rounds with pseudo-labels (1).",
+        "points: self-training rounds of the detector (1, resunets 2). selected: rounds with pseudo-labels (1).",
         metavar="N",
         min=0,
     ),
@@ -180,7 +180,7 @@ N = Annotated[
 ]
 Synthetic = Annotated[
     int | None,
-    _option(_SELECTED, "Synthetic pairs per annotated patch (50).", metavar="N", min=0),
+    _option(_SELECTED, "Synthetic pairs per annotated patch (0).", metavar="N", min=0),
 ]
 MinScore = Annotated[
     float | None,

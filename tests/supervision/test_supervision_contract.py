@@ -16,7 +16,7 @@ from hsn.annotations.label_files import write_labels
 from hsn.annotations.sampling import points_from_instances
 from hsn.data import synthetic
 from hsn.images.read import write
-from hsn.nets import histonet, resunet, unet
+from hsn.nets import encoder_unet, histonet, unet
 from hsn.progress import Cancelled
 from hsn.supervision import masks, method_of, points, selected, tags
 from hsn.supervision.points import train_loop
@@ -73,19 +73,24 @@ def _selected():
     )
 
 
+def _tiny_encoder_unet():
+    return encoder_unet.build(3, encoder_stride=4, decoder=(4,), dropout=0.0, seed=1)
+
+
 def _points():
     images, instances = _tissue()
     clicks = [points_from_instances(each, place="inside")[:6] for each in instances]
     config = points.preset("cpu").replace(
+        mpp=MPP,
         image_mpp=MPP,
         tiling={"tile_px": 64, "halo_px": 16},
         rounds=0,
         detection_epochs=1,
-        refinement_epochs=1,
+        object_epochs=1,
         detection_batch_size=2,
         train=TRAIN,
     )
-    return Case(points, lambda: resunet.build(2, depth=18, width=2, seed=1), images, clicks, config)
+    return Case(points, _tiny_encoder_unet, images, clicks, config)
 
 
 def _tags():
