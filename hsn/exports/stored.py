@@ -67,9 +67,9 @@ def read_result(areas: Path) -> ExportSource:
     InputError
         "result-damaged", or an error of the label image.
     """
-    about = read_about(areas)
+    about = _read_about(areas)
     name, folder = areas.stem, areas.parent.parent
-    taxonomy = taxonomy_of(about, areas)
+    taxonomy = _taxonomy(about, areas)
     labels = read_labels(folder / "labels" / f"{name}.png")
     stored = next((path for path in (folder / "instances").glob(f"{name}.*") if path.stem == name), None)
     instances = None if stored is None else read_labels(stored)
@@ -94,7 +94,7 @@ def read_result(areas: Path) -> ExportSource:
     return ExportSource(name, taxonomy, tables, labels, instances, None, result.image, mpp, about)
 
 
-def read_about(areas: Path) -> dict[str, Any]:
+def _read_about(areas: Path) -> dict[str, Any]:
     """Return the content of an areas file; raise InputError "result-damaged" for another file."""
     try:
         about = json.loads(read_text(areas))
@@ -107,7 +107,7 @@ def read_about(areas: Path) -> dict[str, Any]:
     return about
 
 
-def taxonomy_of(about: dict[str, Any], areas: Path) -> Taxonomy:
+def _taxonomy(about: dict[str, Any], areas: Path) -> Taxonomy:
     """Return the taxonomy that an areas file describes; raise InputError "result-damaged" without one."""
     try:
         classes = tuple(TissueClass(row["name"], tuple(row["color"])) for row in about["classes"])

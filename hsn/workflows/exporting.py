@@ -10,15 +10,13 @@ from typing import Any
 from ..errors import collect_failures
 from ..exports.formats import check_formats, write_export
 from ..exports.source import ExportSource, source_of
-from ..exports.stored import list_results, read_about, read_result, taxonomy_of
+from ..exports.stored import list_results, read_result
 from ..files import check_writable
 from ..notes import collect_notes
 from ..progress import Progress, track
 from ..reports.html import write_page
 from ..reports.results import REPORT, page_of, write_summary_page
-from ..store.folder import RUN
 from ..types import Segmentation
-from ..wsi.result import reopen_result
 
 
 def export(
@@ -95,16 +93,6 @@ def _write(
     return path, write_page(path, source, about)
 
 
-def _read(areas: Path) -> ExportSource:
-    """Return the stored result of an image, or of a slide, whose run folder is beside."""
-    folder = areas.parent.parent / areas.stem
-    if not (folder / RUN).is_file():
-        return read_result(areas)
-    about = read_about(areas)
-    result = reopen_result(folder, str(about.get("image")), taxonomy_of(about, areas))
-    return replace(result.source, name=areas.stem, about=about)
-
-
 @dataclass(frozen=True)
 class Exported:
     """Result of the export of several results.
@@ -152,7 +140,7 @@ def export_all(
         for path in track(areas, progress, "exporting"):
             with collect_failures(exported.failures, path.stem):
                 try:
-                    source = _read(path)
+                    source = read_result(path)
                     for kind in kinds:
                         file, row = _write(source, out, kind, source.about, options)
                         exported.files.append(file)

@@ -1,25 +1,20 @@
 """The result of a run over a slide: arrays stay in the store and are read when they are needed."""
 
-import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 
-from ..errors import InputError
 from ..exports.source import ExportSource
-from ..files import read_text
-from ..images.slide import open_slide
 from ..objects.table import ObjectTable, concatenate
 from ..store.arrays import open_array
-from ..store.folder import ARRAYS, DONE, RUN
+from ..store.folder import ARRAYS
 from ..taxonomies import Taxonomy
 from .export import source_of
 from .plan import Job
-from .tasks import EVIDENCE, LABELS, TISSUE, WRITE
+from .tasks import EVIDENCE, LABELS, TISSUE
 
 
 @dataclass(frozen=True)
@@ -72,41 +67,3 @@ class SlideResult:
         """Number of objects per class."""
         background, *others = self.taxonomy.names
         return {background: 0, others[0]: int(self.summary["objects"])}
-
-
-def reopen_result(folder: str | Path, slide: str | Path, taxonomy: Taxonomy) -> SlideResult:
-    """Return the result of an earlier run, for example to export it.
-
-    Parameters
-    ----------
-    folder : path
-        The run folder, ``OUT/NAME``.
-    slide : path
-        The slide; its size and scale are needed.
-    taxonomy : Taxonomy
-
-    Returns
-    -------
-    SlideResult
-
-    Raises
-    ------
-    InputError
-        "run-unfinished" if the folder does not hold a finished run, or an error of the slide.
-    """
-    folder = Path(folder)
-    try:
-        record = json.loads(read_text(folder / RUN))
-        plan, summary = record["plan"], record["summary"]
-        written = max((folder / DONE).glob(f"{WRITE}-*"), key=lambda path: path.stat().st_mtime)
-        block_px, mpp = int(written.name.rsplit("-", 1)[1]), float(plan["slide"]["mpp"])
-        model = plan["model"]["name"]
-    except (InputError, ValueError, KeyError, TypeError, OSError) as error:
-        raise InputError(
-            "run-unfinished",
-            f"{folder} must hold a finished run over a slide",
-            got=f"{type(error).__name__}: {error}",
-            hint="segment the slide again; finished parts are kept",
-        ) from None
-    job = Job(open_slide(slide, mpp=mpp), model, str(folder), plan, block_px, uuid4().hex)
-    return SlideResult(folder, summary, taxonomy, job)

@@ -26,7 +26,7 @@ from ..store.folder import ARRAYS
 from .plan import Job, opened
 
 EVIDENCE, LABELS, TISSUE = "evidence", "objects", "tissue"
-WINDOWS, BLOCKS, CROSSING, NUMBERS, WRITE = "windows", "blocks", "crossing", "numbers", "write"  # phases
+WINDOWS, BLOCKS, CROSSING, WRITE = "windows", "blocks", "crossing", "write"  # phases
 CROSSING_PART, NUMBERS_PART = "crossing-all", "numbers"
 
 
@@ -198,7 +198,7 @@ def crossing_phase(job: Job) -> str:
 
 def numbers_phase(job: Job) -> str:
     """Return the name of the phase that numbers objects."""
-    return f"{NUMBERS}-{job.block_px}"
+    return f"numbers-{job.block_px}"
 
 
 def write_phase(job: Job) -> str:

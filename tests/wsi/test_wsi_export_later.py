@@ -43,5 +43,5 @@ def test_an_unfinished_run_is_named(segmented, tmp_path, raises_code):
     (broken / "areas").mkdir()
     (broken / "areas" / "small.json").write_text((out / "areas" / "small.json").read_text())
     (broken / "small" / "run.json").write_text(json.dumps({"plan": {}}))
-    with raises_code("run-unfinished"):
+    with raises_code("result-damaged"):
         hsn.export(broken, "csv", tmp_path / "e")
