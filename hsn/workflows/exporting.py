@@ -16,7 +16,9 @@ from ..notes import collect_notes
 from ..progress import Progress, track
 from ..reports.html import write_page
 from ..reports.results import REPORT, page_of, write_summary_page
+from ..store.folder import RUN
 from ..types import Segmentation
+from ..wsi.result import open_result
 
 
 def export(
@@ -140,7 +142,8 @@ def export_all(
         for path in track(areas, progress, "exporting"):
             with collect_failures(exported.failures, path.stem):
                 try:
-                    source = read_result(path)
+                    run = path.parent.parent / path.stem
+                    source = open_result(run).source if (run / RUN).is_file() else read_result(path)
                     for kind in kinds:
                         file, row = _write(source, out, kind, source.about, options)
                         exported.files.append(file)
