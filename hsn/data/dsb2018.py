@@ -62,7 +62,8 @@ give the folder that contains images and labels_instance.
     """
     folder = Path(folder)
     one_of("split", split, SPLITS)
-    others, chosen = [], []
+    others: list[Path] = []
+    chosen: list[Path] = []
     for path in image_paths(folder / "images"):
         (chosen if path.stem in TEST else others).append(path)
     if split != "test":

@@ -78,7 +78,7 @@ def measure(image: npt.ArrayLike, encode: Encode | None = None) -> np.ndarray:
     density = np.minimum(optical_density(pixels), _MAX_DENSITY)
     gray = cv2.transform(density, np.full((1, 3), 1 / 3, np.float32)).reshape(density.shape[:2])
     tissue = gray >= _MIN_TISSUE_DENSITY
-    encoded = [] if encode is None else encode(pixels)
+    encoded = np.zeros(0) if encode is None else encode(pixels)
     return np.concatenate([[tissue.mean()], _colors(density[tissue][::3]), _octaves(gray), encoded])
 
 
