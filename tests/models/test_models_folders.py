@@ -114,10 +114,10 @@ def test_a_compiled_and_trained_net_is_saved_without_its_optimizer(tmp_path, pat
 
 def test_equal_nets_have_equal_files(tmp_path):
     for name in ("one", "other"):
-        inputs = keras.Input((8, 8, 3))
+        inputs = keras.Input((8, 8, 3), name="image")
         shared = keras.DTypePolicy("float32")
         layers = [keras.layers.Conv2D(2, 3, dtype=shared, name=f"c{k}") for k in range(2)]
-        outputs = keras.layers.GlobalAveragePooling2D()(layers[1](layers[0](inputs)))
+        outputs = keras.layers.GlobalAveragePooling2D(name="mean")(layers[1](layers[0](inputs)))
         built = keras.Model(inputs, outputs, name="net")
         built.set_weights([np.full(w.shape, 0.5, np.float32) for w in built.get_weights()])
         save(tmp_path / name, built, card_of(), CONFIG)
