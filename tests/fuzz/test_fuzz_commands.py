@@ -18,10 +18,8 @@ from commands import draw
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes, links and devices")
 CODES = (0, 1, 2, 130)
-LIMIT_S, LEAST_CPU_S = (
-    20,
-    0.05,
-)  # of computing, or of waiting; a busy machine gives each process some time in 20 s
+LIMIT_S = 20  # of computing, or of waiting
+LEAST_CPU_S = 0.05  # a command that uses less in this time waits; a busy machine gives each process more
 START_S = 600  # for the imports of a worker on a busy machine
 PEAK_MB = 2000
 SLICE, ALL = 50, 500
