@@ -45,6 +45,7 @@ YELLOW, CYAN = "#F0E442", "#00FFFF"  # distinguishable with color blindness
 MAX_BYTES = 200_000
 ZOOM = 2  # pixels of the picture per pixel of the image
 PATCH_PX, CUT_PX = 96, 128  # patches with tags; patches with masks
+MIN_SHARE = 0.1  # definition of a tag
 TAG_CLASSES = {"gland": "E.M.O", "fat": "A.W"}  # class of the tags -> class of the drawn tissue
 
 
@@ -85,7 +86,7 @@ def _write_tagged(folder, patches):
     for seed in range(patches):
         drawn = draw_tissue(seed, (PATCH_PX, PATCH_PX), mpp=TAGS_MPP)
         write_image(folder / "patches" / f"{seed}.png", drawn.image)
-        tags = tags_from_labels(drawn.labels["adp-morph"], len(taxonomy), min_fraction=0.02)
+        tags = tags_from_labels(drawn.labels["adp-morph"], len(taxonomy), min_fraction=MIN_SHARE)
         rows.append([f"{seed}.png", *(int(tags[column]) for column in columns)])
     with open(folder / "tags.csv", "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([["file", *TAG_CLASSES], *rows])

@@ -54,17 +54,21 @@ def samples(split):
     return [(s.image(), s.truth(TAXONOMY)[0]) for s in glas.list_samples(data_folder("glas"), split)]
 
 
-def tagged_tiles(pairs):
-    """Make tiles at the scale of the nets, uint8 (N, px, px, 3), and the tags of their crops, bool (N, R, R, 2)."""
+def tagged_tiles(pairs, *, factor=1):
+    """Make square tiles, uint8 (N, px, px, 3), and the tags of their crops, bool (N, R, R, 2).
+
+    Tiles, crops and strides have `factor` times the sides in pixels, so that they show the same tissue.
+    """
+    tile_px, cell_px, stride_px = (factor * px for px in (TILE_PX, CELL_PX, STRIDE_PX))
     images, grids = [], []
     for image, labels in pairs:
-        shape = tuple(round(side * glas.MPP / MPP) for side in labels.shape)
+        shape = tuple(round(factor * side * glas.MPP / MPP) for side in labels.shape)
         image, labels = resample(image, shape), resize_labels(labels, shape)
-        rows, columns = (tiles.starts(side, TILE_PX) for side in shape)
-        images.extend(tiles.cut(image, rows, columns, TILE_PX))
-        places = range(0, TILE_PX - CELL_PX + 1, STRIDE_PX)
-        for tile in tiles.cut(labels, rows, columns, TILE_PX):
-            cells = tiles.cut(tile, places, places, CELL_PX)
+        rows, columns = (tiles.starts(side, tile_px) for side in shape)
+        images.extend(tiles.cut(image, rows, columns, tile_px))
+        places = range(0, tile_px - cell_px + 1, stride_px)
+        for tile in tiles.cut(labels, rows, columns, tile_px):
+            cells = tiles.cut(tile, places, places, cell_px)
             shown = [tags_from_labels(cell, 2, min_fraction=MIN_FRACTION) for cell in cells]
             grids.append(np.reshape(shown, (len(places), len(places), 2)))
     return np.stack(images), np.stack(grids)

@@ -1,6 +1,8 @@
 """Validators of arguments, with the same messages everywhere."""
 
+import importlib
 from collections.abc import Collection, Sized
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -224,3 +226,35 @@ def same_shape(
             got=tuple(other[:2]),
             hint=hint or "check that the files are paired correctly",
         )
+
+
+def require(package: str, *, extra: str | None = None) -> ModuleType:
+    """Import a package that is loaded only when it is used.
+
+    Parameters
+    ----------
+    package : str
+        Name of the module.
+    extra : str, optional
+        Extra of hsn that installs it. Default: the package is installed by its own name.
+
+    Raises
+    ------
+    InputError
+        "<package>-missing".
+
+    Examples
+    --------
+    >>> require("json").dumps([1])
+    '[1]'
+    """
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        command = f'pip install "hsn[{extra}]"' if extra else f"pip install {package}"
+        raise InputError(
+            f"{package}-missing",
+            f"the package {package} must be installed",
+            got=f"no {error.name or package}",
+            hint=f"run `{command}`",
+        ) from None

@@ -505,7 +505,11 @@ class BaseConfig(Record):
 
     def check(self) -> None:
         """Raise if a field that the method does not use has another value than in `FIXED`."""
-        for path, required in self.FIXED.items():
+        self.check_unused(self.FIXED)
+
+    def check_unused(self, table: Mapping[str, Any]) -> None:
+        """Raise unless each field has the value that the table requires."""
+        for path, required in table.items():
             value: Any = self
             for name in path.split("."):
                 value = getattr(value, name)

@@ -349,3 +349,54 @@ def write_json(path: Path | str, data: Any) -> None:
     with atomic_write(path) as temporary:
         text = json.dumps(plain(data), indent=2, ensure_ascii=False)
         temporary.write_text(text + "\n", encoding="utf-8")
+
+
+@contextmanager
+def atomic_folder(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`; move it to `path` on success, remove it on failure.
+
+    An earlier folder at `path` is replaced.
+
+    Parameters
+    ----------
+    path : path
+
+    Yields
+    ------
+    pathlib.Path
+        Empty folder to write to.
+
+    Raises
+    ------
+    InputError
+        "file-not-writable" or "disk-full".
+
+    Examples
+    --------
+    >>> folder = Path(tempfile.mkdtemp()) / "store"
+    >>> with atomic_folder(folder) as temporary:
+    ...     _ = (temporary / "a.txt").write_text("done")
+    >>> [path.name for path in folder.iterdir()]
+    ['a.txt']
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # The temporary name is one that `remove_leftovers` finds.
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{os.getpid()}-", suffix=f".{path.name}"))
+    except OSError as error:
+        raise _not_writable(path, error) from None
+    try:
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o777 & ~umask)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+        temporary.replace(path)
+    except OSError as error:
+        raise as_input_error(error) from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

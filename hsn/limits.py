@@ -15,6 +15,7 @@ XML_BYTES = 2**30  # outlines of a slide with 100,000 nuclei need 500 MB
 ROI_BYTES = 2**24  # one ImageJ region: a nucleus needs some hundred bytes
 ROI_ZIP_BYTES = 2**30  # all regions of one zip, unpacked
 IMAGE_BYTES = 8 * 2**30  # an image file; pixels are limited separately
+SLIDE_BYTES = 2**40  # a whole slide; the largest scans have some 50 GB
 STATE_HEADER_BYTES = 2**24  # table of contents of a .safetensors file
 NET_BYTES = 2**30  # net.keras and its weights, unpacked: fifty times the largest net of hsn
 STATE_BYTES = 4 * 2**30  # weights of a torch net: some thirty times the full U-Net
@@ -32,6 +33,8 @@ SMALL_ARCHIVE_BYTES = 256 * 2**20  # up to this size an archive may have any com
 READ_PIXELS = 100_000_000  # an image that is decoded at once: 300 MB as RGB
 SEGMENT_PIXELS = 400_000_000  # an image that is segmented at once: 5 GB of probabilities
 SEGMENT_VALUES = 2_000_000_000  # pixels times classes: 8 GB for the maps of a stage
+SLIDE_PIXELS = 100_000_000_000  # level 0 of a slide: ten times 100,000 x 100,000
+REGION_PIXELS = 16_000_000  # box of one connected component of a slide that is separated into objects: 1 GB
 PAGES = 4096  # of an image file
 COORDINATE_PX = 1e7  # a corner of an outline; larger than any slide
 

@@ -4,6 +4,7 @@ import importlib
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from os import PathLike
 from typing import Any, NamedTuple
 
@@ -38,13 +39,17 @@ class Segmentation:
     instances : int32 (H, W) or None
         0 background, 1..n objects without gaps; None if the model does not separate objects.
     probabilities : float32 (H, W, C) in [0, 1]
-        Per class of `taxonomy`.
+        Per class of `taxonomy`. None in results that were read from files.
     scores : float32 (C,) in [0, 1]
         Per class, the probability that it is present in the image.
     taxonomy : Taxonomy
         Names and colors of the classes.
     image : uint8 (H, W, 3) or None
         The segmented image, for overlays.
+    mpp : float or None
+        Micrometers per pixel; None if unknown or only assumed.
+    name : str
+        Name of the image. Default: "image".
 
     Examples
     --------
@@ -55,10 +60,12 @@ class Segmentation:
 
     labels: np.ndarray
     instances: np.ndarray | None
-    probabilities: np.ndarray
+    probabilities: Any
     scores: np.ndarray
     taxonomy: Taxonomy
     image: np.ndarray | None = field(default=None, repr=False)
+    mpp: float | None = None
+    name: str = "image"
 
     def __repr__(self) -> str:
         height, width = self.labels.shape
@@ -89,6 +96,21 @@ class Segmentation:
         numbers = np.bincount(classes[1:], minlength=len(self.taxonomy)).tolist()
         return dict(zip(self.taxonomy.names, numbers, strict=True))
 
+    @cached_property
+    def objects(self) -> Any:
+        """Table of the objects, `hsn.objects.table.ObjectTable`; measured at the first use.
+
+        If the model does not separate objects, the connected parts of each class are the objects.
+
+        Examples
+        --------
+        >>> from hsn.taxonomies import NUCLEI
+        >>> result = Segmentation(np.array([[0, 1]]), np.array([[0, 1]]), np.eye(2)[None], np.ones(2), NUCLEI)
+        >>> result.objects["class"].tolist(), result.objects["area_px2"].tolist()
+        (['Nucleus'], [1.0])
+        """
+        return importlib.import_module("hsn.exports.measure").objects_of(self)
+
     @property
     def areas_px(self) -> dict[str, int]:
         """Number of pixels per class, dict of str to int.
@@ -106,9 +128,10 @@ class Segmentation:
         self,
         folder: str | PathLike,
         *,
-        name: str = "image",
+        name: str | None = None,
         formats: Sequence[str] | None = None,
         mpp: float | None = None,
+        **options: Any,
     ) -> dict[str, Any]:
         """Write the result as files; parameters as for `hsn.reports.results.save_segmentation`.
 
@@ -116,11 +139,14 @@ class Segmentation:
         ----------
         folder : path
         name : str
-            Name of the files without suffix. Default: "image".
+            Name of the files without suffix. Default: `self.name`.
         formats : sequence of str, optional
-            Some of "labels", "instances", "overlay" and "areas". Default: all available ones.
+            Some of "labels", "instances", "overlay", "areas" and the formats of `hsn.export`: "geojson", "csv", ...
+            Default: the first four, as far as they are available.
         mpp : float, optional
-            Micrometers per pixel, for areas in square millimeters.
+            Micrometers per pixel. Default: `self.mpp`.
+        **options
+            Options of `hsn.export`: `simplify_px`, `dicom_source`.
 
         Returns
         -------
@@ -137,7 +163,9 @@ class Segmentation:
         """
         # A lazy import, because reports are on a higher floor.
         results = importlib.import_module("hsn.reports.results")
-        saved: dict[str, Any] = results.save_segmentation(self, folder, name=name, formats=formats, mpp=mpp)
+        saved: dict[str, Any] = results.save_segmentation(
+            self, folder, name=name or self.name, formats=formats, mpp=mpp or self.mpp, **options
+        )
         return saved
 
 

@@ -15,7 +15,7 @@ import signal
 import typer
 
 from .. import __version__
-from . import demo, doctor, evaluate, fit, segment, select, synthesize
+from . import demo, doctor, evaluate, export, fit, segment, select, synthesize, tissue
 from . import models as trained
 from .console import Command, Commands
 
@@ -30,6 +30,8 @@ app = typer.Typer(
 )
 for command in (
     segment.segment,
+    export.export,
+    tissue.tissue,
     fit.fit,
     select.select,
     evaluate.evaluate,

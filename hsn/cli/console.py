@@ -20,6 +20,7 @@ __all__ = [
     "exit_with_failures",
     "print_result",
     "progress_display",
+    "split_names",
     "start_keras",
     "table",
     "warn",
@@ -146,3 +147,14 @@ def start_keras():
     from .. import keras_start
 
     keras_start.start_keras(only_hsn=True)
+
+
+def split_names(text):
+    """Return the names in a list with commas.
+
+    Examples
+    --------
+    >>> split_names("csv, geojson"), split_names("")
+    (['csv', 'geojson'], [])
+    """
+    return [name.strip() for name in text.split(",") if name.strip()]

@@ -10,6 +10,7 @@ from .console import (
     exit_with_failures,
     print_result,
     progress_display,
+    split_names,
     start_keras,
     warn,
     written,
@@ -44,6 +45,7 @@ def fit(
     device: fit_options.Device = None,
     classes: fit_options.Classes = None,
     window_px: fit_options.WindowPx = None,
+    min_share: fit_options.MinShare = None,
     stain: fit_options.Stain = None,
     rounds: fit_options.Rounds = None,
     radius_um: fit_options.RadiusUm = None,
@@ -63,10 +65,10 @@ def fit(
 ):
     """Train a net from masks, points, tags, or masks of a few selected patches."""
     options = {
-        "classes": classes and [name.strip() for name in classes.split(",")], "window_px": window_px,
-        "stain": stain, "rounds": rounds, "radius_um": radius_um, "complete": complete or None, "label": label,
-        "background": background, "labels": labels, "encoder": encoder, "n": n, "synthetic": synthetic,
-        "min_score": min_score,
+        "classes": classes and split_names(classes), "window_px": window_px,
+        "min_share": min_share, "stain": stain, "rounds": rounds, "radius_um": radius_um,
+        "complete": complete or None, "label": label, "background": background, "labels": labels, "encoder": encoder,
+        "n": n, "synthetic": synthetic, "min_score": min_score,
     }  # fmt: skip
     options = {name: value for name, value in options.items() if value is not None}
     given = {"tags": tags, "points": points, "masks": masks, "selected": selected}
@@ -99,6 +101,9 @@ def _train(data, given, common, options, as_json, show):
             for name, reason in prepared.setup.left_out:
                 warn(f"left out: {reason if name in reason else f'{name}: {reason}'}")
         result = prepared.run(progress)
+        if not show["quiet"]:
+            for sentence in result.notes[len(prepared.setup.notes) :]:
+                warn(sentence)
     data = {"folder": result.folder} | result.counts
     data |= {"best": result.best, "epochs": result.history.epochs, "files": result.files}
     print_result(data, _text(result), as_json=as_json)
@@ -108,7 +113,8 @@ def _train(data, given, common, options, as_json, show):
 def _text(result):
     """Return the result as text: the best epoch and the written files."""
     best = result.best
-    of = f"of round {best['round']}" if "round" in best else f"of {len(result.history.epochs)}"
+    part = next((name for name in ("round", "stage") if name in best), None)
+    of = f"of {part} {best[part]}" if part else f"of {len(result.history.epochs)}"
     scores = [
         f"{label} {best[name]:.4f}"
         for name, label in _SCORES.items()

@@ -35,7 +35,7 @@ Preset = Annotated[
     str | None,
     typer.Option(
         help="cpu (default); or a published config: fullnet, unet-cryonuseg (masks), qu2020 (points), histosegnet "
-        "(tags)."
+        "(tags). cam: tags with Grad-CAM."
     ),
 ]
 Epochs = Annotated[
@@ -43,7 +43,8 @@ Epochs = Annotated[
     typer.Option(
         metavar="N",
         min=1,
-        help="Number of epochs: 80; points 50 of the last stage, the others in proportion; selected 30 per round.",
+        help="Number of epochs: 80; points 50 of the last stage, the others in proportion; selected 30 per round; tags "
+        "at least 10 per stage.",
     ),
 ]
 Taxonomy = Annotated[
@@ -73,7 +74,8 @@ Net = Annotated[
     str | None,
     _option(
         _TRAINING,
-        "masks: unet, fullnet. points: resunet18, resunet34, resunet50. tags: m2, m1 to m7, x1.7, vgg16. "
+        "masks: unet, fullnet. points: resunet18, resunet34, resunet50. tags: encoder-unet, or m1 to m7, x1.7, "
+        "vgg16 with Grad-CAM. "
         "selected: unet, fullnet, maskrcnn. Default: the first.",
     ),
 ]
@@ -81,14 +83,14 @@ Width = Annotated[
     float | None,
     _option(
         _TRAINING,
-        "Number of channels: 16 (fullnet 24, large resunets 64). tags: a factor on the channels, 0.25.",
+        "Number of channels: 16 (fullnet 24, large resunets 64). tags: a factor on the channels, 1; m1 to vgg16 0.25.",
     ),
 ]
 BatchSize = Annotated[
     int | None,
     _option(
         _TRAINING,
-        "Crops or patches per step: masks 4 (fullnet 8), points 8, tags 16, selected 4.",
+        "Crops or patches per step: masks 4 (fullnet 8), points 8, tags 8 (m1 to vgg16 16), selected 4.",
         "--batch-size",
         "--batch",
         metavar="N",
@@ -128,6 +130,17 @@ WindowPx = Annotated[
     int | None,
     _option(
         _TAGS, "Side of the net's input in pixels. Default: side of the patches.", "--window-px", "--window"
+    ),
+]
+MinShare = Annotated[
+    float | None,
+    _option(
+        _TAGS,
+        "Share of a patch from which its tag says that a class is present (0.25); smaller if tags name everything "
+        "that is visible.",
+        metavar="SHARE",
+        min=0,
+        max=1,
     ),
 ]
 RadiusUm = Annotated[

@@ -13,9 +13,12 @@ from .console import (
     exit_with_failures,
     print_result,
     progress_display,
+    split_names,
     start_keras,
     warn,
 )
+
+SLIDES = "Slides"
 
 
 def segment(
@@ -29,23 +32,58 @@ def segment(
         typer.Option(help="Micrometers per pixel of the images. Default: that of the files' metadata."),
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path("out"),
+    save: Annotated[
+        str,
+        typer.Option(help="Further formats, such as geojson,csv,parquet. `hsn export --help` lists all."),
+    ] = "",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Redo images that are done already.")
+    ] = False,
+    workers: Annotated[
+        int, typer.Option("--workers", help="Processes for a slide.", rich_help_panel=SLIDES)
+    ] = 1,
+    memory: Annotated[
+        str | None,
+        typer.Option(help='Memory for post-processing of a slide, "6GB".', rich_help_panel=SLIDES),
+    ] = None,
+    tissue: Annotated[
+        str | None,
+        typer.Option(
+            help='Mask, or folder of masks, of `hsn tissue`; "none" segments all pixels.',
+            rich_help_panel=SLIDES,
+        ),
+    ] = None,
+    skip_errors: Annotated[
+        bool,
+        typer.Option("--skip-errors", help="Leave out damaged parts of a slide.", rich_help_panel=SLIDES),
     ] = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ):
-    """Segment images: write labels, overlays, areas, scores and summary.csv.
+    """Segment images and slides: write labels, overlays, areas, scores and summary.csv.
 
     Images with results of the same net and options are skipped. Nets that separate objects also give a label image of
     objects: a PNG, or a 32-bit TIFF from 65,536 objects on.
+
+    A slide gets a folder NAME/ with tables, outlines for QuPath, and its arrays. The same command continues a
+    slide after an interruption.
     """
     start_keras()
     from ..workflows.segmentation import SUMMARY, segment_all
+    from ..workflows.slides import SlideOptions
 
+    slides = SlideOptions(workers, memory, tissue, skip_errors)
     with progress_display(quiet=quiet) as progress:
         batch = segment_all(
-            images, model, out, taxonomy=taxonomy, mpp=mpp, overwrite=overwrite, progress=progress
+            images,
+            model,
+            out,
+            taxonomy=taxonomy,
+            mpp=mpp,
+            save=split_names(save),
+            overwrite=overwrite,
+            slides=slides,
+            progress=progress,
         )
     for sentence in () if quiet else batch.notes:
         warn(sentence)

@@ -25,9 +25,8 @@ EMBEDDING, CONTACT_SHEET, PLACES = "embedding", "contact_sheet.png", "places"
 NOT_PATCHES = (EMBEDDING, CONTACT_SHEET, PLACES)  # files of `hsn.select_patches` beside the patches
 _TABLES = (".csv", ".tsv", ".txt")
 # Images that are named, because they are not read.
-_OTHER_FORMATS = (
-    ".ndpi", ".mrxs", ".scn", ".vms", ".vmu", ".bif", ".czi", ".qptiff", ".jp2", ".j2k", ".gif", ".webp", ".heic",
-)  # fmt: skip
+_SLIDES = (".ndpi", ".mrxs", ".scn", ".vms", ".vmu", ".bif", ".dcm")  # that OpenSlide reads
+_OTHER_FORMATS = (*_SLIDES, ".czi", ".qptiff", ".jp2", ".j2k", ".gif", ".webp", ".heic")
 _MAX_STRAY_FRACTION = 0.2  # of the images; more of them mean that the folders are not classes
 NO_PARTNER = "has no partner of its name in the other folder"
 _AMBIGUOUS = "has an ambiguous partner: files of its name in the two folders are"
@@ -215,7 +214,7 @@ def from_lists(kind, images, annotations, *, classes=None):
     return Found(kind, images, values, classes=names)
 
 
-def find_images(places, *, deep=False):
+def find_images(places, *, deep=False, slides=False):
     """Find the images in files and folders, without duplicates. Linked folders are followed.
 
     Parameters
@@ -224,6 +223,8 @@ def find_images(places, *, deep=False):
         Files and folders.
     deep : bool
         Whether to search the folders below. Default: False; then a note counts the images in them.
+    slides : bool
+        Whether slides of all scanners count as images. Default: False; then only SVS and TIFF files do.
 
     Returns
     -------
@@ -236,28 +237,29 @@ def find_images(places, *, deep=False):
     for place in _as_list(places):
         try:
             found |= dict.fromkeys(
-                list_images(place) if place.is_file() else _in_folder(place, deep, failures)
+                list_images(place) if place.is_file() else _in_folder(place, deep, slides, failures)
             )
         except InputError as error:
             failures.append((str(place), str(error)))
     return list(found), failures
 
 
-def _in_folder(place, deep, failures):
+def _in_folder(place, deep, slides, failures):
     """Return the images in a folder, and below if `deep`; append files that cannot be used to `failures`."""
     if not place.is_dir():
         return list_images(place)  # raises
     files = sorted(walk_files(place), key=lambda path: (path.parent, path.name))
     images, below = [], []
+    known = (*SUFFIXES, *_SLIDES) if slides else SUFFIXES
     for path in files:
         suffix = path.suffix.lower()
-        if suffix not in (*SUFFIXES, *_OTHER_FORMATS):
+        if suffix not in (*known, *_OTHER_FORMATS):
             continue
         if not deep and path.parent != place:
-            below += [path] if suffix in SUFFIXES else []
+            below += [path] if suffix in known else []
         elif not _is_image(path) and path.is_symlink():
             failures.append((str(path), "is a link to a file that does not exist"))
-        elif suffix in _OTHER_FORMATS:
+        elif suffix not in known:
             failures.append(
                 (str(path), f"has the format {suffix}, which is not read; export it as PNG or TIFF")
             )

@@ -5,6 +5,8 @@ convex. Their distance transform therefore has one maximum each, with a saddle w
 Lantuejoul 1979; h-maxima after Soille, Morphological Image Analysis, chapter 6).
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 from scipy.ndimage import distance_transform_edt, find_objects, gaussian_filter
 from skimage.morphology import local_maxima, reconstruction
@@ -82,11 +84,21 @@ def marker_watershed(markers: np.ndarray, mask: np.ndarray, *, depth: np.ndarray
     >>> marker_watershed(np.array([[5, 0, 0, 0, 0, 9]]), np.array([[1, 1, 1, 0, 1, 1]], bool)).tolist()
     [[1, 1, 1, 0, 2, 2]]
     """
-    markers, mask = renumber(markers)[0], label_components(mask) > 0
-    depth = _distance_to_background(mask) if depth is None else np.asarray(depth)
-    same_shape("mask", mask.shape, "markers", markers.shape, hint="resize one to the other first")
-    same_shape("mask", mask.shape, "depth", depth.shape, hint="resize one to the other first")
-    return renumber(watershed(-depth, markers, connectivity=2, mask=mask))[0]
+    islands, markers = label_components(mask), renumber(markers)[0]
+    depth = _distance_to_background(islands > 0) if depth is None else np.asarray(depth)
+    same_shape("mask", islands.shape, "markers", markers.shape, hint="resize one to the other first")
+    same_shape("mask", islands.shape, "depth", depth.shape, hint="resize one to the other first")
+    # An island with one marker is one object. The others are flooded one by one: the order in which skimage visits
+    # pixels of equal depth depends on everything else in its image.
+    island_of, marker_of = _pairs(islands, markers)
+    count = np.bincount(island_of, minlength=islands.max(initial=0) + 1)
+    only = np.zeros(len(count), np.int32)
+    only[island_of] = marker_of
+    flooded = np.where(count == 1, only, 0).astype(np.int32)[islands]
+    for number, box in _boxes(np.where((count > 1)[islands], islands, 0)):
+        own = islands[box] == number
+        flooded[box][own] = watershed(-depth[box], markers[box], connectivity=2, mask=own)[own]
+    return renumber(flooded)[0]
 
 
 def distance_map(instances: np.ndarray, *, relative_to: str | None = "image") -> np.ndarray:
@@ -139,11 +151,34 @@ def _distance_to_background(mask: np.ndarray) -> np.ndarray:
 
 
 def _markers(depth: np.ndarray, parts: np.ndarray, h_px: float) -> np.ndarray:
-    """Return one marker for each h-maximum; every component has at least one."""
-    lowered = reconstruction(depth - h_px, depth, method="dilation")
-    maxima = local_maxima(lowered, connectivity=2) & (parts > 0)
-    has_maximum = np.zeros(parts.max(initial=0) + 1, bool)
-    has_maximum[0] = True  # the background needs no marker
-    has_maximum[parts[maxima]] = True
-    # A component that is shallower than h has no maximum left: it is one object.
-    return label_components(maxima | ~has_maximum[parts])
+    """Return one marker for each h-maximum; every component has at least one.
+
+    A component with a single maximum is its own marker. Each other component is processed in its own box.
+    """
+    peaks = label_components(local_maxima(depth, connectivity=2) & (parts > 0))
+    part_of, _ = _pairs(parts, peaks)
+    several = np.bincount(part_of, minlength=parts.max(initial=0) + 1) > 1
+    marked = (parts > 0) & ~several[parts]
+    for number, box in _boxes(np.where(several[parts], parts, 0)):
+        own = np.pad(parts[box] == number, 1)
+        height = np.where(own, np.pad(depth[box], 1), -h_px - 1)  # the background is deeper than every seed
+        lowered = reconstruction(np.where(own, height - h_px, -h_px - 1), height, method="dilation")
+        maxima = local_maxima(lowered, connectivity=2) & own
+        # A component that is shallower than h is one object.
+        marked[box] |= (maxima if maxima.any() else own)[1:-1, 1:-1]
+    return label_components(marked)
+
+
+def _pairs(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pairs of ids above 0 that share a pixel, as two int arrays (n,), sorted."""
+    both = (first > 0) & (second > 0)
+    size = int(second.max(initial=0)) + 1
+    pairs = np.unique(first[both].astype(np.int64) * size + second[both])
+    return pairs // size, pairs % size
+
+
+def _boxes(labels: np.ndarray) -> Iterator[tuple[int, tuple[slice, slice]]]:
+    """Yield the ids of a label image, and the box of each."""
+    for number, box in enumerate(find_objects(labels), 1):
+        if box is not None:
+            yield number, box

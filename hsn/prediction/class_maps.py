@@ -13,6 +13,7 @@ import numpy as np
 from ..images import tiles
 from ..images.read import resample
 from ..images.scaling import normalize
+from ..images.symmetries import SYMMETRIES
 from .cam import closed_form_weights, gradient_weights, weight_features
 from .cam import normalize as normalize_cams
 from .compiled import predict_batch
@@ -141,6 +142,16 @@ class Predictor:
         cams = np.stack([tiles.enlarge(cam, windows.shape[1:3]) for cam in weight_features(features, alpha)])
         strength = scores * passing(scores, self._thresholds, always=always)  # (N, C)
         return normalize_cams(cams, self._mode) * strength[:, None, None, :], scores
+
+    def predict_symmetries(self, windows, count, *, always=()):
+        """Return the mean of class maps and scores over the first `count` symmetries of the square; see `predict`."""
+        maps, scores = 0, 0
+        for symmetry in SYMMETRIES[:count]:
+            moved = np.stack([symmetry.move(window) for window in windows])
+            moved_maps, moved_scores = self.predict(moved, always=always)
+            maps = maps + np.stack([symmetry.back(window) for window in moved_maps])
+            scores = scores + moved_scores
+        return maps / np.float32(count), scores / np.float32(count)
 
 
 def _with_features(net, layer):

@@ -60,9 +60,7 @@ def predict_tiled(net, image, normalization, tiling=_DEFAULT, *, progress=None):
     ((5, 7, 3), 2.0, 2.0)
     """
     reader = ArrayReader(image) if isinstance(image, np.ndarray) else image
-    step = reach.size_divisor(net)
-    halo = reach.halo_px(net) if tiling.halo_px is None else tiling.halo_px
-    halo = -(-halo // step) * step
+    step, halo = reach.size_divisor(net), tile_halo(net, tiling)
     tiles = [
         tile
         for symmetry in SYMMETRIES[: tiling.tta]
@@ -78,6 +76,50 @@ def predict_tiled(net, image, normalization, tiling=_DEFAULT, *, progress=None):
         done += len(batch)
         report(progress, "predicting", done, len(tiles))
     return total / np.float32(tiling.tta) if tiling.tta > 1 else total
+
+
+def tile_halo(net, tiling):
+    """Return the margin of the tiles of a net in pixels: a multiple of the size divisor."""
+    step = reach.size_divisor(net)
+    halo = reach.halo_px(net) if tiling.halo_px is None else tiling.halo_px
+    return -(-halo // step) * step
+
+
+def predict_tile(net, pixels, normalization, *, halo, tta=1):
+    """Return the probabilities of one tile that was read with its halo.
+
+    Parameters
+    ----------
+    net : keras.Model
+        (N, h, w, 3) normalized pixels -> (N, h, w, C).
+    pixels : uint8 array, shape (h, w, 3)
+        The tile and its halo; sides are multiples of the net's size divisor.
+    normalization : Normalization
+    halo : int
+        Width of the margin in pixels.
+    tta : {1, 8}
+        Number of symmetries of the square to average. Default: 1.
+
+    Returns
+    -------
+    float32 array, shape (h - 2 halo, w - 2 halo, C)
+
+    Examples
+    --------
+    >>> import keras
+    >>> from hsn.config import Normalization
+    >>> net = keras.Sequential([keras.layers.Input((None, None, 3)), keras.layers.Rescaling(0.5)])
+    >>> normalization = Normalization(mean=(1, 1, 1), std=(2, 2, 2))
+    >>> predict_tile(net, np.full((4, 6, 3), 9, np.uint8), normalization, halo=1, tta=8)[0, 0].tolist()
+    [2.0, 2.0, 2.0]
+    """
+    height, width = pixels.shape[0] - 2 * halo, pixels.shape[1] - 2 * halo
+    total = np.zeros((height, width, net.output_shape[-1]), np.float32)
+    for symmetry in SYMMETRIES[:tta]:
+        x = normalize(symmetry.move(pixels)[None], normalization.mean, normalization.std)
+        maps = symmetry.back(predict_batch(net, x, batch_size=1)[0])
+        total += maps[halo : halo + height, halo : halo + width]
+    return total / np.float32(tta) if tta > 1 else total
 
 
 class _Tile(NamedTuple):

@@ -24,11 +24,7 @@ import csv
 import dataclasses
 import hashlib
 import json
-import os
 import shutil
-import socket
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 from typing import Any, Self
@@ -37,6 +33,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..files import atomic_write, remove_leftovers
+from ..locks import take_lock
 from ..progress import track
 
 FOLDER = "training"  # within a trained folder
@@ -113,7 +110,7 @@ class Run:
             "run-other", "run-locked", "folder-not-writable" or "folder-full".
         """
         run = cls(Path(out), net)
-        run._lock()
+        take_lock(run.folder / LOCK)
         try:
             remove_leftovers(run.out, locked=True)  # the lock ensures that nobody else is writing
             run._check_space()
@@ -121,7 +118,7 @@ class Run:
             run._set_starting_weights()
             run._write_readme(getattr(config, "METHOD", "outlines"), contents or {})
         except BaseException:
-            run._unlock()
+            (run.folder / LOCK).unlink(missing_ok=True)
             raise
         return run
 
@@ -135,7 +132,7 @@ class Run:
             self._record["start"] = [starting, weights_digest(self._net)]
             self._write_record()
         finally:
-            self._unlock()
+            (self.folder / LOCK).unlink(missing_ok=True)
 
     def finish(self, history) -> None:
         """Write the learning curves as a table."""
@@ -230,97 +227,6 @@ class Run:
                 got=f"{free:,}",
                 hint="make room, or choose another disk",
             )
-
-    def _lock(self) -> None:
-        path = self.folder / LOCK
-        lock = {"host": socket.gethostname(), "pid": os.getpid(), "started": process_start(os.getpid())}
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            for _ in range(3):
-                try:
-                    with path.open("x", encoding="utf-8") as file:
-                        json.dump(lock, file)
-                    return
-                except FileExistsError:
-                    holder = _read_lock(path)
-                    if holder == lock:
-                        break
-                    if holder and (holder["host"] != lock["host"] or _is_alive(holder)):
-                        break
-                    path.unlink(missing_ok=True)  # its process is dead
-        except OSError as error:
-            raise InputError(
-                "folder-not-writable",
-                f"{self.out} must be a folder that can be written to",
-                got=error.strerror,
-                hint="choose another place",
-            ) from None
-        raise InputError(
-            "run-locked",
-            f"{self.out} must not be in use by another process",
-            got=f"process {holder['pid']} on {holder['host']}" if holder else "another process",
-            hint=f"wait for it, or delete {path} if it has ended",
-        )
-
-    def _unlock(self) -> None:
-        (self.folder / LOCK).unlink(missing_ok=True)
-
-
-def _read_lock(path: Path) -> dict[str, Any] | None:
-    """Read a lock file; return None if it is incomplete after a crash."""
-    try:
-        holder = json.loads(path.read_text(encoding="utf-8"))
-        return holder if {"host", "pid", "started"} <= set(holder) else None
-    except (OSError, ValueError, TypeError):
-        return None
-
-
-def _is_alive(holder: dict[str, Any]) -> bool:
-    """Check whether the process of a lock still runs; its start time detects a reused process id."""
-    started = process_start(int(holder["pid"]))
-    return started is not None and started == holder["started"]
-
-
-def process_start(pid: int) -> str | None:
-    """Return the start time of a process on this machine as text; None if the process does not exist.
-
-    Examples
-    --------
-    >>> process_start(os.getpid()) == process_start(os.getpid()), process_start(2**30)
-    (True, None)
-    """
-    stat = Path(f"/proc/{pid}/stat")
-    if sys.platform == "linux":
-        try:
-            # The program name, in brackets, may contain spaces. State Z is a zombie: the process has ended.
-            state, *numbers = stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-        except OSError:
-            return None
-        return None if state == "Z" else numbers[18]
-    if sys.platform == "win32":
-        return _windows_start(pid)
-    done = subprocess.run(
-        ["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
-    )
-    return done.stdout.strip() or None
-
-
-def _windows_start(pid: int) -> str | None:
-    """Ask the Windows kernel for the creation time of a process."""
-    import ctypes
-
-    kernel = ctypes.windll.kernel32  # type: ignore[attr-defined]
-    handle = kernel.OpenProcess(0x1000, False, pid)  # PROCESS_QUERY_LIMITED_INFORMATION
-    if not handle:
-        return None
-    times = [ctypes.c_ulonglong() for _ in range(4)]
-    code = ctypes.c_ulong()
-    try:
-        kernel.GetProcessTimes(handle, *(ctypes.byref(time) for time in times))
-        kernel.GetExitCodeProcess(handle, ctypes.byref(code))
-    finally:
-        kernel.CloseHandle(handle)
-    return str(times[0].value) if code.value == 259 else None  # STILL_ACTIVE
 
 
 def digest(data: Any, *, progress=None) -> str:

@@ -28,14 +28,15 @@ from .selection import next_step
 OPTIONS = {
     "masks": ("stain",),
     "points": ("rounds", "radius_um", "complete", "label", "background", "labels", "encoder"),
-    "tags": ("classes", "window_px"),
+    "tags": ("classes", "window_px", "min_share", "cell_px"),
     "selected": ("n", "synthetic", "rounds", "min_score"),
 }
 # Folders of earlier stages of a run.
-STAGES = {"points": "detection/round-*", "selected": "rounds/*"}
+STAGES = {"points": "detection/round-*", "selected": "rounds/*", "tags": "stage-*"}
 FILES = ("net.keras", "card.json", "config.json")
 CURVES = "learning.png"
 _SHOWN = 3  # files named in a warning
+MIN_CHECKED_EPOCHS = 5  # in shorter trial runs the first epoch may be the best
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,8 @@ class Fit:
         counts = setup.counts | _REPORTS.get(self.kind, lambda out: {})(self.out)
         files = [self.out / name for name in FILES]
         files += _draw_all_curves(self.out, history, STAGES.get(self.kind))
-        return FitResult(self.out, self.kind, history, counts, setup.left_out, setup.notes, files)
+        notes = [*setup.notes, *_check_history(history)]
+        return FitResult(self.out, self.kind, history, counts, setup.left_out, notes, files)
 
 
 def fit(
@@ -488,6 +490,28 @@ def _count_rounds(out):
     return rounds | {"pseudo": [{k: v for k, v in row.items() if k != "images"} for row in summaries]}
 
 
+def _check_history(history):
+    """Return a note if the first of several epochs was kept.
+
+    Examples
+    --------
+    >>> _check_history(History(tuple({"epoch": k} for k in range(1, 6)), 0))
+    ['epoch 1 of 5 was kept: validation scores did not improve; check annotations and validation images']
+    >>> _check_history(History(tuple({"epoch": k} for k in range(1, 6)), 3))
+    []
+    """
+    if history.best is None or history.epochs[history.best]["epoch"] > 1:
+        return []
+    kept = history.epochs[history.best]
+    parts = [name for name in ("stage", "round") if name in kept]
+    count = sum(all(row[name] == kept[name] for name in parts) for row in history.epochs)
+    if count < MIN_CHECKED_EPOCHS:
+        return []
+    return [
+        f"epoch 1 of {count} was kept: validation scores did not improve; check annotations and validation images"
+    ]
+
+
 _REPORTS = {"points": _count_points, "selected": _count_rounds}
 
 
@@ -508,7 +532,7 @@ def _draw_curves(history, title, path):
     from ..reports import figures
 
     rows = (
-        {name: value for name, value in row.items() if name != "round"} | {"epoch": number}
+        {name: value for name, value in row.items() if name not in ("round", "stage")} | {"epoch": number}
         for number, row in enumerate(history.epochs, start=1)
     )
     figures.write(figures.learning_curves(History(tuple(rows), history.best), title=title), path)

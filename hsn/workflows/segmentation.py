@@ -15,21 +15,27 @@ import numpy as np
 from ..checks import as_mpp
 from ..data.discovery import distinct_names, find_images
 from ..errors import ENDS_BATCH, InputError, as_input_error, printable
+from ..exports.formats import EXPORTS, check_formats
 from ..files import atomic_write, check_writable, csv_text, from_csv_text, read_text, remove_leftovers
+from ..images.scale import Scale
+from ..images.slide import Slide, open_slide
 from ..models.folders import CARD, CONFIG, OLD_CONFIG, Model, find
 from ..notes import collect_notes
 from ..progress import Progress, track
-from ..reports.results import FORMATS, save_segmentation
+from ..reports.results import FORMATS, available_formats, save_segmentation
 from ..supervision import method_of, open_model
 from ..supervision import segment as segment_image
 from ..types import Segmentation
+from ..wsi.result import SlideResult
 from .domain_check import check_domain
 from .scale_check import ScaleCheck
+from .slides import SlideOptions, runs_as_slide, segment_one_slide
 
 SUMMARY = "summary.csv"
 _COLUMNS = (
     "image", "name", "status", "reason", "model", "taxonomy", "height", "width", "mpp", "mpp_source", "objects"
 )  # fmt: skip
+_SLIDE_COLUMNS = ("tissue_mm2", "objects_per_mm2", "seconds")
 _FRACTION, _RUN = "fraction of ", "run"
 
 
@@ -40,15 +46,20 @@ def segment(
     out: str | os.PathLike | None = None,
     taxonomy: str | None = None,
     mpp: float | None = None,
+    save: Sequence[str] = (),
     overwrite: bool = False,
+    workers: int = 1,
+    memory: int | str | None = None,
+    tissue: str | os.PathLike | None = None,
+    skip_errors: bool = False,
     progress: Progress | None = None,
-) -> Segmentation | list[dict]:
-    """Segment an image, or all images of a folder.
+) -> Segmentation | SlideResult | list[dict]:
+    """Segment an image, a whole slide, or all images of a folder.
 
     Parameters
     ----------
-    image : uint8 array, shape (H, W, 3), path, or sequence of paths
-        RGB image of an H&E-stained section of any size, a file, or folders and files.
+    image : uint8 array, shape (H, W, 3), path, Slide, or sequence of paths
+        RGB image of an H&E-stained section of any size, a file, a slide, or folders and files.
     model : str, path or hsn.models.Model
         Name of an installed net, a trained folder, or a loaded model.
     out : path, optional
@@ -58,22 +69,34 @@ def segment(
     mpp : float, optional
         Micrometers per pixel of the images. Default: that of the metadata of a TIFF, SVS or OME-TIFF file. For other
         files that of the net's training images is assumed, with a warning; for arrays without.
+    save : sequence of str
+        Further formats of the files in `out`: "geojson", "csv", "parquet", ...; see `hsn.export`. Default: none.
     overwrite : bool
         Whether to segment images again that `out` already holds for the same net and options. Default: False.
+    workers : int
+        Slides only: number of processes. Default: 1, this one.
+    memory : int or str, optional
+        Slides only: memory of all processes for post-processing, "6GB"; no result depends on it. Default: 400 MB each.
+    tissue : path or "none", optional
+        Slides only: a mask, or a folder of masks, of `hsn tissue`; "none" segments all. Default: find the tissue.
+    skip_errors : bool
+        Slides only: whether to leave out damaged parts. Default: False.
     progress : callable, optional
         Receives progress events and can cancel; see `hsn.progress`.
 
     Returns
     -------
-    Segmentation or list of dict
+    Segmentation, SlideResult or list of dict
         For an array or a file: `labels`, `scores`, `taxonomy`, and `instances` if the net separates objects. For a
-        folder or a list: the rows of `summary.csv`.
+        slide: the number and the table of the objects, and arrays that stay on the disk. For a folder or a list: the
+        rows of `summary.csv`.
 
     Raises
     ------
     InputError
-        "out-missing" for a folder without `out`, or the code of an invalid image or net. In a folder, an invalid image
-        does not stop the batch; its row has the status "failed".
+        "out-missing" for a folder or a slide without `out`, or the code of an invalid image or net. In a folder, an
+        invalid image does not stop the batch; its row has the status "failed". "formats-unknown" or
+        "<package>-missing" for `save`.
 
     Examples
     --------
@@ -82,31 +105,35 @@ def segment(
     >>> result.labels.shape, result.taxonomy.names
     ((64, 64), ('Other', 'G.O'))
     """
-    if not isinstance(image, np.ndarray) and not _is_file(image):
-        if out is None:
-            raise InputError(
-                "out-missing", "`out` must name a folder for the results of several images", got="None",
-                hint='give out="results"',
-            )  # fmt: skip
+    slides = SlideOptions(workers, memory, tissue, skip_errors)
+    if not isinstance(image, np.ndarray | Slide) and not _is_file(image):
         batch = segment_all(
-            image, model, out, taxonomy=taxonomy, mpp=mpp, overwrite=overwrite, progress=progress
-        )
+            image, model, _needed(out), taxonomy=taxonomy, mpp=mpp, save=save, overwrite=overwrite,
+            slides=slides, progress=progress,
+        )  # fmt: skip
         for sentence in batch.notes:
             warnings.warn(sentence, stacklevel=2)
         return batch.rows
+    save = check_formats(save)
     with collect_notes() as notes:
-        model = open_model(model)
-        scales = ScaleCheck(model)
-        result, scale = _segment_one(image, model, scales, taxonomy=taxonomy, mpp=mpp, progress=progress)
-        scales.note_sizes()
+        net = open_model(model)
+        slide = _as_slide(image, net, mpp)
+        result: Any
+        if slide is not None:
+            result, _ = segment_one_slide(
+                slide, model, _needed(out), name=slide.path.stem, taxonomy=taxonomy, save=save, options=slides,
+                overwrite=overwrite, progress=progress,
+            )  # fmt: skip
+        else:
+            scales = ScaleCheck(net)
+            result, scale = _segment_one(image, net, scales, taxonomy=taxonomy, mpp=mpp, progress=progress)
+            scales.note_sizes()
     for sentence in notes.sentences():
         warnings.warn(sentence, stacklevel=2)
-    if out is not None:
+    if out is not None and slide is None:
         path = "image" if isinstance(image, np.ndarray) else Path(image)
         about = {"image": path, "model": None}
-        save_segmentation(
-            result, out, name=Path(path).stem, mpp=scale.mpp, mpp_source=scale.source, about=about
-        )
+        _save(result, out, Path(path).stem, scale, about, save)
     return result
 
 
@@ -148,7 +175,9 @@ def segment_all(
     *,
     taxonomy: str | None = None,
     mpp: float | None = None,
+    save: Sequence[str] = (),
     overwrite: bool = False,
+    slides: SlideOptions | None = None,
     progress: Progress | None = None,
 ) -> Batch:
     """Segment images; write labels, overlay, areas and a row of `summary.csv` for each.
@@ -166,13 +195,14 @@ def segment_all(
     """
     with collect_notes() as notes:
         batch = _segment_all(
-            images, model, Path(out), taxonomy=taxonomy, mpp=mpp, overwrite=overwrite, progress=progress
-        )
+            images, model, Path(out), taxonomy=taxonomy, mpp=mpp, save=check_formats(save), overwrite=overwrite,
+            slides=slides or SlideOptions(), progress=progress,
+        )  # fmt: skip
     return replace(batch, notes=notes.sentences())
 
 
-def _segment_all(images, model, out, *, taxonomy, mpp, overwrite, progress):
-    found, failures = find_images(images)
+def _segment_all(images, model, out, *, taxonomy, mpp, save, overwrite, slides, progress):
+    found, failures = find_images(images, slides=True)
     if not found:
         raise InputError(
             "images-missing",
@@ -182,7 +212,7 @@ def _segment_all(images, model, out, *, taxonomy, mpp, overwrite, progress):
         )
     run = _Run(model, taxonomy, mpp if mpp is None else as_mpp(mpp))
     check_writable(out)
-    for folder in (out, *(out / kind for kind in FORMATS)):
+    for folder in (out, *(out / kind for kind in (*FORMATS, *(EXPORTS[kind].folder for kind in save)))):
         remove_leftovers(folder)
     summary = _Summary(out / SUMMARY, {} if overwrite else None)
     pairs = list(zip(found, distinct_names(found), strict=True))
@@ -190,18 +220,25 @@ def _segment_all(images, model, out, *, taxonomy, mpp, overwrite, progress):
     try:
         for path, name in track(pairs, progress, "segmenting"):
             key = run.key(path)
-            earlier = None if overwrite else _read_earlier(summary.row(name), path, key, out)
+            earlier = None if overwrite else _read_earlier(summary.row(name), path, key, out, save)
             if earlier is not None:
                 results.append(earlier)
                 skipped += 1
                 continue
             try:
                 scales = scales or ScaleCheck(run.model)
-                result, scale = _segment_one(path, run.model, scales, taxonomy=taxonomy, mpp=mpp)
-                about = {"image": path, "model": run.name}
-                about = save_segmentation(
-                    result, out, name=name, mpp=scale.mpp, mpp_source=scale.source, about=about
-                )
+                if runs_as_slide(path, run.model):
+                    slide = open_slide(path, mpp=mpp)
+                    scales.add(Scale(slide.mpp, slide.mpp_source), None)
+                    on_slide, about = segment_one_slide(
+                        slide, model, out, name=name, taxonomy=taxonomy, save=save, options=slides,
+                        overwrite=overwrite, progress=progress,
+                    )  # fmt: skip
+                    failures += on_slide.summary["failures"].items()
+                else:
+                    result, scale = _segment_one(path, run.model, scales, taxonomy=taxonomy, mpp=mpp)
+                    about = {"image": path, "model": run.name}
+                    about = _save(result, out, name, scale, about, save)
                 results.append(about)
                 files += len(about["files"])
                 summary.add(_row(path, name, about, key))
@@ -221,6 +258,14 @@ def _segment_all(images, model, out, *, taxonomy, mpp, overwrite, progress):
     return Batch(rows, results, failures, skipped, files, scale=str(scales or ""))
 
 
+def _save(result, out, name, scale, about, save):
+    """Write the files of an image: the default formats and those of `save`. Returns the content of the areas file."""
+    formats = [*available_formats(result), *save]
+    return save_segmentation(
+        result, out, name=name, formats=formats, mpp=scale.mpp, mpp_source=scale.source, about=about
+    )
+
+
 def _segment_one(image, model, scales, *, taxonomy, mpp, progress=None):
     """Segment an image at its scale; note doubts about a file. Returns the result and the `Scale`."""
     scale = scales.of(image, mpp)
@@ -228,7 +273,27 @@ def _segment_one(image, model, scales, *, taxonomy, mpp, progress=None):
     scales.add(scale, result.instances)
     if not isinstance(image, np.ndarray):
         check_domain(model, result.image, scale.mpp, image)
-    return result, scale
+        result = replace(result, name=Path(image).stem)
+    return replace(result, mpp=None if scale.source == "assumed" else scale.mpp), scale
+
+
+def _as_slide(image, model, mpp):
+    """Return the slide if an image is processed as one, else None."""
+    if isinstance(image, Slide):
+        return image
+    if isinstance(image, np.ndarray) or not runs_as_slide(Path(image), model):
+        return None
+    return open_slide(image, mpp=mpp)
+
+
+def _needed(out):
+    """Return the folder for results; raise if it is missing."""
+    if out is None:
+        raise InputError(
+            "out-missing", "`out` must name a folder for the results of several images or of a slide", got="None",
+            hint='give out="results"',
+        )  # fmt: skip
+    return out
 
 
 def _is_file(image):
@@ -338,16 +403,20 @@ def _row(path, name, about, key):
     """Make the row of a segmented image."""
     row = {"image": path, "name": name, "status": "done"}
     row |= {column: about.get(column) for column in _COLUMNS[4:]}
+    row |= {column: about[column] for column in _SLIDE_COLUMNS if column in about}
     return row | {f"{_FRACTION}{c['name']}": f"{c['fraction']:.6f}" for c in about["classes"]} | {_RUN: key}
 
 
-def _read_earlier(row, path, key, out):
+def _read_earlier(row, path, key, out, save):
     """Read the areas of an earlier result of the same image, net and options; None if there is none."""
     if not row or row.get("status") != "done" or row.get(_RUN) != key or row.get("image") != printable(path):
         return None
     try:
         about = json.loads((out / "areas" / f"{row['name']}.json").read_text(encoding="utf-8"))
-        complete = all(Path(file).is_file() for file in about["files"].values())
+        about.pop("object_scores", None)
+        complete = set(save) <= set(about["files"]) and all(
+            Path(file).exists() for file in about["files"].values()
+        )
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return None
     return about if complete else None

@@ -57,7 +57,7 @@ def test_a_table_becomes_a_net_that_segments(run, patches):
     again = run("segment", patches / "1.png", "--model", "mine", "--json")
     assert again.exit_code == 0
     assert again.said[0]["taxonomy"] == "mine"
-    assert [c["name"] for c in again.said[0]["classes"]] == ["dark", "bright"]
+    assert [c["name"] for c in again.said[0]["classes"]] == ["dark", "bright", "unknown"]
 
 
 def test_the_same_call_resumes_the_run(run, patches):
@@ -108,6 +108,16 @@ def test_invalid_patches_are_left_out_and_named(run, patches, rng):
     assert "4.png must be a square of 32 px, like the first patch; got 32 x 33" in result.stderr
 
 
+def test_a_patch_in_which_no_class_has_evidence_is_unknown(run, patches):
+    run("fit", patches, "--tags", "tags.csv", "--out", "mine", *QUICK)
+    config = json.loads(Path("mine/config.json").read_text())
+    config["thresholds"] = [2.0, 2.0]  # no score passes
+    Path("mine/config.json").write_text(json.dumps(config))
+    said = run("segment", patches / "1.png", "--model", "mine", "--json").said[0]
+    shares = {row["name"]: row["fraction"] for row in said["classes"]}
+    assert shares == {"dark": 0, "bright": 0, "unknown": 1}
+
+
 def test_tags_stay_with_their_patches_if_some_are_left_out(run, patches, spy_on):
     from hsn.supervision import tags
 
@@ -133,6 +143,9 @@ def test_tags_stay_with_their_patches_if_some_are_left_out(run, patches, spy_on)
         (["--tags", "tags.csv", "--taxonomy", "glas"], "taxonomy-classes"),
         (["--tags", "tags.csv", "--validation", "1"], "split-empty"),
         (["--tags", "tags.csv", "--window-px", "0"], "window-px"),
+        (["--tags", "tags.csv", "--preset", "cpu"], "preset-of-other-net"),
+        (["--tags", "tags.csv", "--min-share", "0.1"], "option-of-other-net"),
+        (["--tags", "tags.csv", "--net", "encoder-unet", "--taxonomy", "glas"], "taxonomy-classes"),
         (["--tags", "tags.csv", "--device", "tpu"], "device-unknown"),
     ],
 )

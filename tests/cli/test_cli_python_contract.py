@@ -100,6 +100,16 @@ def test_the_command_and_the_function_write_the_same_config_and_weights(run, dat
 
 @pytest.mark.slow
 @NO_OBJECTS
+def test_the_default_net_of_tags_is_the_same_by_command_and_function(run, data):
+    values = TINY | {"width": 0.1, "min_share": 0.1}
+    assert run("fit", "tags", "--mpp", MPP, "--out", "shell/mine", "--quiet", *flags(values)).exit_code == 0
+    model = hsn.fit("tags", mpp=MPP, out="python/mine", **values)
+    assert model.net.get_layer("probabilities").output.shape[-1] == 2
+    assert_same(Path("shell/mine"), Path("python/mine"))
+
+
+@pytest.mark.slow
+@NO_OBJECTS
 def test_a_folder_and_arrays_train_the_same_net(data):
     hsn.fit(masks="masks", mpp=MPP, out="files/mine", **options("masks"))
     hsn.fit(data["images"], masks=data["masks"], mpp=MPP, out="arrays/mine", **options("masks"))

@@ -101,4 +101,12 @@ def _tags():
     return case
 
 
-CASES = {"masks": _masks, "points": _points, "selected": _selected, "tags": _tags}
+def _shares():
+    case = _tags()
+    shares = {"second": {"crop_px": 32, "min_confidence": 0.0}}
+    case.build = lambda: unet.build(2, depth=2, width=4, batch_norm=True, seed=1)
+    case.config = case.config.replace(cam_layers=None, shares=shares, thresholds=(0.0, 0.0))
+    return case
+
+
+CASES = {"masks": _masks, "points": _points, "selected": _selected, "tags": _tags, "shares": _shares}

@@ -32,7 +32,7 @@ _IMAGES = 6
 
 
 def fit(name):
-    """Return a program that trains the smallest net of a method, as `hsn.fit` does."""
+    """Return a program that trains the smallest net of a case, as `hsn.fit` does."""
 
     def run():
         import tensorflow
@@ -41,7 +41,8 @@ def fit(name):
         case = CASES[name]()
         net = unet.build(3, depth=1, width=2, seed=1) if name in ("masks", "selected") else case.build()
         config = case.config.replace(rounds=1) if name == "points" else case.config
-        fitting.Fit(name, FitSetup(net, case.images, case.annotations, config), Path(OUT), "").run()
+        kind = case.method.__name__.rpartition(".")[2]
+        fitting.Fit(kind, FitSetup(net, case.images, case.annotations, config), Path(OUT), "").run()
 
     return run
 

@@ -17,7 +17,7 @@ from hsn.images.read import write
 from hsn.progress import Cancelled
 from hsn.supervision import masks, method_of, points, selected, tags
 from hsn.supervision.points import train_loop
-from hsn.supervision.tags import distillation
+from hsn.supervision.tags import distillation, share_training
 from hsn.training import images as training_images
 from hsn.training import loop, object_training
 from hsn.types import History
@@ -180,7 +180,7 @@ def untrained(monkeypatch):
         return History(({"epoch": 1, "loss": 1.0, **spec.validate()},), 0)
 
     modules = [importlib.import_module(f"hsn.supervision.{name}.training") for name in ("masks", "tags")]
-    for module in (*modules, train_loop, object_training, distillation):
+    for module in (*modules, train_loop, object_training, distillation, share_training):
         monkeypatch.setattr(module, "fit_net", fit_net)
     monkeypatch.setattr(training_images, "CACHE_BYTES", MEMORY_PIXELS)
 

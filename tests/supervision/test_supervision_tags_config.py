@@ -20,6 +20,12 @@ def test_a_config_survives_its_file():
     assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
+def test_a_config_of_shares_survives_its_file():
+    config = adp(shares={"min_share": 0.1, "second": None}, train={"optimizer": "adamw"})
+    assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    assert config.replace(**{"shares.slope": 4.0}).shares.min_share == 0.1
+
+
 def test_built_in_taxonomies_may_be_named():
     plain = adp().to_dict() | {"taxonomies": ["adp-morph", "adp-func"]}
     assert Config.from_dict(plain) == adp()
@@ -39,7 +45,10 @@ def test_a_taxonomy_is_found_by_name_and_the_first_is_the_default(raises_code):
         ({"crf": {"adp-func": {"mpp": -1}}}, "config-range"),
         ({"window_px": 0}, "config-range"),
         ({"tta": 3}, "tta-unknown"),
-        ({"tta": 8, "windows": "overlapped"}, "config-unused"),
+        ({"train.optimizer": "adamw"}, "config-unused"),
+        ({"shares": {}, "train.steps": 3}, "config-unused"),
+        ({"shares": {"min_share": 2.0}}, "config-range"),
+        ({"shares": {"second": {"crop_px": 0}}}, "config-range"),
         ({"windows": "some"}, "windows-unknown"),
         ({"train.steps": 3}, "config-unused"),
         ({"taxonomies": (replace(GLAS, other=None),)}, "taxonomy-classes"),

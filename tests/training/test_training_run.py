@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -12,8 +13,8 @@ import numpy as np
 import pytest
 
 from hsn.config import TrainConfig
-from hsn.training import run as runs
-from hsn.training.run import Run, digest, process_start
+from hsn.locks import process_start
+from hsn.training.run import Run, digest
 from hsn.types import History
 
 DATA = ([np.arange(4), np.ones(2)], [None, np.zeros(1)])
@@ -102,9 +103,9 @@ def test_a_lock_of_a_dead_process_is_taken_over(tmp_path, holder):
     if holder == "dead":
         child = subprocess.Popen([sys.executable, "-c", ""])
         child.wait()
-        holder = json.dumps({"host": runs.socket.gethostname(), "pid": child.pid, "started": "1"})
+        holder = json.dumps({"host": socket.gethostname(), "pid": child.pid, "started": "1"})
     elif holder != "{":
-        holder = json.dumps({"host": runs.socket.gethostname(), "pid": os.getpid(), "started": "long ago"})
+        holder = json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "started": "long ago"})
     lock.write_text(holder)
     with opened(tmp_path):
         assert json.loads(lock.read_text())["pid"] == os.getpid()
@@ -121,7 +122,7 @@ def test_a_lock_of_another_machine_counts(tmp_path, raises_code):
 def test_a_second_live_process_is_an_error(tmp_path, raises_code):
     code = (
         "import json, pathlib, sys, time\n"
-        "from hsn.training.run import process_start\n"
+        "from hsn.locks import process_start\n"
         "import os, socket\n"
         "lock = pathlib.Path(sys.argv[1])\n"
         "lock.parent.mkdir(parents=True)\n"

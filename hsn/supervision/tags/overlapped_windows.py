@@ -115,7 +115,7 @@ class _RowPredictor:
     def predict(self, top):
         """Return the `_Row` of windows that starts at pixel row `top`."""
         windows = tiles.cut(self._image, [top], self._columns, self._config.window_px)
-        maps, scores = self._predictor.predict(windows, always=self._forced)
+        maps, scores = self._predictor.predict_symmetries(windows, self._config.tta, always=self._forced)
         cams, adjusted, ordered_scores = [], [], []
         for window_maps, score, window in zip(maps, scores, windows, strict=True):
             class_maps = ClassMaps(window_maps[..., self._keep], score, self._keep, window, self._config)

@@ -1,4 +1,7 @@
-"""Train a patch classifier from tags, and fit its thresholds on the validation patches."""
+"""Train a net from tags: a segmentation net that learns the share of each class, or a patch classifier.
+
+The thresholds of a classifier are fitted on the validation patches. Segmentation nets: see `share_training`.
+"""
 
 from functools import partial
 from pathlib import Path
@@ -11,43 +14,44 @@ from ...checks import same_length
 from ...errors import InputError
 from ...images.read import resample
 from ...images.scaling import normalize
-from ...metrics.ranking import roc_auc
 from ...nets import histonet
 from ...prediction.scores import fit_thresholds
-from ...training.augment import draw
 from ...training.images import training_images
 from ...training.loop import LoopSpec, fit_net
 from ...training.run import Run
-from ...training.sampling import batch_of
 from ...training.schedules import triangular
 from ...training.splits import train_val_split
 from ...types import Targets
 from .losses import make_loss
+from .patches import batches, score, side_px
+from .share_training import CONTENTS, DEPENDS, fit_shares
 from .target_maps import make_targets
 
 PREDICT_BATCH = 64  # patches of a forward pass without gradients
 
 
 def fit(net, images, annotations, config, *, out, progress=None):
-    """Train a patch classifier from tags, and write it as a trained folder.
+    """Train a net from tags, and write it as a trained folder.
 
     Parameters
     ----------
     net : keras.Model
-        A classifier, for instance of `hsn.nets.histonet`; trained in place.
+        With `config.shares` a segmentation net, (N, H, W, 3) -> (N, H, W, C) that sum to 1, for instance of
+        `hsn.nets.encoder_unet`. Without, a classifier, for instance of `hsn.nets.histonet`. Trained in place.
     images : sequence of uint8 arrays (H, W, 3), or of paths
         Patches; each is resized to `config.train.crop_px`, by default `config.window_px`.
     annotations : array, shape (N, C), or (N, R, S, C)
         Tags: for each patch and class of the config 1 (present), 0 (absent) or NaN (unknown). With four axes, tags of
-        a grid of cells in each patch (`cell_px` and `cell_stride_px` of the config); a cell is classified with its
-        surroundings.
+        a grid of cells in each patch (`shares.cell`, or `cell_px` and `cell_stride_px` of the config); a cell is
+        classified with its surroundings.
     config, out, progress
         See `hsn.supervision.masks.fit`.
 
     Returns
     -------
     History
-        Per epoch `rate`, `loss`, `validation_loss` and `validation_auc` (mean over classes with both tags).
+        Per epoch `rate`, `loss`, `validation_loss` and `validation_auc` (mean over classes with both tags). With
+        `config.shares`, `stage` is 1 or 2.
 
     Raises
     ------
@@ -56,48 +60,61 @@ def fit(net, images, annotations, config, *, out, progress=None):
     """
     out = Path(out)
     targets = _all_targets(images, annotations, config)
-    learned, held_out = train_val_split(len(images), config.train.validation, seed=config.train.seed)
-    classifier = _cell_classifier(net, targets.target, config) if targets.target.ndim == 4 else net
+    split = train_val_split(len(images), config.train.validation, seed=config.train.seed)
+    trained = net
+    if config.shares is None and targets.target.ndim == 4:
+        trained = _cell_classifier(net, targets.target, config)
     patches = training_images(
-        images, annotations, partial(prepare, side_px=_side_px(config)), progress=progress
+        images, annotations, partial(prepare, side_px=side_px(config)), progress=progress
     )
-    validated, truth = [patches[k] for k in held_out], Targets(*(part[held_out] for part in targets))
-    compute_loss = make_loss(config)
-
-    def validate():
-        scores = predict(classifier, validated, config)
-        auc = roc_auc(*(x.reshape(-1, len(config.classes)) for x in (truth.target > 0, scores)))
-        return {
-            "validation_loss": float(compute_loss(truth.target, scores, truth.weight, None)),
-            "validation_auc": np.nanmean(auc) if np.isfinite(auc).any() else np.nan,
-        }
-
-    with Run.open(out, config, net=net, data=(images, annotations), progress=progress) as run:
-        history = fit_net(
-            classifier,
-            compute_loss,
-            _loop_spec(patches, targets, learned, config, validate),
-            out=run.folder,
-            optimizer=keras.optimizers.SGD(momentum=config.momentum, nesterov=True),
-            jit_compile="auto",
-            progress=progress,
-        )
-        thresholds = _fit_thresholds(truth, predict(classifier, validated, config))
-        config = config.replace(thresholds=thresholds)
+    claim = {"data": (images, annotations)}
+    if config.shares is not None:
+        claim |= {"depends": DEPENDS, "contents": CONTENTS}
+    with Run.open(out, config, net=net, progress=progress, **claim) as run:
+        if config.shares is None:
+            history, thresholds = _fit_classifier(trained, patches, targets, split, config, run, progress)
+            config = config.replace(thresholds=thresholds)
+        else:
+            history = fit_shares(net, patches, targets, split, config, run, progress)
         models.save(out, net, card(config, history, name=out.name), config.to_dict())
         run.finish(history)
     return history
+
+
+def _fit_classifier(net, patches, targets, split, config, run, progress):
+    """Train a classifier of patches or cells; return its history and the thresholds of its classes."""
+    learned, held_out = split
+    validated, truth = [patches[k] for k in held_out], Targets(*(part[held_out] for part in targets))
+    spec = LoopSpec(
+        epochs=config.train.epochs,
+        steps=-(-len(learned) // config.train.batch_size),
+        batch=batches(patches, targets, learned, config),
+        learning_rate=lambda epoch: triangular(
+            epoch,
+            lowest=config.train.min_learning_rate,
+            highest=config.train.learning_rate,
+            half_cycle=config.half_cycle_epochs,
+            halve_every=config.halve_every_epochs,
+        ),
+        validate=lambda: score(truth, predict(net, validated, config), config),
+        monitor="validation_loss",
+    )
+    history = fit_net(
+        net,
+        make_loss(config),
+        spec,
+        out=run.folder,
+        optimizer=keras.optimizers.SGD(momentum=config.momentum, nesterov=True),
+        jit_compile="auto",
+        progress=progress,
+    )
+    return history, _fit_thresholds(truth, predict(net, validated, config))
 
 
 def prepare(name, image, annotation, *, side_px):
     """Return the record of a patch: its pixels, uint8 (px, px, 3). The annotation is not used."""
     shape = (side_px, side_px)
     return (image if image.shape[:2] == shape else resample(image, shape),)
-
-
-def _side_px(config):
-    """Return the side of the training patches."""
-    return config.train.crop_px or config.window_px
 
 
 def _all_targets(images, annotations, config):
@@ -111,7 +128,7 @@ def _all_targets(images, annotations, config):
 
 def _cell_classifier(net, target, config):
     """Return a net that classifies every cell of a grid, with the weights of `net`."""
-    side_px = _side_px(config)
+    side = side_px(config)
     if not (config.cell_px and config.cell_stride_px):
         raise InputError(
             "tags-grid",
@@ -119,11 +136,11 @@ def _cell_classifier(net, target, config):
             got=f"tags of shape {target.shape[1:]}",
             hint="give the size of a tagged cell",
         )
-    cells = (side_px - config.cell_px) // config.cell_stride_px + 1
+    cells = (side - config.cell_px) // config.cell_stride_px + 1
     if target.shape[1:3] != (cells, cells):
         raise InputError(
             "tags-grid",
-            f"the grid of tags must have {cells} x {cells} cells for patches of {side_px} px",
+            f"the grid of tags must have {cells} x {cells} cells for patches of {side} px",
             got=target.shape[1:3],
             hint="give tags for each cell",
         )
@@ -148,54 +165,10 @@ def _fit_thresholds(truth, scores):
 def card(config, history, *, name):
     """Return the card of what `fit` trained."""
     kept = history.epochs[history.best]
-    notes = f"epoch {kept['epoch']} of {len(history.epochs)} was kept: the lowest validation loss"
+    stage = f" of stage {kept['stage']}" if "stage" in kept else ""
+    epochs = config.train.epochs if stage else len(history.epochs)
+    notes = f"epoch {kept['epoch']} of {epochs}{stage} was kept: the lowest validation loss"
     return models.card_of(config, kept, name=name, notes=notes, thresholds=config.thresholds)
-
-
-def _loop_spec(patches, targets, learned, config, validate):
-    """Return the spec of the training loop, with the cyclical learning rate of HistoSegNet."""
-    train = config.train
-
-    def batch(epoch, step):
-        drawn, rng = batch_of(len(learned), train.batch_size, seed=train.seed, epoch=epoch, step=step)
-        chosen = learned[drawn]
-        draws = [_draw(rng, config) for _ in chosen]
-        pairs = zip(draws, chosen, strict=True)
-        pixels = np.stack([drawn.paint(patches[k].load()[0]) for drawn, k in pairs])  # (B, px, px, 3)
-        tags = (_move(draws, part[chosen]) for part in targets)
-        return normalize(pixels, config.normalization.mean, config.normalization.std), *tags
-
-    return LoopSpec(
-        epochs=train.epochs,
-        steps=-(-len(learned) // train.batch_size),
-        batch=batch,
-        learning_rate=lambda epoch: triangular(
-            epoch,
-            lowest=train.min_learning_rate,
-            highest=train.learning_rate,
-            half_cycle=config.half_cycle_epochs,
-            halve_every=config.halve_every_epochs,
-        ),
-        validate=validate,
-        monitor="validation_loss",
-    )
-
-
-def _move(draws, tags):
-    """Move grids of tags like their patches; tags of whole patches do not change."""
-    return tags if tags.ndim == 2 else np.stack([d.move(t) for d, t in zip(draws, tags, strict=True)])
-
-
-def _draw(rng, config):
-    augmentation = config.train.augmentation
-    return draw(
-        rng,
-        flips=augmentation.flips[1],
-        quarter_turns=config.quarter_turns,
-        shift_px=config.shift_px,
-        gain=augmentation.color_gain,
-        offset=augmentation.color_offset,
-    )
 
 
 def predict(net, patches, config):

@@ -1,0 +1,71 @@
+"""Describe a result to export: arrays of one image, or a store of a slide."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from ..objects.table import ObjectTable
+from ..taxonomies import Taxonomy
+from ..types import Segmentation
+
+
+@dataclass(frozen=True)
+class ExportSource:
+    """Result of one image or slide, for the writers of files.
+
+    Rasters are NumPy arrays or anything that is sliced like one (`zarr.Array`); writers load them in blocks.
+
+    Attributes
+    ----------
+    name : str
+        Name of the image; the UUIDs of the objects depend on it.
+    taxonomy : Taxonomy
+    tables : callable
+        ``() -> iterable of ObjectTable``: the objects with outlines, in parts.
+    labels : integer array (H, W)
+        Class indices.
+    instances : integer array (H, W) or None
+        0 background, 1..n objects.
+    probabilities : array (H, W, C) or None
+        float in [0, 1], or uint8 where 255 is 1.
+    image : uint8 array (H, W, 3) or None
+    mpp : float or None
+        Micrometers per pixel; None if unknown.
+    """
+
+    name: str
+    taxonomy: Taxonomy
+    tables: Callable[[], Iterable[ObjectTable]]
+    labels: Any
+    instances: Any = None
+    probabilities: Any = None
+    image: Any = None
+    mpp: float | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return tuple(self.labels.shape[:2])
+
+
+def source_of(result: Segmentation) -> ExportSource:
+    """Return the source of a segmentation in memory.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hsn.taxonomies import NUCLEI
+    >>> labels = np.array([[0, 1]])
+    >>> source_of(Segmentation(labels, labels, np.eye(2)[None], np.ones(2), NUCLEI)).shape
+    (1, 2)
+    """
+    return ExportSource(
+        name=result.name,
+        taxonomy=result.taxonomy,
+        tables=lambda: [result.objects],
+        labels=result.labels,
+        instances=result.instances,
+        probabilities=result.probabilities,
+        image=result.image,
+        mpp=result.mpp,
+    )

@@ -1,0 +1,178 @@
+"""Executors: run tasks in this process, or in several.
+
+An executor has one method, ``run(tasks)``. It yields ``(key, result)`` as tasks finish, in any order; the result of a
+failed task is its `InputError`. Tasks can be repeated, so that the tasks of a dead process are run again.
+"""
+
+import multiprocessing
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, NamedTuple, Self
+
+from ..errors import ENDS_BATCH, InputError, as_input_error
+from ..progress import Cancelled
+
+MAX_DEATHS = 2  # processes that a task may end while it runs alone
+_CHECK_PARENT_S = 1.0
+_THREADS = (
+    "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"
+)  # fmt: skip
+
+
+class Task(NamedTuple):
+    """A function of a module, its arguments, and a name."""
+
+    key: str
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+
+class Serial:
+    """Runs tasks one after the other in this process."""
+
+    workers = 1
+
+    def run(self, tasks: Iterable[Task]) -> Iterator[tuple[str, Any]]:
+        """Yield the key and the result, or the error, of each task."""
+        for task in tasks:
+            yield task.key, _result(task.function, task.arguments)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Do nothing."""
+
+
+class Processes:
+    """Runs tasks in several processes of this machine.
+
+    Parameters
+    ----------
+    workers : int
+        Number of processes. Each computes with its share of the cores.
+    keras : bool
+        Whether processes import Keras when they start, without its log lines. Default: True.
+
+    Notes
+    -----
+    Processes are started afresh, not forked: Keras and Zarr have threads. Therefore, a script must guard its start with
+    ``if __name__ == "__main__"``.
+    """
+
+    def __init__(self, workers: int, *, keras: bool = True) -> None:
+        self.workers, self._keras = workers, keras
+        self._pool: ProcessPoolExecutor | None = None
+
+    def run(self, tasks: Iterable[Task]) -> Iterator[tuple[str, Any]]:
+        """Yield the key and the result, or the error, of each task.
+
+        When a process dies, all tasks that were running may be its victims or its cause. They are repeated one at a
+        time; a task that ends its process again is an error.
+        """
+        waiting, suspects = iter(tasks), deque[tuple[Task, int]]()
+        running: dict[Future, tuple[Task, int]] = {}
+        while True:
+            if suspects and not running:
+                self._submit(running, *suspects.popleft())
+            while not suspects and len(running) < 2 * self.workers:
+                task = next(waiting, None)
+                if task is None:
+                    break
+                self._submit(running, task, 0)
+            if not running:
+                return
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                task, deaths = running.pop(future)
+                try:
+                    yield task.key, future.result()
+                except BrokenProcessPool:
+                    self._close()
+                    if deaths >= MAX_DEATHS:
+                        yield task.key, _died(task)
+                    else:
+                        suspects.append((task, deaths + 1))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def _submit(self, running: dict[Future, tuple[Task, int]], task: Task, deaths: int) -> None:
+        for _ in range(2):
+            if self._pool is None:
+                self._pool = _start_pool(self.workers, self._keras)
+            try:
+                running[self._pool.submit(_result, task.function, task.arguments)] = (task, deaths)
+                return
+            except BrokenProcessPool:  # it broke since the last task
+                self._close()
+        raise _died(task)
+
+    def _close(self) -> None:
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def executor_for(workers: int) -> Serial | Processes:
+    """Return an executor for a number of processes; 1 is this process."""
+    return Serial() if workers == 1 else Processes(workers)
+
+
+def _result(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """Return the result of a task, or its error."""
+    try:
+        return function(*arguments)
+    except Cancelled:
+        raise
+    except Exception as error:
+        failure = as_input_error(error)
+        if failure.code in ENDS_BATCH:
+            raise failure from None
+        return failure
+
+
+def _died(task: Task) -> InputError:
+    return InputError(
+        "worker-died",
+        f"the process of task {task.key} must finish it",
+        got=f"its end, {MAX_DEATHS + 1} times",
+        hint="give it more memory, or fewer workers",
+    )
+
+
+def _start_pool(workers: int, keras: bool) -> ProcessPoolExecutor:
+    """Start processes that share the cores, and end when this process ends."""
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    pool = ProcessPoolExecutor(
+        workers,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_start_worker,
+        initargs=(os.getpid(), threads, keras),
+    )
+    return pool
+
+
+def _start_worker(parent: int, threads: int, keras: bool) -> None:
+    """Set the number of threads before Keras is imported, and watch the parent."""
+    os.environ.update(dict.fromkeys(_THREADS, str(threads)))
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    if keras:
+        from ..keras_start import start_keras
+
+        start_keras(only_hsn=True)
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent has ended: a killed parent cannot stop its processes."""
+    while os.getppid() == parent:
+        time.sleep(_CHECK_PARENT_S)
+    os._exit(1)

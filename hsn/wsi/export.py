@@ -1,0 +1,165 @@
+"""Tables and files of the objects of a run, in the order of the ids, one row of blocks at a time."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..exports.formats import write_export
+from ..exports.measure import measure_objects, nearest_distances
+from ..exports.source import ExportSource
+from ..objects.labeling import object_probability
+from ..objects.regions import Box, Objects
+from ..objects.table import ObjectTable, concatenate
+from ..store.arrays import open_array
+from ..store.folder import ARRAYS
+from ..taxonomies import Taxonomy
+from .plan import Job
+from .tasks import CROSSING_PART, EVIDENCE, LABELS, blocks_phase, numbers_phase, objects_of, paint
+
+FORMATS = ("csv", "geojson")  # that are always written
+CELL_PX = 256  # objects are measured per cell; blocks are multiples of it
+_MARGIN_PX = 256  # that an object may extend beyond its cell; a larger one is measured alone
+
+
+class _Mask:
+    """The classes of a slide, read from its label image: 1 where there is an object."""
+
+    def __init__(self, instances: Any) -> None:
+        self._instances, self.shape, self.ndim, self.dtype = instances, instances.shape, 2, np.dtype(np.uint8)
+
+    def __getitem__(self, box: Any) -> np.ndarray:
+        return (self._instances[box] > 0).astype(np.uint8)
+
+
+class _ChannelsLast:
+    """Probabilities (H, W, C) of an array (C, H, W); background and contour are joined as `Segmentation` has them."""
+
+    def __init__(self, array: Any) -> None:
+        self._array, self.ndim, self.dtype = array, 3, np.dtype(np.uint8)
+        self.shape = (*array.shape[1:], 2)
+
+    def __getitem__(self, box: Any) -> np.ndarray:
+        rows, columns, *channels = box if isinstance(box, tuple) else (box, slice(None))
+        levels = np.moveaxis(self._array[:, rows, columns], 0, 2).astype(np.int32)
+        inside = np.clip(object_probability(levels), 0, 255)
+        both = np.stack([255 - inside, inside], axis=2).astype(np.uint8)
+        return both[..., channels[0]] if channels else both
+
+
+def write_objects(job: Job, taxonomy: Taxonomy, save: Sequence[str] = ()) -> dict[str, str]:
+    """Write the objects in the default formats and others.
+
+    Parameters
+    ----------
+    job : Job
+    taxonomy : Taxonomy
+        Background and one kind of object.
+    save : sequence of str
+        Further formats; see `hsn.export`. Default: none.
+
+    Returns
+    -------
+    dict of str to str
+        Path of each format's file.
+    """
+    source, folder = source_of(job, taxonomy), Path(job.folder)
+    kinds = dict.fromkeys((*FORMATS, *save))
+    return {kind: str(write_export(source, folder / "exports", kind)) for kind in kinds}
+
+
+def source_of(job: Job, taxonomy: Taxonomy) -> ExportSource:
+    """Return a run as the source of exports; its arrays stay on the disk."""
+    store = Path(job.folder) / ARRAYS
+    instances = open_array(store, LABELS)
+    probabilities = _ChannelsLast(open_array(store, EVIDENCE))
+    name = job.slide.path.stem
+    return ExportSource(
+        name, taxonomy, lambda: tables(job, taxonomy), _Mask(instances), instances, probabilities, mpp=job.mpp
+    )
+
+
+def tables(job: Job, taxonomy: Taxonomy) -> Iterator[ObjectTable]:
+    """Yield the tables of one row of blocks after the other; positions are of level 0."""
+    across, down = (a / b for a, b in zip(job.slide.dimensions, job.shape[::-1], strict=True))
+    nearest = _nearest(job)
+    for ids, objects in rows_of_objects(job):
+        table = concatenate([_measure(job, taxonomy, *group) for group in _cells(ids, objects)])
+        table = table[np.argsort(table["id"])]
+        x, y = table["centroid_x_px"] * across, table["centroid_y_px"] * down
+        table = table.with_columns(
+            centroid_x_px=x,
+            centroid_y_px=y,
+            centroid_x_um=x * job.slide.mpp,
+            centroid_y_um=y * job.slide.mpp,
+            score=np.round(objects.sums[:, 3] / objects.sums[:, 0] / 255, 6),
+            nearest_neighbor_um=nearest[ids - 1] * job.mpp,
+        )
+        outlines = table.checked_outlines()
+        if (across, down) != (1, 1):
+            outlines = outlines._replace(points=np.round(outlines.points * (across, down), 3))
+        yield replace(table, outlines=outlines).named(job.slide.path.stem)
+
+
+def rows_of_objects(job: Job) -> Iterator[tuple[np.ndarray, Objects]]:
+    """Yield the ids of the objects and the objects of one row of blocks after the other, in the order of the ids."""
+    grid: dict[int, list[str]] = {}
+    for key in job.boxes(job.block_px, job.block_px):
+        if job.run.is_done(blocks_phase(job), key):
+            grid.setdefault(int(key.split(".")[0]), []).append(key)
+    crossing_arrays = job.run.load_part(numbers_phase(job), CROSSING_PART)
+    crossing, crossing_ids = objects_of(crossing_arrays), crossing_arrays["ids"]
+    for row, keys in grid.items():
+        here = (crossing_ids > 0) & (crossing.anchors[:, 0] // job.block_px == row)
+        parts, ids = [crossing.take(np.flatnonzero(here))], [crossing_ids[here]]
+        for key in keys:
+            numbers = job.run.load_part(numbers_phase(job), key)["ids"]
+            parts.append(objects_of(job.run.load_part(blocks_phase(job), key)).take(np.flatnonzero(numbers)))
+            ids.append(numbers[numbers > 0])
+        together = np.concatenate(ids)
+        order = np.argsort(together)
+        yield together[order], Objects.joined(parts).take(order)
+
+
+def _nearest(job: Job) -> np.ndarray:
+    """Return the distance of each object to the nearest other one, in pixels of the net, by id."""
+    centers = [objects.sums[:, 1:3] / objects.sums[:, :1] for _, objects in rows_of_objects(job)]
+    return nearest_distances(np.concatenate([np.zeros((0, 2)), *centers]))
+
+
+def _cells(ids: np.ndarray, objects: Objects) -> Iterator[tuple[np.ndarray, Objects, Box]]:
+    """Yield groups of objects that are measured together, and a box around each; the last one is empty.
+
+    The origin of a box depends on its objects only, because the rounding of measurements depends on the origin.
+    """
+    cells = objects.anchors // CELL_PX
+    low, high = cells * CELL_PX - _MARGIN_PX, (cells + 1) * CELL_PX + _MARGIN_PX
+    outside = (objects.boxes[:, :2] < low) | (objects.boxes[:, 2:] > high)
+    large = outside[:, 0] | outside[:, 1]
+    order = np.lexsort((cells[:, 1], cells[:, 0]))
+    order = order[~large[order]]
+    starts = np.flatnonzero(np.diff(cells[order], axis=0, prepend=-1).any(axis=1))
+    for group in (*np.split(order, starts[1:]), *np.flatnonzero(large)[:, None]):
+        if len(group):
+            corner = objects.boxes[group[0], :2] if large[group[0]] else low[group[0]]
+            size = objects.boxes[group, 2:].max(axis=0) - corner
+            yield ids[group], objects.take(group), Box(*corner.tolist(), *size.tolist())
+    yield ids[:0], objects.take(order[:0]), Box(0, 0, 1, 1)
+
+
+def _measure(job: Job, taxonomy: Taxonomy, ids: np.ndarray, objects: Objects, box: Box) -> ObjectTable:
+    """Measure the objects in a box."""
+    canvas = np.zeros((box.height, box.width), np.uint32)
+    paint(canvas, objects, ids, box)
+    instances = canvas.astype(np.int32)
+    return measure_objects(
+        instances,
+        labels=(instances > 0).astype(np.int32),
+        scores=np.zeros(len(ids)),
+        taxonomy=taxonomy,
+        mpp=job.mpp,
+        origin=(box.row, box.col),
+        image_shape=job.shape,
+    )

@@ -1,0 +1,72 @@
+"""A drawn slide with known truth, and a net that finds its nuclei by their color."""
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory):
+    """Return a drawn slide of 3,000 x 2,500 px."""
+    from hsn.data.synthetic_slide import draw_slide
+
+    return draw_slide(tmp_path_factory.mktemp("slides") / "drawn.svs", (2500, 3000), seed=1, side=1024)
+
+
+@pytest.fixture(scope="session")
+def color_model(tmp_path_factory):
+    """Return a function that makes the folder of a net: dark pixels, after a blur, are inside of an object."""
+    return lambda **changes: _color_model(tmp_path_factory.mktemp("nets") / "color", **changes)
+
+
+def _color_model(folder, *, limit=155.0, channel=0, **changes):
+    import keras
+    from keras import layers
+
+    from hsn import models
+
+    # Blur, then a softmax of background and inside; the contour is the transition.
+    image = keras.Input((None, None, 3))
+    level = layers.Conv2D(1, 3, padding="same", use_bias=False, name="blur")(image)
+    net = keras.Model(image, layers.Conv2D(3, 1, activation="softmax", name="classes")(level), name="color")
+    kernel = np.zeros((3, 3, 3, 1), np.float32)
+    kernel[:, :, channel, 0] = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]]) / 16
+    weights = np.array([[[[0.3, -0.3, 0.0]]]], np.float32)
+    net.set_weights([kernel, weights, np.array([-0.3 * limit, 0.3 * limit, 0.5], np.float32)])
+    config = _config(**changes)
+    card = models.Card(
+        name="color",
+        method="masks",
+        classes=config.classes,
+        thresholds=(0.5,) * 3,
+        mpp=config.mpp,
+        taxonomies=tuple(taxonomy.name for taxonomy in config.taxonomies),
+        normalization=models.Normalization(mean=config.normalization.mean, std=config.normalization.std),
+        source="a test",
+    )
+    models.save(folder, net, card, config.to_dict())
+    return str(folder)
+
+
+def _config(**changes):
+    import json
+    from dataclasses import replace
+
+    from hsn.config import Normalization, PostProcess, Tiling
+    from hsn.files import PRETRAINED
+    from hsn.supervision import masks
+
+    config = masks.Config.from_dict(json.loads((PRETRAINED / "nuclei-masks" / "config.json").read_text()))
+    postprocess = PostProcess(
+        foreground_threshold=0.5,
+        separation="marker_watershed",
+        grow_um=0.25,
+        h_um=0.5,
+        min_area_um2=2.0,
+        fill_holes=True,
+    )
+    return replace(
+        config,
+        normalization=Normalization(mean=(0, 0, 0), std=(1, 1, 1)),
+        tiling=Tiling(tile_px=512, halo_px=None),
+        **({"postprocess": postprocess} | changes),
+    )
