@@ -26,6 +26,7 @@ from inputs import (
 )  # fmt: skip
 
 SEED = 20261130
+DEFAULTS = {"out", "chosen"}  # outputs of commands without `--out`
 
 
 @dataclass
@@ -80,7 +81,7 @@ def draw(number, folder, nets):
     words = [word.replace("\0", "") for word in words]  # no system passes it on
     if drawn.words[0] != "models" and words[0] == drawn.words[0]:
         words += [pick(rng, ("--json", "-q", "--quiet", "--nonsense"))] if chance(rng, 0.3) else []
-    return Drawn(words, drawn.outputs)
+    return Drawn(words, drawn.outputs | DEFAULTS)  # a changed word may be that of an option
 
 
 def _images(rng, folder, count=None):
