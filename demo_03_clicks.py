@@ -61,10 +61,10 @@ def main(clicks, out):
 
 
 def make_config(image):
-    """Return the preset "cpu" with a shorter training, for one small image."""
+    """Return the preset "resunet18" with a shorter training, for one small image."""
     pixels = image.reshape(-1, 3)
     config = (
-        points.preset("cpu")
+        points.preset("resunet18")
         .for_mpp(MPP)
         .replace(
             image_mpp=MPP,

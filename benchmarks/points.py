@@ -3,6 +3,7 @@
     python benchmarks/points.py train --ratio 0.10 --seed 0 --out out/points-10   # all stages
     python benchmarks/points.py train --masks --seed 0 --out out/points-masks     # the same net from full masks
     python benchmarks/points.py score --out out/points-10 --json out/points-10.jsonl
+    python benchmarks/points.py stages --out out/points-10 --json out/stages.json # validation scores of every stage
     python benchmarks/points.py labels                                            # errors of the coarse labels
     python benchmarks/points.py ship --out out/points-10                          # writes pretrained/nuclei-points
 
@@ -24,20 +25,23 @@ import numpy as np
 
 from hsn import models
 from hsn.annotations.colors import resize_labels
+from hsn.annotations.label_files import read_labels
 from hsn.annotations.sampling import points_from_instances, sample_points
 from hsn.data import data_folder, multiorgan
 from hsn.images.scaling import rescale
 from hsn.metrics.intervals import interval
 from hsn.metrics.objects import aji, match
 from hsn.metrics.outlines import object_dice
-from hsn.metrics.points import match_points
+from hsn.metrics.points import PointMatching, match_points
 from hsn.metrics.table import overlaps
-from hsn.nets import resunet
+from hsn.nets import resunet, segmenters
+from hsn.objects.cleaning import label_components
 from hsn.objects.labeling import label_instances
 from hsn.prediction.tiling import predict_tiled
 from hsn.supervision import masks, method_of, open_model, points
 from hsn.supervision.points.detection import find_points
-from hsn.supervision.points.rounds import BEST, SCORES
+from hsn.supervision.points.object_stage import find_objects
+from hsn.supervision.points.rounds import BEST, SCORES, rebuild
 
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 SPLITS = {"same organs": ("testA",), "other organs": ("testB",), "all": ("testA", "testB")}
@@ -72,27 +76,31 @@ def change(config, numbers):
 
 def build_net(args, outputs):
     """Build the net for clicks and for masks."""
+    if args.preset == "cpu":
+        return segmenters.build("encoder-unet", outputs, seed=args.seed)
     return resunet.build(outputs, depth=args.depth, width=args.width, seed=args.seed)
 
 
 def train(args):
     """Train from clicks; a killed run resumes."""
     files, annotations, learned = clicks(args.ratio, args.seed)
-    config = points.preset("cpu").replace(
-        image_mpp=multiorgan.MPP,
-        postprocess={"h_um": 0.0},
-        **normalization([sample.image() for sample in files[:learned]]),
-    )
+    config = points.preset(args.preset).replace(image_mpp=multiorgan.MPP)
+    if args.preset == "cpu":
+        config = config.replace(normalization=segmenters.pretrained_normalization("encoder-unet"))
+    else:
+        images = [sample.image() for sample in files[:learned]]
+        config = config.replace(postprocess={"h_um": 0.0}, **normalization(images))
     numbers = {
         "validation": tuple(range(learned, len(files))),
         "complete_validation": True,
         "seed": args.seed,
-        "rounds": None if args.ratio == 1 else args.rounds,
+        "rounds": None if args.ratio == 1 else args.rounds or config.rounds,
         **json.loads(args.set),
     }
     config = change(config, numbers)
     paths = [sample.image_path for sample in files]
-    history = points.fit(build_net(args, 2), paths, annotations, config, out=args.out)
+    net = build_net(args, len(config.classes))
+    history = points.fit(net, paths, annotations, config, out=args.out)
     print(json.dumps({"clicks": sum(map(len, annotations[:learned])), "kept": history.epochs[history.best]}))
 
 
@@ -158,22 +166,25 @@ def detection_rows(detector, config, tests, threshold):
         maps = predict_tiled(detector, small, config.normalization, config.tiling)[..., 0]
         found = find_points(maps, config, threshold=threshold)
         found = (found + 0.5) * np.divide(image.shape[:2], maps.shape) - 0.5
-        truth = points_from_instances(sample.instances())
-        row = {"image": sample.name, "truth": len(truth), "found": len(found)}
-        for rule in ("optimal", "greedy"):
-            matching = match_points(truth, found, radius_px=config.radius_um / sample.mpp, rule=rule)
-            row[rule] = [matching.true_positives, matching.false_positives, matching.false_negatives]
-        yield row
+        yield matched_row(sample, found, config)
+
+
+def matched_row(sample, found, config):
+    """Count matched points of one image, by optimal and by greedy pairing."""
+    truth = points_from_instances(sample.instances())
+    row = {"image": sample.name, "truth": len(truth), "found": len(found)}
+    for rule in ("optimal", "greedy"):
+        matching = match_points(truth, found, radius_px=config.radius_um / sample.mpp, rule=rule)
+        row[rule] = [matching.true_positives, matching.false_positives, matching.false_negatives]
+    return row
 
 
 def detectors(out, net, config):
     """Yield the name, the detector and the detection threshold of each round."""
     for folder in sorted((out / "detection").glob("round-*")):
-        detector = resunet.rebuild(net, 1)
-        detector.load_weights(folder / BEST)
         yield (
             folder.name,
-            detector,
+            stage_net(out, net, 1, folder.relative_to(out)),
             json.loads((folder / SCORES).read_text()).get("threshold", config.detection_threshold),
         )
 
@@ -210,10 +221,13 @@ def score(args):
             rows = list(detection_rows(detector, config, tests, threshold))
             yield from by_split(f"detection {name}", rows, rates)
     results = [method.segment(model.net, sample.image(), config, mpp=sample.mpp) for sample in tests]
-    variants = {
-        "segmentation": [result.instances for result in results]
-    }  # connected components, as published
-    if args.out and by_points:
+    variants = {"segmentation": [result.instances for result in results]}
+    two_classes = len(config.classes) == 2  # as published: connected components
+    if by_points and not two_classes:
+        rows = [matched_row(sample, points_from_instances(result.instances), config)
+                for sample, result in zip(tests, results, strict=True)]  # fmt: skip
+        yield from by_split("centers of objects", rows, rates)
+    if args.out and by_points and two_classes:
         postprocess = choose(model.net, config)[0].postprocess
         variants[f"segmentation, h-maxima of {postprocess.h_um} um"] = [
             label_instances(result.probabilities, postprocess, mpp=sample.mpp)
@@ -261,9 +275,76 @@ def labels(args):
         print(f"{name}: {wrong[k] / known[k]:.2%} of {int(known[k])} pixels are wrong")
 
 
+# --- Stages -------------------------------------------------------------------------------------------------------
+
+
+def stage_net(out, net, outputs, folder):
+    """Return the net of a stage of a trained folder."""
+    stage = rebuild(net, outputs, seed=0)
+    stage.load_weights(out / folder / BEST)
+    return stage
+
+
+def stages(args):
+    """Score every stage of a trained folder on the 4 validation images; print rows."""
+    model = models.load(args.out)
+    config = method_of(model)[1]
+    held_out = [(sample.image(), sample.instances()) for sample in samples("validation")]
+    detected = [points_from_instances(truth) for _, truth in held_out]
+    rows, found = [], []
+    for name, detector, threshold in detectors(args.out, model.net, config):
+        maps = [maps_of(detector, image, config)[..., 0] for image, _ in held_out]
+        found = [find_points(m, config, threshold=threshold) for m in maps]
+        rows.append({"stage": f"detector, {name}", **point_scores(detected, found, config)})
+    segmenter = stage_net(args.out, model.net, 2, "segmentation/coarse")
+    foreground = [maps_of(segmenter, image, config)[..., 1] for image, _ in held_out]
+    objects = {
+        "segmenter, components": [label_components(m > config.object_threshold) for m in foreground],
+        "segmenter, watershed from the detected points": [
+            find_objects(m, d, p, config)[0] for m, d, p in zip(foreground, maps, found, strict=True)
+        ],
+        "net trained on objects": [
+            points.segment(model.net, image, config, mpp=multiorgan.MPP).instances for image, _ in held_out
+        ],
+    }
+    for name, predictions in objects.items():
+        scores = [segmentation_scores(truth, p) for (_, truth), p in zip(held_out, predictions, strict=True)]
+        row = {key: float(np.mean([s[key] for s in scores])) for key in ("AJI", "PQ", "F1")}
+        centers = [points_from_instances(p) for p in predictions]
+        rows.append({"stage": name, **row, **point_scores(detected, centers, config)})
+    pairs = [(sample.instances(), read_labels(args.out / "objects" / "labels" / f"{sample.image_path.stem}.png"))
+             for sample in samples("train")]  # fmt: skip
+    learned = [segmentation_scores(truth, objects) for truth, objects in pairs]
+    rows.append(
+        {"stage": "objects of the 12 training images", "AJI": float(np.mean([s["AJI"] for s in learned]))}
+    )
+    for row in rows:
+        print(json.dumps({k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()}), flush=True)
+    if args.json:
+        args.json.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+def maps_of(net, image, config):
+    """Return the probabilities of a net for an image at the scale of the net."""
+    return predict_tiled(net, image, config.normalization, config.tiling)
+
+
+def point_scores(truth, found, config):
+    """Compute the pooled precision, recall and F1 of points at the scale of the net."""
+    matching = PointMatching()
+    for true, points_ in zip(truth, found, strict=True):
+        matching += match_points(true, points_, radius_px=config.radius_px)
+    return {"precision": matching.precision, "recall": matching.recall, "point F1": matching.f1}
+
+
 # --- Validation, and shipping -------------------------------------------------------------------------------------
 
-HEIGHTS_UM = (0.0, 0.1, 0.2, 0.3, 0.5)
+HEIGHTS_UM = [{"h_um": height} for height in (0.0, 0.1, 0.2, 0.3, 0.5)]
+CONTOURED = [
+    {"foreground_threshold": threshold, "h_um": height}
+    for threshold in (0.2, 0.3, 0.4)
+    for height in (0.0, 0.15, 0.3)
+]
 
 
 def count_hits(truth, instances):
@@ -275,36 +356,38 @@ def count_hits(truth, instances):
 
 
 def choose(net, config):
-    """Return the config with the best height of h-maxima on the validation points, and its F1."""
+    """Return the config with the best separation of objects on the validation points, and its F1."""
     results = []
     for sample in samples("validation"):
         found = points.segment(net, sample.image(), config, mpp=sample.mpp)
         results.append((found.probabilities, points_from_instances(sample.instances()), sample.mpp))
 
-    def quality(height):
-        postprocess = config.replace(postprocess={"h_um": height}).postprocess
+    def quality(choice):
+        postprocess = config.replace(postprocess=choice).postprocess
         return pooled(2)(
             [count_hits(truth, label_instances(maps, postprocess, mpp=mpp)) for maps, truth, mpp in results]
         )
 
-    values = {height: float(quality(height)) for height in HEIGHTS_UM}
-    print(json.dumps({"h_um": values}))
-    best = max(values, key=values.get)
-    return config.replace(postprocess={"h_um": best}), values[best]
+    choices = HEIGHTS_UM if len(config.classes) == 2 else CONTOURED
+    values = [float(quality(choice)) for choice in choices]
+    best = int(np.argmax(values))
+    print(json.dumps({"chosen": choices[best], "F1": values[best], "least": min(values)}))
+    return config.replace(postprocess=choices[best]), values[best]
 
 
 TERMS = "CC BY-NC-SA 4.0, like its training images (Kumar 2017)"
 
 
 def ship(args):
-    """Tune the height of h-maxima, and write `pretrained/nuclei-points`."""
+    """Tune the separation of objects, and write `pretrained/nuclei-points`."""
     model = models.load(args.out)
     config, value = choose(model.net, method_of(model)[1])
     card = model.card.model_copy(update={
         "name": "nuclei-points", "license": TERMS, "source": "benchmarks/points.py train",
+        "thresholds": (config.postprocess.foreground_threshold or 0.5,) * len(config.classes),
         "data": f"clicks on {args.ratio:.0%} of the nuclei (seed {args.seed}, without replacement) of 12 images of"
         " MultiOrgan (Kumar 2017: breast, kidney, liver, prostate), FullNet's split; clicks on all nuclei of its 4"
-        " validation images for the choice of detection epoch and h-maxima height",
+        " validation images for the choice of epochs and post-processing",
         "scores": {**model.card.scores, "validation F1 of objects that hold one click": value},
     })  # fmt: skip
     models.save(PRETRAINED / "nuclei-points", model.net, card, config.to_dict(), half=True)
@@ -315,10 +398,13 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("train", "score", "labels", "ship"))
+    parser.add_argument("what", choices=("train", "score", "stages", "labels", "ship"))
     parser.add_argument("--ratio", type=float, default=0.10, help="fraction of clicked nuclei")
     parser.add_argument("--seed", type=int, default=0, help="seed of clicks, net and crops")
-    parser.add_argument("--rounds", type=int, default=2, help="self-training rounds after the first")
+    parser.add_argument("--preset", default="cpu", choices=("cpu", "resunet18"), help="net and all stages")
+    parser.add_argument(
+        "--rounds", type=int, help="self-training rounds after the first; default: of the preset"
+    )
     parser.add_argument("--depth", type=int, default=18, help="18, 34 or 50")
     parser.add_argument("--width", type=int, default=16, help="channels of the first convolution")
     parser.add_argument("--masks", action="store_true", help="train from full masks instead")
@@ -326,14 +412,14 @@ def main():
     parser.add_argument("--out", type=Path, help="trained folder; default for score: the shipped net")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    if args.what in ("train", "ship") and args.out is None:
+    if args.what in ("train", "stages", "ship") and args.out is None:
         parser.error("--out is missing")
     if args.what == "score":
         print_scores(score(args), args.json)
     elif args.what == "train" and args.masks:
         train_on_masks(args)
     else:
-        {"train": train, "labels": labels, "ship": ship}[args.what](args)
+        {"train": train, "stages": stages, "labels": labels, "ship": ship}[args.what](args)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
     python benchmarks/selected.py --arms random chosen --seeds 0 --json out/selected.jsonl --table out/selected.md
     python benchmarks/selected.py --steps 1600 --out out/longer
     python benchmarks/selected.py --start nothing --out out/anew  # nets begin with random weights
+    python benchmarks/selected.py --start imagenet --out out/encoder  # the default net, with its pretrained encoder
 
 Arms:
 
@@ -14,11 +15,11 @@ Arms:
     painted + pseudo     also one round of pseudo-labels
     full                 full masks of the 12 images, the upper bound; first seed only
 
-All arms have the same net, config and number of batches. Nets start from the weights of `glas-masks`: with random
-weights, 800 batches are too few to show differences. A round of pseudo-labels is a second training with the same number
-of batches. The seed applies to patches, net and crops. Pairs are generated once per patch. Four validation images with
-full masks select the epoch and the post-processing in all arms; the budget does not include them. The 14 test images
-are only scored. `HSN_DATA` names the folder that holds `multiorgan`.
+All arms have the same net, config and number of batches. Small U-Nets start from the weights of `glas-masks`: with
+random weights, 800 batches are too few to show differences. A round of pseudo-labels is a second training with the
+same number of batches. The seed applies to patches, net and crops. Pairs are generated once per patch. Four validation
+images with full masks select the epoch and the post-processing in all arms; the budget does not include them. The 14
+test images are only scored. `HSN_DATA` names the folder that holds `multiorgan`.
 
 Scores are means over images and seeds, with 95 % bootstrap intervals over images. Differences between arms are paired
 by seed and image; their bootstrap resamples seeds and images.
@@ -32,6 +33,7 @@ from pathlib import Path
 import masks as bench
 import numpy as np
 
+from hsn.config import PRETRAINED
 from hsn.data import data_folder, multiorgan
 from hsn.extras.singan.folder import PAIRS
 from hsn.files import atomic_write
@@ -40,7 +42,7 @@ from hsn.images.tiles import enlarge
 from hsn.metrics.intervals import Interval, interval
 from hsn.metrics.objects import aji
 from hsn.metrics.table import overlaps
-from hsn.nets import unet
+from hsn.nets import segmenters, unet
 from hsn.objects.labeling import label_instances
 from hsn.prediction.embedding import embed, texture_encoder
 from hsn.selection.choice import choose
@@ -65,7 +67,7 @@ CANDIDATES = [
     for threshold in (0.2, 0.3, 0.4)
     for height in (0.15, 0.3)
 ]
-NOTHING = "nothing"
+NOTHING, IMAGENET = "nothing", "imagenet"
 SCORES = ("AJI", "Dice", "PQ")
 RESAMPLES = 2000
 
@@ -130,15 +132,19 @@ def make_config(pool, run, seed, steps, rounds=0):
     pixels = np.concatenate([image[::4, ::4].reshape(-1, 3) for image in pool.images])
     shared = ("mpp", "image_mpp", "targets", "postprocess", "tiling")
     validation = len(pool.annotated(run, seed)) + np.arange(len(pool.held_out))
+    normalization = {"mean": (float(pixels.mean()),) * 3, "std": (float(pixels.std()),) * 3}
+    if pool.start == IMAGENET:
+        normalization = segmenters.pretrained_normalization("encoder-unet")
+        quick = quick.replace(train=PRETRAINED)
     return quick.replace(
-        normalization={"mean": (float(pixels.mean()),) * 3, "std": (float(pixels.std()),) * 3},
+        normalization=normalization,
         synthetic=PAINTED if run == "painted" else 0,
         rounds=rounds,
         train={
             "epochs": steps // EPOCH,
             "steps": EPOCH,
             "batch_size": 4,
-            "crop_px": SIDE_PX // 2,
+            "crop_px": 3 * SIDE_PX // 4 if pool.start == IMAGENET else SIDE_PX // 2,
             "seed": seed,
             "validation": tuple(validation.tolist()),
         },
@@ -148,6 +154,8 @@ def make_config(pool, run, seed, steps, rounds=0):
 
 def fresh_net(pool, seed):
     """Build the net of all arms, with its starting weights."""
+    if pool.start == IMAGENET:
+        return segmenters.build("encoder-unet", 3, seed=seed)
     net = unet.build(3, depth=4, width=16, batch_norm=True, seed=seed)
     if pool.start != NOTHING:
         net.set_weights(open_model(pool.start).net.get_weights())
@@ -287,7 +295,7 @@ def main():
     parser.add_argument(
         "--steps", type=int, default=800, help=f"batches of each training; {EPOCH} are an epoch"
     )
-    parser.add_argument("--start", default="glas-masks", help=f"net to start from, or {NOTHING}")
+    parser.add_argument("--start", default="glas-masks", help=f"net to start from, {NOTHING} or {IMAGENET}")
     parser.add_argument("--out", type=Path, default=Path("out") / "selected")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--table", type=Path)

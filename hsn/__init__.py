@@ -27,6 +27,7 @@ _EXPORTS = {
     "Segmentation": "hsn.types:Segmentation",
     "Taxonomy": "hsn.taxonomies:Taxonomy",
     "masks": "hsn.supervision.masks",
+    "mixed": "hsn.supervision.mixed",
     "points": "hsn.supervision.points",
     "selected": "hsn.supervision.selected",
     "tags": "hsn.supervision.tags",

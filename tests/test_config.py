@@ -89,6 +89,8 @@ def test_recipes_of_format_0_equal_the_presets(path):
     if method == "tags":
         same = {k: getattr(config, k) for k in ("classes", "thresholds", "taxonomies")}
         now = now.replace(**same)
+    if path.stem == "selected.cpu":
+        now = now.replace(synthetic=50)  # 0 since; the only changed number
     assert config == now
 
 
@@ -97,7 +99,7 @@ def test_shipped_recipes_of_format_0_keep_every_number(folder):
     method = METHOD_OF[json.loads((folder / "card.json").read_text())["supervision"]]
     old = json.loads((folder / "recipe.json").read_text())
     config = method.Config.from_dict(old)
-    if folder.name in ("glas-masks", "glas-tags-cam", "nuclei-points"):  # the others were trained again
+    if folder.name in ("glas-masks", "glas-tags-cam"):  # the others were trained again
         shipped = Path(__file__).parents[1] / "pretrained" / folder.name / "config.json"
         assert config == method.Config.from_dict(json.loads(shipped.read_text()))
 

@@ -41,7 +41,7 @@ FLOORS = (
     ("models", "data", "exports"),
     ("extras",),
     ("supervision",),
-    ("reports", "wsi"),
+    ("reports", "wsi", "projects"),
     ("workflows",),
     ("cli", "app"),
     ("__main__",),

@@ -15,7 +15,7 @@ import signal
 import typer
 
 from .. import __version__
-from . import demo, doctor, evaluate, export, fit, segment, select, synthesize, tissue
+from . import demo, doctor, evaluate, export, fit, project, segment, select, synthesize, tissue
 from . import models as trained
 from .console import Command, Commands
 
@@ -44,6 +44,7 @@ for command in (
 app.command("choose", cls=Command, hidden=True, deprecated=True)(select.select)
 app.command("synthesise", cls=Command, hidden=True, deprecated=True)(synthesize.synthesize)
 app.add_typer(trained.commands, name="models")
+app.add_typer(project.commands, name="project")
 app.add_typer(trained.commands, name="weights", hidden=True, deprecated=True)
 
 

@@ -7,6 +7,7 @@ import typer
 
 _TRAINING, _ANNOTATION = "Training", "Annotation"
 _TAGS, _POINTS, _MASKS, _SELECTED = "Tags only", "Points only", "Masks only", "Selected patches only"
+_MIXED = "Mixed annotation only"
 
 
 def _option(panel, text, *names, **limits):
@@ -29,13 +30,15 @@ Out = Annotated[
 ]
 Kind = Annotated[
     str | None,
-    typer.Option(help="masks, points, tags or selected, if DATA holds several kinds of annotation."),
+    typer.Option(
+        help="masks, points, tags, selected or mixed. Default: the kind in DATA, or mixed if it holds several."
+    ),
 ]
 Preset = Annotated[
     str | None,
     typer.Option(
-        help="cpu (default); or a published config: fullnet, unet-cryonuseg (masks), qu2020 (points), histosegnet "
-        "(tags). cam: tags with Grad-CAM."
+        help="cpu (default); unet (masks) and resunet18 (points) from random weights; or a published config: fullnet, "
+        "unet-cryonuseg (masks), qu2020 (points), histosegnet (tags). cam: tags with Grad-CAM."
     ),
 ]
 Epochs = Annotated[
@@ -43,7 +46,7 @@ Epochs = Annotated[
     typer.Option(
         metavar="N",
         min=1,
-        help="Number of epochs: 80; points 50 of the last stage, the others in proportion; selected 30 per round; tags "
+        help="Number of epochs: 80; points 6 of the segmenter, other stages in proportion; selected 30 per round; tags "
         "at least 10 per stage.",
     ),
 ]
@@ -74,9 +77,9 @@ Net = Annotated[
     str | None,
     _option(
         _TRAINING,
-        "masks: unet, fullnet. points: resunet18, resunet34, resunet50. tags: encoder-unet, or m1 to m7, x1.7, "
-        "vgg16 with Grad-CAM. "
-        "selected: unet, fullnet, maskrcnn. Default: the first.",
+        "masks: encoder-unet, unet, fullnet. points: encoder-unet, resunet18, resunet34, resunet50. tags: "
+        "encoder-unet, or m1 to m7, x1.7, vgg16 with Grad-CAM. selected: encoder-unet, unet, fullnet, maskrcnn. "
+        "Default: the first.",
     ),
 ]
 Width = Annotated[
@@ -90,7 +93,7 @@ BatchSize = Annotated[
     int | None,
     _option(
         _TRAINING,
-        "Crops or patches per step: masks 4 (fullnet 8), points 8, tags 8 (m1 to vgg16 16), selected 4.",
+        "Crops or patches per step: masks 4 (fullnet 8), points 4 (resunets 8), tags 8 (m1 to vgg16 16), selected 4.",
         "--batch-size",
         "--batch",
         metavar="N",
@@ -159,13 +162,13 @@ Labels = Annotated[
 ]
 Encoder = Annotated[
     Path | None,
-    _option(_POINTS, "ResNet weights to start with, .npz or .pth; see docs/how-to/points.md."),
+    _option(_POINTS, "Weights for a resunet to start with, .npz or .pth; see docs/how-to/points.md."),
 ]
 Rounds = Annotated[
     int | None,
     _option(
         "Points or selected patches",
-        "points: self-training rounds of the detector (2). selected: rounds with pseudo-labels (1).",
+        "points: self-training rounds of the detector (1, resunets 2). selected: rounds with pseudo-labels (1).",
         metavar="N",
         min=0,
     ),
@@ -180,7 +183,7 @@ N = Annotated[
 ]
 Synthetic = Annotated[
     int | None,
-    _option(_SELECTED, "Synthetic pairs per annotated patch (50).", metavar="N", min=0),
+    _option(_SELECTED, "Synthetic pairs per annotated patch (0).", metavar="N", min=0),
 ]
 MinScore = Annotated[
     float | None,
@@ -193,4 +196,14 @@ MinScore = Annotated[
         min=0,
         max=1,
     ),
+]
+Without = Annotated[
+    list[str] | None,
+    _option(
+        _MIXED, "Leave a kind of annotation out: masks, scribbles, points, boxes or tags.", metavar="KIND"
+    ),
+]
+Tissues = Annotated[
+    str | None,
+    _option(_MIXED, "Classes that are tissues: 'Tumor,Stroma'. Default: classes without a word for objects."),
 ]

@@ -39,6 +39,7 @@ __all__ = [
     "logits_layer",
     "multiply_adds",
     "preprocess",
+    "rebuild",
     "receptive_field_px",
     "size_divisor",
 ]
@@ -258,6 +259,37 @@ def preprocess(image, *, encoder=encoders.DEFAULT):
     [[[2.249000072479248, 2.428999900817871, 2.640000104904175]]]
     """
     return encoders.describe(encoder).preprocess(image)
+
+
+def rebuild(net, outputs, *, seed=None):
+    """Build the same net with a new head, and copy all other weights.
+
+    Parameters
+    ----------
+    net : keras.Model
+        From `build`, with a single head and without fixed sides; it is not changed.
+    outputs, seed
+        As in `build`.
+
+    Returns
+    -------
+    keras.Model
+
+    Examples
+    --------
+    >>> detector = build(1, weights=None, seed=0, **SIZES["small"])
+    >>> rebuild(detector, 3).output_shape
+    (None, None, None, 3)
+    """
+    (head,) = _heads(outputs, None)
+    enlarged = isinstance(logits_layer(net), layers.UpSampling2D)
+    first = net.get_layer("logits_conv2d") if enlarged else logits_layer(net)
+    trunk = keras.Model(net.input, first.input)
+    copy = keras.models.clone_model(trunk)
+    copy.set_weights(trunk.get_weights())
+    stride = logits_layer(net).size[0] if enlarged else 1
+    seeds = seed_stream(None if seed is None else seed + 2000)  # the encoder and the decoder take those below
+    return keras.Model(copy.input, _output(copy.output, head, stride, None, True, seeds), name=net.name)
 
 
 def logits_layer(net, head=None):

@@ -11,7 +11,7 @@ from hsn.annotations import points as point_files
 from hsn.annotations.label_files import read_labels, write_labels
 from hsn.annotations.sampling import points_from_instances
 from hsn.images.read import read, write
-from hsn.nets import resunet
+from hsn.nets import resunet, segmenters
 from hsn.supervision import points
 from hsn.supervision.points import setup
 
@@ -66,9 +66,8 @@ def test_a_folder_becomes_a_net_that_numbers_nuclei(run, folder):
     card, config = (json.loads(Path(f"mine/{name}.json").read_text()) for name in ("card", "config"))
     assert (card["method"], card["name"]) == ("points", "mine")
     assert config["image_mpp"] == MPP
-    pixels = np.concatenate([read(folder / f"images/{k}.png").reshape(-1, 3) for k in range(4)])
-    assert config["normalization"]["mean"] == pytest.approx(pixels.mean(axis=0))
-    assert config["train"]["crop_px"] == 64
+    assert config["normalization"] == {**segmenters.pretrained_normalization("encoder-unet"), "stain": None}
+    assert config["train"]["crop_px"] == 128
     assert "hsn segment --model" in Path("mine/training/README.md").read_text()
     (one,) = run("segment", folder / "images/0.png", "--model", "mine", "--json").said
     assert one["objects"] == read_labels("out/instances/0.png").max()
@@ -107,21 +106,31 @@ def test_options_reach_the_config(run, folder, spy):
         "--mpp",
         "0.25",
         "--epochs",
-        "25",
+        "12",
         "--batch",
         "3",
     ]
     assert run("fit", "--points", folder, "--out", "mine", *options).exit_code == 2
     config = spy["config"]
-    assert (config.radius_um, config.image_mpp, config.mpp) == (5.5, 0.25, 0.5)
+    assert (config.radius_um, config.image_mpp, config.mpp) == (5.5, 0.25, 0.25)
     assert (config.rounds, config.train.seed, config.train.validation) == (3, 5, 0.2)
-    assert (config.detection_epochs, config.train.epochs, config.refinement_epochs) == (
-        15,
-        25,
-        4,
+    epochs = config.detection_epochs, config.train.epochs, config.refinement_epochs, config.object_epochs
+    assert epochs == (10, 12, 0, 14)
+    assert (config.detection_batch_size, config.train.batch_size, config.train.crop_px) == (3, 3, 64)
+    assert spy["net"].output_shape[-1] == 3
+
+
+def test_the_net_of_the_first_edition_has_its_own_preset(run, folder, spy):
+    result = run(
+        "fit", "--points", folder, "--out", "mine", "--mpp", "0.5", "--net", "resunet18", "--width", "2"
     )
-    assert (config.detection_batch_size, config.train.batch_size, config.train.crop_px) == (3, 3, 32)
-    assert spy["net"].output_shape[-1] == 2
+    assert result.exit_code == 2
+    config, expected = spy["config"], points.preset("resunet18")
+    same = {name: getattr(config, name) for name in ("mpp", "rounds", "crf_weight", "classes", "postprocess")}
+    assert same == {name: getattr(expected, name) for name in same}
+    pixels = np.concatenate([read(folder / f"images/{k}.png").reshape(-1, 3) for k in range(4)])
+    assert config.normalization.mean == pytest.approx(tuple(pixels.mean(axis=0)))
+    assert (spy["net"].name, spy["net"].output_shape[-1]) == ("resunet", 2)
 
 
 def test_known_background_reaches_the_training(run, folder, spy):
@@ -172,12 +181,13 @@ def test_invalid_files_are_left_out_and_named(run, folder, spy):
         (["clicks", "--tags", "names", "--radius", "3"], "option-of-other-kind"),
         (["--masks", "clicks", "--complete"], "option-of-other-kind"),
         (["--points", "clicks", "--net", "unet"], "net-unknown"),
-        (["--points", "clicks", "--width", "3"], "width-channels"),
+        (["--points", "clicks", "--width", "3", "--net", "resunet18"], "width-channels"),
         (["--points", "clicks", "--radius", "0"], "radius-um-positive"),
         (["--points", "clicks", "--complete", "--rounds", "1"], "complete-rounds"),
         (["--points", "clicks", "--background", "no"], "background-folder"),
         (["--points", "clicks", "--labels", "clicks/points"], "no-images-left"),
         (["--points", "clicks", "--encoder", "no.npz"], "weights-damaged"),
+        (["--points", "clicks", "--encoder", "no.npz", "--net", "encoder-unet"], "encoder-net"),
         (["--points", "clicks", "--out", "my net"], "out-name"),
         (["--points", "clicks/points"], "pairs-missing"),
         (["--points", "nowhere"], "folder-missing"),

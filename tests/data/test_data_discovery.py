@@ -1,5 +1,6 @@
 """Discovery: forms of annotation are recognized; several kinds are an error."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -64,15 +65,44 @@ def test_a_folder_of_selected_patches_is_recognized(touch):
     assert [Path(path).name for path, _ in found.left_out] == ["b.png"]
 
 
-def test_two_kinds_are_an_error_unless_one_is_given(touch, raises_code):
-    folder = touch("a.png", "a_mask.png", "b.png", "b.csv", "c.png", "c.csv")
-    with raises_code("kind-ambiguous") as error:
-        discover(folder)
-    assert "2 images with points and 1 images with masks" in str(error.value) or (
-        "1 images with masks and 2 images with points" in str(error.value)
-    )
+def test_two_kinds_are_a_mixture_unless_one_is_given(touch):
+    folder = touch("a.png", "a_mask.png", "b.png", "b.csv", "c.png", "c.csv", "d.png", "e.csv")
+    found = discover(folder)
+    assert found.kind == "mixed"
+    assert [path.name for path in found.images] == ["a.png", "b.png", "c.png", "d.png"]
+    assert [files.masks and files.masks.name for files in found.annotations] == [
+        "a_mask.png",
+        None,
+        None,
+        None,
+    ]
+    assert [files.points and files.points.name for files in found.annotations] == [
+        None,
+        "b.csv",
+        "c.csv",
+        None,
+    ]
+    assert [(Path(path).name, why) for path, why in found.left_out] == [("e.csv", "has no image of its name")]
+    assert str(found) == "found 4 images, 1 of them without annotation; left out 1"
     assert [path.name for path in discover(folder, kind="points").annotations] == ["b.csv", "c.csv"]
     assert [path.name for path in discover(folder, kind="masks").annotations] == ["a_mask.png"]
+
+
+def test_selected_patches_beside_another_kind_are_an_error(touch, raises_code):
+    touch("patches/a.png", "labels/a.png", "patches/b.png", "patches/b.csv")
+    folder = touch("choice.csv", text="number,patch,image\n1,a.png,elsewhere.png\n")
+    with raises_code("kind-ambiguous"):
+        discover(folder)
+
+
+def test_outlines_in_geojson_are_a_mixture_and_regions_beside_clicks_are_not(touch):
+    square = {"type": "Polygon", "coordinates": [[[0, 0], [9, 0], [9, 9], [0, 0]]]}
+    for label, kind in (("Region*", "points"), ("Nucleus", "mixed")):
+        outline = {"type": "Feature", "geometry": square, "properties": {"classification": {"name": label}}}
+        click = {"type": "Point", "coordinates": [1, 1]}
+        folder = touch("a.png")
+        touch("a.geojson", text=json.dumps([outline, click]))
+        assert discover(folder).kind == kind
 
 
 def test_files_left_out_are_named_with_the_reason(touch):

@@ -118,6 +118,22 @@ def test_one_nets_encoder_starts_another():
     assert np.array_equal(*decoder)
 
 
+@pytest.mark.parametrize("decoder", [(8, 8), (8, 8, 8, 8)])  # with and without enlarged logits
+def test_a_rebuilt_net_has_another_head_and_the_same_features(decoder, rng):
+    net = encoder_unet.build(1, weights=None, encoder_stride=16, decoder=decoder, dropout=0.0, seed=0)
+    image = rng.normal(size=(1, 32, 48, 3)).astype(np.float32)
+    before = [weight.copy() for weight in net.get_weights()]
+    other = encoder_unet.rebuild(net, 3, seed=1)
+    assert other(image).shape == (1, 32, 48, 3)
+    for layer in net.layers:
+        if layer.weights and not layer.name.startswith("logits"):
+            for a, b in zip(layer.get_weights(), other.get_layer(layer.name).get_weights(), strict=True):
+                np.testing.assert_array_equal(a, b)
+    other.set_weights([weight + 1 for weight in other.get_weights()])
+    for a, b in zip(before, net.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)  # the nets share nothing
+
+
 def test_the_start_repeats_with_a_seed():
     one, two, other = (encoder_unet.build(2, **TINY | {"seed": s}).get_weights() for s in (3, 3, 4))
     assert all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))

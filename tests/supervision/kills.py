@@ -17,7 +17,7 @@ from pathlib import Path
 os.environ |= dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"), "1")
 
 import numpy as np
-from cases import CASES, MPP
+from test_supervision_contract import CASES, MPP
 
 from hsn.data import synthetic
 from hsn.data.setup import FitSetup

@@ -33,7 +33,7 @@ import hsn
 from hsn import taxonomies
 from hsn.annotations.sampling import points_from_instances
 from hsn.data import synthetic
-from hsn.nets import histonet, resunet, unet
+from hsn.nets import encoder_unet, histonet, unet
 from hsn.supervision import masks, points, selected, tags
 
 backend, method, out = sys.argv[1:]
@@ -50,10 +50,10 @@ if method == "tags":
     common.pop("train.steps")
     annotations = np.array([[1, 0], [0, 1], [1, 1]])
 elif method == "points":
-    net = resunet.build(2, depth=18, width=2, seed=0)
+    net = encoder_unet.build(3, encoder_stride=4, decoder=(4,), dropout=0.0, seed=0)
     config = points.preset("cpu").replace(rounds=0, **scale)
     common = {"train.steps": 1, "train.crop_px": 32, "train.validation": (0,), "detection_epochs": 1,
-              "train.epochs": 1, "refinement_epochs": 1}
+              "train.epochs": 1, "object_epochs": 1}
     annotations = [points_from_instances(each, place="inside") for each in instances]
 else:
     net = unet.build(3, depth=2, width=4, batch_norm=True, seed=0)

@@ -4,23 +4,150 @@ import gc
 import importlib
 import json
 import tracemalloc
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
-from cases import CASES, MPP
 
 import hsn
-from hsn import models
+from hsn import models, taxonomies
+from hsn.annotations.annotation import Annotation, Point, Tag
 from hsn.annotations.label_files import write_labels
+from hsn.annotations.sampling import points_from_instances
 from hsn.data import synthetic
 from hsn.images.read import write
+from hsn.nets import encoder_unet, histonet, unet
 from hsn.progress import Cancelled
-from hsn.supervision import masks, method_of, points, selected, tags
+from hsn.supervision import masks, method_of, mixed, points, selected, tags
 from hsn.supervision.points import train_loop
 from hsn.supervision.tags import distillation, share_training
 from hsn.training import images as training_images
 from hsn.training import loop, object_training
 from hsn.types import History
+
+MPP = 0.5
+TRAIN = {"epochs": 2, "steps": 2, "batch_size": 2, "crop_px": 32, "validation": (0,), "seed": 3}
+
+
+@dataclass
+class Case:
+    """A method with its smallest run."""
+
+    method: Any
+    build: Any
+    images: list
+    annotations: Any
+    config: Any
+
+    def fit(self, out, net=None, **changes):
+        net = net or self.build()
+        given = {"images": self.images, "annotations": self.annotations}
+        given |= {name: changes.pop(name) for name in list(changes) if name in given}
+        progress = changes.pop("progress", None)
+        config = self.config.replace(**changes)
+        return net, self.method.fit(net, *given.values(), config, out=out, progress=progress)
+
+
+def _tissue():
+    drawn = [synthetic.draw_tissue(seed, (48, 56), mpp=MPP) for seed in (0, 1, 5)]
+    return [d.image for d in drawn], [d.instances for d in drawn]
+
+
+def _masks():
+    config = masks.preset("cpu").replace(mpp=MPP, image_mpp=MPP, tiling={"halo_px": 8}, train=TRAIN)
+    return Case(masks, lambda: unet.build(3, depth=2, width=4, batch_norm=True, seed=1), *_tissue(), config)
+
+
+def _selected():
+    images, instances = _tissue()
+    config = selected.preset("cpu").replace(
+        mpp=MPP, image_mpp=MPP, tiling={"halo_px": 8}, synthetic=0, min_score=0.0, train=TRAIN
+    )
+    annotations = [*instances[:2], None]
+    return Case(
+        selected,
+        lambda: unet.build(3, depth=2, width=4, batch_norm=True, seed=1),
+        images,
+        annotations,
+        config,
+    )
+
+
+def _tiny_encoder_unet():
+    return encoder_unet.build(3, encoder_stride=4, decoder=(4,), dropout=0.0, seed=1)
+
+
+def _points():
+    images, instances = _tissue()
+    clicks = [points_from_instances(each, place="inside")[:6] for each in instances]
+    config = points.preset("cpu").replace(
+        mpp=MPP,
+        image_mpp=MPP,
+        tiling={"tile_px": 64, "halo_px": 16},
+        rounds=0,
+        detection_epochs=1,
+        object_epochs=1,
+        detection_batch_size=2,
+        train=TRAIN,
+    )
+    return Case(points, _tiny_encoder_unet, images, clicks, config)
+
+
+def _tags():
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 256, (32, 32, 3), dtype=np.uint8) for _ in range(6)]
+    two = taxonomies.parse(
+        {"name": "two", "classes": [{"name": "a", "color": [0, 0, 9]}, {"name": "b", "color": [9, 0, 0]}]}
+    )
+    config = tags.Config(
+        classes=two.names,
+        thresholds=(0.5, 0.5),
+        taxonomies=(two,),
+        mpp=MPP,
+        image_mpp=MPP,
+        window_px=32,
+        cam_layers=("features", "logits"),
+        train={"epochs": 2, "batch_size": 2, "validation": (0, 1), "seed": 3},
+    )
+
+    def build():
+        net = histonet.build(((4,), (8,)), 2, input_px=32, seed=1)
+        layers = histonet.feature_layer(net).name, histonet.logits_layer(net).name
+        case.config = case.config.replace(cam_layers=layers)
+        return net
+
+    case = Case(tags, build, images, np.array([[1, 0], [0, 1]] * 3), config)
+    return case
+
+
+def _mixed():
+    images, instances = _tissue()
+    clicks = points_from_instances(instances[1], place="inside")[:6].tolist()
+    annotations = [
+        Annotation(objects=instances[0]),
+        Annotation(points=tuple(Point(*click) for click in clicks), tags=(Tag("Nucleus", True),)),
+        Annotation(objects=instances[2]),
+    ]
+    config = mixed.preset("cpu").replace(
+        mpp=MPP, image_mpp=MPP, tiling={"halo_px": 8}, pseudo_start=0.0, train=TRAIN | {"warmup_steps": 0}
+    )
+    return Case(
+        mixed, lambda: unet.build(3, depth=2, width=4, batch_norm=True, seed=1), images, annotations, config
+    )
+
+
+def _shares():
+    case = _tags()
+    shares = {"second": {"crop_px": 32, "min_confidence": 0.0}}
+    case.build = lambda: unet.build(2, depth=2, width=4, batch_norm=True, seed=1)
+    case.config = case.config.replace(cam_layers=None, shares=shares, thresholds=(0.0, 0.0))
+    return case
+
+
+CASES = {
+    "masks": _masks, "mixed": _mixed, "points": _points, "selected": _selected, "tags": _tags, "shares": _shares
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -179,7 +306,9 @@ def untrained(monkeypatch):
         net.save_weights(out / loop.BEST)
         return History(({"epoch": 1, "loss": 1.0, **spec.validate()},), 0)
 
-    modules = [importlib.import_module(f"hsn.supervision.{name}.training") for name in ("masks", "tags")]
+    modules = [
+        importlib.import_module(f"hsn.supervision.{name}.training") for name in ("masks", "mixed", "tags")
+    ]
     for module in (*modules, train_loop, object_training, distillation, share_training):
         monkeypatch.setattr(module, "fit_net", fit_net)
     monkeypatch.setattr(training_images, "CACHE_BYTES", MEMORY_PIXELS)
@@ -196,8 +325,9 @@ def _files(case, folder, count):
     mask, clicks = folder / "mask.png", [[20.0, 20.0]]
     write_labels(folder / "background.png", np.zeros(image.instances.shape, np.uint8))
     given = points.PointAnnotation(clicks, background=folder / "background.png")
-    annotations = {masks: [mask] * count, selected: [mask] * 3 + [None] * (count - 3), points: [given] * count,
-                   tags: np.array([[1, 0], [0, 1]] * (count // 2))}  # fmt: skip
+    outlined = Annotation(objects=mask)
+    annotations = {masks: [mask] * count, mixed: [outlined] * count, selected: [mask] * 3 + [None] * (count - 3),
+                   points: [given] * count, tags: np.array([[1, 0], [0, 1]] * (count // 2))}  # fmt: skip
     return paths, annotations[case.method]
 
 

@@ -25,7 +25,7 @@ def config(**learning):
     epochs = {"detection_epochs": 2, "epochs": 2, "refinement_epochs": 1, "steps": 2}
     crops = {"detection_batch_size": 2, "batch_size": 2, "crop_px": 32}
     numbers = {"rounds": 1, "validation": (0,), **epochs, **crops, **learning}
-    return changed(points.preset("cpu").for_mpp(MPP), image_mpp=MPP, **numbers)
+    return changed(points.preset("resunet18").for_mpp(MPP), image_mpp=MPP, **numbers)
 
 
 def net(seed=0):

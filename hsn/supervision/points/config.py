@@ -11,13 +11,16 @@ from typing import Literal
 
 import numpy as np
 
+from ...checks import one_of
 from ...config import (
     NUCLEI_AUGMENTATION,
+    PRETRAINED,
     Augmentation,
     BaseConfig,
     Count,
     NonNegative,
     Normalization,
+    ObjectTargets,
     Positive,
     PositiveInt,
     PostProcess,
@@ -28,9 +31,11 @@ from ...config import (
 )
 from ...errors import InputError
 from ...instances import renumber
+from ...losses.objects import TERNARY
 from ...nets import fullnet as fullnet_net
 from ...taxonomies import NUCLEI, Taxonomy
 
+SEGMENTED = ("background", "nucleus")
 GRAY = 255.0  # the paper normalizes pixels over 255
 PUBLISHED_RADIUS_UM = 2.75  # mean nuclear radius of many organs: 11 px at 0.25 um/px
 
@@ -41,8 +46,8 @@ class Config(BaseConfig):
 
     Attributes
     ----------
-    classes : (str, str)
-        The two outputs of the segmenter.
+    classes : tuple of str
+        The outputs of the trained net: background and nucleus; with `object_epochs` above 0, `TERNARY`.
     taxonomies : tuple of Taxonomy
         Label spaces of two classes, the second being the nuclei. The first is the default.
     mpp, image_mpp : float
@@ -77,17 +82,27 @@ class Config(BaseConfig):
         See `hsn.losses.crf`; the released one is about twice as steep.
     postprocess : PostProcess
         As published, `h_um` is 0: touching nuclei are not separated.
+    targets : ObjectTargets
+        Of the training on objects.
     tiling : Tiling
     rounds : int or None
         Number of self-training rounds after the first detection. None: no detection, because every nucleus is clicked.
     start : {"initial", "previous"}
         Starting weights of a round: those of the given net, as published, or those of the previous round. With
-        "previous" the segmenter starts with the weights of the last detector.
+        "previous" the segmenter starts with the weights of the last detector, and the net that is trained on objects
+        with those of the segmenter.
     detection_epochs, refinement_epochs : int
         Epochs of each round of detection, and of segmentation with the CRF loss.
     detection_batch_size : int
     refinement_rate : float
         Factor of the constant learning rate of refinement.
+    object_epochs : int
+        Epochs of the last stage: a net is trained on the objects that a watershed from the detected points finds in
+        the probabilities of the segmenter. 0: the segmenter is the result, as published.
+    object_rate : float
+        Factor of the learning rate of that stage.
+    object_threshold : float
+        Probability of the segmenter above which a pixel belongs to an object.
     outside : {"unknown", "background"}
         Pixels of a crop beyond the image: unknown, or, as in the released code, black background in segmentation.
     complete_validation : bool
@@ -106,12 +121,9 @@ class Config(BaseConfig):
     """
 
     METHOD = "points"
-    LENGTHS = ("detection_epochs", "train.epochs", "refinement_epochs")
+    LENGTHS = ("detection_epochs", "train.epochs", "refinement_epochs", "object_epochs")
     FIXED = {
         "normalization.stain": None,
-        "postprocess.foreground_threshold": None,
-        "postprocess.separation": "distance_watershed",
-        "postprocess.grow_um": 0.0,
         "postprocess.overlap": "nearest",
         "postprocess.fill_holes": True,
         "train.accumulate_batches": 1,
@@ -119,6 +131,11 @@ class Config(BaseConfig):
         "train.augmentation.shear_deg": 0.0,
         "train.augmentation.noise_elastic_px": (0.0, 0.0),
         "train.augmentation.contrast": (),
+    }
+    FIXED_OF_SEGMENTERS = {
+        "postprocess.foreground_threshold": None,
+        "postprocess.separation": "distance_watershed",
+        "postprocess.grow_um": 0.0,
     }
     FORMAT0 = {
         "ring": "background_radii",
@@ -145,7 +162,7 @@ class Config(BaseConfig):
         "learning.complete_validation": "complete_validation",
     }
 
-    classes: tuple[str, str] = ("background", "nucleus")
+    classes: tuple[str, ...] = SEGMENTED
     taxonomies: tuple[Taxonomy, ...] = (NUCLEI,)
     mpp: Positive = 0.25
     image_mpp: Positive = 0.25
@@ -171,6 +188,7 @@ class Config(BaseConfig):
     postprocess: PostProcess = PostProcess(
         separation="distance_watershed", min_area_um2=20 * 0.25**2, fill_holes=True
     )
+    targets: ObjectTargets = ObjectTargets(contour_px=2, border_weight=5.0)
     tiling: Tiling = Tiling(tile_px=224, halo_px=64)
     rounds: Count | None = 3
     start: Literal["initial", "previous"] = "initial"
@@ -178,6 +196,9 @@ class Config(BaseConfig):
     refinement_epochs: Count = 20
     detection_batch_size: PositiveInt = 16
     refinement_rate: Positive = 0.1
+    object_epochs: Count = 0
+    object_rate: Positive = 0.5
+    object_threshold: Share = 0.35
     outside: Literal["unknown", "background"] = "unknown"
     complete_validation: bool = False
     train: TrainConfig = TrainConfig(
@@ -199,9 +220,21 @@ class Config(BaseConfig):
     )
 
     def check(self):
-        """Raise if a taxonomy has more than one kind of object."""
+        """Raise if the outputs, the stages and the post-processing do not fit each other."""
         super().check()
         self.check_two_classes()
+        outputs = TERNARY if self.object_epochs else SEGMENTED
+        if len(self.classes) != len(outputs):
+            raise InputError(
+                "config-classes",
+                f"`classes` must be {outputs} with `object_epochs` {self.object_epochs}",
+                got=self.classes,
+                hint="correct the config",
+            )
+        if self.object_epochs:
+            one_of("separation", self.postprocess.separation, ("components", "marker_watershed"))
+        else:
+            self.check_unused(self.FIXED_OF_SEGMENTERS)
 
     @property
     def radius_px(self):
@@ -253,6 +286,50 @@ def qu2020():
 
 
 def cpu():
+    """Return a config for two processor cores, for `encoder-unet` at 0.25 um/px: this project's numbers.
+
+    The nets start from ImageNet weights. A detector, a segmenter and a net for objects are trained, each from the
+    weights of the one before; the last one is the result (docs/results/points.md has measurements).
+
+    Examples
+    --------
+    >>> cpu().classes, cpu().rounds
+    (('background', 'inside', 'contour'), 1)
+    """
+    return Config().replace(
+        classes=TERNARY,
+        detection_threshold=None,
+        crf_weight=0.0,
+        postprocess={
+            "foreground_threshold": 0.3,
+            "separation": "marker_watershed",
+            "grow_um": 0.75,
+            "h_um": 0.3,
+            "min_area_um2": 2.0,
+        },
+        tiling={"tile_px": 1024, "halo_px": 64},
+        rounds=1,
+        start="previous",
+        detection_epochs=5,
+        refinement_epochs=0,
+        object_epochs=7,
+        detection_batch_size=4,
+        train=PRETRAINED
+        | {
+            "epochs": 6,
+            "steps": 50,
+            "batch_size": 4,
+            "crop_px": 256,
+            "learning_rate": 2e-3,
+            "min_learning_rate": 2e-5,
+            "warmup_steps": 40,
+            "ema_momentum": 0.985,
+            "augmentation": NUCLEI_AUGMENTATION.replace(elastic_px=0.0),
+        },
+    )
+
+
+def resunet18():
     """Return a config for two processor cores: half the resolution, a higher rate, fewer epochs and rounds.
 
     Use it with a ResUNet-18 of width 16 with random weights. A round starts with the weights of the previous one,
@@ -261,7 +338,7 @@ def cpu():
 
     Examples
     --------
-    >>> cpu().radius_px
+    >>> resunet18().radius_px
     5.5
     """
     return (
@@ -290,23 +367,23 @@ def cpu():
     )
 
 
-PRESETS = {"cpu": cpu, "qu2020": qu2020}
+PRESETS = {"cpu": cpu, "resunet18": resunet18, "qu2020": qu2020}
 
 
 def preset(name):
-    """Return the config with this name: "cpu" or "qu2020".
+    """Return the config with this name: "cpu", "resunet18" or "qu2020".
 
     Examples
     --------
-    >>> preset("cpu").crf_weight
+    >>> preset("resunet18").crf_weight
     0.02
     """
     return preset_of(PRESETS, name)
 
 
 def quick(mpp=0.5):
-    """Return the preset "cpu" for a scale. Deprecated: use `preset("cpu").for_mpp(mpp)`."""
-    return cpu().for_mpp(mpp)
+    """Return the preset "resunet18" for a scale. Deprecated: use `preset("resunet18").for_mpp(mpp)`."""
+    return resunet18().for_mpp(mpp)
 
 
 def radius_of(instances, *, mpp):

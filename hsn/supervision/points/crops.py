@@ -1,10 +1,10 @@
-"""Random crops of images with the targets of the detector and of the segmenter."""
+"""Random crops of images with the targets of the detector, of the segmenter and of the net for objects."""
 
 import numpy as np
 
 from ...training.sampling import CropSampler
 from .detection import click_targets
-from .target_maps import decode
+from .target_maps import decode, encode_objects
 
 BLACK_BACKGROUND = 4  # both labels are background; see `hsn.supervision.points.target_maps.encode`
 
@@ -77,3 +77,14 @@ def segmentation_crops(images, config):
     return PointCrops(
         images, config, encode, batch_size=config.train.batch_size, fill=fill if black else None
     )
+
+
+def object_crops(images, config):
+    """Return crops for the last stage: background, inside and contour of the objects."""
+
+    def encode(record, warp):
+        # Contours are drawn after the move, so that their width does not change.
+        target = encode_objects(warp.labels(record.instances), config)
+        return target, warp.weight(np.where(record.val_mask, 0, record.weight))
+
+    return PointCrops(images, config, encode, batch_size=config.train.batch_size)

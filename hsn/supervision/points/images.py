@@ -19,6 +19,7 @@ from ...annotations.mask_files import read as read_masks
 from ...checks import same_length
 from ...errors import InputError
 from ...images.scaling import rescale
+from ...losses.objects import compute_weights
 from ...progress import track
 from ...training.images import ImageCache, TrainingImage
 from ...training.splits import train_val_split
@@ -41,6 +42,8 @@ class PointRecord(NamedTuple):
         Known background: that of the user, and that of the last detector.
     codes : uint8 (h, w) or None
         Coarse labels; see `hsn.supervision.points.target_maps.encode`.
+    instances, weight : int32 (h, w), float32 (h, w), or None
+        Objects for the last stage, 0 background, and the weight of each pixel, 0 where it is unknown.
     """
 
     pixels: np.ndarray
@@ -48,6 +51,8 @@ class PointRecord(NamedTuple):
     val_mask: np.ndarray
     background: np.ndarray | None
     codes: np.ndarray | None
+    instances: np.ndarray | None
+    weight: np.ndarray | None
 
 
 class PointImage(TrainingImage):
@@ -75,6 +80,8 @@ class PointImage(TrainingImage):
         Points of the last detector, at the nets' scale.
     background_file, codes_file : pathlib.Path or None
         Background of the last detector, and coarse labels, at the nets' scale.
+    objects_files : (pathlib.Path, pathlib.Path) or None
+        Label image of the objects for the last stage, and mask of the known pixels, at the nets' scale.
 
     Raises
     ------
@@ -85,8 +92,9 @@ class PointImage(TrainingImage):
     def __init__(self, name, image, annotation, config, cache):
         annotation = annotation if isinstance(annotation, PointAnnotation) else PointAnnotation(annotation)
         super().__init__(name, image, annotation, None, cache)
-        self._image_mpp, self._net_mpp = config.image_mpp, config.mpp
-        self.val_boxes, self.found, self.background_file, self.codes_file = (), None, None, None
+        self._image_mpp, self._net_mpp, self._targets = config.image_mpp, config.mpp, config.targets
+        self.val_boxes, self.found = (), None
+        self.background_file, self.codes_file, self.objects_files = None, None, None
         original = self.original()
         pixels = rescale(original, self._image_mpp, self._net_mpp)
         self.shape, self.net_shape = original.shape[:2], pixels.shape[:2]
@@ -105,10 +113,11 @@ class PointImage(TrainingImage):
         )
 
     def _key(self):
-        return id(self), self.val_boxes, self.background_file, self.codes_file
+        return id(self), self.val_boxes, self.background_file, self.codes_file, self.objects_files
 
     def _make_record(self, pixels):
-        return PointRecord(pixels, self.clicks, self.val_mask(), self._background(), self._codes())
+        background, codes = self._background(), self._codes()
+        return PointRecord(pixels, self.clicks, self.val_mask(), background, codes, *self._objects())
 
     def to_image_scale(self, points):
         """Move points from the nets' scale to the image's own scale."""
@@ -194,6 +203,15 @@ class PointImage(TrainingImage):
             )
         return codes
 
+    def _objects(self):
+        """Return the objects for the last stage and their weights, or None and None."""
+        if self.objects_files is None:
+            return None, None
+        instances, known = map(read_labels, self.objects_files)
+        sigma_px = self._targets.border_sigma_um / self._net_mpp
+        weight = compute_weights(instances, sigma_px=sigma_px, height=self._targets.border_weight)
+        return instances.astype(np.int32), np.where(known > 0, weight, 0).astype(np.float32)
+
 
 def load_images(images, annotations, config, *, progress=None):
     """Return the `PointImage` of each image, with the parts that validate.
@@ -232,6 +250,11 @@ def load_images(images, annotations, config, *, progress=None):
             hint="click more nuclei, or hold out less",
         )
     return loaded
+
+
+def split(images):
+    """Return the images for training and the images for validation; an image can be in both."""
+    return [image for image in images if image.train_pixels], [image for image in images if image.val_boxes]
 
 
 def points_in(points, mask):

@@ -8,6 +8,7 @@ from keras import ops
 
 from ...losses.crf import crf_loss
 from ...losses.cross_entropy import EPSILON, binary_cross_entropy
+from ...losses.objects import object_loss
 
 LABELS = 2  # Voronoi and clusters
 
@@ -86,3 +87,12 @@ def detection_loss(target, prediction, weight, image):
     error = ops.cast(prediction[..., 0], "float32") - ops.cast(target, "float32")
     known = ops.sum(ops.cast(weight > 0, "float32"))
     return ops.sum(weight * ops.square(error)) / ops.maximum(known, EPSILON)
+
+
+def make_object_loss(config):
+    """Return the loss of the last stage; see `hsn.losses.objects.object_loss`."""
+
+    def loss(target, prediction, weight, image):
+        return object_loss(target, prediction, weight, variance=config.targets.variance_weight)
+
+    return loss

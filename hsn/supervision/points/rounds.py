@@ -12,7 +12,7 @@ from ...annotations import points as point_files
 from ...annotations.label_files import write_labels
 from ...files import atomic_write
 from ...metrics.points import PointMatching, match_points
-from ...nets import resunet
+from ...nets import encoder_unet, resunet
 from ...prediction.tiling import predict_tiled
 from .crops import detection_crops
 from .detection import click_targets, find_background, find_points
@@ -31,7 +31,7 @@ def detect(net, images, config, folder, *, progress=None):
     Parameters
     ----------
     net : keras.Model
-        A ResUNet, which is not changed. A detector starts with its weights, except for the head.
+        Not changed; see `rebuild`. A detector starts with its weights, except for the head.
     images : list of PointImage
     config : Config
     folder : path
@@ -44,10 +44,10 @@ def detect(net, images, config, folder, *, progress=None):
         The last detector.
     """
     seed = config.train.seed
-    detector = resunet.rebuild(net, 1, seed=seed)
+    detector = rebuild(net, 1, seed=seed)
     for k in range(config.rounds + 1):
         if config.start == "initial" and k:
-            detector = resunet.rebuild(net, 1, seed=seed + k)
+            detector = rebuild(net, 1, seed=seed + k)
         round_folder = folder / f"round-{k}"
         if (round_folder / SCORES).exists():
             detector.load_weights(round_folder / BEST)
@@ -58,6 +58,12 @@ def detect(net, images, config, folder, *, progress=None):
             image.found = image.to_net_scale(point_files.read(path))
             image.background_file = round_folder / "background" / f"{image.name}.png"
     return detector
+
+
+def rebuild(net, outputs, *, seed):
+    """Return a copy of a ResUNet or of a U-Net on an encoder, with a new head."""
+    kind = encoder_unet if encoder_unet.encoder_variables(net) else resunet
+    return kind.rebuild(net, outputs, seed=seed)
 
 
 def _train_round(detector, images, config, folder, progress):
@@ -77,7 +83,7 @@ def _train_round(detector, images, config, folder, progress):
     )
     tuner, found = ThresholdTuner(config), []
     for image in images:
-        probability = _predict(detector, image, config)
+        probability = predict(detector, image, config)[..., 0]
         found.append(tuner.add(image, probability))
         background = find_background(probability, config)
         write_labels(folder / "background" / f"{image.name}.png", np.where(background, 255, 0))
@@ -90,9 +96,9 @@ def _train_round(detector, images, config, folder, progress):
         temporary.write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
 
 
-def _predict(detector, image, config):
-    """Return the probabilities of a detector, float32 (h, w)."""
-    return predict_tiled(detector, image.load().pixels, config.normalization, config.tiling)[..., 0]
+def predict(net, image, config):
+    """Return the probabilities of a net for a `PointImage`, float32 (h, w, outputs)."""
+    return predict_tiled(net, image.load().pixels, config.normalization, config.tiling)
 
 
 def validate(detector, images, config):
@@ -106,7 +112,7 @@ def validate(detector, images, config):
     """
     squares, known, tuner = 0.0, 0, ThresholdTuner(config)
     for image in images:
-        probability = _predict(detector, image, config)
+        probability = predict(detector, image, config)[..., 0]
         target, weight = click_targets(image.clicks, image.net_shape, config)
         weight = weight * image.val_mask()
         squares += (weight * (probability - target) ** 2).sum()

@@ -1,7 +1,8 @@
 """Set up training from points: make net, config and images from the found files and the options of `hsn.fit`.
 
-Three nets: `resunet18` trains on two processor cores with the preset "cpu"; `resunet34` and `resunet50` use the preset
-of the published system (Qu et al., IEEE TMI 2020), and need a GPU and the weights of an encoder.
+Four nets: `encoder-unet` starts from a pretrained encoder and trains on two processor cores with the preset "cpu";
+`resunet18` with the preset "resunet18" does so from random weights; `resunet34` and `resunet50` use the preset of the
+published system (Qu et al., IEEE TMI 2020), and need a GPU and the weights of an encoder.
 """
 
 from dataclasses import dataclass
@@ -21,8 +22,15 @@ from ...nets import resunet, segmenters
 from .config import PRESETS, preset
 from .target_maps import PointAnnotation
 
-NETS = {"resunet18": 18, "resunet34": 34, "resunet50": 50}
-CPU_NET, CPU_WIDTH, PUBLISHED_WIDTH = "resunet18", 16, 64
+DEPTHS = {"resunet18": 18, "resunet34": 34, "resunet50": 50}
+NETS = ("encoder-unet", *DEPTHS)
+DEFAULT_PRESET = {
+    "encoder-unet": "cpu",
+    "resunet18": "resunet18",
+    "resunet34": "qu2020",
+    "resunet50": "qu2020",
+}
+SMALL_WIDTH, PUBLISHED_WIDTH = 16, 64
 _MAX_CODE = 8  # largest value of coarse labels
 
 
@@ -45,7 +53,7 @@ class Options:
     labels : path, optional
         Folder of coarse labels of an earlier run. Default: they are computed.
     encoder : path, optional
-        Weights of a ResNet to start with, .npz, .safetensors or .pth.
+        Weights of a ResNet for one of the resunets to start with, .npz, .safetensors or .pth.
     """
 
     rounds: int | None = None
@@ -59,9 +67,17 @@ class Options:
 
 def check(request, options):
     """Check the options before any image is read; raises InputError."""
-    one_of("net", request.net or CPU_NET, NETS)
+    name = _net_name(request, options)
+    one_of("net", name, NETS)
     one_of("preset", request.preset or "cpu", PRESETS)
-    segmenters.check_width(request.width, multiple=2)
+    if options.encoder is not None and name not in DEPTHS:
+        raise InputError(
+            "encoder-net",
+            f"`encoder` must be used with one of {', '.join(DEPTHS)}",
+            got=name,
+            hint="leave one of them out",
+        )
+    segmenters.check_width(request.width, multiple=2 if name in DEPTHS else 1)
     if options.radius_um is not None:
         positive("radius_um", options.radius_um, hint="give micrometers, or leave it out for 2.75")
     if options.complete and options.rounds is not None:
@@ -86,9 +102,9 @@ def prepare(found, request, options, *, progress=None):
     """
     summary = summarize(found, partial(_annotation, options=options), progress=progress)
     counts = {"images": len(summary.images)}
-    name = request.net or CPU_NET
+    name = _net_name(request, options)
     config = _config(name, summary, request, options)
-    net = _net(name, request, options.encoder)
+    net = _net(name, len(config.classes), request, options.encoder)
     return FitSetup(net, summary.images, summary.annotations, config, summary.left_out, counts=counts)
 
 
@@ -124,12 +140,20 @@ def _check_labels(path):
         )
 
 
-def _net(name, request, encoder):
+def _net_name(request, options):
+    """Return the name of the net; the weights of a ResNet fit the smallest resunet by default."""
+    return request.net or (NETS[0] if options.encoder is None else "resunet18")
+
+
+def _net(name, outputs, request, encoder):
     from ...models.torch_file import read_state
     from ...nets import resnet_state
 
-    width = request.width or (CPU_WIDTH if name == CPU_NET and encoder is None else PUBLISHED_WIDTH)
-    net = resunet.build(2, depth=NETS[name], width=int(width), seed=request.seed)
+    if name not in DEPTHS:
+        return segmenters.build(name, outputs, width=request.width, seed=request.seed)
+    small = name == "resunet18" and encoder is None
+    width = request.width or (SMALL_WIDTH if small else PUBLISHED_WIDTH)
+    net = resunet.build(outputs, depth=DEPTHS[name], width=int(width), seed=request.seed)
     if encoder is not None:
         resnet_state.load_encoder(net, read_state(encoder))
     return net
@@ -137,20 +161,21 @@ def _net(name, request, encoder):
 
 def _config(net, summary, request, options):
     """Return the config for these images and this size of nuclei."""
-    config = preset(request.preset or ("cpu" if net == CPU_NET else "qu2020"))
+    config = preset(request.preset or DEFAULT_PRESET[net])
     if options.radius_um is not None:
         config = config.for_radius(options.radius_um)
     # The stages keep their proportions.
     factor = 1 if request.epochs is None else request.epochs / config.train.epochs
     epochs = {
         name: max(1, round(factor * getattr(config, name)))
-        for name in ("detection_epochs", "refinement_epochs")
+        for name in ("detection_epochs", "refinement_epochs", "object_epochs")
+        if getattr(config, name)
     }
     rounds = config.rounds if options.rounds is None else options.rounds
     side_px = int(summary.min_side_px * request.mpp / config.mpp)
     return config.replace(
         image_mpp=request.mpp,
-        normalization={"mean": summary.mean, "std": summary.std},
+        normalization=segmenters.pretrained_normalization(net) or {"mean": summary.mean, "std": summary.std},
         taxonomies=request.taxonomies or config.taxonomies,
         rounds=None if options.complete else rounds,
         detection_batch_size=request.batch_size or config.detection_batch_size,

@@ -16,6 +16,7 @@ from ...annotations.points import as_points
 from ...annotations.voronoi_labels import voronoi_label
 from ...checks import as_image
 from ...errors import InputError
+from ...losses.objects import TERNARY, encode_targets
 from ...types import Targets
 from .config import PUBLISHED_RADIUS_UM
 
@@ -121,3 +122,16 @@ def decode(codes):
     """
     both = np.stack(np.divmod(codes, 3), axis=-1)  # (H, W, 2)
     return Targets((both == 2).astype(np.float32), (both > 0).astype(np.float32))
+
+
+def encode_objects(instances, config):
+    """Return the target of the last stage, float32 (H, W, 4): background, inside, contour, number of the inside.
+
+    Examples
+    --------
+    >>> from hsn.supervision.points.config import preset
+    >>> encode_objects(np.array([[0, 0, 3, 3, 3, 3]]), preset("cpu"))[0, :, :3].argmax(axis=1).tolist()
+    [0, 2, 2, 2, 1, 1]
+    """
+    targets = config.targets
+    return encode_targets(instances, len(TERNARY), shrink_px=targets.shrink_px, contour_px=targets.contour_px)

@@ -2,7 +2,8 @@
 
 Detectors are trained round by round. The points of the last one join the clicks. From these points two coarse labels of
 each image are computed. A segmenter is trained on the labels, in its last epochs also with a CRF loss (Qu et al., IEEE
-TMI 2020).
+TMI 2020). With `object_epochs` a further net is trained on the objects that a watershed from the points finds in the
+probabilities of the segmenter; then only this net is the result.
 
 Every stage writes its results before the next begins, and results that exist are not computed again.
 """
@@ -16,14 +17,15 @@ from ...annotations import points as point_files
 from ...annotations.label_files import write_labels
 from ...errors import InputError
 from ...images.scaling import normalize
-from ...prediction.tiling import predict_tiled
+from ...instances import median_diameter, object_areas
 from ...training.run import Run
 from ...types import History
+from .config import SEGMENTED
 from .crops import segmentation_crops
-from .detection import merge_points
-from .images import load_images
+from .images import load_images, split
 from .losses import make_loss
-from .rounds import detect
+from .object_stage import all_points, train_on_objects, write_objects
+from .rounds import detect, predict, rebuild
 from .target_maps import decode, encode, make_targets
 from .train_loop import train
 
@@ -40,6 +42,9 @@ CONTENTS = {
     "unknown, 1 background, 2 nucleus",
     "segmentation/coarse/": "training of the segmenter on these labels",
     "segmentation/refined/": "the same, continued with the CRF loss",
+    "objects/labels/NAME.png": "objects that the last net was trained on, at the net's scale",
+    "objects/known/NAME.png": "black where the segmenter found a nucleus without a point: nothing is learned there",
+    "segmentation/objects/": "training of the last net on these objects",
 }
 # Results that depend on a stage are removed if the stage gets more epochs.
 DEPENDS = {
@@ -49,8 +54,10 @@ DEPENDS = {
         "points",
         "labels",
         "segmentation",
+        "objects",
     ),
-    "train.epochs": ("segmentation/refined",),
+    "train.epochs": ("segmentation/refined", "objects", "segmentation/objects"),
+    "refinement_epochs": ("objects", "segmentation/objects"),
 }
 
 
@@ -60,7 +67,8 @@ def fit(net, images, annotations, config, *, out, progress=None):
     Parameters
     ----------
     net : keras.Model
-        The segmenter, of `hsn.nets.resunet` with two outputs; trained in place. Detectors start with its weights.
+        Of `hsn.nets.encoder_unet` or `hsn.nets.resunet`, with the outputs of `config.classes`; trained in place. The
+        nets of other stages start with its weights.
     images : sequence of uint8 arrays (H, W, 3), or of paths
         At `config.image_mpp`.
     annotations : sequence of float arrays (N, 2), of paths of points, or of PointAnnotation
@@ -71,7 +79,8 @@ def fit(net, images, annotations, config, *, out, progress=None):
     Returns
     -------
     History
-        Of the segmenter: per epoch `rate`, `loss` and `validation_loss`. `out` has the histories of the detectors.
+        Of the segmenter and of the net for objects: per epoch `rate`, `loss` and `validation_loss`. `out` has the
+        histories of the detectors.
 
     Raises
     ------
@@ -82,27 +91,39 @@ def fit(net, images, annotations, config, *, out, progress=None):
     if net.output_shape[-1] != len(config.classes):
         raise InputError(
             "net-outputs",
-            f"the net must have {len(config.classes)} outputs, background and nucleus",
+            f"the net must have {len(config.classes)} outputs: {', '.join(config.classes)}",
             got=net.output_shape[-1],
-            hint="build it with 2 outputs",
+            hint=f"build it with {len(config.classes)} outputs",
         )
     loaded = load_images(images, annotations, config, progress=progress)
     claim = {"data": (images, annotations), "depends": DEPENDS, "contents": CONTENTS}
     with Run.open(out, config, net=net, progress=progress, **claim) as run:
+        detector, diameter_um = None, None
+        segmenter = rebuild(net, len(SEGMENTED), seed=config.train.seed) if config.object_epochs else net
         if config.rounds is not None and not all(image.has_codes for image in loaded):
             detector = detect(net, loaded, config, out / "detection", progress=progress)
             if config.start == "previous":
-                _copy_weights(detector, net)
+                _copy_weights(detector, segmenter)
         label_images(loaded, config, out)
-        history = _train_segmenter(net, loaded, config, out / "segmentation", progress)
-        models.save(out, net, card(config, history, loaded, name=out.name), config.to_dict())
+        history = _train_segmenter(segmenter, loaded, config, out / "segmentation", progress)
+        if config.object_epochs:
+            if config.start == "previous":
+                _copy_weights(segmenter, net)
+            write_objects(loaded, segmenter, detector, config, out / "objects", progress=progress)
+            diameter_um = median_diameter(
+                [object_areas(image.load().instances) * config.mpp**2 for image in loaded]
+            )
+            last = train_on_objects(net, loaded, config, out / "segmentation" / "objects", progress=progress)
+            history = _join(history, last)
+        written = card(config, history, loaded, name=out.name, object_diameter_um=diameter_um)
+        models.save(out, net, written, config.to_dict())
         run.finish(history)
     return history
 
 
-def _copy_weights(detector, net):
-    """Copy the weights of a detector to a net, except for the head."""
-    sources = {layer.name: layer for layer in detector.layers}
+def _copy_weights(source, net):
+    """Copy the weights of another net, except for the head."""
+    sources = {layer.name: layer for layer in source.layers}
     for layer in net.layers:
         shapes = [w.shape for w in layer.weights]
         if shapes and shapes == [w.shape for w in sources[layer.name].weights]:
@@ -116,9 +137,7 @@ def label_images(images, config, out):
             continue
         path = out / "labels" / f"{image.name}.png"
         if not path.exists():
-            complete = config.complete_validation and not image.train_pixels
-            found = image.found if image.found is not None and not complete else np.zeros((0, 2))
-            points = merge_points(image.clicks, found, config)
+            points = all_points(image, config)
             names = [CLICKED] * len(image.clicks) + [FOUND] * (len(points) - len(image.clicks))
             point_files.write(
                 out / "points" / f"{image.name}.geojson", image.to_image_scale(points), labels=names
@@ -129,8 +148,8 @@ def label_images(images, config, out):
 
 def _train_segmenter(net, images, config, folder, progress):
     """Train the segmenter on the labels, and then with the CRF loss as well."""
-    crops = segmentation_crops([image for image in images if image.train_pixels], config)
-    validated = [image for image in images if image.val_boxes]
+    trained, validated = split(images)
+    crops = segmentation_crops(trained, config)
     phases = {"coarse": (config.replace(crf_weight=0.0), config.train.epochs, None)}
     if config.crf_weight and config.refinement_epochs:
         phases["refined"] = (config, config.refinement_epochs, config.refinement_rate)
@@ -154,21 +173,32 @@ def _train_segmenter(net, images, config, folder, progress):
     return History(tuple(rows), best)
 
 
+def _join(history, last):
+    """Return the history of both stages, one after the other; the epoch that was kept is one of the last stage."""
+    before = len(history.epochs)
+    rows = [{**row, "epoch": before + row["epoch"]} for row in last.epochs]
+    return History((*history.epochs, *rows), before + last.best)
+
+
 def validate(net, images, config):
     """Return the score of a segmenter: `validation_loss`, the loss on the parts of images that validate."""
     compute_loss, losses = make_loss(config), []
-    for record in (image.load() for image in images):
-        probabilities = predict_tiled(net, record.pixels, config.normalization, config.tiling)
+    for image in images:
+        probabilities, record = predict(net, image, config), image.load()
         target, weight = decode(np.where(record.val_mask, record.codes, 0))
         pixels = normalize(record.pixels, config.normalization.mean, config.normalization.std)
         losses.append(float(compute_loss(target[None], probabilities[None], weight[None], pixels[None])))
     return {"validation_loss": np.mean(losses)}
 
 
-def card(config, history, images, *, name):
+def card(config, history, images, *, name, object_diameter_um=None):
     """Return the card of what `fit` trained."""
     kept = history.epochs[history.best]
     clicks = sum(len(image.clicks) for image in images)
     epochs = f"epoch {kept['epoch']} of {len(history.epochs)} was kept, by validation loss"
     notes = f"learned from {clicks} clicks on {len(images)} images; {epochs}"
-    return models.card_of(config, kept, name=name, notes=notes)
+    threshold = config.postprocess.foreground_threshold
+    thresholds = None if threshold is None else (threshold,) * len(config.classes)
+    return models.card_of(
+        config, kept, name=name, notes=notes, thresholds=thresholds, object_diameter_um=object_diameter_um
+    )

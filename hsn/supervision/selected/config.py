@@ -1,7 +1,7 @@
 """Config of learning from full masks of a few chosen patches: all parameters, with units and sources.
 
-Presets: "lou2022" has the published parameters of the net. "cpu" is for two processor cores, with a small U-Net instead
-of Mask R-CNN.
+Presets: "lou2022" has the published parameters of the net. "cpu" is for two processor cores, with a net of
+three classes instead of Mask R-CNN.
 
 Source: Lou et al., IEEE TMI 2022, "Which pixel to annotate: a label-efficient nuclei segmentation framework", and its
 released code.
