@@ -77,10 +77,10 @@ def draw(number, folder, nets):
         _models,
     )
     drawn = pick(rng, kinds)(rng, folder, nets)
-    words = [word if chance(rng, 0.98) else mangle(rng, word) for word in map(str, drawn.words)]
+    words = [word if chance(rng, 0.996) else mangle(rng, word) for word in map(str, drawn.words)]
     words = [word.replace("\0", "") for word in words]  # no system passes it on
     if drawn.words[0] != "models" and words[0] == drawn.words[0]:
-        words += [pick(rng, ("--json", "-q", "--quiet", "--nonsense"))] if chance(rng, 0.3) else []
+        words += [pick(rng, ("--json", "-q", "--quiet", "--json", "--nonsense"))] if chance(rng, 0.2) else []
     return Drawn(words, drawn.outputs | DEFAULTS)  # a changed word may be that of an option
 
 
@@ -100,7 +100,7 @@ def _out(rng, folder, default="out"):
     """Return an output folder; it may exist, be a file, or hold something."""
     name = (
         default
-        if chance(rng, 0.8)
+        if chance(rng, 0.9)
         else pick(rng, ("file", "my out", "o" * 250, "ü", "=x", "in", "", "/dev/null/x"))
     )
     if name == "file":
@@ -116,7 +116,7 @@ def _out(rng, folder, default="out"):
 
 
 def _number(rng, likely):
-    return likely if chance(rng, 0.7) else pick(rng, NUMBERS)
+    return likely if chance(rng, 0.9) else pick(rng, NUMBERS)
 
 
 def _options(rng, *options):
@@ -135,7 +135,7 @@ def _taxonomy(rng, folder):
 def _net(rng, folder, nets):
     """Return a net: a good one, a changed one, or none."""
     net = pick(rng, nets)
-    if chance(rng, 0.5):
+    if chance(rng, 0.7):
         return str(net)
     if chance(rng, 0.2):
         return pick(rng, ("none", "", ".", "/", "net\n", "x" * 300, "~", "../nets"))
@@ -207,7 +207,9 @@ def _masks(rng, folder, nets):
     where = pick(
         rng, (["data"], ["data"], ["--masks", "data"], ["data", "--kind", "masks"], ["--masks", "nowhere"])
     )
-    return _fit(rng, folder, where, "--net", pick(rng, ("unet", "unet", "x")), "--width", _number(rng, "2"))
+    return _fit(
+        rng, folder, where, "--net", "unet" if chance(rng, 0.9) else "x", "--width", _number(rng, "2")
+    )
 
 
 def _points(rng, folder, nets):
@@ -240,7 +242,7 @@ def _tags(rng, folder, nets):
         folder,
         ["data", *source],
         "--net",
-        pick(rng, ("m1", "m1", "m9")),
+        "m1" if chance(rng, 0.9) else "m9",
         "--width",
         _number(rng, "0.05"),
     )

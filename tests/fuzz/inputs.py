@@ -54,7 +54,7 @@ def chance(rng, probability):
 
 def draw_tissue(rng):
     """Return an image, uint8 (H, W, 3), and its objects, int32 (H, W)."""
-    height, width = (64, 48) if chance(rng, 0.6) else (pick(rng, SIDES), pick(rng, SIDES))
+    height, width = (64, 48) if chance(rng, 0.75) else (pick(rng, SIDES), pick(rng, SIDES))
     pixels = rng.integers(170, 256, (height, width, 3)).astype(np.uint8)
     objects = np.zeros((height, width), np.int32)
     for number in range(1, rng.integers(1, 8)):
@@ -157,7 +157,7 @@ SUFFIXES = (".png", ".png", ".png", ".tif", ".jpg", ".bmp", ".PNG", ".tiff", ".o
 def write_image(rng, path, pixels):
     """Write an image: mostly as PNG, else in another format whatever its suffix is."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    writer = _png if chance(rng, 0.7) else pick(rng, IMAGES)
+    writer = _png if chance(rng, 0.85) else pick(rng, IMAGES)
     writer(rng, path, pixels)
     return path
 
@@ -201,8 +201,8 @@ def mangle(rng, text):
 def write_text(rng, path, text):
     """Write a text, mangled half of the time, in some encoding."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = mangle(rng, text) if chance(rng, 0.5) else text
-    encoding = pick(rng, ("utf-8", "utf-8", "utf-8", "utf-8-sig", "utf-16", "latin-1"))
+    text = mangle(rng, text) if chance(rng, 0.3) else text
+    encoding = "utf-8" if chance(rng, 0.8) else pick(rng, ("utf-8-sig", "utf-16", "latin-1"))
     path.write_bytes(text.encode(encoding, "replace" if encoding == "latin-1" else "surrogatepass"))
     return path
 
