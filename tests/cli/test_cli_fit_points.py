@@ -23,6 +23,8 @@ QUICK = ["--width", "2", "--epochs", "1", "--batch", "2", "--mpp", str(MPP), "--
 def folder(monkeypatch, tissue):
     """Four images of drawn tissue with clicks: two as CSV beside the images, GeoJSON, and a point image."""
     monkeypatch.setitem(setup.PRESETS, "cpu", lambda: _short(QUICKEST))
+    shallow = {"encoder_stride": 4, "decoder": (4,)}  # four deep nets take minutes to trace
+    monkeypatch.setattr(segmenters, "ENCODER_UNET", shallow)
     for k, drawn in enumerate(tissue("clicks/images", 4, (64, 96), mpp=MPP)):
         clicks = points_from_instances(drawn.instances, place="inside")[:8]
         if k < 2:
