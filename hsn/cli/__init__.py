@@ -15,9 +15,10 @@ import signal
 import typer
 
 from .. import __version__
-from . import demo, doctor, evaluate, export, fit, segment, select, synthesize, tissue
+from . import demo, doctor, evaluate, export, fit, project, segment, select, synthesize, tissue
 from . import models as trained
 from .console import Command, Commands
+from .import_ import import_
 
 app = typer.Typer(
     name="hsn",
@@ -40,10 +41,12 @@ for command in (
     doctor.doctor,
 ):
     app.command(cls=Command)(command)
+app.command("import", cls=Command)(import_)
 # Deprecated names of 0.1.
 app.command("choose", cls=Command, hidden=True, deprecated=True)(select.select)
 app.command("synthesise", cls=Command, hidden=True, deprecated=True)(synthesize.synthesize)
 app.add_typer(trained.commands, name="models")
+app.add_typer(project.commands, name="project")
 app.add_typer(trained.commands, name="weights", hidden=True, deprecated=True)
 
 

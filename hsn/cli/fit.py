@@ -57,18 +57,21 @@ def fit(
     n: fit_options.N = None,
     synthetic: fit_options.Synthetic = None,
     min_score: fit_options.MinScore = None,
+    without: fit_options.Without = None,
+    tissues: fit_options.Tissues = None,
     validation: fit_options.Validation = 0.2,
     seed: fit_options.Seed = 0,
     progress: fit_options.ProgressFile = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ):
-    """Train a net from masks, points, tags, or masks of a few selected patches."""
+    """Train a net from masks, points, tags, masks of a few selected patches, or a mixture of them."""
     options = {
         "classes": classes and split_names(classes), "window_px": window_px,
         "min_share": min_share, "stain": stain, "rounds": rounds, "radius_um": radius_um,
         "complete": complete or None, "label": label, "background": background, "labels": labels, "encoder": encoder,
-        "n": n, "synthetic": synthetic, "min_score": min_score,
+        "n": n, "synthetic": synthetic, "min_score": min_score, "without": without and tuple(without),
+        "tissues": tissues and tuple(split_names(tissues)),
     }  # fmt: skip
     options = {name: value for name, value in options.items() if value is not None}
     given = {"tags": tags, "points": points, "masks": masks, "selected": selected}

@@ -7,6 +7,7 @@ import typer
 
 _TRAINING, _ANNOTATION = "Training", "Annotation"
 _TAGS, _POINTS, _MASKS, _SELECTED = "Tags only", "Points only", "Masks only", "Selected patches only"
+_MIXED = "Mixed annotation only"
 
 
 def _option(panel, text, *names, **limits):
@@ -29,7 +30,9 @@ Out = Annotated[
 ]
 Kind = Annotated[
     str | None,
-    typer.Option(help="masks, points, tags or selected, if DATA holds several kinds of annotation."),
+    typer.Option(
+        help="masks, points, tags, selected or mixed. Default: the kind in DATA, or mixed if it holds several."
+    ),
 ]
 Preset = Annotated[
     str | None,
@@ -193,4 +196,14 @@ MinScore = Annotated[
         min=0,
         max=1,
     ),
+]
+Without = Annotated[
+    list[str] | None,
+    _option(
+        _MIXED, "Leave a kind of annotation out: masks, scribbles, points, boxes or tags.", metavar="KIND"
+    ),
+]
+Tissues = Annotated[
+    str | None,
+    _option(_MIXED, "Classes that are tissues: 'Tumor,Stroma'. Default: classes without a word for objects."),
 ]

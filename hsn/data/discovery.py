@@ -9,17 +9,18 @@ from pathlib import Path
 
 import numpy as np
 
-from ..annotations import mask_files, point_files, tag_files
+from ..annotations import mask_files, point_files, qupath, tag_files
 from ..annotations.label_files import RASTERS
-from ..annotations.pairing import CASE_NOTE, Pairs, image_name, pair_but_case
+from ..annotations.pairing import CASE_NOTE, image_name, pair_but_case
 from ..checks import same_length
 from ..errors import InputError
 from ..files import from_csv_text, walk_files
 from ..images.read import SUFFIXES, list_images
 from ..limits import TABLE_GUESS_BYTES
 from ..notes import note
+from .mixture import GEOJSON, pair_files, pairs_or_none
 
-KINDS = ("masks", "points", "tags", "selected")
+KINDS = ("masks", "points", "tags", "selected", "mixed")
 CHOICE_TABLE = "choice.csv"  # the table that `hsn.select_patches` writes
 EMBEDDING, CONTACT_SHEET, PLACES = "embedding", "contact_sheet.png", "places"
 NOT_PATCHES = (EMBEDDING, CONTACT_SHEET, PLACES)  # files of `hsn.select_patches` beside the patches
@@ -39,7 +40,7 @@ class Found:
 
     Attributes
     ----------
-    kind : {"masks", "points", "tags", "selected"}
+    kind : {"masks", "points", "tags", "selected", "mixed"}
     images : sequence of paths, or of uint8 arrays (H, W, 3)
     annotations : sequence
         One per image: a path, an array, a row of tags, or None for an image without annotation ("selected" only).
@@ -59,25 +60,33 @@ class Found:
     spare: tuple[Path, ...] = ()
 
     def __str__(self):
+        if self.kind == "mixed":
+            return self._describe_mixture()
         annotated = sum(annotation is not None for annotation in self.annotations)
         unlabeled = len(self.annotations) - annotated
         also = f" and {unlabeled} images without annotation" if unlabeled else ""
         skipped = f"; left out {len(self.left_out)}" if self.left_out else ""
         return f"found {annotated} images with {self.kind}{also}{skipped}"
 
+    def _describe_mixture(self):
+        empty = sum(getattr(files, "empty", files is None) for files in self.annotations)
+        skipped = f"; left out {len(self.left_out)}" if self.left_out else ""
+        return f"found {len(self.images)} images, {empty} of them without annotation{skipped}"
+
 
 def discover(places, *, kind=None, classes=None, tags=None):
     """Find images and their annotations in folders, and detect the kind of annotation.
 
     Kinds are "masks" (label images, Aperio XML, ImageJ zips), "points" (CSV, GeoJSON, point images), "tags" (a table,
-    tags in file names, a folder per class) and "selected" (the folder of `hsn.select_patches`).
+    tags in file names, a folder per class), "selected" (the folder of `hsn.select_patches`) and "mixed" (several of
+    masks, points and a table of tags, or GeoJSON with more than points).
 
     Parameters
     ----------
     places : path or sequence of path
         One folder. For tags also several folders and files.
-    kind : {"masks", "points", "tags", "selected"}, optional
-        Kind of annotation to use. Default: the only kind found.
+    kind : {"masks", "points", "tags", "selected", "mixed"}, optional
+        Kind of annotation to use. Default: the only kind found, or "mixed".
     classes : sequence of str, optional
         For tags in file names: classes in the order of the digits.
     tags : path or {"names", "folders"}, optional
@@ -90,7 +99,7 @@ def discover(places, *, kind=None, classes=None, tags=None):
     Raises
     ------
     InputError
-        "kind-ambiguous" if the folder holds several kinds, "annotations-missing" if it holds none.
+        "kind-ambiguous" for selected patches beside another kind, "annotations-missing" without annotation.
 
     Examples
     --------
@@ -114,7 +123,24 @@ def discover(places, *, kind=None, classes=None, tags=None):
             got=f"{len(places)} paths",
             hint="give their common folder",
         )
+    if kind == "mixed":
+        return find_mixture(places[0])
     return find_pairs(places[0], kind)
+
+
+def find_mixture(folder):
+    """Find the images of a folder with annotation of any kind, and those without.
+
+    Returns
+    -------
+    Found
+        Its annotations are `hsn.data.mixture.AnnotationFiles`.
+    """
+    source = _source_of_tags([folder])
+    table = source if isinstance(source, Path) else None
+    images, failures = find_images([folder], deep=True)
+    found, files, left_out = pair_files(folder, images, table)
+    return Found("mixed", found, files, (*failures, *left_out))
 
 
 def find_pairs(folder, kind):
@@ -184,7 +210,7 @@ def from_lists(kind, images, annotations, *, classes=None):
 
     Parameters
     ----------
-    kind : {"masks", "points", "tags", "selected"}
+    kind : {"masks", "points", "tags", "selected", "mixed"}
     images : sequence of paths, or of uint8 arrays (H, W, 3)
     annotations : sequence
         One per image. Tags: numbers 1, 0, NaN per class, or names of the present classes.
@@ -415,7 +441,8 @@ def _is_image(path):
 def _with_outlines(folder):
     """Return label images and outlines; a label image takes precedence over outlines of the same name."""
     by_name = defaultdict(list)
-    for path in list_images(folder, suffixes=(*SUFFIXES, *mask_files.OUTLINES)):
+    suffixes = (*SUFFIXES, *mask_files.OUTLINES, *mask_files.ARRAYS)
+    for path in filter(mask_files.is_mask_file, list_images(folder, suffixes=suffixes)):
         by_name[image_name(path.stem)].append(path)
     return [path for files in by_name.values() for path in mask_files.preferred(files)[0]]
 
@@ -461,7 +488,10 @@ def _only_kind(places):
             )
     counts = {kind: count for kind, count in count_kinds(places).items() if count}
     if len(counts) == 1:
-        return next(iter(counts))
+        only = next(iter(counts))
+        return "mixed" if only == "points" and _drawn(places[0]) else only
+    if len(counts) > 1 and "selected" not in counts:
+        return "mixed"
     where = ", ".join(map(str, places[:3]))
     if counts:
         raise InputError(
@@ -492,12 +522,12 @@ def count_kinds(places):
         Keys as in `KINDS`.
     """
     places = _as_list(places)
-    counts = dict.fromkeys(KINDS, 0)
+    counts = dict.fromkeys(KINDS[:-1], 0)
     if len(places) == 1 and places[0].is_dir():
         (folder,) = places
         chosen = (folder / CHOICE_TABLE).is_file()
-        points = _pairs_or_none(point_files.pair, folder)
-        masks = _pairs_or_none(mask_files.pair, folder, besides=NOT_PATCHES if chosen else ())
+        points = pairs_or_none(point_files.pair, folder)
+        masks = pairs_or_none(mask_files.pair, folder, besides=NOT_PATCHES if chosen else ())
         point_files_used = set(points.annotations)
         counts["points"] = sum(path.name != CHOICE_TABLE for path in points.annotations)
         outlined = sum(path not in point_files_used for path in masks.annotations)
@@ -509,11 +539,17 @@ def count_kinds(places):
     return counts
 
 
-def _pairs_or_none(pair, folder, **options):
-    try:
-        return pair(folder, **options)
-    except InputError:
-        return Pairs((), (), ())
+def _drawn(folder):
+    """Return whether a GeoJSON file of a folder holds more than points and regions."""
+    for path in pairs_or_none(point_files.pair, folder).annotations:
+        if path.suffix.lower() in GEOJSON:
+            try:
+                drawn = qupath.read(path)
+            except InputError:
+                continue
+            if drawn.objects or drawn.scribbles or drawn.boxes or drawn.tags or drawn.ignore:
+                return True
+    return False
 
 
 def _source_of_tags(places):

@@ -91,10 +91,11 @@ def read_result(areas: Path) -> ExportSource:
     def tables() -> list[Any]:
         return [objects_of(result, scores=object_scores)]
 
-    return ExportSource(name, taxonomy, tables, labels, instances, None, result.image, mpp)
+    return ExportSource(name, taxonomy, tables, labels, instances, None, result.image, mpp, about)
 
 
 def _read_about(areas: Path) -> dict[str, Any]:
+    """Return the content of an areas file; raise InputError "result-damaged" for another file."""
     try:
         about = json.loads(read_text(areas))
     except ValueError as error:
@@ -107,6 +108,7 @@ def _read_about(areas: Path) -> dict[str, Any]:
 
 
 def _taxonomy(about: dict[str, Any], areas: Path) -> Taxonomy:
+    """Return the taxonomy that an areas file describes; raise InputError "result-damaged" without one."""
     try:
         classes = tuple(TissueClass(row["name"], tuple(row["color"])) for row in about["classes"])
         return Taxonomy(str(about["taxonomy"]), classes)

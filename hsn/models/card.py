@@ -62,7 +62,7 @@ class Card(_Strict):
     format : int
         Version of these fields. `parse` migrates older cards.
     name : str
-    method : {"tags", "points", "selected", "masks"}
+    method : {"tags", "points", "selected", "masks", "mixed"}
         Kind of annotation that trained the net; selects the code that runs it.
     classes : tuple of str
         Names of the net's outputs, in order.
@@ -96,7 +96,7 @@ class Card(_Strict):
 
     format: Annotated[int, Field(ge=FORMAT, le=FORMAT)] = FORMAT
     name: Annotated[str, Field(pattern=r"^\w[\w.+-]*$", max_length=NAME_CHARS)]
-    method: Literal["tags", "points", "selected", "masks"]
+    method: Literal["tags", "points", "selected", "masks", "mixed"]
     classes: Annotated[tuple[_Name, ...], Field(min_length=1, max_length=CLASSES)]
     thresholds: tuple[Fraction, ...]
     mpp: Annotated[float, Field(ge=MIN_MPP, le=MAX_MPP)]

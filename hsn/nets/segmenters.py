@@ -1,5 +1,7 @@
 """Nets for label images, by name and width."""
 
+import keras
+
 from ..checks import one_of
 from ..errors import InputError
 from . import encoder_unet, encoders, fullnet, unet
@@ -36,13 +38,45 @@ def build(name, outputs, *, width=None, seed=None):
     """
     one_of("net", name, NETS)
     if name == "encoder-unet":
-        factor = 1 if width is None else width / ENCODER_UNET["decoder"][-1]
-        decoder = tuple(max(1, round(factor * channels)) for channels in ENCODER_UNET["decoder"])
-        stride = ENCODER_UNET["encoder_stride"]
-        return encoder_unet.build(outputs, encoder_stride=stride, decoder=decoder, dropout=0.0, seed=seed)
+        return _encoder_unet(outputs, None, width, seed)
     if name == "fullnet":
         return fullnet.build(outputs, growth=int(width or FULLNET_GROWTH), seed=seed)
     return unet.build(outputs, depth=UNET_DEPTH, width=int(width or UNET_WIDTH), batch_norm=True, seed=seed)
+
+
+def build_heads(heads, *, width=None, seed=None):
+    """Build an "encoder-unet" with several heads; its output holds the probabilities of all heads, one after the other.
+
+    Parameters
+    ----------
+    heads : sequence of hsn.nets.encoder_unet.Head
+    width, seed : see `build`
+
+    Returns
+    -------
+    keras.Model
+
+    Examples
+    --------
+    >>> heads = [encoder_unet.Head("objects", 3, "softmax"), encoder_unet.Head("tissue", 2, "softmax")]
+    >>> build_heads(heads, width=2, seed=0).output_shape
+    (None, None, None, 5)
+    """
+    net = _encoder_unet(1, heads, width, seed)
+    if len(heads) == 1:
+        return net
+    outputs = [net.get_layer(head.name).output for head in heads]
+    joined = keras.layers.Concatenate(name="probabilities", dtype="float32")(outputs)
+    return keras.Model(net.input, joined, name=net.name)
+
+
+def _encoder_unet(outputs, heads, width, seed):
+    factor = 1 if width is None else width / ENCODER_UNET["decoder"][-1]
+    decoder = tuple(max(1, round(factor * channels)) for channels in ENCODER_UNET["decoder"])
+    stride = ENCODER_UNET["encoder_stride"]
+    return encoder_unet.build(
+        outputs, heads=heads, encoder_stride=stride, decoder=decoder, dropout=0.0, seed=seed
+    )
 
 
 def pretrained_normalization(name):

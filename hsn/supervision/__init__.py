@@ -1,4 +1,4 @@
-"""Four methods with the same functions: make targets from annotations, train a net, segment images.
+"""Five methods with the same functions: make targets from annotations, train a net, segment images.
 
 `segment` runs the method that is named in the card of a trained net.
 """
@@ -13,7 +13,7 @@ from .. import models
 from ..errors import InputError
 from ..images.read import read
 
-METHODS = ("tags", "points", "selected", "masks")
+METHODS = ("tags", "points", "selected", "masks", "mixed")
 
 
 def segment(image, model, *, taxonomy=None, mpp=None, progress=None):

@@ -29,7 +29,8 @@ from .schedules import cosine, warmup
 
 HISTORY, BEST = "history.json", "best.weights.h5"
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
-EXACT = ("probabilities",)  # layer of the final sigmoid or softmax: 16 bits would round values close to 1
+# Layers of the final sigmoid or softmax: 16 bits would round values close to 1.
+EXACT = ("probabilities", "objects", "tissue")
 EPOCH_DRAWS = 100_000  # distance of the dropout seeds of two epochs; above the number of steps
 ADAM_EPSILON = 1e-8  # PyTorch's default, used by the published systems; Keras has 1e-7
 

@@ -18,8 +18,9 @@ from ..data.setup import FitRequest, FitSetup
 from ..errors import InputError
 from ..files import check_writable
 from ..models.folders import Model
-from ..notes import collect_notes
+from ..notes import collect_notes, note
 from ..progress import Progress
+from ..projects.study import STUDY, find_study, read_study
 from ..types import History
 from .domain_check import store_domain
 from .selection import next_step
@@ -30,6 +31,7 @@ OPTIONS = {
     "points": ("rounds", "radius_um", "complete", "label", "background", "labels", "encoder"),
     "tags": ("classes", "window_px", "min_share", "cell_px"),
     "selected": ("n", "synthetic", "rounds", "min_score"),
+    "mixed": ("without", "tissues", "radius_um"),
 }
 # Folders of earlier stages of a run.
 STAGES = {"points": "detection/round-*", "selected": "rounds/*", "tags": "stage-*"}
@@ -158,8 +160,8 @@ def fit(
         As `masks`, for a few patches selected by `hsn.select_patches`.
     unlabeled : sequence or path, optional
         With `selected`: images for pseudo-labels.
-    kind : {"masks", "points", "tags", "selected"}, optional
-        Kind of annotation to use, if a folder holds several.
+    kind : {"masks", "points", "tags", "selected", "mixed"}, optional
+        Kind of annotation to use. Default: the only kind in the folder, or "mixed" for several.
     mpp : float
         Micrometers per pixel of the images.
     out : path
@@ -273,7 +275,10 @@ def prepare(
     check_writable(out)
     as_seed(training.get("seed", 0))
     with collect_notes() as assumed:
-        if not given:
+        if not given and kind in (None, "mixed") and _is_path(data) and (Path(data) / STUDY).is_file():
+            found, options, training = _find_in_study(data, options, training)
+            kind = found.kind
+        elif not given:
             found = _discover(data, kind, options)
             kind = found.kind
         setup = importlib.import_module(f"hsn.supervision.{kind}.setup")
@@ -328,6 +333,20 @@ def _discover(data, kind, options):
             hint="give a list of annotations, one per image",
         )
     return discover(data, kind=kind, classes=options.get("classes"))
+
+
+def _find_in_study(folder, options, training):
+    """Find the images of a study; its classes and its split complete the options."""
+    study = read_study(folder)
+    if study.classes:
+        options = {"tissues": study.kinds("tissue")} | dict(options)
+    splits = {image.path: image.split for image in study.images()}
+    found = find_study(study)
+    held_out = tuple(k for k, path in enumerate(found.images) if splits[path] == "val")
+    if held_out:
+        note(f"images of the split val of {STUDY} are used for validation", study.folder, len(held_out))
+        training = training | {"validation": held_out}
+    return found, options, training
 
 
 def _pair_given(kind, data, value, options, request):

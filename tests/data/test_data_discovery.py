@@ -1,5 +1,6 @@
 """Discovery: forms of annotation are recognized; several kinds are an error."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,10 @@ HABITS = {
     "label images in a folder": (["images/a.png", "labels/a.png", "images/b.png", "labels/b.png"], "masks"),
     "Aperio XML": (["a.tif", "a.xml", "b.tif", "b.xml"], "masks"),
     "ROI zips": (["images/a.tif", "rois/a.zip", "images/b.tif", "rois/b.zip"], "masks"),
+    "MATLAB of CoNSeP": (["Images/a.png", "Labels/a.mat", "Images/b.png", "Labels/b.mat"], "masks"),
+    "NumPy": (["a.png", "a.npy", "b.png", "b.npy"], "masks"),
+    "Cellpose": (["a.png", "a_cp_masks.png", "a_seg.npy", "b.png", "b_cp_masks.png", "b_seg.npy"], "masks"),
+    "StarDist": (["a.png", "a_RoiSet.zip", "b.png", "b_RoiSet.zip"], "masks"),
     "CSV beside": (["a.png", "a.csv", "b.png", "b.csv"], "points"),
     "GeoJSON of QuPath": (["a.png", "a.png.geojson", "b.png", "b.geojson"], "points"),
     "point images": (["images/a.png", "points/a.png", "images/b.png", "points/b.png"], "points"),
@@ -34,6 +39,17 @@ HABITS = {
     "folders per class": (["tumor/a.png", "stroma/b.png"], "tags"),
     "names with tags": (["a-[1 0].png", "b[01].png"], "tags"),
 }  # fmt: skip
+
+
+OUTLINE = '{"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [[[0,0],[4,0],[4,4],[0,0]]]}}'
+COCO = '{"images": [{"id": 1}], "annotations": [{"image_id": 1, "segmentation": [[0, 0, 4, 0, 4, 4]]}]}'
+
+
+@pytest.mark.parametrize(("suffix", "text"), [(".geojson", OUTLINE), (".json", OUTLINE), (".json", COCO)])
+def test_json_of_outlines_is_recognized_by_its_content(touch, suffix, text):
+    touch("a.png", "b.png")
+    found = discover(touch(f"a{suffix}", f"b{suffix}", text=text))
+    assert (found.kind, len(found.images)) == ("masks", 2)
 
 
 @pytest.mark.parametrize("habit", HABITS)
@@ -64,15 +80,44 @@ def test_a_folder_of_selected_patches_is_recognized(touch):
     assert [Path(path).name for path, _ in found.left_out] == ["b.png"]
 
 
-def test_two_kinds_are_an_error_unless_one_is_given(touch, raises_code):
-    folder = touch("a.png", "a_mask.png", "b.png", "b.csv", "c.png", "c.csv")
-    with raises_code("kind-ambiguous") as error:
-        discover(folder)
-    assert "2 images with points and 1 images with masks" in str(error.value) or (
-        "1 images with masks and 2 images with points" in str(error.value)
-    )
+def test_two_kinds_are_a_mixture_unless_one_is_given(touch):
+    folder = touch("a.png", "a_mask.png", "b.png", "b.csv", "c.png", "c.csv", "d.png", "e.csv")
+    found = discover(folder)
+    assert found.kind == "mixed"
+    assert [path.name for path in found.images] == ["a.png", "b.png", "c.png", "d.png"]
+    assert [files.masks and files.masks.name for files in found.annotations] == [
+        "a_mask.png",
+        None,
+        None,
+        None,
+    ]
+    assert [files.points and files.points.name for files in found.annotations] == [
+        None,
+        "b.csv",
+        "c.csv",
+        None,
+    ]
+    assert [(Path(path).name, why) for path, why in found.left_out] == [("e.csv", "has no image of its name")]
+    assert str(found) == "found 4 images, 1 of them without annotation; left out 1"
     assert [path.name for path in discover(folder, kind="points").annotations] == ["b.csv", "c.csv"]
     assert [path.name for path in discover(folder, kind="masks").annotations] == ["a_mask.png"]
+
+
+def test_selected_patches_beside_another_kind_are_an_error(touch, raises_code):
+    touch("patches/a.png", "labels/a.png", "patches/b.png", "patches/b.csv")
+    folder = touch("choice.csv", text="number,patch,image\n1,a.png,elsewhere.png\n")
+    with raises_code("kind-ambiguous"):
+        discover(folder)
+
+
+def test_outlines_in_geojson_are_a_mixture_and_regions_beside_clicks_are_not(touch):
+    square = {"type": "Polygon", "coordinates": [[[0, 0], [9, 0], [9, 9], [0, 0]]]}
+    for label, kind in (("Region*", "points"), ("Nucleus", "mixed")):
+        outline = {"type": "Feature", "geometry": square, "properties": {"classification": {"name": label}}}
+        click = {"type": "Point", "coordinates": [1, 1]}
+        folder = touch("a.png")
+        touch("a.geojson", text=json.dumps([outline, click]))
+        assert discover(folder).kind == kind
 
 
 def test_files_left_out_are_named_with_the_reason(touch):

@@ -12,13 +12,14 @@ import pytest
 
 import hsn
 from hsn import models, taxonomies
+from hsn.annotations.annotation import Annotation, Point, Tag
 from hsn.annotations.label_files import write_labels
 from hsn.annotations.sampling import points_from_instances
 from hsn.data import synthetic
 from hsn.images.read import write
 from hsn.nets import encoder_unet, histonet, unet
 from hsn.progress import Cancelled
-from hsn.supervision import masks, method_of, points, selected, tags
+from hsn.supervision import masks, method_of, mixed, points, selected, tags
 from hsn.supervision.points import train_loop
 from hsn.supervision.tags import distillation, share_training
 from hsn.training import images as training_images
@@ -120,6 +121,22 @@ def _tags():
     return case
 
 
+def _mixed():
+    images, instances = _tissue()
+    clicks = points_from_instances(instances[1], place="inside")[:6].tolist()
+    annotations = [
+        Annotation(objects=instances[0]),
+        Annotation(points=tuple(Point(*click) for click in clicks), tags=(Tag("Nucleus", True),)),
+        Annotation(objects=instances[2]),
+    ]
+    config = mixed.preset("cpu").replace(
+        mpp=MPP, image_mpp=MPP, tiling={"halo_px": 8}, pseudo_start=0.0, train=TRAIN | {"warmup_steps": 0}
+    )
+    return Case(
+        mixed, lambda: unet.build(3, depth=2, width=4, batch_norm=True, seed=1), images, annotations, config
+    )
+
+
 def _shares():
     case = _tags()
     shares = {"second": {"crop_px": 32, "min_confidence": 0.0}}
@@ -128,7 +145,9 @@ def _shares():
     return case
 
 
-CASES = {"masks": _masks, "points": _points, "selected": _selected, "tags": _tags, "shares": _shares}
+CASES = {
+    "masks": _masks, "mixed": _mixed, "points": _points, "selected": _selected, "tags": _tags, "shares": _shares
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -287,7 +306,9 @@ def untrained(monkeypatch):
         net.save_weights(out / loop.BEST)
         return History(({"epoch": 1, "loss": 1.0, **spec.validate()},), 0)
 
-    modules = [importlib.import_module(f"hsn.supervision.{name}.training") for name in ("masks", "tags")]
+    modules = [
+        importlib.import_module(f"hsn.supervision.{name}.training") for name in ("masks", "mixed", "tags")
+    ]
     for module in (*modules, train_loop, object_training, distillation, share_training):
         monkeypatch.setattr(module, "fit_net", fit_net)
     monkeypatch.setattr(training_images, "CACHE_BYTES", MEMORY_PIXELS)
@@ -304,8 +325,9 @@ def _files(case, folder, count):
     mask, clicks = folder / "mask.png", [[20.0, 20.0]]
     write_labels(folder / "background.png", np.zeros(image.instances.shape, np.uint8))
     given = points.PointAnnotation(clicks, background=folder / "background.png")
-    annotations = {masks: [mask] * count, selected: [mask] * 3 + [None] * (count - 3), points: [given] * count,
-                   tags: np.array([[1, 0], [0, 1]] * (count // 2))}  # fmt: skip
+    outlined = Annotation(objects=mask)
+    annotations = {masks: [mask] * count, mixed: [outlined] * count, selected: [mask] * 3 + [None] * (count - 3),
+                   points: [given] * count, tags: np.array([[1, 0], [0, 1]] * (count // 2))}  # fmt: skip
     return paths, annotations[case.method]
 
 

@@ -1,0 +1,27 @@
+"""Inference of nets trained on mixed annotation: objects, or tissues."""
+
+import numpy as np
+
+from ...images.tiles import enlarge
+from ...objects.labeling import label_instances, object_probability, segmentation_of
+from ...prediction.segmentation import checked, preprocess
+from ...prediction.tiling import predict_tiled
+from ...types import Segmentation
+
+
+def segment(net, image, config, *, taxonomy=None, mpp=None, progress=None):
+    """Segment an image of any size with a net that was trained on mixed annotation.
+
+    Parameters, result and errors: see `hsn.prediction.segmentation.segment_objects`. The taxonomy chooses the head:
+    objects, if there are objects, or tissues, without instances.
+    """
+    chosen, image, image_mpp = checked(image, config, taxonomy, mpp)
+    small = preprocess(image, config, image_mpp)
+    probabilities = predict_tiled(net, small, config.normalization, config.tiling, progress=progress)
+    head = config.heads[0 if chosen.name == config.taxonomies[0].name else -1]
+    own = enlarge(probabilities[..., head.start : head.stop], image.shape[:2])
+    if head.name == "tissue":
+        labels = own.argmax(axis=2).astype(np.int32)
+        return Segmentation(labels, None, own, own.max(axis=(0, 1)), chosen)
+    instances = label_instances(own, config.postprocess, mpp=image_mpp)
+    return segmentation_of(instances, object_probability(own), chosen)

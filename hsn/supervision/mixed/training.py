@@ -1,0 +1,158 @@
+"""Train one net on images with mixed annotation, and write it as a trained folder."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ... import models
+from ...annotations.annotation import Annotation, kinds_of
+from ...annotations.label_files import write_labels
+from ...checks import same_length
+from ...images.scaling import rescale
+from ...nets.encoder_unet import encoder_variables
+from ...prediction.tiling import predict_tiled
+from ...training.images import training_images
+from ...training.loop import LoopSpec, adam, fit_net
+from ...training.run import Run
+from ...training.tuning import tune_postprocess
+from .config import MONITORS, Config
+from .crops import MixedCrops, MixedRecord, count_kinds
+from .losses import make_loss
+from .sources import UNKNOWN, UNUSED
+from .target_maps import know
+from .teacher import Teacher
+from .validation import find_monitor, held_out_pixels, split_images, validate
+
+CONTENTS = {
+    "targets/HEAD/NAME.png": "source of what is known about each pixel: 0 unknown, 1 mask, 2 scribble, 3 point, "
+    "4 Voronoi label, 5 cluster label, 6 absent tag, 9 box"
+}
+_MAX_STEPS = 250  # batches per epoch, whatever the number of images
+
+
+def fit(net, images, annotations, config, *, out, progress=None):
+    """Train a net on images with outlines, clicks, scribbles, boxes, tags, or nothing.
+
+    Parameters
+    ----------
+    net : keras.Model
+        Its output holds the probabilities of all heads of the config. Trained in place.
+    images : sequence of uint8 arrays (H, W, 3), or of paths
+        At `config.image_mpp`, or at the scale of their annotation.
+    annotations : sequence of Annotation, or of None for images without annotation
+    config, out, progress
+        See `hsn.supervision.masks.fit`.
+
+    Returns
+    -------
+    History
+        Per epoch `rate`, `loss`, and the scores of `hsn.supervision.mixed.validation.validate`.
+
+    Raises
+    ------
+    InputError
+        "length-mismatch", "split-empty", the codes of `make_targets`, or those of `Run.open`.
+    """
+    same_length("images", images, "annotations", annotations)
+    train = config.train
+    given = [annotation or Annotation() for annotation in annotations]
+    split = split_images(
+        [kinds_of(a) for a in given], [a.group for a in given], train.validation, seed=train.seed
+    )
+    tasks = [(annotation, k in split.held_out) for k, annotation in enumerate(given)]
+    samples = training_images(images, tasks, Prepare(config, split.blocks), progress=progress)
+    learned, held_out = ([samples[k] for k in side] for side in split[:2])
+    with Run.open(
+        out, config, net=net, data=(images, annotations), contents=CONTENTS, progress=progress
+    ) as run:
+        write_sources(samples, config, run.out / "targets")
+        counts = [count_kinds(sample.load()) for sample in learned]
+        crops = MixedCrops(learned, counts, config, steps=train.steps or _steps(learned, counts, train))
+        monitor = find_monitor(held_out, config)
+        optimizer = adam(train, encoder=encoder_variables(net))
+        spec = LoopSpec.of(
+            train,
+            steps=crops.steps,
+            batch=crops.batch,
+            complete=Teacher(net, optimizer, config).complete,
+            validate=lambda: validate(net, held_out, config),
+            monitor=MONITORS[monitor],
+        )
+        history = fit_net(
+            net, make_loss(config), spec, out=run.folder, train=train, optimizer=optimizer, progress=progress
+        )
+        config = _tune(net, held_out, config) if monitor == "pq" else config
+        models.save(out, net, card(config, history, monitor, split, name=run.out.name), config.to_dict())
+        run.finish(history)
+    return history
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """Makes the record of an image: ``(name, image, (annotation, held out)) -> MixedRecord``."""
+
+    config: Config
+    blocks: bool
+
+    def __call__(self, name, image, task):
+        """Rescale an image and collect what is known about it."""
+        annotation, held_out = task
+        config = self.config
+        pixels = rescale(image, annotation.mpp or config.image_mpp, config.mpp)
+        known = know(pixels, annotation, image.shape[:2], config)
+        maps = [known.heads[head.name] for head in config.heads]
+        possible, weight, source = (np.stack([head[k] for head in maps]) for k in range(3))
+        record = MixedRecord(
+            pixels, known.instances, known.complete, known.points, possible, weight, source,
+            np.zeros(pixels.shape[:2], bool), known.tags,
+        )  # fmt: skip
+        if not held_out:
+            return record
+        seed, share = config.train.seed, config.train.validation
+        return record._replace(validating=held_out_pixels(record, self.blocks, share, seed=seed))
+
+
+def write_sources(samples, config, folder):
+    """Write the source map of each image with annotation and each head."""
+    for sample in samples:
+        record = sample.load()
+        for k, head in enumerate(config.heads):
+            source = np.where(record.source[k] == UNUSED, UNKNOWN, record.source[k])
+            if source.any():
+                write_labels(folder / head.name / f"{sample.name}.png", source)
+
+
+def _steps(samples, counts, train):
+    """Return the number of batches that show as many pixels as the annotated images have."""
+    pixels = sum(
+        sample.load().pixels[..., 0].size
+        for sample, kinds in zip(samples, counts, strict=True)
+        if kinds.keys() - {"unlabeled"}
+    )
+    return int(np.clip(-(-pixels // (train.batch_size * train.crop_px**2)), 1, _MAX_STEPS))
+
+
+def _tune(net, samples, config):
+    """Return the config with the best post-processing on completely outlined validation pixels."""
+    if not config.tune_postprocess:
+        return config
+
+    def pairs():
+        for record in (sample.load() for sample in samples):
+            region = record.complete & record.validating
+            if region.any():
+                own = predict_tiled(net, record.pixels, config.normalization, config.tiling)[..., :3]
+                own = np.where(
+                    region[..., None], own, np.float32([1, 0, 0])
+                )  # background outside of the region
+                yield own, record.instances * region
+
+    return config.replace(postprocess=tune_postprocess(pairs(), config.postprocess, mpp=config.mpp))
+
+
+def card(config, history, monitor, split, *, name):
+    """Return the card of what `fit` trained."""
+    kept = history.epochs[history.best]
+    where = "blocks of the training images" if split.blocks else f"{len(split.held_out)} validation images"
+    notes = f"epoch {kept['epoch']} of {len(history.epochs)} was kept, by {monitor} on {where}"
+    return models.card_of(config, kept, name=name, notes=notes)

@@ -1,0 +1,246 @@
+"""Validation of nets trained on mixed annotation: hold images out by group, and measure what they allow."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.spatial import KDTree
+
+from ...annotations.annotation import KINDS
+from ...metrics.classes import mean_iou
+from ...metrics.objects import Matching, match
+from ...metrics.points import PointMatching, match_points
+from ...metrics.ranking import roc_auc
+from ...metrics.table import overlaps
+from ...objects.labeling import label_instances
+from ...prediction.tiling import predict_tiled
+from ...training.splits import train_val_split
+from .config import MONITORS
+from .from_tags import channels_of, class_probability
+from .sources import SCRIBBLE, SOURCES, UNUSED, to_possible
+from .target_maps import centers
+
+GRID = 4  # rows and columns of blocks, if no image can be held out
+
+
+class Split(NamedTuple):
+    """Images that train and images that validate; `blocks` if blocks of the same images validate."""
+
+    learned: np.ndarray
+    held_out: np.ndarray
+    blocks: bool = False
+
+
+def split_images(kinds, groups, validation, *, seed):
+    """Hold out images; groups are never divided, and each kind keeps an image on both sides if it has two groups.
+
+    Parameters
+    ----------
+    kinds : sequence of tuple of str
+        Kinds of annotation of each image, see `hsn.annotations.annotation.KINDS`.
+    groups : sequence of str or None
+        None: a group of its own.
+    validation : float or sequence of int
+        Share of the annotated images, or their indices.
+    seed : int
+
+    Returns
+    -------
+    Split
+        Blocks, if the most precise kind is in one group only.
+
+    Examples
+    --------
+    >>> [part.tolist() for part in split_images([("masks",)] * 4 + [()], list("aabbb"), 0.25, seed=0)[:2]]
+    [[2, 3, 4], [0, 1]]
+    """
+    count = len(kinds)
+    if not isinstance(validation, float | int):
+        return Split(*train_val_split(count, validation, seed=seed))
+    units = {}
+    for k, group in enumerate(groups):
+        units.setdefault(k if group is None else group, []).append(k)
+    annotated = [unit for unit in units.values() if any(kinds[k] for k in unit)]
+    order = [annotated[k] for k in np.random.default_rng(seed).permutation(len(annotated))]
+    has = {kind: [n for n, unit in enumerate(order) if any(kind in kinds[k] for k in unit)] for kind in KINDS}
+    present = [kind for kind in KINDS if has[kind]]
+    if not present or len(has[present[0]]) < 2:
+        return Split(np.arange(count), np.array([k for unit in order for k in unit], int), True)
+    chosen = []
+
+    def spares(n):
+        """Return whether each kind of a group keeps another group for training."""
+        return n not in chosen and not any(set(has[k]) <= {*chosen, n} for k in present if n in has[k])
+
+    for kind in present:
+        if not set(has[kind]) & set(chosen):
+            chosen += next(([n] for n in has[kind] if spares(n)), [])
+    wanted = max(1, round(validation * sum(map(bool, kinds))))
+    for n in range(len(order)):
+        if spares(n) and sum(len(order[m]) for m in (*chosen, n)) <= wanted:
+            chosen.append(n)
+    held_out = np.array(sorted(k for n in chosen for k in order[n]), int)
+    return Split(np.setdiff1d(np.arange(count), held_out), held_out)
+
+
+def blocks_of(known, validation, *, seed):
+    """Return the validating blocks of an image, bool (H, W): a share of the blocks of a grid with known pixels.
+
+    Examples
+    --------
+    >>> blocks_of(np.ones((8, 8), bool), 0.25, seed=0).mean()
+    np.float64(0.25)
+    """
+    rows, cols = (np.linspace(0, side, GRID + 1).astype(int) for side in known.shape)
+    windows = [
+        (slice(rows[r], rows[r + 1]), slice(cols[c], cols[c + 1])) for r in range(GRID) for c in range(GRID)
+    ]
+    windows = [window for window in windows if known[window].any()]
+    mask = np.zeros(known.shape, bool)
+    for k in np.random.default_rng(seed).permutation(len(windows))[: round(validation * len(windows))]:
+        mask[windows[k]] = True
+    return mask
+
+
+def most_precise(sources):
+    """Return the kind of the most precise known pixels of source maps; None without known pixels.
+
+    Examples
+    --------
+    >>> most_precise(np.array([[0, 3, 6]]))
+    'points'
+    """
+    return next((kind for kind, codes in SOURCES.items() if np.isin(sources, codes).any()), None)
+
+
+def validate(net, samples, config):
+    """Return the scores that the annotation of the validation images allows.
+
+    Parameters
+    ----------
+    net : keras.Model
+    samples : sequence of TrainingImage
+        With records of type `MixedRecord`.
+    config : Config
+
+    Returns
+    -------
+    dict of str to float
+        `validation_loss`: mean cross-entropy of the known pixels. `validation_pq`: panoptic quality, pooled, where all
+        objects are outlined. `validation_f1`: detection of clicked objects. `validation_iou`: mean IoU of the tissues
+        of scribbles. `validation_auc`: mean over the tagged classes.
+    """
+    scores = _Scores(config)
+    for sample in samples:
+        record = sample.load()
+        scores.add(
+            record, predict_tiled(net, record.pixels, config.normalization, config.tiling.replace(tta=1))
+        )
+    return scores.result()
+
+
+def find_monitor(samples, config):
+    """Return the most precise measure that the annotation of the validation images allows, a key of `MONITORS`."""
+    if config.train.monitor != "auto":
+        return config.train.monitor
+    scores = _Scores(config)
+    for record in (sample.load() for sample in samples):
+        scores.add(record, np.full((*record.validating.shape, len(config.classes)), 1 / 3, np.float32))
+    found = scores.result()
+    return next(name for name in MONITORS if f"validation_{name}" in found)
+
+
+class _Scores:
+    """Collects the counts of validation images."""
+
+    def __init__(self, config):
+        self._config, self._losses = config, []
+        self._matching, self._points = Matching(), PointMatching()
+        self._counts = np.zeros((len(config.tissues),) * 2, np.int64)
+        self._outlined = self._clicked = False
+        self._tags = [([], []) for _ in channels_of(config)]
+
+    def add(self, record, probabilities):
+        """Add the counts of an image."""
+        for k, head in enumerate(self._config.heads):
+            own = probabilities[..., head.start : head.stop]
+            known = (record.weight[k] > 0) & record.validating
+            if known.any():
+                possible = to_possible(record.possible[k][known], head.channels)
+                p = np.clip((own[known] * possible).sum(axis=1), 1e-7, 1)
+                self._losses.append(float(-np.log(p).mean()))
+            if head.name == "objects":
+                self._add_objects(record, own)
+            else:
+                self._add_tissues(record.possible[k], (record.source[k] == SCRIBBLE) & record.validating, own)
+        for tag in record.tags:
+            if record.validating[tag.window].all():
+                p = class_probability(probabilities[tag.window], tag.channel, self._config)
+                tags, scores = self._tags[tag.channel]
+                tags.append(tag.present)
+                scores.append(float(np.exp(self._config.pool_rate * p).mean()))
+
+    def _add_objects(self, record, own):
+        region, clicks = record.complete & record.validating, record.points
+        clicks = clicks[record.validating[_places(clicks, region.shape)]]
+        if not region.any() and not len(clicks):
+            return
+        instances = label_instances(own, self._config.postprocess, mpp=self._config.mpp)
+        if region.any():
+            self._outlined = True
+            self._matching += match(overlaps(record.instances * region, instances * region))
+        else:
+            self._clicked = True
+            found = centers(instances)
+            found = found[record.validating[_places(found, region.shape)]]
+            radius_px = self._config.radius_px
+            near = _near(found, clicks, self._config.click_radii * radius_px)
+            self._points += match_points(clicks, near, radius_px=radius_px)
+
+    def _add_tissues(self, possible, known, own):
+        truth = np.log2(np.maximum(possible[known], 1)).astype(int)  # scribbles have one class
+        np.add.at(self._counts, (truth, own.argmax(axis=2)[known]), 1)
+
+    def result(self):
+        """Return the scores that exist."""
+        scores = {"validation_loss": float(np.mean(self._losses)) if self._losses else 0.0}
+        if self._outlined:
+            scores["validation_pq"] = self._matching.pq
+        if self._clicked:
+            scores["validation_f1"] = self._points.f1
+        if self._counts.any():
+            scores["validation_iou"] = mean_iou(self._counts)
+        areas = [
+            roc_auc(np.array(t)[:, None], np.array(s)[:, None])[0] for t, s in self._tags if len(set(t)) > 1
+        ]
+        if areas:
+            scores["validation_auc"] = float(np.mean(areas))
+        return scores
+
+
+def _places(points, shape):
+    """Return the pixels of points, as indices."""
+    return tuple(np.clip(np.round(np.reshape(points, (-1, 2))).astype(int), 0, np.array(shape) - 1).T)
+
+
+def _near(found, clicks, distance_px):
+    """Return the found centers near clicks: farther ones may be right, because not all objects are clicked."""
+    if not len(found):
+        return found
+    return found[KDTree(clicks).query(found)[0] <= distance_px]
+
+
+def held_out_pixels(record, blocks, validation, *, seed):
+    """Return the pixels of a held-out record that validate, bool (H, W).
+
+    Examples
+    --------
+    >>> from .crops import MixedRecord
+    >>> record = MixedRecord(np.zeros((2, 2, 3)), *8 * [np.zeros((1, 2, 2))])
+    >>> held_out_pixels(record, False, 0.2, seed=0).all()
+    np.True_
+    """
+    if not blocks:
+        return np.ones(record.pixels.shape[:2], bool)
+    kind = most_precise(record.source)
+    known = np.isin(record.source, SOURCES.get(kind, (UNUSED,))).any(axis=0)
+    return blocks_of(known, validation, seed=seed)
