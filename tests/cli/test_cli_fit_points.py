@@ -68,7 +68,8 @@ def test_a_folder_becomes_a_net_that_numbers_nuclei(run, folder):
     card, config = (json.loads(Path(f"mine/{name}.json").read_text()) for name in ("card", "config"))
     assert (card["method"], card["name"]) == ("points", "mine")
     assert config["image_mpp"] == MPP
-    assert config["normalization"] == {**segmenters.pretrained_normalization("encoder-unet"), "stain": None}
+    pretrained = segmenters.pretrained_normalization("encoder-unet")
+    assert {name: tuple(config["normalization"][name]) for name in pretrained} == pretrained
     assert config["train"]["crop_px"] == 128
     assert "hsn segment --model" in Path("mine/training/README.md").read_text()
     (one,) = run("segment", folder / "images/0.png", "--model", "mine", "--json").said
