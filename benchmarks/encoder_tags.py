@@ -13,7 +13,6 @@ seconds with one thread. The shipped `glas-tags` is from this script at commit d
 import argparse
 import json
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -106,7 +105,7 @@ def ship(out):
     write_net(
         "glas-tags",
         model.net,
-        replace(chosen, image_mpp=glas.MPP),
+        chosen,
         {"GlaS validation mIoU": max(scores[best], with_crf)},
         notes,
         source="benchmarks/encoder_tags.py train",

@@ -2,6 +2,8 @@
 
     python benchmarks/masks.py train glas --out out/glas-masks        # then pretrained/glas-masks is written
     python benchmarks/masks.py train nuclei --out out/nuclei-masks
+    python benchmarks/masks.py train nuclei --everything --out out/all   # also learns from the validation images
+    python benchmarks/masks.py train cc0 --out out/nuclei-cc0         # learns only from CC0 images
     python benchmarks/masks.py train organs --start out/nuclei-masks --out out/organs  # continues with CryoNuSeg
     python benchmarks/masks.py ship organs --out out/organs           # the last step of train alone
     python benchmarks/masks.py train cryonuseg --out out/cryonuseg    # the small U-Net of that paper; not shipped
@@ -14,10 +16,12 @@
     python benchmarks/masks.py score nuclei --stain macenko           # the shipped net, normalized images
 
 Scores go to standard output as a table, and to `--json FILE` as JSON lines: per image, then means with 95 % bootstrap
-intervals over images. `HSN_DATA` names the folder that holds `glas`, `multiorgan` and `cryonuseg`.
+intervals over images. `HSN_DATA` names the folder that holds `glas`, `multiorgan`, `cryonuseg` and
+`dsb2018_histology`.
 
 Choices use validation images (GlaS: patients 3, 5, 7, 14, 15 of the training images; Kumar: FullNet's four). Test
-images are only scored. CryoNuSeg's published split has six validation images and no test images.
+images are only scored. CryoNuSeg's published split has six validation images and no test images. With `--everything`
+a net is trained again, with the choices of the shipped net, on training and validation images together.
 """
 
 import argparse
@@ -32,8 +36,10 @@ from skimage.filters import threshold_otsu
 from skimage.measure import regionprops
 
 from hsn import models, taxonomies
+from hsn.annotations.colors import resize_labels
 from hsn.annotations.instances import label_components
-from hsn.data import cryonuseg, data_folder, glas, multiorgan
+from hsn.data import cryonuseg, data_folder, dsb2018, glas, multiorgan
+from hsn.images.scaling import rescale
 from hsn.images.tiles import enlarge
 from hsn.instances import median_diameter, object_areas
 from hsn.metrics.intervals import interval
@@ -84,6 +90,12 @@ def nuclei_config():
     return masks.preset("cpu").replace(train={"epochs": 16, "steps": 100}, tune_postprocess=False)
 
 
+def cc0_config():
+    """Return the config for nuclei of small images: smaller crops, and a wider range of scales."""
+    train = {"epochs": 14, "batch_size": 6, "crop_px": 192, "augmentation": {"zoom": (0.7, 1.4)}}
+    return nuclei_config().replace(train=train)
+
+
 def organs_config():
     """Return the config for a net trained on Kumar's images that continues with images of CryoNuSeg."""
     config = nuclei_config()
@@ -118,13 +130,14 @@ def fullnet_config():
 TASKS = {
     "glas": gland_config,
     "nuclei": nuclei_config,
+    "cc0": cc0_config,
     "organs": organs_config,
     "cryonuseg": cryonuseg_config,
     "fullnet": fullnet_config,
 }
 
 
-ENCODED = ("glas", "nuclei")  # nets on the pretrained encoder
+ENCODED = ("glas", "nuclei", "cc0")  # nets on the pretrained encoder
 
 
 def fresh_net(task, outputs, *, width=None):
@@ -135,7 +148,7 @@ def fresh_net(task, outputs, *, width=None):
     """
     if task == "glas":
         return encoder_unet.build(outputs, seed=0, **encoder_unet.SIZES["medium"])
-    if task == "nuclei":
+    if task in ("nuclei", "cc0"):
         return segmenters.build("encoder-unet", outputs, width=width, seed=0)
     if task == "fullnet":
         return fullnet.build(outputs, layers_per_block=4, growth=12, seed=0)
@@ -148,7 +161,8 @@ def training_samples(task):
         return glas.list_samples(data_folder("glas"), "learn"), glas.list_samples(
             data_folder("glas"), "validation"
         )
-    name, room = ("cryonuseg", cryonuseg) if task == "cryonuseg" else ("multiorgan", multiorgan)
+    names = {"cryonuseg": ("cryonuseg", cryonuseg), "cc0": ("dsb2018_histology", dsb2018)}
+    name, room = names.get(task, ("multiorgan", multiorgan))
     learned, held_out = (room.list_samples(data_folder(name), split) for split in ("train", "validation"))
     if task == "organs":
         learned = [*learned, *cryonuseg.list_samples(data_folder("cryonuseg"), "train")]
@@ -176,12 +190,16 @@ def reference_stain(task, method):
     return fit_normalizer(method, [sample.image() for sample in training_samples(task)[0]])
 
 
-def train(task, out, stain=None, *, config=None, width=None, start=None):
-    """Train one net, optionally from a trained one; a killed run resumes."""
+def train(task, out, stain=None, *, config=None, width=None, start=None, everything=False):
+    """Train one net, optionally from a trained one; a killed run resumes.
+
+    With `everything` the validation images are learned from as well, so the kept epoch is one of the last.
+    """
     learned, held_out = training_samples(task)
+    learned = [*learned, *held_out] if everything else learned
     samples = [*learned, *held_out]
-    images = [sample.image() for sample in samples]
     config = config or TASKS[task]()
+    images = [rescale(sample.image(), sample.mpp, config.image_mpp) for sample in samples]
     if stain:
         config = config.replace(normalization={"stain": fit_normalizer(stain, images[: len(learned)])})
     model = models.load(start) if start else None
@@ -201,7 +219,11 @@ def train(task, out, stain=None, *, config=None, width=None, start=None):
     validation = tuple(range(len(learned), len(samples)))
     config = config.replace(train={"validation": validation})
     net = model.net if model else fresh_net(task, len(config.classes), width=width)
-    history = masks.fit(net, images, [annotation_of(sample, task) for sample in samples], config, out=out)
+    annotations = [
+        annotation if annotation.shape == image.shape[:2] else resize_labels(annotation, image.shape[:2])
+        for annotation, image in zip((annotation_of(s, task) for s in samples), images, strict=True)
+    ]
+    history = masks.fit(net, images, annotations, config, out=out)
     print(json.dumps({"task": task, "kept": history.epochs[history.best]}))
 
 
@@ -221,18 +243,21 @@ CHOICES = {
         for height in (0.0, 0.15, 0.3)
     ],
 }
-CHOICES["organs"] = CHOICES["nuclei"]
-SHIPPED = {"glas": "glas-masks", "nuclei": "nuclei-masks", "organs": "nuclei-masks"}
+CHOICES["organs"] = CHOICES["cc0"] = CHOICES["nuclei"]
+SHIPPED = {"glas": "glas-masks", "nuclei": "nuclei-masks", "organs": "nuclei-masks", "cc0": "nuclei-cc0"}
 TERMS = {
     "glas": "research only, like GlaS (MICCAI 2015 challenge)",
     "nuclei": "CC BY-NC-SA 4.0, like its training images (Kumar 2017)",
     "organs": "CC BY-NC-SA 4.0, like its training images (Kumar 2017, Mahbod 2021)",
+    "cc0": "CC0 1.0, like its training images (2018 Data Science Bowl); the encoder it began with is Apache-2.0",
 }
 TRAINING_DATA = {
     "glas": "gland outlines of 67 of the 85 GlaS training images; the 18 others (patients 3, 5, 7, 14, 15) for the"
     " choice of epoch and post-processing",
     "nuclei": "nuclei of 12 images of MultiOrgan (Kumar 2017: breast, kidney, liver, prostate), FullNet's split; its 4"
     " validation images for the choice of epoch and post-processing",
+    "cc0": "nuclei of 82 stained tissue images of the 2018 Data Science Bowl (BBBC038), scale estimated from the"
+    " nuclei; 17 others for the choice of epoch and post-processing",
 }
 TRAINING_DATA["organs"] = (
     f"{TRAINING_DATA['nuclei']};"
@@ -268,26 +293,38 @@ def choose(task, net, config):
     return config.replace(postprocess=CHOICES[task][best]), float(values[best])
 
 
-def ship(task, out, views):
-    """Tune the post-processing, and write `pretrained/<task>-masks`."""
+def ship(task, out, views, *, everything=False):
+    """Tune the post-processing, and write `pretrained/<task>-masks`.
+
+    With `everything` the post-processing of the shipped net is kept, because no image is left to tune it.
+    """
     model = models.load(out)
     config = method_of(model)[1]
-    config, value = choose(task, model.net, config.replace(tiling={"tta": views or config.tiling.tta}))
-    measure = "mean of object F1 and Dice" if task == "glas" else "AJI"
+    config = config.replace(tiling={"tta": views or config.tiling.tta})
+    data, measure = TRAINING_DATA[task], "mean of object F1 and Dice" if task == "glas" else "AJI"
+    if everything:
+        before = models.load(PRETRAINED / SHIPPED[task])
+        config = config.replace(postprocess=method_of(before)[1].postprocess)
+        data = f"{data}; then trained again on training and validation images together"
+        scores = {
+            f"{name}, before the validation images were learned": v for name, v in before.card.scores.items()
+        }
+    else:
+        config, value = choose(task, model.net, config)
+        scores = {**model.card.scores, f"validation {measure}": value}
     card = model.card.model_copy(update={
-        "name": SHIPPED[task], "license": TERMS[task], "data": TRAINING_DATA[task],
-        "source": "benchmarks/masks.py train",
-        "thresholds": (config.postprocess.foreground_threshold or 0.5,) * len(config.classes),
-        "scores": {**model.card.scores, f"validation {measure}": value},
+        "name": SHIPPED[task], "license": TERMS[task], "data": data, "source": "benchmarks/masks.py train",
+        "thresholds": (config.postprocess.foreground_threshold or 0.5,) * len(config.classes), "scores": scores,
     })  # fmt: skip
     models.save(PRETRAINED / SHIPPED[task], model.net, card, config.to_dict(), half=True)
 
 
 def store_sizes():
     """Write the median diameter of the training objects to the cards of the shipped nets that separate objects."""
-    for task, names in {"glas": ("glas-masks",), "nuclei": ("nuclei-masks", "nuclei-points")}.items():
+    shipped = {"glas": ("glas-masks",), "nuclei": ("nuclei-masks", "nuclei-points"), "cc0": ("nuclei-cc0",)}
+    for task, names in shipped.items():
         areas = [object_areas(sample.instances()) * sample.mpp**2 for sample in training_samples(task)[0]]
-        for name in names:
+        for name in filter(lambda name: (PRETRAINED / name).is_dir(), names):
             card = models.Card.read(PRETRAINED / name)
             card = card.model_copy(update={"object_diameter_um": median_diameter(areas)})
             card.write(PRETRAINED / name)
@@ -370,6 +407,9 @@ def score(task, out, stain, views):
             split: multiorgan.list_samples(data_folder("multiorgan"), split) for split in ("testA", "testB")
         }
         score_image, means = nuclei_scores, ("AJI", "Dice", "F1", "SQ", "PQ")
+    elif task == "cc0":
+        splits = {"test": dsb2018.list_samples(data_folder("dsb2018_histology"), "test")}
+        score_image, means = nuclei_scores, ("AJI", "Dice", "F1", "SQ", "PQ")
     else:
         splits = {"validation": cryonuseg.list_samples(data_folder("cryonuseg"), "validation")}
         score_image, means = pixel_scores, ("deviation",)
@@ -421,6 +461,9 @@ def main():
     parser.add_argument(
         "--stain", choices=tuple(METHODS), help="normalize images to the stain of the training images"
     )
+    parser.add_argument(
+        "--everything", action="store_true", help="also learn from the validation images, after all choices"
+    )
     parser.add_argument("--views", type=int, choices=(1, 8), help="number of symmetries to average")
     args = parser.parse_args()
     if args.what == "sizes":
@@ -431,9 +474,9 @@ def main():
         return
     out = args.out or Path("out") / f"{args.task}-masks"
     if args.what == "train":
-        train(args.task, out, args.stain, start=args.start)
+        train(args.task, out, args.stain, start=args.start, everything=args.everything)
     if args.task in CHOICES:
-        ship(args.task, out, args.views)
+        ship(args.task, out, args.views, everything=args.everything)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ _EXPORTS = {
     "evaluate": "hsn.workflows.evaluation:evaluate",
     "select_patches": "hsn.workflows.selection:select_patches",
     "refine": "hsn.crf.dense_crf:refine",
+    "import_annotation": "hsn.workflows.importing:import_annotation",
+    "read_objects": "hsn.exports.read:read_objects",
     "load": "hsn.models:load",
     "open_slide": "hsn.images.slide:open_slide",
     "read": "hsn.images.read:read",

@@ -67,7 +67,9 @@ def object_areas(instances: np.ndarray) -> np.ndarray:
 
 
 def median_diameter(areas: Sequence[np.ndarray]) -> float | None:
-    """Return the median diameter of objects, of circles of their areas; None without objects.
+    """Return the median over images of the median diameter of objects, of circles of their areas; None without objects.
+
+    Every image counts alike, so that one with many small objects does not decide.
 
     Parameters
     ----------
@@ -79,5 +81,5 @@ def median_diameter(areas: Sequence[np.ndarray]) -> float | None:
     >>> round(median_diameter([object_areas(np.ones((10, 10), int)) * 0.5**2]), 2)
     5.64
     """
-    together = np.concatenate([np.zeros(0), *areas])
-    return 2 * math.sqrt(float(np.median(together)) / math.pi) if len(together) else None
+    medians = [np.median(image_areas) for image_areas in areas if len(image_areas)]
+    return 2 * math.sqrt(float(np.median(medians)) / math.pi) if medians else None

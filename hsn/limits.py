@@ -11,6 +11,10 @@ TAXONOMY_BYTES = 10_000_000  # 10,000 classes with descriptions need 1 MB
 TAGS_BYTES = 2**28  # a table of tags: a million patches of 51 classes need 120 MB
 POINTS_BYTES = 2**28  # a file of points: a million points need 30 MB
 TABLE_GUESS_BYTES = 2**24  # a table that is opened only to find out what it holds
+TABLE_BYTES = 2 * 2**30  # a table of objects of hsn: ten million rows as Parquet
+COCO_BYTES = 2**28  # masks of a data set of 100,000 objects
+ARRAY_BYTES = 2**30  # a label image as .npy or .mat: 100 million pixels of 8 bytes
+OUTLINE_TEXT_BYTES = 2**28  # GeoJSON of outlines: 400,000 nuclei
 XML_BYTES = 2**30  # outlines of a slide with 100,000 nuclei need 500 MB
 ROI_BYTES = 2**24  # one ImageJ region: a nucleus needs some hundred bytes
 ROI_ZIP_BYTES = 2**30  # all regions of one zip, unpacked
@@ -41,6 +45,7 @@ COORDINATE_PX = 1e7  # a corner of an outline; larger than any slide
 # --- Counts ------------------------------------------------------------------------------------------------------
 
 ROIS = 1_000_000  # regions in a zip: a slide has 100,000 nuclei
+POLYGON_CROSSINGS = 50_000_000  # rows of pixels that the edges of one outline cross: 2 GB while it is filled
 ROI_CORNERS = 1_000_000  # corners of one region after its curves are sampled: 16 MB
 CLASSES = 10_000  # of a taxonomy or a table of tags
 PARAMETERS = 250_000_000  # of a net: 1 GB of float32

@@ -23,6 +23,7 @@ FLOORS = (
         "progress",
         "files",
         "limits",
+        "matlab",
         "locks",
         "notes",
         "rasters",

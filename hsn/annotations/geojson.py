@@ -1,4 +1,4 @@
-"""Read and write points as QuPath GeoJSON.
+"""Read points and outlines of QuPath GeoJSON, and write points.
 
 Point and MultiPoint geometries are read, alone, in a Feature or in a FeatureCollection. The center of the first pixel
 is (0.5, 0.5) in QuPath and (0, 0) in hsn. In polygons of a class that begins with "Region", every object has a point.
@@ -15,21 +15,24 @@ from ..errors import InputError
 from ..geojson import annotation, collection
 from ..limits import GEOJSON_DEPTH
 from ..notes import note
+from .polygons import Outline
 
 _HALF_PX = 0.5
 _MAX_PX = 1e9  # larger than any slide
 _MAX_SHOWN = 200  # characters of a value in a message
 _AREAS = ("Polygon", "MultiPolygon")
 _OUTLINES = (*_AREAS, "LineString", "MultiLineString")
+_DETECTIONS = ("detection", "cell", "tile")
 _REGION = "Region"  # QuPath has the class Region*
 
 
 class _Geometry(NamedTuple):
-    """A geometry without members, its class name, and its slice (z, t)."""
+    """A geometry without members, its class name, its slice (z, t), and the type of its object."""
 
     data: dict
     label: str | None
     place: tuple[Any, Any]
+    kind: str = ""
 
 
 def parse(text: str, where: Path | str) -> tuple[list[tuple[float, float]], list[str | None]]:
@@ -124,6 +127,68 @@ def parse_regions(text: str, where: Path | str) -> list[np.ndarray]:
     return corners
 
 
+def parse_outlines(text: str, where: Path | str) -> list[Outline]:
+    """Parse the objects of a GeoJSON text: one for each polygon or multipolygon, with its holes.
+
+    Parameters
+    ----------
+    text : str
+    where : path or str
+        Name of the file, for messages and notes.
+
+    Returns
+    -------
+    list of Outline
+        (row, col) relative to the center of the first pixel. A cell of QuPath gives its nucleus. Regions of a class
+        Region* are left out, and annotations are, too, if the file has detections or cells (noted).
+
+    Raises
+    ------
+    InputError
+        "geojson-malformed", "geojson-depth", "geojson-geometry", "points-slices" or "point-coordinates".
+
+    Examples
+    --------
+    >>> square = {"type": "Polygon", "coordinates": [[[0, 0], [2, 0], [2, 1], [0, 1], [0, 0]]]}
+    >>> parse_outlines(json.dumps(square), "nuclei.geojson")[0].points.tolist()
+    [[-0.5, -0.5], [-0.5, 1.5], [0.5, 1.5], [0.5, -0.5]]
+    """
+    areas = [geometry for geometry in _read_geometries(text, where) if geometry.data["type"] in _AREAS]
+    found = [geometry for geometry in areas if not _is_region(geometry)]
+    detections = [geometry for geometry in found if geometry.kind in _DETECTIONS]
+    if 0 < len(detections) < len(found):
+        note("annotations beside detections are regions, not objects", where, len(found) - len(detections))
+        found = detections
+    if len({geometry.place for geometry in found}) > 1:
+        _fail("points-slices", f"{where} must have the outlines of one slice", "several", "export one slice")
+    outlines = []
+    for geometry in found:
+        polygons = _as_list(geometry.data.get("coordinates"), where)
+        polygons = [polygons] if geometry.data["type"] == "Polygon" else polygons
+        rings = [_ring(ring, where) for polygon in polygons for ring in _as_list(polygon, where)]
+        if rings:
+            outlines.append(Outline(rings[0], rings=tuple(rings[1:])))
+    return outlines
+
+
+def _ring(pairs: Any, where: Path | str) -> np.ndarray:
+    """Return the corners of a ring without the repeated last one."""
+    points = np.array([_to_row_col(pair, where) for pair in _as_list(pairs, where)], float).reshape(-1, 2)
+    return points[:-1] if len(points) > 1 and (points[0] == points[-1]).all() else points
+
+
+def _shape_of(feature: dict) -> Any:
+    """Return the geometry of a feature: of a cell, that of its nucleus."""
+    return feature.get("nucleusGeometry") or feature.get("geometry")
+
+
+def _object_type(feature: dict) -> str:
+    """Return the type that QuPath gives an object."""
+    properties = feature.get("properties")
+    properties = properties if isinstance(properties, dict) else {}
+    return str(properties.get("objectType", properties.get("object_type", "")))
+
+
 def _is_region(geometry: _Geometry) -> bool:
     return geometry.data["type"] in _AREAS and (geometry.label or "").startswith(_REGION)
 
@@ -133,10 +198,12 @@ def _read_geometries(text: str, where: Path | str) -> list[_Geometry]:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
         _fail("geojson-malformed", f"{where} must be GeoJSON", error)
-    return list(_find_geometries(data, None, where, 0))
+    return list(_find_geometries(data, None, "", where, 0))
 
 
-def _find_geometries(data: Any, label: str | None, where: Path | str, depth: int) -> Iterator[_Geometry]:
+def _find_geometries(
+    data: Any, label: str | None, object_type: str, where: Path | str, depth: int
+) -> Iterator[_Geometry]:
     """Yield the geometries of an object and of its members."""
     kind = data.get("type") if isinstance(data, dict) else None
     if depth > GEOJSON_DEPTH:
@@ -146,17 +213,17 @@ def _find_geometries(data: Any, label: str | None, where: Path | str, depth: int
     elif kind in ("FeatureCollection", "GeometryCollection"):
         members = _as_list(data.get("features" if kind == "FeatureCollection" else "geometries"), where)
     elif kind == "Feature":
-        members, label = [data.get("geometry")], _class_name(data)
+        members, label, object_type = [_shape_of(data)], _class_name(data), _object_type(data)
     elif kind in ("Point", "MultiPoint", *_OUTLINES):
         plane = data.get("plane")
         place = (str(plane.get("z")), str(plane.get("t"))) if isinstance(plane, dict) else (None, None)
-        yield _Geometry(data, label, place)
+        yield _Geometry(data, label, place, object_type)
         return
     else:
         must = f"geometries in {where} must be Point or MultiPoint"
         _fail("geojson-geometry", must, repr(kind) if kind else "no type")
     for member in members:
-        yield from _find_geometries(member, label, where, depth + 1)
+        yield from _find_geometries(member, label, object_type, where, depth + 1)
 
 
 def _as_list(value: Any, where: Path | str) -> list:

@@ -1,4 +1,4 @@
-"""Find and read mask files: label images, Aperio XML (MoNuSeg), or zips of ImageJ regions (CryoNuSeg).
+"""Find and read mask files: label images, arrays, Aperio XML (MoNuSeg), ImageJ regions (CryoNuSeg), GeoJSON, COCO.
 
 Label images have a name ending such as `_anno` (`train_1_anno.bmp` of GlaS), or are in a folder such as `labels`.
 """
@@ -13,20 +13,44 @@ from scipy.ndimage import label as components
 from skimage import measure
 
 from ..errors import InputError
-from ..limits import READ_PIXELS
+from ..files import read_text
+from ..limits import OUTLINE_TEXT_BYTES, READ_PIXELS
 from ..notes import note
 from ..rasters import decode_pages
-from . import aperio_xml, imagej
+from . import aperio_xml, coco, geojson, imagej, instance_arrays
 from .instances import label_components
 from .label_files import check_size, labels_of_raster
 from .pairing import NamePattern, Pairs, Words, pair_by_name
+from .polygons import fill_outlines
 
-OUTLINES = {".xml": aperio_xml.read_instances, ".zip": imagej.read_instances, ".roi": imagej.read_instances}
+
+def _read_json(path: Path, shape: tuple[int, int]) -> np.ndarray:
+    """Read the outlines of GeoJSON or the masks of COCO."""
+    if coco.is_coco(path):
+        return coco.read_instances(path, shape)
+    text = read_text(path, max_bytes=OUTLINE_TEXT_BYTES)
+    return fill_outlines(geojson.parse_outlines(text, path), shape, where=path)
+
+
+OUTLINES = {
+    ".xml": aperio_xml.read_instances,
+    ".zip": imagej.read_instances,
+    ".roi": imagej.read_instances,
+    ".geojson": _read_json,
+    ".json": _read_json,
+}
+ARRAYS = {
+    ".npy": instance_arrays.read_npy,
+    ".mat": instance_arrays.read_mat,
+    ".dcm": instance_arrays.read_dicom,
+}
 _PATTERN = NamePattern(
     "cp[ _-]masks?|object[ _-]identities|roi[ _-]?sets?|"
     "simple[ _-]segmentations?|(label|instance)[ _-]?(masks?|images?|maps?)|ground[ _-]?truth|"
-    "anno|annot|annotations?|labels?|labell?ed|lbl|masks?|instances?|inst|segmentations?|segm?|gt|truth|rois?|binary|xml"
+    "objects|anno|annotations?|labels?|labell?ed|lbl|masks?|instances?|inst|segmentations?|segm?|gt|truth|rois?|binary|xml"
 )
+_SEARCHED_BYTES = 2**20
+_JSON_WORDS = (b"Polygon", b"MultiPolygon", b"segmentation", b"Point", b"MultiPoint")
 _BINARY = re.compile(r"binary", re.IGNORECASE)
 _FOREGROUND = (255, 65535)  # in a mask, the number of one object is less likely
 _CLASS_PARTS = 5  # separate parts per number from which the numbers may be classes
@@ -34,15 +58,17 @@ _INVERTED_BORDER, _INVERTED_HOLES = 0.5, 2  # fraction of the border in the obje
 # A binary mask with soft edges has at least so many pixels that are not of its common value, and either a value that
 # covers such a fraction of the foreground or so many fragments per value.
 _MIN_FRAGMENT_PX, _COMMON, _MIN_FRAGMENTS = 16, 0.3, 2
-_WORDS = Words("mask", "masks", "masks", "label images, XML or ROI zips", "a_mask.png")
+_WORDS = Words(
+    "mask", "masks", "masks", "label images, XML, ROI zips, GeoJSON, COCO, .npy or .mat", "a_mask.png"
+)
 
 
 def pair(folder: Path | str, *, besides: Collection[str] = (), least: int = 1) -> Pairs:
     """Find images and their masks in a folder and its subfolders.
 
-    A mask is an `.xml`, `.zip` or `.roi` file, or an image with an ending such as `_anno`, `_label` or `_mask`, or in a
-    folder of such a name. It belongs to the image with the same name without the ending. If an image has a label image
-    and outlines, the label image is used.
+    A mask is an `.xml`, `.zip`, `.roi`, `.npy`, `.mat` or `.dcm` file, GeoJSON or COCO JSON with outlines, or an image
+    with an ending such as `_anno`, `_label` or `_mask`, or in a folder of such a name. It belongs to the image with the
+    same name without the ending. If an image has a label image and outlines, the label image is used.
 
     Parameters
     ----------
@@ -72,8 +98,12 @@ def pair(folder: Path | str, *, besides: Collection[str] = (), least: int = 1) -
     >>> pairs.images[0].name, pairs.annotations[0].name, pairs.alone[0][0].name
     ('a.png', 'a_anno.png', 'b.png')
     """
+
+    def annotated(inner: Path) -> str | None:
+        return _image_name(inner) if is_mask_file(Path(folder) / inner) else None
+
     return pair_by_name(
-        folder, _image_name, _WORDS, preferred=preferred, pattern=_PATTERN, besides=besides, least=least
+        folder, annotated, _WORDS, preferred=preferred, pattern=_PATTERN, besides=besides, least=least
     )
 
 
@@ -92,7 +122,7 @@ def preferred(annotations: Sequence[Path]) -> tuple[list[Path], list[Path]]:
 
 
 def _rank(path: Path) -> int:
-    if not is_raster(path):
+    if not is_raster(path) or path.suffix.lower() in ARRAYS:
         return 1
     return 2 if _BINARY.search(f"{path.parent.name}/{path.stem}") else 0
 
@@ -103,7 +133,8 @@ def read(path: Path | str, shape: tuple[int, int] | None) -> np.ndarray:
     Parameters
     ----------
     path : path
-        A label image, Aperio XML, or ImageJ regions.
+        A label image, Aperio XML, ImageJ regions, GeoJSON, COCO JSON, `.npy`, `.mat`, DICOM Segmentation (`.dcm`),
+        or a folder of OME-Zarr.
     shape : (int, int) or None
         Height and width of the image. None: use the size of the label image.
 
@@ -138,6 +169,11 @@ def read(path: Path | str, shape: tuple[int, int] | None) -> np.ndarray:
                 hint="outlines do not store the size of their image",
             )
         return OUTLINES[path.suffix.lower()](path, shape)
+    if path.suffix.lower() in ARRAYS or path.is_dir():
+        read_array = ARRAYS.get(path.suffix.lower(), instance_arrays.read_ome_zarr)
+        stored = read_array(path)
+        check_size(path, stored.shape, shape)
+        return as_instances(stored, path)
     limit = READ_PIXELS if shape is None else min(READ_PIXELS, shape[0] * shape[1])
     try:
         rasters = decode_pages(path, page_pixels=limit)
@@ -253,6 +289,31 @@ def _instances_of_pages(pages: list[np.ndarray], path: Path) -> np.ndarray:
     return instances
 
 
+def is_mask_file(path: Path | str) -> bool:
+    """Return whether a file can hold masks: JSON files must have outlines and no points.
+
+    Only the first megabyte of a JSON file is searched.
+
+    Examples
+    --------
+    >>> is_mask_file("a.png"), is_mask_file("missing.geojson")
+    (True, False)
+    """
+    path = Path(path)
+    if path.suffix.lower() not in (".json", ".geojson"):
+        return True
+    try:
+        with path.open("rb") as file:
+            start = file.read(_SEARCHED_BYTES)
+    except OSError:
+        return False
+    words = {word for word in _JSON_WORDS if re.search(rb'"' + word + rb'"', start)}
+    return bool(words & {b"Polygon", b"MultiPolygon", b"segmentation"}) and not words & {
+        b"Point",
+        b"MultiPoint",
+    }
+
+
 def is_raster(path: Path | str) -> bool:
     """Return whether a mask file is a label image, and not a list of outlines.
 
@@ -287,4 +348,4 @@ def is_annotation_folder(name: str) -> bool:
 
 
 def _image_name(path: Path) -> str | None:
-    return _PATTERN.image_name(path, OUTLINES)
+    return _PATTERN.image_name(path, (*OUTLINES, *ARRAYS))

@@ -6,6 +6,7 @@ Point images have a name ending such as `_label_point.png` (Qu et al., IEEE TMI 
 
 from pathlib import Path
 
+from .mask_files import is_mask_file
 from .pairing import NamePattern, Pairs, Words, pair_by_name
 from .points import TEXTS
 
@@ -34,7 +35,12 @@ def pair(folder: Path | str) -> Pairs:
     >>> [path.name for path in pair(folder).annotations]
     ['a.csv']
     """
-    return pair_by_name(folder, _image_name, _WORDS, pattern=_PATTERN)
+
+    def annotated(inner: Path) -> str | None:
+        json_of_masks = inner.suffix.lower() in (".json", ".geojson") and is_mask_file(Path(folder) / inner)
+        return None if json_of_masks else _image_name(inner)
+
+    return pair_by_name(folder, annotated, _WORDS, pattern=_PATTERN)
 
 
 def _image_name(path: Path) -> str | None:

@@ -16,7 +16,10 @@ from ..errors import InputError
 from ..instances import renumber
 from ..limits import COORDINATE_PX
 from ..notes import note
+from .scanline import fill_rings
 
+_MAX_COVER = 100  # outlines that lie above each other
+_SLOW = 10**8  # corners times pixels from which the fill of scikit-image takes a second
 _MAX_REGIONS = 100  # of an image; a layer with more rectangles holds objects
 
 
@@ -31,11 +34,14 @@ class Outline(NamedTuple):
         Whether the outline removes pixels. Default: False.
     layer : int
         Number of the layer. Default: 0.
+    rings : tuple of float64 arrays (n, 2)
+        Further rings of the same instance, by the even-odd rule: its holes and other parts. Default: none.
     """
 
     points: np.ndarray
     hole: bool = False
     layer: int = 0
+    rings: tuple[np.ndarray, ...] = ()
 
 
 def fill_outlines(
@@ -63,7 +69,7 @@ def fill_outlines(
     Raises
     ------
     InputError
-        "outline-coordinates" if a coordinate is not finite or above 1e7 pixels.
+        "outline-coordinates" if a coordinate is not finite or above 1e7 pixels; "outlines-overlap"; "outline-complex".
 
     Examples
     --------
@@ -76,16 +82,18 @@ def fill_outlines(
     holes = [outline for outline in checked if outline.hole]
     objects = [outline for outline in checked if not outline.hole]
     regions, layers = _find_regions(objects), {outline.layer for outline in objects}
-    instances, outside = np.zeros(shape, np.int64), 0
+    instances, outside, covered = np.zeros(shape, np.int64), 0, 0
     for number, outline in enumerate(objects, 1):
         if number - 1 in regions:
             continue
-        rows, cols = _pixels(outline.points, shape)
+        rows, cols = _pixels_of(outline, shape, where)
         for hole in holes:
             in_layer = hole.layer == outline.layer or hole.layer not in layers
             if in_layer and not _encloses(hole.points, outline.points):
                 rows, cols = _without(rows, cols, hole.points, shape)
         outside += len(rows) == 0
+        covered += len(rows)
+        check_covered(covered, shape, where)
         instances[rows, cols] = number
     numbered, ids = renumber(instances)
     hidden = len(objects) - len(regions) - outside - len(ids)
@@ -97,6 +105,17 @@ def fill_outlines(
         if count:
             note(sentence, where, count)
     return numbered
+
+
+def check_covered(covered: int, shape: tuple[int, int], where: Path | str) -> None:
+    """Raise InputError "outlines-overlap" if all outlines together cover the image many times."""
+    if covered > _MAX_COVER * max(shape[0] * shape[1], 2**20):
+        raise InputError(
+            "outlines-overlap",
+            f"outlines in {where} must not cover the image more than {_MAX_COVER} times",
+            got=f"{covered:,} pixels on {shape[0]:,} x {shape[1]:,}",
+            hint="remove outlines that lie above each other",
+        )
 
 
 def _checked(outline: Outline, number: int) -> Outline:
@@ -164,6 +183,14 @@ def _encloses(outer: np.ndarray, inner: np.ndarray) -> bool:
     return bool(
         (outer.min(axis=0) <= inner.min(axis=0)).all() and (outer.max(axis=0) >= inner.max(axis=0)).all()
     )
+
+
+def _pixels_of(outline: Outline, shape: tuple[int, int], where: Path | str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pixels of an instance; outlines with many corners are filled row by row."""
+    extent = np.minimum(np.ptp(outline.points, axis=0) + 1, shape) if len(outline.points) else np.zeros(2)
+    if outline.rings or len(outline.points) * extent.prod() > _SLOW:
+        return fill_rings([outline.points, *outline.rings], shape, where=where)
+    return _pixels(outline.points, shape)
 
 
 def _pixels(points: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

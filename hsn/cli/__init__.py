@@ -18,6 +18,7 @@ from .. import __version__
 from . import demo, doctor, evaluate, export, fit, project, segment, select, synthesize, tissue
 from . import models as trained
 from .console import Command, Commands
+from .import_ import import_
 
 app = typer.Typer(
     name="hsn",
@@ -40,6 +41,7 @@ for command in (
     doctor.doctor,
 ):
     app.command(cls=Command)(command)
+app.command("import", cls=Command)(import_)
 # Deprecated names of 0.1.
 app.command("choose", cls=Command, hidden=True, deprecated=True)(select.select)
 app.command("synthesise", cls=Command, hidden=True, deprecated=True)(synthesize.synthesize)

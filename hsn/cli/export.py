@@ -17,7 +17,10 @@ from .console import (
     warn,
 )
 
-_FORMATS = "geojson, geojson.gz (QuPath), csv, parquet, geoparquet, ome-tiff, ome-zarr"
+_FORMATS = (
+    "geojson, geojson.gz, csv, parquet, geoparquet, label-images, imagej, coco, hovernet, dicom, ome-tiff, "
+    "ome-zarr, report"
+)
 
 
 def export(
@@ -29,6 +32,9 @@ def export(
     simplify: Annotated[
         float, typer.Option(help="Largest deviation of simplified outlines in pixels; 0 keeps them exact.")
     ] = 0.0,
+    dicom_source: Annotated[
+        Path | None, typer.Option(help="DICOM series of the slide; required for the format dicom.")
+    ] = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ):
@@ -39,7 +45,9 @@ def export(
     from ..workflows.exporting import export_all
 
     with progress_display(quiet=quiet) as progress:
-        batch = export_all(results, split_names(to), dest, simplify_px=simplify, progress=progress)
+        batch = export_all(
+            results, split_names(to), dest, simplify_px=simplify, dicom_source=dicom_source, progress=progress
+        )
     for sentence in () if quiet else batch.notes:
         warn(sentence)
     files = [str(path) for path in batch.files]

@@ -129,19 +129,22 @@ class _File:
 
 
 class _Pace:
-    """Estimates the remaining time of a stage from its speed."""
+    """Estimates the remaining time of a stage from its speed after the first unit, which compiles the net."""
 
     def __init__(self):
-        self._stage, self._start, self._first = None, 0.0, 0
+        self._stage, self._marks = None, []  # (time, done) at the start and after the first unit
 
     def eta_s(self, event):
         """Return the remaining time in seconds, or None."""
-        if event.stage != self._stage or event.done < self._first:
-            self._stage, self._start, self._first = event.stage, time.monotonic(), event.done
-        done = event.done - self._first
-        if not done or not event.total:
+        now = time.monotonic()
+        if event.stage != self._stage or event.done < self._marks[0][1]:
+            self._stage, self._marks = event.stage, [(now, event.done)]
+        start, first = self._marks[-1] if event.done > self._marks[-1][1] else self._marks[0]
+        if len(self._marks) == 1 and event.done > first:
+            self._marks.append((now, event.done))
+        if event.done == first or not event.total:
             return None
-        return round((event.total - event.done) * (time.monotonic() - self._start) / done, 1)
+        return round((event.total - event.done) * (now - start) / (event.done - first), 1)
 
 
 def _numbers(values):

@@ -441,7 +441,8 @@ def _is_image(path):
 def _with_outlines(folder):
     """Return label images and outlines; a label image takes precedence over outlines of the same name."""
     by_name = defaultdict(list)
-    for path in list_images(folder, suffixes=(*SUFFIXES, *mask_files.OUTLINES)):
+    suffixes = (*SUFFIXES, *mask_files.OUTLINES, *mask_files.ARRAYS)
+    for path in filter(mask_files.is_mask_file, list_images(folder, suffixes=suffixes)):
         by_name[image_name(path.stem)].append(path)
     return [path for files in by_name.values() for path in mask_files.preferred(files)[0]]
 

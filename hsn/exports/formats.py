@@ -62,6 +62,24 @@ EXPORTS = {
         options=("simplify_px",),
         packages=_ARROW + _SHAPES,
     ),
+    "label-images": Format("label-images", ".png", "label_images:write_label_images", takes="source"),
+    "imagej": Format(
+        "imagej",
+        "_RoiSet.zip",
+        "imagej:write_imagej",
+        options=("simplify_px",),
+        packages=(("roifile", None),),
+    ),
+    "coco": Format("coco", ".json", "coco:write_coco", takes="source"),
+    "hovernet": Format("hovernet", ".mat", "hovernet:write_hovernet", takes="source"),
+    "dicom": Format(
+        "dicom",
+        ".dcm",
+        "dicom:write_dicom",
+        takes="source",
+        options=("dicom_source",),
+        packages=(("highdicom", "dicom"),),
+    ),
     "ome-tiff": Format("ome-tiff", ".ome.tif", "ome_tiff:write_ome_tiff", takes="source"),
     "ome-zarr": Format(
         "ome-zarr", ".ome.zarr", "ome_zarr:write_ome_zarr", takes="source", packages=(("zarr", None),)
@@ -132,4 +150,4 @@ def write_export(source: ExportSource, folder: Path, kind: str, **options: Any) 
     write = getattr(importlib.import_module(f".{module}", __package__), function)
     used = {name: options[name] for name in form.options if name in options}
     written = write(path, source.tables() if form.takes == "tables" else source, **used)
-    return written[0] if isinstance(written, list) else path
+    return written[0] if isinstance(written, list) and written else path

@@ -71,6 +71,7 @@ def write_geojson(
     '{"type":"Feature","geometry":{"type":"Polygon","coordinates":[[[1,0],[2,0]'
     """
     one_of("object_type", object_type, OBJECT_TYPES)
+    dumps = require("orjson").dumps
     written = 0
     with _open(Path(path)) as file:
         file.write(b'{"type":"FeatureCollection","features":[')
@@ -78,7 +79,8 @@ def write_geojson(
             if object_type == "auto" and len(table):
                 object_type = _type_of(table)
             for batch in table.batches(_BATCH):
-                lines = list(features(batch, object_type=object_type, simplify_px=simplify_px))
+                records = features(batch, object_type=object_type, simplify_px=simplify_px)
+                lines = [dumps(record) for record in records]
                 file.write(b",\n" if written else b"\n")
                 file.write(b",\n".join(lines))
                 written += len(lines)
@@ -86,9 +88,8 @@ def write_geojson(
     return written
 
 
-def features(table: ObjectTable, *, object_type: str, simplify_px: float = 0.0) -> Iterator[bytes]:
-    """Yield each object as the JSON text of a Feature."""
-    dumps = require("orjson").dumps
+def features(table: ObjectTable, *, object_type: str, simplify_px: float = 0.0) -> Iterator[dict[str, Any]]:
+    """Yield each object as a GeoJSON Feature."""
     outlines = table.checked_outlines().simplify(simplify_px)
     points = outlines.points.tolist()
     rings, polygons, objects = (offsets.tolist() for offsets in outlines[1:])
@@ -116,7 +117,7 @@ def features(table: ObjectTable, *, object_type: str, simplify_px: float = 0.0) 
             properties["classification"] = kinds[classes[k]]
         properties["measurements"] = measurements
         feature = {"type": "Feature"} | ({"id": ids[k]} if ids else {})
-        yield dumps(feature | {"geometry": geometry, "properties": properties})
+        yield feature | {"geometry": geometry, "properties": properties}
 
 
 def _measurements(table: ObjectTable) -> Iterator[dict[str, float]]:

@@ -140,8 +140,7 @@ def objects_of(result: Segmentation, *, scores: np.ndarray | None = None) -> Obj
     """
     taxonomy, instances = result.taxonomy, result.instances
     if instances is None:
-        hidden = np.isin(result.labels, [taxonomy.index(name) for name in taxonomy.inferred])
-        instances = label(np.where(hidden, 0, result.labels + 1), background=0, connectivity=1)
+        instances = class_parts(result.labels, taxonomy)
     return measure_objects(
         instances,
         labels=result.labels,
@@ -151,6 +150,20 @@ def objects_of(result: Segmentation, *, scores: np.ndarray | None = None) -> Obj
         taxonomy=taxonomy,
         mpp=result.mpp,
     ).named(result.name)
+
+
+def class_parts(labels: np.ndarray, taxonomy: Taxonomy) -> np.ndarray:
+    """Number the 4-connected parts of each class; classes without a net output, such as background, give none.
+
+    Examples
+    --------
+    >>> from hsn.taxonomies import GLAS
+    >>> class_parts(np.array([[1, 0, 1]]), GLAS).tolist()
+    [[1, 0, 2]]
+    """
+    hidden = np.isin(labels, [taxonomy.index(name) for name in taxonomy.inferred])
+    numbers: np.ndarray = label(np.where(hidden, 0, labels + 1), background=0, connectivity=1)
+    return numbers
 
 
 def nearest_distances(centers: np.ndarray) -> np.ndarray:

@@ -1,9 +1,13 @@
 """Describe a result to export: arrays of one image, or a store of a slide."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
+from ..errors import InputError
+from ..limits import SEGMENT_PIXELS
 from ..objects.table import ObjectTable
 from ..taxonomies import Taxonomy
 from ..types import Segmentation
@@ -31,6 +35,8 @@ class ExportSource:
     image : uint8 array (H, W, 3) or None
     mpp : float or None
         Micrometers per pixel; None if unknown.
+    about : dict
+        Settings and origin of the result, for its report. Default: empty.
     """
 
     name: str
@@ -41,6 +47,7 @@ class ExportSource:
     probabilities: Any = None
     image: Any = None
     mpp: float | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -69,3 +76,22 @@ def source_of(result: Segmentation) -> ExportSource:
         image=result.image,
         mpp=result.mpp,
     )
+
+
+def whole_raster(raster: Any, kind: str) -> np.ndarray:
+    """Return a raster as one array, for formats that hold whole images.
+
+    Raises
+    ------
+    InputError
+        "raster-too-large".
+    """
+    pixels = raster.shape[0] * raster.shape[1]
+    if pixels > SEGMENT_PIXELS:
+        raise InputError(
+            "raster-too-large",
+            f"an image for the format {kind!r} must have at most {SEGMENT_PIXELS:,} pixels",
+            got=f"{pixels:,}",
+            hint="use geojson, geoparquet, ome-tiff or ome-zarr for slides",
+        )
+    return np.asarray(raster[:])

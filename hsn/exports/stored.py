@@ -67,7 +67,7 @@ def read_result(areas: Path) -> ExportSource:
     InputError
         "result-damaged", or an error of the label image.
     """
-    about = _read_about(areas)
+    about = read_about(areas)
     name, folder = areas.stem, areas.parent.parent
     taxonomy = _taxonomy(about, areas)
     labels = read_labels(folder / "labels" / f"{name}.png")
@@ -91,10 +91,12 @@ def read_result(areas: Path) -> ExportSource:
     def tables() -> list[Any]:
         return [objects_of(result, scores=object_scores)]
 
-    return ExportSource(name, taxonomy, tables, labels, instances, None, result.image, mpp)
+    return ExportSource(name, taxonomy, tables, labels, instances, None, result.image, mpp, about)
 
 
-def _read_about(areas: Path) -> dict[str, Any]:
+def read_about(areas: Path) -> dict[str, Any]:
+    """Return the content of an areas file; raise InputError "result-damaged" for another file."""
+    """Return the content of an areas file; raise InputError "result-damaged" for another file."""
     try:
         about = json.loads(read_text(areas))
     except ValueError as error:
@@ -107,6 +109,7 @@ def _read_about(areas: Path) -> dict[str, Any]:
 
 
 def _taxonomy(about: dict[str, Any], areas: Path) -> Taxonomy:
+    """Return the taxonomy that an areas file describes; raise InputError "result-damaged" without one."""
     try:
         classes = tuple(TissueClass(row["name"], tuple(row["color"])) for row in about["classes"])
         return Taxonomy(str(about["taxonomy"]), classes)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 
@@ -17,8 +18,10 @@ from ..files import plain, write_json
 from ..images.read import write
 from ..instances import renumber
 from ..types import Segmentation
+from .html import write_cohort, write_page
 from .overlay import overlay_picture
 
+REPORT = "report"  # an HTML page
 FORMATS = {"labels": ".png", "instances": ".png", "overlay": ".png", "areas": ".json"}  # and their suffixes
 
 
@@ -45,7 +48,7 @@ def save_segmentation(
         "labels": class indices. "instances": numbered objects as PNG, or as a 32-bit TIFF from 65,536 objects on.
         "overlay": classes or outlines of objects over the image, with a legend below. "areas": areas and scores of the
         classes as JSON. Default: all available ones of these; "instances" needs objects, "overlay" the image. Also the
-        names in `hsn.exports.formats.EXPORTS`: "geojson", "csv", "ome-tiff", ...
+        names in `hsn.exports.formats.EXPORTS`: "geojson", "csv", "ome-tiff", ..., and "report", an HTML page.
     mpp : float, optional
         Micrometers per pixel, for areas in square millimeters.
     mpp_source : {"given", "metadata", "assumed"}, optional
@@ -92,6 +95,8 @@ def save_segmentation(
         )
         write(files["overlay"], picture)
     source = source_of(replace(result, name=name, mpp=known_mpp))
+    if REPORT in kinds:
+        files[REPORT] = page_of(Path(folder), name)
     for kind in kinds:
         if kind in EXPORTS:
             files[kind] = write_export(source, Path(folder), kind, **options)
@@ -107,9 +112,32 @@ def save_segmentation(
         **objects,
         "files": files,
     })  # fmt: skip
+    if REPORT in kinds:
+        summary["numbers"] = plain(write_page(files[REPORT], source, summary))
     if "areas" in files:
         write_json(files["areas"], summary | _object_scores(result))
     return summary
+
+
+def page_of(folder: Path, name: str) -> Path:
+    """Return the path of the report of an image."""
+    return folder / REPORT / f"{name}.html"
+
+
+def write_summary_page(folder: Path, rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Path:
+    """Write `report.html`, the page of all images of a folder; return its path.
+
+    Parameters
+    ----------
+    folder : path
+    rows : sequence of dict
+        From `hsn.reports.html.write_page`.
+    names : sequence of str
+        Names of the images' pages.
+    """
+    path = folder / f"{REPORT}.html"
+    write_cohort(path, rows, links=[quote(page_of(Path(), name).as_posix()) for name in names])
+    return path
 
 
 def _object_scores(result: Segmentation) -> dict[str, list[float]]:
@@ -144,7 +172,7 @@ def _chosen(result: Segmentation, formats: Sequence[str] | None) -> Sequence[str
     """Return the formats to write."""
     if formats is None:
         return available_formats(result)
-    kinds = check_formats(formats, others=tuple(FORMATS))
+    kinds = check_formats(formats, others=(*FORMATS, REPORT))
     for kind in kinds:
         if _lacking(result).get(kind):
             raise InputError(

@@ -2,10 +2,11 @@
 
 Features are measured at the net's scale. Colors are fractions of optical density, so that the strength of the stains
 does not matter. Details are the energies of five octaves of the density, relative to their sum. Blurred and shrunk
-copies of the training images set the limits for focus and scale.
+copies of the training images set the limits for focus and scale. A net with a pretrained encoder compares scales by the
+means of its feature maps, because details of nuclei differ more between organs than between scales.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -25,6 +26,11 @@ _COLOR_MARGIN = 1.5  # factor on the 95th percentile of the distances of left-ou
 _FOLDS = 8
 _MIN_IMAGES = 8  # fewer give no reliable limits
 _COLORS, _OCTAVES = 5, 5
+_OWN = 1 + _COLORS + 2 * _OCTAVES  # features without those of an encoder
+_RIDGE = 0.01  # penalty of the discriminant of many features, in units of their variance
+_DIGITS = 6  # significant ones of stored numbers
+
+Encode = Callable[[np.ndarray], np.ndarray]
 
 _Numbers = tuple[float, ...]
 
@@ -42,7 +48,7 @@ class Domain:
     min_sharpness : float
         Smallest ratio of the finest octave to the third, as a natural logarithm.
     scale_weights, max_scale_score : tuple, float
-        Linear discriminant of images at half the size, and its largest value.
+        Linear discriminant of images at half the size, of details or of features of an encoder, and its largest value.
 
     Examples
     --------
@@ -62,39 +68,47 @@ class Domain:
     max_scale_score: float
 
 
-def measure(image: npt.ArrayLike) -> np.ndarray:
-    """Measure the features of an image: uint8 (H, W, 3) -> float64 (16,).
+def measure(image: npt.ArrayLike, encode: Encode | None = None) -> np.ndarray:
+    """Measure the features of an image: uint8 (H, W, 3) -> float64 (16 + d,).
 
-    Fraction of tissue; five numbers of colors; five logarithms and five skewnesses of octaves, finest first.
+    Fraction of tissue; five numbers of colors; five logarithms and five skewnesses of octaves, finest first; the d
+    features of `encode`.
     """
     pixels = _central_part(np.asarray(image))
     density = np.minimum(optical_density(pixels), _MAX_DENSITY)
     gray = cv2.transform(density, np.full((1, 3), 1 / 3, np.float32)).reshape(density.shape[:2])
     tissue = gray >= _MIN_TISSUE_DENSITY
-    return np.concatenate([[tissue.mean()], _colors(density[tissue][::3]), _octaves(gray)])
+    encoded = [] if encode is None else encode(pixels)
+    return np.concatenate([[tissue.mean()], _colors(density[tissue][::3]), _octaves(gray), encoded])
 
 
-def fit_domain(images: Iterable[np.ndarray]) -> Domain | None:
+def fit_domain(images: Iterable[np.ndarray], encode: Encode | None = None) -> Domain | None:
     """Measure training images at the net's scale: uint8 (H, W, 3); None for fewer than eight with tissue.
 
-    At most 64 images of a sequence are used, evenly spread.
+    Parameters
+    ----------
+    images : iterable of uint8 arrays
+        At most 64 images of a sequence are used, evenly spread.
+    encode : callable, optional
+        uint8 (H, W, 3) -> float64 (d,): features of the net's encoder, for the scale. Default: details.
     """
     if isinstance(images, Sequence):
         images = [images[k] for k in spread(len(images))]
     originals, blurred, halved = [], [], []
     for image in images:
         image = np.asarray(image)
-        row = measure(image)
+        row = measure(image, encode)
         if row[0] < _BLANK / 4 or min(image.shape[:2]) < 32:
             continue
         originals.append(row)
         blurred.append(measure(cv2.GaussianBlur(image, (0, 0), _BLUR_PX)))
-        halved.append(measure(cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)))
+        half = cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        halved.append(measure(half, encode))
     if len(originals) < _MIN_IMAGES:
         return None
     rows, blurs, halves = map(np.array, (originals, blurred, halved))
     center, precision = _gaussian(_color(rows))
-    weights = _discriminant(_detail(rows), _detail(halves))
+    weights = _discriminant(_scale(rows), _scale(halves))
     distances, scores, half_scores = _left_out(rows, halves)
     sharpness = np.quantile(_sharpness(rows), 0.02), np.quantile(_sharpness(blurs), 0.95)
     highest = np.quantile(scores, 0.98)
@@ -109,8 +123,10 @@ def fit_domain(images: Iterable[np.ndarray]) -> Domain | None:
     )
 
 
-def find_departures(image: npt.ArrayLike, domain: Domain) -> list[str]:
+def find_departures(image: npt.ArrayLike, domain: Domain, encode: Encode | None = None) -> list[str]:
     """Name what separates an image at the net's scale, uint8 (H, W, 3), from the training images.
+
+    The scale is compared only with the `encode` that `fit_domain` had.
 
     Returns
     -------
@@ -118,7 +134,7 @@ def find_departures(image: npt.ArrayLike, domain: Domain) -> list[str]:
         "nearly blank" alone, or any of "stain unlike the training images", "looks out of focus" and "scale unlike the
         training images"; empty for an image that resembles them.
     """
-    row = measure(image)
+    row = measure(image, encode)
     if row[0] < domain.min_tissue:
         return ["nearly blank"]
     found = []
@@ -127,7 +143,9 @@ def find_departures(image: npt.ArrayLike, domain: Domain) -> list[str]:
         found.append("stain unlike the training images")
     if _sharpness(row) < domain.min_sharpness:
         found.append("looks out of focus")
-    elif _detail(row) @ np.array(domain.scale_weights) > domain.max_scale_score:
+    elif len(_scale(row)) == len(domain.scale_weights) and (
+        _scale(row) @ np.array(domain.scale_weights) > domain.max_scale_score
+    ):
         found.append("scale unlike the training images")
     return found
 
@@ -174,7 +192,12 @@ def _color(rows: np.ndarray) -> np.ndarray:
 
 
 def _detail(rows: np.ndarray) -> np.ndarray:
-    return rows[..., 1 + _COLORS :]
+    return rows[..., 1 + _COLORS : _OWN]
+
+
+def _scale(rows: np.ndarray) -> np.ndarray:
+    """Return the features that tell the scale: those of the encoder, if there are any."""
+    return rows[..., _OWN:] if rows.shape[-1] > _OWN else _detail(rows)
 
 
 def _sharpness(rows: np.ndarray) -> np.ndarray:
@@ -198,28 +221,45 @@ def _distance(rows: np.ndarray, center: np.ndarray, precision: np.ndarray) -> np
 
 
 def _discriminant(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Return the linear discriminant of two groups of equal covariance."""
-    within = (_covariance(rows) + _covariance(others)) / 2
-    within += 0.1 * np.trace(within) / len(within) * np.eye(len(within))
-    return np.linalg.solve(within, others.mean(axis=0) - rows.mean(axis=0))
+    """Return a linear discriminant of two groups: Fisher's for few features, a ridge regression for many."""
+    if rows.shape[1] <= 2 * _OCTAVES:
+        within = (_covariance(rows) + _covariance(others)) / 2
+        within += 0.1 * np.trace(within) / len(within) * np.eye(len(within))
+        return np.linalg.solve(within, others.mean(axis=0) - rows.mean(axis=0))
+    both = np.concatenate([rows, others])
+    deviations = both.std(axis=0) + 1e-6
+    standard = (both - both.mean(axis=0)) / deviations
+    target = np.repeat([-1.0, 1.0], [len(rows), len(others)])
+    penalized = standard.T @ standard / len(both) + _RIDGE * np.eye(both.shape[1])
+    return np.linalg.solve(penalized, standard.T @ target / len(both)) / deviations
 
 
 def _left_out(rows: np.ndarray, halves: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return distances and scores of images, and scores of halved images, by statistics of the other images."""
+    """Return distances and scores of images, and scores of halved images, by statistics of the other images.
+
+    Discriminants of different images differ in length and offset: their scores are moved to those of the whole one, by
+    the midpoint of the two groups.
+    """
     distances: list[float] = []
     scores: list[float] = []
     half_scores: list[float] = []
     folds = np.arange(len(rows)) % min(_FOLDS, len(rows))
-    whole = _discriminant(_detail(rows), _detail(halves))
+    whole = _discriminant(_scale(rows), _scale(halves))
+    offset = _midpoint(_scale(rows), _scale(halves)) @ whole
     for fold in np.unique(folds):
         left, kept = folds == fold, folds != fold
         distances.extend(_distance(_color(rows[left]), *_gaussian(_color(rows[kept]))))
-        weights = _discriminant(_detail(rows[kept]), _detail(halves[kept]))
+        weights = _discriminant(_scale(rows[kept]), _scale(halves[kept]))
         weights *= float(np.linalg.norm(whole)) / max(float(np.linalg.norm(weights)), 1e-12)
-        scores.extend(_detail(rows[left]) @ weights)
-        half_scores.extend(_detail(halves[left]) @ weights)
+        middle = _midpoint(_scale(rows[kept]), _scale(halves[kept]))
+        scores.extend((_scale(rows[left]) - middle) @ weights + offset)
+        half_scores.extend((_scale(halves[left]) - middle) @ weights + offset)
     return np.array(distances), np.array(scores), np.array(half_scores)
 
 
+def _midpoint(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+    return (rows.mean(axis=0) + others.mean(axis=0)) / 2
+
+
 def _tuple(numbers: Iterable[float]) -> tuple[float, ...]:
-    return tuple(map(float, numbers))
+    return tuple(float(f"{number:.{_DIGITS}g}") for number in numbers)

@@ -4,8 +4,9 @@ import numpy as np
 
 from ..images.read import read
 from ..images.scaling import rescale
-from ..models.card import Card
+from ..models.folders import load
 from ..notes import note
+from ..prediction.encoder_features import encoder_features
 from ..stains.domain import find_departures, fit_domain, spread
 
 
@@ -24,7 +25,8 @@ def check_domain(model, image, mpp, where):
     """
     card = model.card
     if card.domain is not None and image is not None:
-        for departure in find_departures(rescale(image, mpp, card.mpp), card.domain):
+        encode = encoder_features(model.net, card.normalization)
+        for departure in find_departures(rescale(image, mpp, card.mpp), card.domain, encode):
             note(f"{departure}, so the result may be wrong", where)
 
 
@@ -32,5 +34,7 @@ def store_domain(folder, images, config):
     """Store statistics of the training images, arrays or paths at `config.image_mpp`, in the card of a folder."""
     chosen = (images[k] for k in spread(len(images)))
     pixels = (image if isinstance(image, np.ndarray) else read(image) for image in chosen)
-    domain = fit_domain(rescale(image, config.image_mpp, config.mpp) for image in pixels)
-    Card.read(folder).model_copy(update={"domain": domain}).write(folder)
+    model = load(folder)
+    encode = encoder_features(model.net, model.card.normalization)
+    domain = fit_domain((rescale(image, config.image_mpp, config.mpp) for image in pixels), encode)
+    model.card.model_copy(update={"domain": domain}).write(folder)

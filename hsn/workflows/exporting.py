@@ -2,17 +2,21 @@
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from ..errors import collect_failures
 from ..exports.formats import check_formats, write_export
 from ..exports.source import ExportSource, source_of
-from ..exports.stored import list_results, read_result
+from ..exports.stored import list_results, read_about, read_result
 from ..files import check_writable
 from ..notes import collect_notes
 from ..progress import Progress, track
+from ..reports.html import write_page
+from ..reports.results import REPORT, page_of, write_summary_page
+from ..store.folder import RUN
 from ..types import Segmentation
 
 
@@ -23,6 +27,7 @@ def export(
     *,
     name: str | None = None,
     simplify_px: float = 0.0,
+    dicom_source: str | os.PathLike | None = None,
     progress: Progress | None = None,
 ) -> list[Path]:
     """Write results in the formats of other programs.
@@ -39,6 +44,8 @@ def export(
         Name of the files of one result. Default: that of its image.
     simplify_px : float
         Largest deviation of simplified outlines in pixels. Default: 0, the exact borders of the pixels.
+    dicom_source : path, optional
+        DICOM series of the slide, required for "dicom".
     progress : callable, optional
         Receives progress events and can cancel; see `hsn.progress`.
 
@@ -63,9 +70,10 @@ def export(
     >>> [path.name for path in export(result, ["geojson", "csv"], tempfile.mkdtemp())]
     ['image.geojson', 'image.csv']
     """
-    kinds = check_formats([formats] if isinstance(formats, str) else formats)
+    kinds = check_formats([formats] if isinstance(formats, str) else formats, others=[REPORT])
+    options: dict[str, Any] = {"simplify_px": simplify_px, "dicom_source": dicom_source}
     if isinstance(results, str | os.PathLike):
-        batch = export_all(results, kinds, out, simplify_px=simplify_px, progress=progress)
+        batch = export_all(results, kinds, out, progress=progress, **options)
         for sentence in batch.notes:
             warnings.warn(sentence, stacklevel=2)
         if batch.errors:
@@ -73,7 +81,27 @@ def export(
         return batch.files
     source = source_of(results) if isinstance(results, Segmentation) else results
     source = source if name is None else replace(source, name=name)
-    return [write_export(source, Path(out), kind, simplify_px=simplify_px) for kind in kinds]
+    return [_write(source, Path(out), kind, {}, options)[0] for kind in kinds]
+
+
+def _write(
+    source: ExportSource, out: Path, kind: str, about: Mapping[str, Any], options: Mapping[str, Any]
+) -> tuple[Path, dict[str, Any]]:
+    """Write one format; return its path and, for a report, the numbers of its image."""
+    if kind != REPORT:
+        return write_export(source, out, kind, **options), {}
+    path = page_of(out, source.name)
+    return path, write_page(path, source, about)
+
+
+def _read(areas: Path) -> ExportSource:
+    """Return the stored result of an image, or of a slide, whose run folder is beside."""
+    folder = areas.parent.parent / areas.stem
+    if not (folder / RUN).is_file():
+        return read_result(areas)
+    from ..wsi.result import open_result  # it loads Keras, which images do not need
+
+    return replace(open_result(folder).source, name=areas.stem, about=read_about(areas))
 
 
 @dataclass(frozen=True)
@@ -103,6 +131,7 @@ def export_all(
     out: str | os.PathLike,
     *,
     simplify_px: float = 0.0,
+    dicom_source: str | os.PathLike | None = None,
     progress: Progress | None = None,
 ) -> Exported:
     """Write all results of a folder; a result that cannot be exported does not stop the batch.
@@ -113,18 +142,24 @@ def export_all(
     -------
     Exported
     """
-    kinds, areas = check_formats(formats), list_results(results)
+    kinds, areas = check_formats(formats, others=[REPORT]), list_results(results)
+    options: dict[str, Any] = {"simplify_px": simplify_px, "dicom_source": dicom_source}
+    numbers: dict[str, dict[str, Any]] = {}
     out = check_writable(out)
     exported = Exported([], [])
     with collect_notes() as notes:
         for path in track(areas, progress, "exporting"):
             with collect_failures(exported.failures, path.stem):
                 try:
-                    source = read_result(path)
-                    exported.files.extend(
-                        write_export(source, out, kind, simplify_px=simplify_px) for kind in kinds
-                    )
+                    source = _read(path)
+                    for kind in kinds:
+                        file, row = _write(source, out, kind, source.about, options)
+                        exported.files.append(file)
+                        if kind == REPORT:
+                            numbers[source.name] = row
                 except Exception as error:
                     exported.errors.append(error)
                     raise
+    if numbers:
+        exported.files.append(write_summary_page(out, list(numbers.values()), list(numbers)))
     return replace(exported, notes=notes.sentences())

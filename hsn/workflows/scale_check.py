@@ -10,6 +10,7 @@ from ..notes import note
 from ..supervision import method_of
 
 MAX_FACTOR = 1.5  # of diameters; beyond it the scale is in doubt
+MAX_FACTOR_OF_FEW, FEW = 2.0, 5  # with fewer images: single training images of nuclei differ by this factor
 MIN_OBJECTS = 20  # fewer have no reliable median
 
 
@@ -62,7 +63,8 @@ class ScaleCheck:
             return
         diameter = median_diameter(self._areas_um2)
         factor = self._diameter_um / diameter
-        if not 1 / MAX_FACTOR <= factor <= MAX_FACTOR:
+        allowed = MAX_FACTOR if len(self._areas_um2) >= FEW else MAX_FACTOR_OF_FEW
+        if not 1 / allowed <= factor <= allowed:
             likely = factor * float(np.median([scale.mpp for scale in self._scales]))
             note(
                 f"the objects have a median diameter of {diameter:.1f} um, those of the training images"

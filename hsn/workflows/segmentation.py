@@ -4,6 +4,8 @@ import csv
 import hashlib
 import json
 import os
+import sys
+import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -12,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import __version__
 from ..checks import as_mpp
 from ..data.discovery import distinct_names, find_images
 from ..errors import ENDS_BATCH, InputError, as_input_error, printable
@@ -22,7 +25,15 @@ from ..images.slide import Slide, open_slide
 from ..models.folders import CARD, CONFIG, OLD_CONFIG, Model, find
 from ..notes import collect_notes
 from ..progress import Progress, track
-from ..reports.results import FORMATS, available_formats, save_segmentation
+from ..reports.html import write_page
+from ..reports.results import (
+    FORMATS,
+    REPORT,
+    available_formats,
+    page_of,
+    save_segmentation,
+    write_summary_page,
+)
 from ..supervision import method_of, open_model
 from ..supervision import segment as segment_image
 from ..types import Segmentation
@@ -30,6 +41,11 @@ from ..wsi.result import SlideResult
 from .domain_check import check_domain
 from .scale_check import ScaleCheck
 from .slides import SlideOptions, runs_as_slide, segment_one_slide
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment, unused-ignore]
 
 SUMMARY = "summary.csv"
 _COLUMNS = (
@@ -114,15 +130,15 @@ def segment(
         for sentence in batch.notes:
             warnings.warn(sentence, stacklevel=2)
         return batch.rows
-    save = check_formats(save)
+    save = check_formats(save, others=[REPORT])
     with collect_notes() as notes:
         net = open_model(model)
         slide = _as_slide(image, net, mpp)
         result: Any
         if slide is not None:
             result, _ = segment_one_slide(
-                slide, model, _needed(out), name=slide.path.stem, taxonomy=taxonomy, save=save, options=slides,
-                overwrite=overwrite, progress=progress,
+                slide, model, _needed(out), name=slide.path.stem, taxonomy=taxonomy, save=_without_report(save),
+                options=slides, overwrite=overwrite, progress=progress,
             )  # fmt: skip
         else:
             scales = ScaleCheck(net)
@@ -195,8 +211,8 @@ def segment_all(
     """
     with collect_notes() as notes:
         batch = _segment_all(
-            images, model, Path(out), taxonomy=taxonomy, mpp=mpp, save=check_formats(save), overwrite=overwrite,
-            slides=slides or SlideOptions(), progress=progress,
+            images, model, Path(out), taxonomy=taxonomy, mpp=mpp, save=check_formats(save, others=[REPORT]),
+            overwrite=overwrite, slides=slides or SlideOptions(), progress=progress,
         )  # fmt: skip
     return replace(batch, notes=notes.sentences())
 
@@ -212,7 +228,8 @@ def _segment_all(images, model, out, *, taxonomy, mpp, save, overwrite, slides, 
         )
     run = _Run(model, taxonomy, mpp if mpp is None else as_mpp(mpp))
     check_writable(out)
-    for folder in (out, *(out / kind for kind in (*FORMATS, *(EXPORTS[kind].folder for kind in save)))):
+    folders = [EXPORTS[kind].folder if kind in EXPORTS else kind for kind in (*FORMATS, *save)]
+    for folder in (out, *(out / kind for kind in folders)):
         remove_leftovers(folder)
     summary = _Summary(out / SUMMARY, {} if overwrite else None)
     pairs = list(zip(found, distinct_names(found), strict=True))
@@ -231,14 +248,13 @@ def _segment_all(images, model, out, *, taxonomy, mpp, save, overwrite, slides, 
                     slide = open_slide(path, mpp=mpp)
                     scales.add(Scale(slide.mpp, slide.mpp_source), None)
                     on_slide, about = segment_one_slide(
-                        slide, model, out, name=name, taxonomy=taxonomy, save=save, options=slides,
+                        slide, model, out, name=name, taxonomy=taxonomy, save=_without_report(save), options=slides,
                         overwrite=overwrite, progress=progress,
                     )  # fmt: skip
                     failures += on_slide.summary["failures"].items()
+                    about |= _report(on_slide, about, out, name, save)
                 else:
-                    result, scale = _segment_one(path, run.model, scales, taxonomy=taxonomy, mpp=mpp)
-                    about = {"image": path, "model": run.name}
-                    about = _save(result, out, name, scale, about, save)
+                    about = _segment_file(path, run, scales, out, name, taxonomy=taxonomy, mpp=mpp, save=save)
                 results.append(about)
                 files += len(about["files"])
                 summary.add(_row(path, name, about, key))
@@ -254,8 +270,44 @@ def _segment_all(images, model, out, *, taxonomy, mpp, save, overwrite, slides, 
         summary.close()
     if scales:
         scales.note_sizes()
+    if REPORT in save and results:
+        numbers = [result["numbers"] for result in results]
+        write_summary_page(out, numbers, [Path(result["files"][REPORT]).stem for result in results])
     rows = [summary.row(name) for _, name in pairs]
     return Batch(rows, results, failures, skipped, files, scale=str(scales or ""))
+
+
+def _segment_file(path, run, scales, out, name, *, taxonomy, mpp, save):
+    """Segment an image file and write its files. Returns the content of the areas file."""
+    started = time.perf_counter()
+    result, scale = _segment_one(path, run.model, scales, taxonomy=taxonomy, mpp=mpp)
+    seconds = round(time.perf_counter() - started, 2)
+    about = {"image": path, "model": run.name, "seconds": seconds, "hsn": __version__} | _peak_memory()
+    return _save(result, out, name, scale, about, save)
+
+
+def _report(on_slide, about, out, name, save):
+    """Write the report of a slide if it is asked for. Returns what it adds to the content of the areas file."""
+    if REPORT not in save:
+        return {}
+    path = page_of(out, name)
+    return {
+        "numbers": write_page(path, on_slide.source, about),
+        "files": about["files"] | {REPORT: str(path)},
+    }
+
+
+def _peak_memory():
+    """Return the largest memory of the process so far, where the system tells it."""
+    if resource is None:
+        return {}
+    unit = 1 if sys.platform == "darwin" else 1024
+    return {"peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6)}
+
+
+def _without_report(save):
+    """Return the formats that a run over a slide writes itself."""
+    return [kind for kind in save if kind != REPORT]
 
 
 def _save(result, out, name, scale, about, save):

@@ -7,7 +7,8 @@ computes.
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,6 +26,14 @@ FORMAT = 1
 WINDOW_PX = 1024  # smallest core of a window: the halo is computed again in every window
 
 
+class StoredSlide(NamedTuple):
+    """What an export needs of a slide whose file may be gone."""
+
+    path: Path
+    dimensions: tuple[int, int]
+    mpp: float
+
+
 @dataclass(frozen=True)
 class Job:
     """Describe a run to a worker; it can be sent to another process.
@@ -32,6 +41,7 @@ class Job:
     Attributes
     ----------
     slide : Slide
+        A `StoredSlide` in a finished run that is opened later.
     model : str, path or Model
     folder : str
         The run folder.
@@ -42,7 +52,7 @@ class Job:
         Name of this call: what a process keeps for the next task is kept per call.
     """
 
-    slide: Slide
+    slide: Any
     model: Any
     folder: str
     plan: dict[str, Any]

@@ -1,20 +1,58 @@
 """The result of a run over a slide: arrays stay in the store and are read when they are needed."""
 
+import json
 from dataclasses import dataclass, field
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 
+from ..errors import InputError
 from ..exports.source import ExportSource
+from ..files import read_text
 from ..objects.table import ObjectTable, concatenate
 from ..store.arrays import open_array
-from ..store.folder import ARRAYS
-from ..taxonomies import Taxonomy
+from ..store.folder import ARRAYS, RUN
+from ..taxonomies import Taxonomy, TissueClass
 from .export import source_of
-from .plan import Job
+from .plan import Job, StoredSlide
 from .tasks import EVIDENCE, LABELS, TISSUE
+
+
+def open_result(folder: str | PathLike) -> "SlideResult":
+    """Open the finished result of a slide.
+
+    Parameters
+    ----------
+    folder : path
+        The run folder, ``OUT/NAME``.
+
+    Returns
+    -------
+    SlideResult
+
+    Raises
+    ------
+    InputError
+        "result-damaged" if the folder does not hold a finished run.
+    """
+    folder = Path(folder)
+    record: dict[str, Any] = {}
+    try:
+        record = json.loads(read_text(folder / RUN))
+        about, plan = record["slide"], record["plan"]
+        slide = StoredSlide(Path(about["path"]), (about["width"], about["height"]), plan["slide"]["mpp"])
+        classes = tuple(TissueClass(row["name"], tuple(row["color"])) for row in record["classes"])
+        job = Job(slide, plan["model"]["name"], str(folder), plan, record["block_px"], uuid4().hex)
+        return SlideResult(folder, record["summary"], Taxonomy(plan["taxonomy"], classes), job)
+    except (KeyError, TypeError, ValueError):
+        raise InputError(
+            "result-damaged", f"{folder} must hold a finished run over a slide", got=record.get("state", "other files"),
+            hint="run `hsn segment` again; it continues",
+        ) from None  # fmt: skip
 
 
 @dataclass(frozen=True)

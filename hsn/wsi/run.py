@@ -127,7 +127,13 @@ def segment_slide(
         files = write_objects(job, space, save)
         report(progress, "writing objects", 1, 1)
         summary = phases.summary(mask, files, time.monotonic() - start)
-        folder.record(state="failed parts" if phases.failures else "done", summary=summary)
+        folder.record(
+            state="failed parts" if phases.failures else "done",
+            summary=summary,
+            slide={"path": slide.path, "width": slide.dimensions[0], "height": slide.dimensions[1]},
+            block_px=options.block_px,
+            classes=[{"name": kind.name, "color": kind.color} for kind in space.classes],
+        )
     if phases.too_large:
         note("regions are too large to separate their objects, and left out", slide.path, phases.too_large)
     if not mask.any():

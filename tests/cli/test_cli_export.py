@@ -8,6 +8,13 @@ import pytest
 
 import hsn
 from hsn.annotations.label_files import read_labels
+from hsn.exports.formats import EXPORTS
+
+
+def test_the_help_names_all_formats():
+    from hsn.cli.export import _FORMATS
+
+    assert _FORMATS.split(", ") == [*EXPORTS, "report"]
 
 
 def areas_of(path):

@@ -115,6 +115,15 @@ def test_without_a_terminal_progress_is_plain_lines(capsys, monkeypatch):
     assert "epoch 1, loss 0.5" in lines[0]
 
 
+def test_the_remaining_time_leaves_out_the_first_step_which_compiles_the_net(monkeypatch):
+    times = iter([0.0, 30.0, 32.0, 34.0, 40.0, 43.0])
+    monkeypatch.setattr(time, "monotonic", lambda: next(times))
+    pace = cli_progress._Pace()
+    training = [pace.eta_s(Event("training", done, 10)) for done in range(4)]
+    assert training == [None, 270.0, 16.0, 14.0]
+    assert [pace.eta_s(Event("reading", done, 2)) for done in (0, 1)] == [None, 3.0]
+
+
 def test_a_folder_of_an_unfinished_training_is_not_a_model(study, raises_code):
     Path("mine").mkdir()
     with raises_code("file-unreadable"):

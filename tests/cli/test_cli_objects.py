@@ -9,8 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import hsn
 from hsn.annotations.label_files import read_labels, write_labels
+from hsn.exports.formats import EXPORTS
 from hsn.images.read import write
+from hsn.taxonomies import NUCLEI
+from hsn.types import Segmentation
 
 TRUE = {"a": [[1, 1, 1, 0, 2]], "b": [[5, 5, 0, 0, 0]], "c": [[0, 0, 0, 0, 0]]}
 FOUND = {"a": [[1, 1, 1, 0, 0]], "b": [[3, 3, 0, 4, 0]], "c": [[0, 0, 0, 0, 0]]}
@@ -116,6 +120,20 @@ def test_truth_may_be_outlines(run):
     assert [each["AJI"] for each in result.said["images"]] == [1, 1, 1]
     result = run("evaluate", "true", "found", "--instances", "--json")  # and predictions likewise
     assert [each["AJI"] for each in result.said["images"]] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("kind", ["geojson", "imagej", "coco", "hovernet"])
+def test_truth_may_be_an_export_of_another_program(run, kind):
+    instances = np.zeros((40, 50), np.int32)
+    instances[3:9, 4:12], instances[20:30, 20:24], instances[5:8, 30:50] = 1, 2, 3
+    write_labels(Path("found/a.png"), instances)
+    result = Segmentation((instances > 0).astype(int), instances, None, np.ones(2), NUCLEI, name="a")
+    hsn.export(result, kind, "true")
+    folder = EXPORTS[kind].folder
+    scored = run("evaluate", "found", f"true/{folder}", "--instances", "--json")
+    assert scored.exit_code == 0
+    (one,) = scored.said["images"]
+    assert one["AJI"] == 1
 
 
 def test_outlines_alone_have_no_size(run):

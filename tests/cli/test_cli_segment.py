@@ -254,7 +254,7 @@ def test_objects_of_another_size_put_the_scale_in_doubt(run, objects_model, imag
     opened = hsn.load(objects_model)
     found = hsn.segment(images / "a.png", opened, mpp=0.25).instances
     diameter_um = 2 * np.sqrt(np.median(np.bincount(found.ravel())[1:]) / np.pi) * 0.25
-    for factor, count in ((1.0, 0), (1.4, 0), (2.0, 1), (0.5, 1)):
+    for factor, count in ((1.0, 0), (1.9, 0), (2.1, 1), (0.45, 1)):
         card = opened.card.model_copy(update={"object_diameter_um": factor * diameter_um})
         changed = dataclasses.replace(opened, card=card)
         with warnings.catch_warnings(record=True) as caught:
@@ -262,6 +262,24 @@ def test_objects_of_another_size_put_the_scale_in_doubt(run, objects_model, imag
             hsn.segment(images / "a.png", changed, mpp=0.25)
         assert len(caught) == count
         assert all(f"{0.25 * factor:.2g} um/px would fit" in str(each.message) for each in caught)
+
+
+def test_five_images_put_the_scale_in_doubt_earlier_than_one(objects_model):
+    from hsn.images.scale import Scale
+    from hsn.notes import collect_notes
+    from hsn.workflows.scale_check import ScaleCheck
+
+    opened = hsn.load(objects_model)
+    squares = np.kron(np.arange(25).reshape(5, 5), np.ones((8, 8), int))
+    diameter_um = 2 * np.sqrt(64 / np.pi)
+    for factor, images, count in ((1.6, 4, 0), (1.6, 5, 1), (1.4, 5, 0), (0.6, 5, 1)):
+        card = opened.card.model_copy(update={"object_diameter_um": factor * diameter_um})
+        check = ScaleCheck(dataclasses.replace(opened, card=card))
+        with collect_notes() as notes:
+            for _ in range(images):
+                check.add(Scale(1.0, "given"), squares)
+            check.note_sizes()
+        assert len(notes.sentences()) == count
 
 
 def test_images_unlike_the_training_images_are_noted_once_per_batch(model, images):

@@ -27,6 +27,10 @@ HABITS = {
     "label images in a folder": (["images/a.png", "labels/a.png", "images/b.png", "labels/b.png"], "masks"),
     "Aperio XML": (["a.tif", "a.xml", "b.tif", "b.xml"], "masks"),
     "ROI zips": (["images/a.tif", "rois/a.zip", "images/b.tif", "rois/b.zip"], "masks"),
+    "MATLAB of CoNSeP": (["Images/a.png", "Labels/a.mat", "Images/b.png", "Labels/b.mat"], "masks"),
+    "NumPy": (["a.png", "a.npy", "b.png", "b.npy"], "masks"),
+    "Cellpose": (["a.png", "a_cp_masks.png", "a_seg.npy", "b.png", "b_cp_masks.png", "b_seg.npy"], "masks"),
+    "StarDist": (["a.png", "a_RoiSet.zip", "b.png", "b_RoiSet.zip"], "masks"),
     "CSV beside": (["a.png", "a.csv", "b.png", "b.csv"], "points"),
     "GeoJSON of QuPath": (["a.png", "a.png.geojson", "b.png", "b.geojson"], "points"),
     "point images": (["images/a.png", "points/a.png", "images/b.png", "points/b.png"], "points"),
@@ -35,6 +39,17 @@ HABITS = {
     "folders per class": (["tumor/a.png", "stroma/b.png"], "tags"),
     "names with tags": (["a-[1 0].png", "b[01].png"], "tags"),
 }  # fmt: skip
+
+
+OUTLINE = '{"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [[[0,0],[4,0],[4,4],[0,0]]]}}'
+COCO = '{"images": [{"id": 1}], "annotations": [{"image_id": 1, "segmentation": [[0, 0, 4, 0, 4, 4]]}]}'
+
+
+@pytest.mark.parametrize(("suffix", "text"), [(".geojson", OUTLINE), (".json", OUTLINE), (".json", COCO)])
+def test_json_of_outlines_is_recognized_by_its_content(touch, suffix, text):
+    touch("a.png", "b.png")
+    found = discover(touch(f"a{suffix}", f"b{suffix}", text=text))
+    assert (found.kind, len(found.images)) == ("masks", 2)
 
 
 @pytest.mark.parametrize("habit", HABITS)

@@ -85,6 +85,7 @@ def test_compressed_files_are_equal_in_each_run(result, tmp_path):
     for name in ("a", "b"):
         write_geojson(tmp_path / name / "x.geojson.gz", [result.objects])
     assert len(read_features(tmp_path / "a" / "x.geojson.gz")) == 4
+    assert (tmp_path / "a" / "x.geojson.gz").read_bytes()[4:8] == bytes(4)  # no time in the header
     assert (tmp_path / "a" / "x.geojson.gz").read_bytes() == (tmp_path / "b" / "x.geojson.gz").read_bytes()
 
 

@@ -42,6 +42,27 @@ def test_blurred_images_are_out_of_focus(tissue, domain):
     assert share(blurred, domain, "looks out of focus") == 1
 
 
+def test_features_of_an_encoder_tell_the_scale(tissue):
+    def encode(image):  # details at twelve scales
+        gray = image.astype(float).mean(axis=2)
+        details = [gray - cv2.GaussianBlur(gray, (0, 0), 0.5 * k) for k in range(1, 13)]
+        return np.log([detail.std() / gray.std() for detail in details])
+
+    domain = fit_domain(tissue[:12], encode)
+    assert len(domain.scale_weights) == 12
+    halves = [cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for image in tissue[12:]]
+    departure = "scale unlike the training images"
+    found = [
+        np.mean([departure in find_departures(i, domain, encode) for i in each])
+        for each in (halves, tissue[12:])
+    ]
+    assert found[0] >= 5 / 6
+    assert found[1] <= 1 / 6
+    assert departure not in find_departures(halves[0], domain), (
+        "without the encoder the scale is not compared"
+    )
+
+
 @pytest.mark.parametrize("level", [0, 255])
 def test_a_flat_image_departs_without_an_arithmetic_error(domain, level):
     with np.errstate(all="raise", under="ignore"):

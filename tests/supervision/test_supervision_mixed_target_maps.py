@@ -102,7 +102,10 @@ def test_a_click_knows_its_object_and_little_else(tissue):
     assert objects.possible[round(row), round(col)] == INSIDE_SET
     distance = np.hypot(*(np.indices((96, 96)) - click[:, None, None]))
     assert not objects.weight[distance > 2 * 2.75 / MPP + 1].any()
-    assert objects.weight[distance < 2 * 2.75 / MPP].mean() > 0.3
+    radius = 2.75 / MPP
+    assert (objects.weight[distance < 0.5 * radius] == 1).mean() > 0.8
+    assert set(objects.possible[(distance > radius + 1) & (objects.weight > 0)]) == {BACKGROUND_SET}
+    assert set(objects.weight[distance > radius + 1]) == {0, 0.5}
     assert VORONOI not in objects.source
     assert error_of(objects, tissue) < 0.2
 

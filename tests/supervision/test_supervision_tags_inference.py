@@ -96,6 +96,18 @@ def test_without_inferred_classes_nothing_is_adjusted(ihc):
     np.testing.assert_array_equal(result.adjusted, result.cam)
 
 
+def test_a_dense_crf_without_iterations_is_not_computed(adp, ihc, monkeypatch):
+    from hsn.supervision.tags import stage_maps
+
+    net, config = adp
+    off = config.replace(crf={"glas": tags.CRFConfig(iterations=0)})
+    labels = tags.stages(net, ihc[:70, :64], off, taxonomy="glas").labels()
+    monkeypatch.setattr(stage_maps, "refine", None)
+    result = tags.stages(net, ihc[:70, :64], off, taxonomy="glas")
+    np.testing.assert_array_equal(result.refined, result.adjusted)
+    np.testing.assert_array_equal(result.labels(), labels)
+
+
 @pytest.mark.parametrize(
     ("image", "code"),
     [

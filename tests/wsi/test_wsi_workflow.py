@@ -52,6 +52,16 @@ def test_the_command_and_the_call_write_the_same_files(small, model, tmp_path):
     assert "1 were done already" in again.stdout
 
 
+def test_a_finished_run_is_exported_later_even_if_the_slide_is_gone(small, model, tmp_path):
+    path = tmp_path / "copy.svs"
+    shutil.copy(small, path)
+    result = hsn.segment(path, model, out=tmp_path / "out")
+    path.unlink()
+    (csv_file, parquet) = hsn.export(tmp_path / "out", ["csv", "parquet"], tmp_path / "later")
+    assert csv_file.read_bytes() == (result.folder / "exports/csv/copy.csv").read_bytes()
+    assert parquet.stat().st_size > 1000
+
+
 def test_outlines_have_the_areas_of_the_table(small, model, tmp_path):
     import shapely
 

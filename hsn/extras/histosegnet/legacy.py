@@ -16,11 +16,17 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from ... import matlab
 from ...errors import InputError
 from ...files import first_line, read_bytes
-from ...limits import RELEASE_ARRAY_BYTES, RELEASE_MATLAB_BYTES, RELEASE_TEXT_BYTES, RELEASE_WEIGHTS_BYTES
+from ...limits import (
+    RELEASE_ARRAY_BYTES,
+    RELEASE_MATLAB_BYTES,
+    RELEASE_TABLE_BYTES,
+    RELEASE_TEXT_BYTES,
+    RELEASE_WEIGHTS_BYTES,
+)
 from ...models import hdf5
-from . import matlab
 
 # Several times the sizes of the real files: 20 kB, 7 MB, 1 to 2 MB, 152 bytes.
 
@@ -145,7 +151,7 @@ def read_thresholds(path: Path, count: int) -> tuple[float, ...]:
         read_bytes(path, max_bytes=RELEASE_MATLAB_BYTES),
     )
     try:
-        values = matlab.table(content, name)
+        values = matlab.table(content, name, max_bytes=RELEASE_TABLE_BYTES)
     except (ValueError, struct.error, zlib.error) as error:
         _raise(code, path, f"be a complete MATLAB 5 file with the table `{name}`", first_line(error))
     if values.shape != (1, count):

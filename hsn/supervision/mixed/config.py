@@ -79,8 +79,9 @@ class Config(BaseConfig):
         Mean radius of an object.
     mark_um : float
         Around a click, up to this distance, pixels are inside of the object.
-    click_radii : float
-        What a click on some of the objects says about its neighborhood ends at this many radii.
+    core_radii, click_radii : float
+        Where not all objects are clicked, a click knows its object up to the first number of radii, and background up
+        to the second.
     ring_um : float
         Width of the background around an outlined object outside of complete regions.
     stroke_um : float
@@ -129,6 +130,7 @@ class Config(BaseConfig):
     tune_postprocess: bool = True
     radius_um: Positive = 2.75
     mark_um: Positive = 0.5
+    core_radii: Positive = 0.5
     click_radii: Positive = 2.0
     ring_um: Positive = 2.0
     stroke_um: Positive = 1.0

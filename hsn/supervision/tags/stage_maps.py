@@ -135,11 +135,11 @@ def make_predictor(net, config):
 def refine_maps(adjusted, image, config, taxonomy):
     """Return the marginals of the dense CRF, float32 (h, w, C), with the config's parameters for the taxonomy.
 
-    Maps that are 0 everywhere are returned as they are.
+    Maps that are 0 everywhere are returned as they are, and all maps if the dense CRF has no iterations.
     """
-    if not adjusted.any():
-        return adjusted.copy()
     crf = config.crf.get(taxonomy.name, CRFConfig())
+    if not crf.iterations or not adjusted.any():
+        return adjusted.copy()
     return refine(
         adjusted,
         image,

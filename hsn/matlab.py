@@ -13,15 +13,13 @@ from itertools import islice
 
 import numpy as np
 
-from ...limits import RELEASE_TABLE_BYTES
-
 # Codes of the format: how numbers are stored, and two kinds of element.
 _STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 _TABLE, _COMPRESSED = 14, 15
-_DOUBLE, _COMPLEX = 6, 0x0800
+_NUMBERS, _COMPLEX = range(6, 14), 0x0800  # double, single, and integers of 8 to 32 bits
 
 
-def table(content: bytes, name: str) -> np.ndarray:
+def table(content: bytes, name: str, *, max_bytes: int) -> np.ndarray:
     """Return the table of real numbers called `name`.
 
     Parameters
@@ -29,6 +27,8 @@ def table(content: bytes, name: str) -> np.ndarray:
     content : bytes
         A whole MATLAB 5 file.
     name : str
+    max_bytes : int
+        Largest size of a compressed table, unpacked.
 
     Returns
     -------
@@ -44,7 +44,7 @@ def table(content: bytes, name: str) -> np.ndarray:
     >>> import io, scipy.io
     >>> file = io.BytesIO()
     >>> scipy.io.savemat(file, {"t": [[0.5, 2.0]]})
-    >>> table(file.getvalue(), "t").tolist()
+    >>> table(file.getvalue(), "t", max_bytes=1000).tolist()
     [[0.5, 2.0]]
     """
     if len(content) < 128 or not content.startswith(b"MATLAB 5.0 MAT-file"):
@@ -52,7 +52,7 @@ def table(content: bytes, name: str) -> np.ndarray:
     order = "<" if content[126:128] == b"IM" else ">"
     for kind, body in _elements(content[128:], order):
         if kind == _COMPRESSED:
-            inflated = zlib.decompressobj().decompress(body, RELEASE_TABLE_BYTES)
+            inflated = zlib.decompressobj().decompress(body, max_bytes)
             kind, body = next(_elements(inflated, order), (0, b""))
         if kind != _TABLE:
             raise ValueError(f"an element of kind {kind} where a table should be")
@@ -60,8 +60,8 @@ def table(content: bytes, name: str) -> np.ndarray:
         if len(parts) < 3 or bytes(parts[2][1]) != name.encode():
             continue
         (flags,) = struct.unpack_from(order + "I", parts[0][1])
-        if flags & 0xFF != _DOUBLE or flags & _COMPLEX or len(parts) < 4 or parts[3][0] not in _STORED:
-            raise ValueError(f"`{name}` does not hold real numbers of type double")
+        if flags & 0xFF not in _NUMBERS or flags & _COMPLEX or len(parts) < 4 or parts[3][0] not in _STORED:
+            raise ValueError(f"`{name}` does not hold real numbers")
         shape = np.frombuffer(parts[1][1], order + "i4")
         numbers = np.frombuffer(parts[3][1], order + _STORED[parts[3][0]])
         return numbers.astype(np.float64).reshape(tuple(shape), order="F")

@@ -1,0 +1,206 @@
+"""Compare mixed annotation of Kumar's nuclei with its parts: clicks, outlines, and both, at their cost.
+
+    python benchmarks/mixed.py train --arm C --seed 0 --out out/mixed-C-0       # one arm; a killed run resumes
+    python benchmarks/mixed.py score --out out/mixed-C-0 --json out/mixed.jsonl # validation images
+    python benchmarks/mixed.py score --out out/mixed-C-0 --final                # test images, once, at the end
+    python benchmarks/mixed.py table out/mixed.jsonl              # means over seeds, intervals over images
+    python benchmarks/mixed.py labels --arm A --json benchmarks/results/mixed_labels.json  # errors of targets by source
+    python benchmarks/mixed.py train --arm C --mpp 0.5 --epochs 6 --steps 40 --out out/small-C   # the smaller run
+
+| arm | annotation of the 12 training images |
+|---|---|
+| A | clicks on 10 % of the nuclei of all images |
+| B | all nuclei outlined in one region of 250 x 250 px of each of 3 images |
+| B2 | the same in 6 images |
+| C | A and B |
+| D | C, and pseudo-labels of all unknown pixels |
+| M | all nuclei outlined in all images: the upper bound |
+
+The four validation images of FullNet's split are outlined in all arms; they choose epochs and post-processing. They are
+not part of the cost. Arms other than D use no pseudo-labels. A click costs 1.5 s, an outline 25 s. `HSN_DATA` names the
+folder that holds `multiorgan`.
+"""
+
+import argparse
+import json
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+
+from hsn.annotations.annotation import Annotation, Point, Shape
+from hsn.annotations.sampling import points_from_instances, sample_points
+from hsn.data import data_folder, multiorgan
+from hsn.metrics.intervals import interval
+from hsn.metrics.objects import aji, match
+from hsn.metrics.table import overlaps
+from hsn.nets import segmenters
+from hsn.nets.encoder_unet import Head
+from hsn.supervision import mixed, open_model, segment
+from hsn.supervision.mixed.sources import bits
+from hsn.supervision.mixed.target_maps import know
+
+ARMS = ("A", "B", "B2", "C", "D", "M")
+REGION_PX, RATIO = 250, 0.10
+SPLITS = {False: ("validation",), True: ("testA", "testB")}
+
+
+def samples(*splits):
+    """List the samples of some splits, in order."""
+    return [s for split in splits for s in multiorgan.list_samples(data_folder("multiorgan"), split)]
+
+
+def annotate(instances, arm, outlined, rng):
+    """Return the annotation of a training image, and the numbers of clicks and outlines.
+
+    Parameters
+    ----------
+    instances : int32 array, shape (H, W)
+    arm : str
+    outlined : bool
+        Whether the image has an outlined region in arms with outlines.
+    rng : numpy.random.Generator
+    """
+    clicks = sample_points(points_from_instances(instances), RATIO, rng_or_seed=rng)
+    top, left = rng.integers(0, np.array(instances.shape) - REGION_PX + 1)
+    points = tuple(Point(*click) for click in clicks.tolist()) if arm in "ACD" else ()
+    if arm == "M":
+        return Annotation(objects=instances), 0, len(np.unique(instances)) - 1
+    if arm == "A" or not outlined:
+        return Annotation(points=points), len(points), 0
+    window = np.s_[top : top + REGION_PX, left : left + REGION_PX]
+    kept = np.zeros_like(instances)
+    kept[window] = instances[window]
+    low, high = np.array([top, left]) - 0.5, np.array([top, left]) + REGION_PX - 0.5
+    corners = np.array([low, [low[0], high[1]], high, [high[0], low[1]]])
+    region = (Shape((corners,), "Region*"),)
+    annotation = Annotation(objects=kept, points=points, complete_region=region)
+    return annotation, len(points), len(np.unique(kept)) - 1
+
+
+def study(arm, seed):
+    """Return images and annotations, training images first, their number, and the minutes of annotation."""
+    learned, held_out = samples("train"), samples("validation")
+    rng = np.random.default_rng(seed)
+    chosen = rng.permutation(len(learned))[: {"B2": 6}.get(arm, 3)].tolist()
+    annotated = [annotate(s.instances(), arm, k in chosen, rng) for k, s in enumerate(learned)]
+    annotations = [annotation for annotation, _, _ in annotated]
+    annotations += [Annotation(objects=s.instances()) for s in held_out]
+    minutes = sum(1.5 * clicks + 25 * outlines for _, clicks, outlines in annotated) / 60
+    return [s.image() for s in (*learned, *held_out)], annotations, len(learned), minutes
+
+
+def train(arm, seed, out, *, mpp, epochs, steps):
+    """Train one arm."""
+    images, annotations, count, minutes = study(arm, seed)
+    config = mixed.preset("cpu").replace(
+        mpp=mpp,
+        image_mpp=multiorgan.MPP,
+        weights=None if arm == "D" else {"unlabeled": 0.0},
+        postprocess={"grow_um": 3 * mpp},
+        train={
+            "epochs": epochs,
+            "steps": steps,
+            "seed": seed,
+            "validation": tuple(range(count, len(images))),
+        },
+    )
+    if mpp > multiorgan.MPP:
+        config = config.replace(
+            targets={"contour_px": 1}, postprocess={"grow_um": 1.5 * mpp}, train={"crop_px": 192}
+        )
+    net = segmenters.build_heads([Head("objects", 3, "softmax")], seed=seed)
+    history = mixed.fit(net, images, annotations, config, out=out)
+    about = {"arm": arm, "seed": seed, "minutes": minutes, "mpp": mpp, "epochs": epochs, "steps": steps}
+    (Path(out) / "benchmark.json").write_text(
+        json.dumps(about | {"best": history.epochs[history.best]}, indent=1)
+    )
+    print(json.dumps(about), flush=True)
+
+
+def score(out, *, final):
+    """Return a row for each image: AJI and PQ."""
+    about = json.loads((Path(out) / "benchmark.json").read_text())
+    model, rows = open_model(out), []
+    for sample in samples(*SPLITS[final]):
+        found = segment(sample.image(), model, mpp=multiorgan.MPP).instances
+        table = overlaps(sample.instances(), found)
+        rows.append({**{k: about[k] for k in ("arm", "seed", "minutes", "mpp", "epochs", "steps")},
+                     "split": "test" if final else "validation", "image": sample.name, "aji": aji(table).score,
+                     "pq": match(table).pq})  # fmt: skip
+        print(json.dumps(rows[-1]), flush=True)
+    return rows
+
+
+def measure_labels(arm, seed, json_file):
+    """Print, for each source, the known pixels of the training images, and the shares of wrong ones."""
+    images, annotations, count, _ = study(arm, seed)
+    config = mixed.preset("cpu").replace(image_mpp=multiorgan.MPP)
+    totals = defaultdict(lambda: np.zeros(4, np.int64))
+    for image, annotation, sample in zip(images[:count], annotations, samples("train"), strict=False):
+        maps = know(image, annotation, image.shape[:2], config).heads["objects"]
+        objects, truth = maps.possible != bits([0]), sample.instances() > 0
+        for source in np.unique(maps.source[maps.weight > 0]).tolist():
+            own = maps.source == source
+            parts = (own & objects, own & objects & ~truth, own & ~objects, own & ~objects & truth)
+            totals[source] += [part.sum() for part in parts]
+    rows = {
+        str(source): {"object_pixels": int(a), "wrong_objects": b / max(a, 1), "background_pixels": int(c),
+                      "wrong_background": d / max(c, 1)}
+        for source, (a, b, c, d) in totals.items()
+    }  # fmt: skip
+    result = {"command": f"python benchmarks/mixed.py labels --arm {arm} --seed {seed}", "sources": rows}
+    print(json.dumps(result, indent=1))
+    if json_file:
+        json_file.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def tabulate(path):
+    """Print mean scores of each arm with 95 % intervals over images; an image's score is the mean over seeds."""
+    arms = defaultdict(lambda: defaultdict(list))
+    for row in map(json.loads, Path(path).read_text().splitlines()):
+        arms[row["split"], row["arm"]][row["image"]].append((row["aji"], row["pq"], row["minutes"]))
+    for (split, arm), images in sorted(arms.items()):
+        means = np.array([np.mean(values, axis=0) for values in images.values()])
+        intervals = [interval(means[:, k]) for k in (0, 1)]
+        texts = [
+            f"{name} {i.value:.3f} [{i.low:.3f}, {i.high:.3f}]"
+            for name, i in zip(("AJI", "PQ"), intervals, strict=True)
+        ]
+        seeds = max(map(len, images.values()))
+        print(
+            f"{split} {arm}: {means[:, 2].mean():.0f} min, {seeds} seeds, {len(images)} images, {', '.join(texts)}"
+        )
+
+
+def main():
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("command", choices=("train", "score", "table", "labels"))
+    parser.add_argument("file", nargs="?")
+    parser.add_argument("--arm", choices=ARMS, default="C")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--mpp", type=float, default=multiorgan.MPP)
+    parser.add_argument("--epochs", type=int, default=16)
+    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--final", action="store_true")
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    if given.command == "train":
+        train(given.arm, given.seed, given.out, mpp=given.mpp, epochs=given.epochs, steps=given.steps)
+    elif given.command == "score":
+        rows = score(given.out, final=given.final)
+        if given.json:
+            with given.json.open("a", encoding="utf-8") as file:
+                file.writelines(json.dumps(row) + "\n" for row in rows)
+    elif given.command == "labels":
+        measure_labels(given.arm, given.seed, given.json)
+    else:
+        tabulate(given.file)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""Results of slides are exported later, from the run folder."""
+
+import json
+
+import numpy as np
+import pytest
+import tifffile
+
+import hsn
+from hsn.data.synthetic_slide import draw_slide
+
+
+@pytest.fixture(scope="module")
+def segmented(tmp_path_factory, color_model):
+    """Return the result of a drawn slide of 900 x 700 px, and the folder of results."""
+    folder = tmp_path_factory.mktemp("slides")
+    slide = draw_slide(folder / "small.svs", (700, 900), side=256).path
+    return hsn.segment(slide, color_model(), out=folder / "out"), folder / "out"
+
+
+def test_the_export_is_that_of_the_run(segmented, tmp_path):
+    result, out = segmented
+    files = hsn.export(out, ["geojson", "parquet", "ome-tiff"], tmp_path)
+    first = out / "small" / "exports" / "geojson" / "small.geojson"
+    assert files[0].read_bytes() == first.read_bytes()
+    objects = tifffile.imread(tmp_path / "ome-tiff" / "small_objects.ome.tif")
+    np.testing.assert_array_equal(objects, result.instances[:])
+    assert hsn.read_objects(files[1])["area_um2"].tolist() == result.objects["area_um2"].tolist()
+
+
+def test_a_slide_has_a_report(segmented, tmp_path):
+    result, out = segmented
+    page, summary = hsn.export(out, "report", tmp_path)
+    assert page.name == "small.html"
+    assert f"{result.counts['Nucleus']:,}" in page.read_text()
+    assert "report/small.html" in summary.read_text()
+
+
+def test_an_unfinished_run_is_named(segmented, tmp_path, raises_code):
+    _, out = segmented
+    broken = tmp_path / "out"
+    (broken / "small").mkdir(parents=True)
+    (broken / "areas").mkdir()
+    (broken / "areas" / "small.json").write_text((out / "areas" / "small.json").read_text())
+    (broken / "small" / "run.json").write_text(json.dumps({"plan": {}}))
+    with raises_code("result-damaged"):
+        hsn.export(broken, "csv", tmp_path / "e")
