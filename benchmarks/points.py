@@ -4,6 +4,8 @@
     python benchmarks/points.py train --masks --seed 0 --out out/points-masks     # the same net from full masks
     python benchmarks/points.py score --out out/points-10 --json out/points-10.jsonl
     python benchmarks/points.py stages --out out/points-10 --json out/stages.json # validation scores of every stage
+    python benchmarks/points.py causes                                            # AJI lost by splitting, false, missed
+    python benchmarks/points.py grid                                              # AJI of other post-processing
     python benchmarks/points.py labels                                            # errors of the coarse labels
     python benchmarks/points.py ship --out out/points-10                          # writes pretrained/nuclei-points
 
@@ -22,6 +24,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from skimage.segmentation import expand_labels
 
 from hsn import models
 from hsn.annotations.colors import resize_labels
@@ -29,6 +32,7 @@ from hsn.annotations.label_files import read_labels
 from hsn.annotations.sampling import points_from_instances, sample_points
 from hsn.data import data_folder, multiorgan
 from hsn.images.scaling import rescale
+from hsn.instances import renumber
 from hsn.metrics.intervals import interval
 from hsn.metrics.objects import aji, match
 from hsn.metrics.outlines import object_dice
@@ -44,6 +48,7 @@ from hsn.supervision.points.object_stage import find_objects
 from hsn.supervision.points.rounds import BEST, SCORES, rebuild
 
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
+SPLIT_PX = 20  # largest distance of a pixel to the true object that it is given to
 SPLITS = {"same organs": ("testA",), "other organs": ("testB",), "all": ("testA", "testB")}
 
 
@@ -324,6 +329,56 @@ def stages(args):
         args.json.write_text(json.dumps(rows, indent=1) + "\n")
 
 
+def held_out_maps(args):
+    """Return the config of a net, and probabilities and true objects of the 4 validation images."""
+    model = open_model(args.out or "nuclei-points")
+    config = method_of(model)[1]
+    pairs = [(maps_of(model.net, s.image(), config), s.instances()) for s in samples("validation")]
+    return config, pairs
+
+
+def mean_aji(truths, predictions):
+    """Compute the mean AJI over images."""
+    return float(np.mean([aji(overlaps(t, p)).score for t, p in zip(truths, predictions, strict=True)]))
+
+
+def causes(args):
+    """Print the AJI of the 4 validation images, and that with a part of the truth put in."""
+    config, pairs = held_out_maps(args)
+    truths = [truth for _, truth in pairs]
+    found = [label_instances(maps, config.postprocess, mpp=config.mpp) for maps, _ in pairs]
+    both = list(zip(truths, found, strict=True))
+    changed = {
+        "as predicted": found,
+        "foreground split by true objects": [
+            np.where(f > 0, expand_labels(np.where(f > 0, t, 0), SPLIT_PX), 0) for t, f in both
+        ],
+        "without false objects": [np.where(mostly(t > 0, f), f, 0) for t, f in both],
+        "missed nuclei added": [np.where(mostly(f > 0, t) | (t == 0), f, t + f.max()) for t, f in both],
+    }
+    for name, predictions in changed.items():
+        score = mean_aji(truths, [renumber(p)[0] for p in predictions])
+        print(json.dumps({"what": name, "AJI": round(score, 3)}), flush=True)
+
+
+def mostly(mask, instances):
+    """Return the pixels of objects that lie in a mask by half or more."""
+    sizes = np.bincount(instances.ravel())
+    shares = np.bincount(instances.ravel(), weights=mask.ravel()) / np.maximum(sizes, 1)
+    return (shares >= 0.5)[instances] & (instances > 0)
+
+
+def grid(args):
+    """Print the AJI of the 4 validation images for other ways to separate objects."""
+    config, pairs = held_out_maps(args)
+    for choice in CONTOURED:
+        for grow in (0.5, 0.75):
+            postprocess = config.replace(postprocess=choice | {"grow_um": grow}).postprocess
+            found = [label_instances(maps, postprocess, mpp=config.mpp) for maps, _ in pairs]
+            row = {**choice, "grow_um": grow, "AJI": round(mean_aji([t for _, t in pairs], found), 3)}
+            print(json.dumps(row), flush=True)
+
+
 def maps_of(net, image, config):
     """Return the probabilities of a net for an image at the scale of the net."""
     return predict_tiled(net, image, config.normalization, config.tiling)
@@ -393,12 +448,15 @@ def ship(args):
     models.save(PRETRAINED / "nuclei-points", model.net, card, config.to_dict(), half=True)
 
 
+COMMANDS = {"train": train, "stages": stages, "causes": causes, "grid": grid, "labels": labels, "ship": ship}
+
+
 def main():
     """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("train", "score", "stages", "labels", "ship"))
+    parser.add_argument("what", choices=(*COMMANDS, "score"))
     parser.add_argument("--ratio", type=float, default=0.10, help="fraction of clicked nuclei")
     parser.add_argument("--seed", type=int, default=0, help="seed of clicks, net and crops")
     parser.add_argument("--preset", default="cpu", choices=("cpu", "resunet18"), help="net and all stages")
@@ -419,7 +477,7 @@ def main():
     elif args.what == "train" and args.masks:
         train_on_masks(args)
     else:
-        {"train": train, "stages": stages, "labels": labels, "ship": ship}[args.what](args)
+        COMMANDS[args.what](args)
 
 
 if __name__ == "__main__":

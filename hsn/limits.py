@@ -79,8 +79,6 @@ DESCRIPTION_CHARS = 1_000_000  # the part of a TIFF description that is searched
 NAME_CHARS = 100  # name of a taxonomy, a class or a net
 FILE_NAME_BYTES = 255  # of most file systems
 CONNECT_S = 30  # wait for a server, and for each part of its answer
-ANSWER_S = (
-    60  # wait for the head of an answer, after all redirects; also ends a server that sends it byte by byte
-)
+ANSWER_S = 60  # wait for the head of an answer, with all redirects; some servers send it byte by byte
 DOWNLOAD_STALL_S = 60  # window in which a download must bring `DOWNLOAD_STALL_BYTES`
 DOWNLOAD_STALL_BYTES = 60_000  # 1 kB/s; slower answers are cut off

@@ -67,7 +67,7 @@ def read_result(areas: Path) -> ExportSource:
     InputError
         "result-damaged", or an error of the label image.
     """
-    about = _read_about(areas)
+    about = read_about(areas)
     name, folder = areas.stem, areas.parent.parent
     taxonomy = _taxonomy(about, areas)
     labels = read_labels(folder / "labels" / f"{name}.png")
@@ -94,7 +94,8 @@ def read_result(areas: Path) -> ExportSource:
     return ExportSource(name, taxonomy, tables, labels, instances, None, result.image, mpp, about)
 
 
-def _read_about(areas: Path) -> dict[str, Any]:
+def read_about(areas: Path) -> dict[str, Any]:
+    """Return the content of an areas file; raise InputError "result-damaged" for another file."""
     """Return the content of an areas file; raise InputError "result-damaged" for another file."""
     try:
         about = json.loads(read_text(areas))

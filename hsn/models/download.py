@@ -339,7 +339,7 @@ def _within(seconds: float, call: Callable[[], Any]) -> Any:
         except BaseException as error:
             result, failure = None, error
         results.put((result, failure))
-        late = failure if result is None else result  # an answer, or the error that holds it
+        late: Any = failure if result is None else result  # an answer, or the error that holds it
         if too_late.is_set() and hasattr(late, "close"):
             late.close()
 

@@ -28,6 +28,7 @@ from ..limits import JSON_DEPTH, LAYER_NUMBER, NET_BYTES, PARAMETERS
 from . import archive, hdf5
 
 ARCHITECTURE, WEIGHTS, DATE = "config.json", "model.weights.h5", "metadata.json"
+_NO_DATE = "1980-01-01@00:00:00"  # in the format of Keras
 
 _MODULES = {
     "keras",
@@ -265,12 +266,26 @@ def write(path: Path, net: Any, *, half: bool = False) -> None:
     architecture = json.loads(members[ARCHITECTURE])
     architecture.pop("compile_config", None)
     _check_classes(architecture, "the net")
-    members[ARCHITECTURE] = json.dumps(architecture).encode()
+    # Without addresses of objects and without a date, the same net gives the same file and the same checksum.
+    members[ARCHITECTURE] = json.dumps(_renumbered(architecture, {})).encode()
+    members[DATE] = json.dumps(json.loads(members[DATE]) | {"date_saved": _NO_DATE}).encode()
     members[WEIGHTS] = _compressed(members[WEIGHTS], half)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
         for name, content in members.items():
-            # With a fixed date; deflated, because the groups of an HDF5 file are mostly empty.
+            # ZipInfo has a fixed date, too. Deflated, because the groups of an HDF5 file are mostly empty.
             packed.writestr(zipfile.ZipInfo(name), content, compress_type=zipfile.ZIP_DEFLATED)
+
+
+def _renumbered(node: Any, numbers: dict[int, int]) -> Any:
+    """Return an architecture whose shared objects have the ids 1, 2, ...; Keras uses addresses in memory."""
+    if isinstance(node, dict):
+        return {
+            key: numbers.setdefault(child, len(numbers) + 1)
+            if key == "shared_object_id"
+            else _renumbered(child, numbers)
+            for key, child in node.items()
+        }
+    return [_renumbered(child, numbers) for child in node] if isinstance(node, list) else node
 
 
 def _compressed(content: bytes, half: bool) -> bytes:

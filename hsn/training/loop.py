@@ -319,9 +319,14 @@ def _keep(learner, rows, best, out):
             write_weights(out / BEST, learner.net)
     with atomic_write(out / HISTORY) as temporary:
         temporary.write_text(json.dumps({"epochs": rows, "best": best, "state": state.name}, indent=1))
-    for old in out.glob("state-*.weights.h5"):
-        if old != state:
-            old.unlink()
+    _remove_other_states(state)
+
+
+def _remove_other_states(state):
+    """Remove the states of earlier epochs, and one that was written before a kill but is not in the history."""
+    for other in state.parent.glob("state-*.weights.h5"):
+        if other != state:
+            other.unlink()
 
 
 def _resume(learner, out) -> list[dict[str, Any]]:
@@ -331,9 +336,11 @@ def _resume(learner, out) -> list[dict[str, Any]]:
         return []
     try:
         history = json.loads(path.read_text())
+        state = out / Path(history["state"]).name
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # Keras only warns if a file does not fit
-            learner.load_weights(out / Path(history["state"]).name)
+            learner.load_weights(state)
+        _remove_other_states(state)
         return history["epochs"]
     except (ValueError, KeyError, OSError, TypeError, UserWarning) as error:
         raise InputError(

@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import collect_failures
 from ..exports.formats import check_formats, write_export
 from ..exports.source import ExportSource, source_of
-from ..exports.stored import list_results, read_result
+from ..exports.stored import list_results, read_about, read_result
 from ..files import check_writable
 from ..notes import collect_notes
 from ..progress import Progress, track
@@ -18,7 +18,6 @@ from ..reports.html import write_page
 from ..reports.results import REPORT, page_of, write_summary_page
 from ..store.folder import RUN
 from ..types import Segmentation
-from ..wsi.result import open_result
 
 
 def export(
@@ -95,6 +94,16 @@ def _write(
     return path, write_page(path, source, about)
 
 
+def _read(areas: Path) -> ExportSource:
+    """Return the stored result of an image, or of a slide, whose run folder is beside."""
+    folder = areas.parent.parent / areas.stem
+    if not (folder / RUN).is_file():
+        return read_result(areas)
+    from ..wsi.result import open_result  # it loads Keras, which images do not need
+
+    return replace(open_result(folder).source, name=areas.stem, about=read_about(areas))
+
+
 @dataclass(frozen=True)
 class Exported:
     """Result of the export of several results.
@@ -142,8 +151,7 @@ def export_all(
         for path in track(areas, progress, "exporting"):
             with collect_failures(exported.failures, path.stem):
                 try:
-                    run = path.parent.parent / path.stem
-                    source = open_result(run).source if (run / RUN).is_file() else read_result(path)
+                    source = _read(path)
                     for kind in kinds:
                         file, row = _write(source, out, kind, source.about, options)
                         exported.files.append(file)

@@ -23,6 +23,8 @@ QUICK = ["--width", "2", "--epochs", "1", "--batch", "2", "--mpp", str(MPP), "--
 def folder(monkeypatch, tissue):
     """Four images of drawn tissue with clicks: two as CSV beside the images, GeoJSON, and a point image."""
     monkeypatch.setitem(setup.PRESETS, "cpu", lambda: _short(QUICKEST))
+    shallow = {"encoder_stride": 4, "decoder": (4,)}  # four deep nets take minutes to trace
+    monkeypatch.setattr(segmenters, "ENCODER_UNET", shallow)
     for k, drawn in enumerate(tissue("clicks/images", 4, (64, 96), mpp=MPP)):
         clicks = points_from_instances(drawn.instances, place="inside")[:8]
         if k < 2:
@@ -66,7 +68,8 @@ def test_a_folder_becomes_a_net_that_numbers_nuclei(run, folder):
     card, config = (json.loads(Path(f"mine/{name}.json").read_text()) for name in ("card", "config"))
     assert (card["method"], card["name"]) == ("points", "mine")
     assert config["image_mpp"] == MPP
-    assert config["normalization"] == {**segmenters.pretrained_normalization("encoder-unet"), "stain": None}
+    pretrained = segmenters.pretrained_normalization("encoder-unet")
+    assert {name: tuple(config["normalization"][name]) for name in pretrained} == pretrained
     assert config["train"]["crop_px"] == 128
     assert "hsn segment --model" in Path("mine/training/README.md").read_text()
     (one,) = run("segment", folder / "images/0.png", "--model", "mine", "--json").said

@@ -112,6 +112,24 @@ def test_a_compiled_and_trained_net_is_saved_without_its_optimizer(tmp_path, pat
             assert "optimizer" not in stored
 
 
+def test_equal_nets_have_equal_files(tmp_path):
+    for name in ("one", "other"):
+        inputs = keras.Input((8, 8, 3), name="image")
+        shared = keras.DTypePolicy("float32")
+        layers = [keras.layers.Conv2D(2, 3, dtype=shared, name=f"c{k}") for k in range(2)]
+        outputs = keras.layers.GlobalAveragePooling2D(name="mean")(layers[1](layers[0](inputs)))
+        built = keras.Model(inputs, outputs, name="net")
+        built.set_weights([np.full(w.shape, 0.5, np.float32) for w in built.get_weights()])
+        save(tmp_path / name, built, card_of(), CONFIG)
+    assert (tmp_path / "one" / "net.keras").read_bytes() == (tmp_path / "other" / "net.keras").read_bytes()
+
+
+def test_a_saved_net_has_no_date(folder):
+    with zipfile.ZipFile(folder / "net.keras") as packed:
+        assert {item.date_time for item in packed.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+        assert json.loads(packed.read("metadata.json"))["date_saved"].startswith("1980-01-01")
+
+
 def test_half_precision_halves_the_file_and_moves_no_score_visibly(tmp_path, rng):
     net = keras.Sequential([keras.Input((300,)), keras.layers.Dense(400), keras.layers.Dense(2)])
     whole = save(tmp_path / "whole", net, card_of(), CONFIG)

@@ -68,6 +68,15 @@ def test_only_one_state_stays_and_nothing_half_written(tmp_path):
     assert json.loads((tmp_path / "history.json").read_text())["state"] == "state-0003.weights.h5"
 
 
+@pytest.mark.parametrize("other", ["state-0002.weights.h5", "state-0004.weights.h5"])
+def test_a_state_that_a_killed_run_left_is_removed(tmp_path, other):
+    run(line(), plan([1.0, 2.0, 3.0]), tmp_path)
+    kept = (tmp_path / "state-0003.weights.h5").read_bytes()
+    (tmp_path / other).write_bytes(kept)
+    run(line(), plan([1.0, 2.0, 3.0]), tmp_path)
+    assert [path.name for path in tmp_path.glob("state-*")] == ["state-0003.weights.h5"]
+
+
 def test_the_nets_own_penalty_counts(tmp_path):
     free, decayed = line(), line(keras.regularizers.L2(1.0))
     run(free, plan([1.0, 0.5, 0.2]), tmp_path / "free")

@@ -303,7 +303,7 @@ def cpu():
         postprocess={
             "foreground_threshold": 0.3,
             "separation": "marker_watershed",
-            "grow_um": 0.75,
+            "grow_um": 0.5,
             "h_um": 0.3,
             "min_area_um2": 2.0,
         },

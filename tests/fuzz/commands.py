@@ -1,0 +1,302 @@
+"""Command lines, drawn from a seed, and the files that they name."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from inputs import (
+    FOLDERS,
+    NAMES,
+    NUMBERS,
+    SUFFIXES,
+    chance,
+    copy_net,
+    damage_some,
+    draw_tissue,
+    mangle,
+    outlines_text,
+    pick,
+    points_text,
+    taxonomy_text,
+    write_image,
+    write_objects,
+    write_regions,
+    write_text,
+)  # fmt: skip
+
+SEED = 20261130
+DEFAULTS = {"out", "chosen"}  # outputs of commands without `--out`
+
+
+@dataclass
+class Drawn:
+    """A command and the files that it may write.
+
+    Attributes
+    ----------
+    words : list of str
+        Without `hsn` itself. Paths are relative to the folder in which the command runs.
+    outputs : set of str
+        Files and folders that may be written.
+    """
+
+    words: list
+    outputs: set = field(default_factory=set)
+
+
+def draw(number, folder, nets):
+    """Draw the command with a number, and write its files into a folder.
+
+    Parameters
+    ----------
+    number : int
+    folder : path
+        An empty folder, in which the command shall run.
+    nets : list of path
+        Small trained nets.
+
+    Returns
+    -------
+    Drawn
+    """
+    rng = np.random.default_rng([SEED, number])
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    kinds = (
+        _segment,
+        _segment,
+        _evaluate,
+        _evaluate,
+        _masks,
+        _points,
+        _tags,
+        _selected,
+        _select,
+        _synthesize,
+        _models,
+    )
+    drawn = pick(rng, kinds)(rng, folder, nets)
+    words = [word if chance(rng, 0.996) else mangle(rng, word) for word in map(str, drawn.words)]
+    words = [word.replace("\0", "") for word in words]  # no system passes it on
+    if drawn.words[0] != "models" and words[0] == drawn.words[0]:
+        words += [pick(rng, ("--json", "-q", "--quiet", "--json", "--nonsense"))] if chance(rng, 0.2) else []
+    return Drawn(words, drawn.outputs | DEFAULTS)  # a changed word may be that of an option
+
+
+def _images(rng, folder, count=None):
+    """Write images under odd names; return their names and objects."""
+    written = []
+    for number in range(count or rng.integers(1, 4)):
+        pixels, objects = draw_tissue(rng)
+        name = str(number) if chance(rng, 0.6) else pick(rng, NAMES)
+        place = folder / (pick(rng, FOLDERS) if chance(rng, 0.2) else "")
+        write_image(rng, place / f"{name}{pick(rng, SUFFIXES) if chance(rng, 0.3) else '.png'}", pixels)
+        written.append((name, objects))
+    return written
+
+
+def _out(rng, folder, default="out"):
+    """Return an output folder; it may exist, be a file, or hold something."""
+    name = (
+        default
+        if chance(rng, 0.9)
+        else pick(rng, ("file", "my out", "o" * 250, "ü", "=x", "in", "", "/dev/null/x"))
+    )
+    if name == "file":
+        (folder / name).write_text("mine")
+    elif chance(rng, 0.1) and name == default:
+        (folder / name).mkdir()
+        write_text(
+            rng,
+            folder / name / pick(rng, ("summary.csv", "choice.csv", "run.json", "card.json")),
+            "a,b\n1,2\n",
+        )
+    return name
+
+
+def _number(rng, likely):
+    return likely if chance(rng, 0.9) else pick(rng, NUMBERS)
+
+
+def _options(rng, *options):
+    """Return each option, a name and a value, with a probability of a third."""
+    return [str(word) for option in options if chance(rng, 0.33) for word in option]
+
+
+def _taxonomy(rng, folder):
+    """Return the name of a taxonomy: built in, or of a file."""
+    if chance(rng, 0.5):
+        return pick(rng, ("nuclei", "glas", "adp-func", "none", "../x.toml"))
+    suffix = pick(rng, (".toml", ".json", ".TOML"))
+    return write_text(rng, folder / f"lab{suffix}", taxonomy_text(rng, suffix)).name
+
+
+def _net(rng, folder, nets):
+    """Return a net: a good one, a changed one, or none."""
+    net = pick(rng, nets)
+    if chance(rng, 0.7):
+        return str(net)
+    if chance(rng, 0.2):
+        return pick(rng, ("none", "", ".", "/", "net\n", "x" * 300, "~", "../nets"))
+    return str(copy_net(rng, net, folder / "net").name)
+
+
+def _segment(rng, folder, nets):
+    _images(rng, folder / "in")
+    damage_some(rng, folder / "in", 0.15)
+    out = _out(rng, folder)
+    places = (
+        ["in"]
+        if chance(rng, 0.8)
+        else sorted(os.listdir(folder / "in"))[:2] + ["missing"] * int(rng.integers(2))
+    )
+    extra = _options(
+        rng, ("--mpp", _number(rng, "0.5")), ("--taxonomy", _taxonomy(rng, folder)), ("--overwrite",)
+    )
+    return Drawn(["segment", *places, "--model", _net(rng, folder, nets), "--out", out, *extra], {out})
+
+
+def _evaluate(rng, folder, nets):
+    for name, objects in _images(rng, folder / "in"):
+        for side in ("pred", "truth"):
+            write_objects(rng, folder / side / f"{name}.png", objects)
+        if chance(rng, 0.2):
+            write_text(rng, folder / "truth" / f"{name}.xml", outlines_text(rng))
+        if chance(rng, 0.1):
+            write_regions(rng, folder / "truth" / f"{name}.zip")
+    for side in ("in", "pred", "truth"):
+        damage_some(rng, folder / side, 0.1)
+    out = _out(rng, folder)
+    extra = _options(rng, ("--taxonomy", _taxonomy(rng, folder)), ("--instances",), ("--hausdorff",),
+                     ("--suffix", "_x"), ("--objects", pick(rng, ("Nucleus", "x"))), ("--mpp", _number(rng, "0.5")),
+                     ("--size", pick(rng, ("full", "image", "x"))), ("--unlisted", "false_alarms"))  # fmt: skip
+    if chance(rng, 0.4):
+        return Drawn(
+            ["evaluate", "in", "truth", "--model", _net(rng, folder, nets), "--out", out, *extra], {out}
+        )
+    return Drawn(["evaluate", "pred", "truth", "--out", out, *extra], {out})
+
+
+def _fit(rng, folder, words, *extra):
+    """Return `hsn fit` with the smallest net, and with odd values."""
+    out = _out(rng, folder, "mine")
+    words = ["fit", *words, "--out", out, "--epochs", "1" if chance(rng, 0.9) else pick(rng, NUMBERS), *extra]
+    words += ["--mpp", _number(rng, "0.5")] if chance(rng, 0.95) else []
+    words += _options(rng, ("--seed", _number(rng, "3")), ("--validation", _number(rng, "0.5")),
+                      ("--batch", _number(rng, "2")), ("--progress", "log.jsonl"))  # fmt: skip
+    words += _options(rng, ("--start", "nowhere"), ("--device", pick(rng, ("cpu", "gpu:7", "x"))), ("--complete",),
+                      ("--taxonomy", _taxonomy(rng, folder))) if chance(rng, 0.2) else []  # fmt: skip
+    return Drawn(words, {out, "log.jsonl"})
+
+
+def _masks(rng, folder, nets):
+    for name, objects in _images(rng, folder / "data", count=3):
+        kind = rng.random()
+        if kind < 0.8:
+            write_objects(
+                rng,
+                folder / "data" / f"{name}{pick(rng, ('_mask', '_mask', '_label', '-labelled'))}.png",
+                objects,
+            )
+        elif kind < 0.9:
+            write_text(rng, folder / "data" / f"{name}.xml", outlines_text(rng))
+        else:
+            write_regions(rng, folder / "data" / f"{name}.zip")
+    damage_some(rng, folder / "data", 0.08)
+    where = pick(
+        rng, (["data"], ["data"], ["--masks", "data"], ["data", "--kind", "masks"], ["--masks", "nowhere"])
+    )
+    return _fit(
+        rng, folder, where, "--net", "unet" if chance(rng, 0.9) else "x", "--width", _number(rng, "2")
+    )
+
+
+def _points(rng, folder, nets):
+    for name, _ in _images(rng, folder / "data", count=3):
+        suffix = pick(rng, (".csv", ".csv", ".geojson", ".txt", ".json"))
+        write_text(rng, folder / "data" / f"{name}{suffix}", points_text(rng, suffix))
+    damage_some(rng, folder / "data", 0.1)
+    where = pick(
+        rng, (["data"], ["--points", "data"], ["data", "--kind", "points"], ["data", "--kind", "masks"])
+    )
+    extra = _options(
+        rng, ("--radius", _number(rng, "3")), ("--label", "tumor"), ("--rounds", _number(rng, "0"))
+    )
+    return _fit(rng, folder, where, "--width", _number(rng, "2"), *extra)
+
+
+def _tags(rng, folder, nets):
+    names = [name for name, _ in _images(rng, folder / "data", count=4)]
+    rows = "".join(f"{name}.png,{k % 2},{pick(rng, ('0', '1', ''))}\n" for k, name in enumerate(names))
+    write_text(rng, folder / "tags.csv", "file,tumor,fat\n" + rows)
+    for k, place in enumerate(("A", "B")):
+        if chance(rng, 0.4):
+            write_image(rng, folder / "data" / place / f"{k}{k}.png", draw_tissue(rng)[0])
+    damage_some(rng, folder / "data", 0.05)
+    source = pick(
+        rng, (["--tags", "tags.csv"], ["--tags", "folders"], ["--tags", "names", "--classes", "a,b"], [])
+    )
+    return _fit(
+        rng,
+        folder,
+        ["data", *source],
+        "--net",
+        "m1" if chance(rng, 0.9) else "m9",
+        "--width",
+        _number(rng, "0.05"),
+    )
+
+
+def _selected(rng, folder, nets):
+    _images(rng, folder / "data", count=2)
+    for name, objects in _images(rng, folder / "chosen", count=3):
+        write_objects(rng, folder / "chosen" / f"{name}_mask.png", objects)
+    damage_some(rng, folder / "chosen", 0.05)
+    words = ["data", "--selected", pick(rng, ("chosen", "chosen", "chosen", "empty")), "--synthetic", "0"]
+    drawn = _fit(
+        rng, folder, words, "--net", "unet", "--width", _number(rng, "2"), "--rounds", _number(rng, "0")
+    )
+    return Drawn(drawn.words, {*drawn.outputs, "empty"})
+
+
+def _select(rng, folder, nets):
+    _images(rng, folder / "in")
+    damage_some(rng, folder / "in", 0.15)
+    out = _out(rng, folder, "chosen")
+    extra = _options(rng, ("--n", _number(rng, "2")), ("--side-px", _number(rng, "16")), ("--seed", _number(rng, "1")),
+                     ("--stride-px", _number(rng, "8")), ("--min-tissue", _number(rng, "0")),
+                     ("--mpp", _number(rng, "0.5")), ("--encoder", _net(rng, folder, nets)))  # fmt: skip
+    return Drawn(["select", "in", "--out", out, *extra], {out})
+
+
+def _synthesize(rng, folder, nets):
+    """Only what fails at once: a synthesis takes minutes."""
+    pixels, objects = draw_tissue(rng)
+    write_image(rng, folder / "a.png", pixels)
+    kind = pick(rng, (".png", ".xml", ".zip"))
+    if kind == ".png":
+        write_objects(rng, folder / "a_mask.png", objects)
+    elif kind == ".xml":
+        write_text(rng, folder / "a_mask.xml", outlines_text(rng))
+    else:
+        write_regions(rng, folder / "a_mask.zip")
+    damage_some(rng, folder, 0.2)
+    wrong = pick(
+        rng, (("--n", "0"), ("--preset", "x"), ("--mode", "x"), ("--max-overlap", "nan"), ("--seed", "-1"))
+    )
+    return Drawn(["synthesize", "a.png", f"a_mask{kind}", "--out", "out", *wrong], {"out"})
+
+
+def _models(rng, folder, nets):
+    words = pick(rng, (
+        ["models", "list"], ["models", "show", _net(rng, folder, nets)], ["models", "show", _net(rng, folder, nets)],
+        ["models", "import", _archive(rng, folder), "--home", "home"],
+        ["models", "fetch", pick(rng, ("file:///etc/passwd", "http://", "ftp://a/b", "x", "https://[", "http://127.0.0.1:9/a"))],
+        ["models"], ["doctor", "--quick"], ["--version"], ["models", "show"], [pick(rng, NAMES)],
+    ))  # fmt: skip
+    return Drawn(list(words), {"home", "hsn_data.zip", "hsn_data.zip.json", "hsn_data.zip.part"})
+
+
+def _archive(rng, folder):
+    return write_regions(rng, folder / pick(rng, ("release.zip", "release.h5", "release"))).name
