@@ -139,7 +139,7 @@ def test_command_lines_in_the_documents_have_existing_options(document, words):
 
     from hsn.cli import app
 
-    command = words[: 2 if words[0] == "models" else 1]
+    command = words[: 2 if words[0] in ("models", "project") else 1]
     help_ = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "300"})
     assert help_.exit_code == 0
     for word in words[len(command) :]:

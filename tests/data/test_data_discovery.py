@@ -262,7 +262,7 @@ def test_names_of_two_cases_are_not_mixed_up(touch):
 def test_truth_files_are_paired_by_names_of_another_case(touch):
     folder = touch("pred/A.png", "pred/b.png", "truth/a.PNG", "truth/b.png", "truth/B.png")
     with collect_notes() as notes:
-        pairs, alone = pair_folders(folder / "pred", folder / "truth")
+        pairs, images, truth = pair_folders(folder / "pred", folder / "truth")
     assert [(one.name, other.name) for one, other in pairs] == [("A.png", "a.PNG"), ("b.png", "b.png")]
-    assert [path.name for path, _ in alone] == ["B.png"]
+    assert (images, [path.name for path, _ in truth]) == ([], ["B.png"])
     assert len(notes.sentences()) == 1
