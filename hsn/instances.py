@@ -69,7 +69,7 @@ def object_areas(instances: np.ndarray) -> np.ndarray:
 def median_diameter(areas: Sequence[np.ndarray]) -> float | None:
     """Return the median over images of the median diameter of objects, of circles of their areas; None without objects.
 
-    Every image counts alike, so that one with many small objects does not decide.
+    Every image has the same weight, so that one with many small objects does not decide.
 
     Parameters
     ----------

@@ -85,7 +85,7 @@ def read_outlines(path: Path | str) -> list[Outline]:
     >>> path = Path(tempfile.mkdtemp()) / "slide.xml"
     >>> _ = path.write_text('<Annotations><Region NegativeROA="1"><Vertex X="4" Y="2.5"/></Region></Annotations>')
     >>> read_outlines(path)
-    [Outline(points=array([[2.5, 4. ]]), hole=True, layer=0)]
+    [Outline(points=array([[2.5, 4. ]]), hole=True, layer=0, rings=())]
     """
     path = Path(path)
     check_file(path, max_bytes=XML_BYTES)

@@ -35,7 +35,7 @@ def plan_digest(plan: Mapping[str, Any]) -> str:
     Examples
     --------
     >>> plan_digest({"mpp": 0.25})[:8], plan_digest({"mpp": 0.5})[:8]
-    ('7e0a65ef', 'd8b5ef72')
+    ('cf6aaca0', 'd44f50ff')
     """
     return hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
 

@@ -27,7 +27,7 @@ WINDOW_PX = 1024  # smallest core of a window: the halo is computed again in eve
 
 
 class StoredSlide(NamedTuple):
-    """What an export needs of a slide whose file may be gone."""
+    """Describes a slide for exports; its file may be gone."""
 
     path: Path
     dimensions: tuple[int, int]

@@ -398,11 +398,10 @@ def test_thresholds_are_read(tmp_path, compressed):
         ({"other": THRESHOLDS[None]}, "got no table `optimalScoreThresh`"),
         ({"optimalScoreThresh": THRESHOLDS[:50]}, r"of shape \(1, 51\); got \(1, 50\)"),
         ({"optimalScoreThresh": THRESHOLDS[:, None]}, r"got \(51, 1\)"),
-        ({"optimalScoreThresh": {"a": 1}}, "does not hold real numbers of type double"),
-        ({"optimalScoreThresh": CURVES[:1]}, "does not hold real numbers of type double"),
-        ({"optimalScoreThresh": np.ones((1, 51), np.uint8)}, "does not hold real numbers of type double"),
-        ({"optimalScoreThresh": "a" * 51}, "does not hold real numbers of type double"),
-        ({"optimalScoreThresh": THRESHOLDS[None] + 1j}, "does not hold real numbers of type double"),
+        ({"optimalScoreThresh": {"a": 1}}, "does not hold real numbers"),
+        ({"optimalScoreThresh": CURVES[:1]}, "does not hold real numbers"),
+        ({"optimalScoreThresh": "a" * 51}, "does not hold real numbers"),
+        ({"optimalScoreThresh": THRESHOLDS[None] + 1j}, "does not hold real numbers"),
         ({"optimalScoreThresh": THRESHOLDS[None] + 0.01}, r"from 0 to 1; got 0\.34\d* to 1\.01"),
         ({"optimalScoreThresh": THRESHOLDS[None] - 1}, r"from 0 to 1"),
         ({"optimalScoreThresh": THRESHOLDS[None] * np.nan}, r"from 0 to 1; got nan"),
@@ -486,7 +485,7 @@ def test_numbers_are_read_however_matlab_stores_them(stored, order):
     content = numbers.T.astype(order + dtype).tobytes()  # columns first
     body += element(code, content, order) + bytes(-len(content) % 8)
     head = b"MATLAB 5.0 MAT-file".ljust(126) + (b"IM" if order == "<" else b"MI")
-    assert matlab.table(head + element(14, body, order), "t").tolist() == numbers.tolist()
+    assert matlab.table(head + element(14, body, order), "t", max_bytes=1000).tolist() == numbers.tolist()
 
 
 # --- refused: the CRF settings -----------------------------------------------------------------------------

@@ -285,7 +285,7 @@ def test_a_kind_can_be_left_out(study, monkeypatch):
         prepared = fitting.prepare(study, given, {"without": left_out}, mpp=MPP, out=study / "mine", width=4)
         assert prepared.kind == "mixed"
         assert len(prepared.setup.config.classes) == classes
-    assert any(line.startswith("masks: 2 of 8 images") for line in prepared.setup.notes)
+    assert any(line.startswith("masks: 4 of 8 images") for line in prepared.setup.notes)
 
 
 def test_a_study_folder_brings_its_classes_scales_groups_and_split(tmp_path):

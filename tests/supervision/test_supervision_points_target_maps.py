@@ -121,7 +121,7 @@ def test_the_preset_has_the_published_parameters():
         ({"crf_gradient": "steep"}, "crf-gradient-unknown"),
         ({"start": "over"}, "start-unknown"),
         ({"outside": "white"}, "outside-unknown"),
-        ({"classes": ("a", "b", "c")}, "config-type"),
+        ({"classes": ("a", "b", "c")}, "config-classes"),
         ({"taxonomies": (ADP_FUNC,)}, "taxonomy-classes"),
         ({"postprocess.grow_um": 1.0}, "config-unused"),
     ],
