@@ -92,10 +92,10 @@ def versions(image, image_mpp, mpp):
     }
 
 
-def tally(images, image_mpp, model):
+def tally(images, image_mpp, model, *, sizes):
     """Return what `segment` warns about by the name of the version, one list per image.
 
-    The sizes of the objects are compared, as in `segment`, for images whose scale is changed and for unchanged ones.
+    With `sizes`, objects of unchanged and halved images are segmented and their sizes compared, as in `segment`.
     """
     found, mpp = {}, model.card.mpp
     encode = encoder_features(model.net, model.card.normalization)
@@ -104,7 +104,7 @@ def tally(images, image_mpp, model):
             if version is None:
                 continue
             departures = find_departures(version, model.card.domain, encode)
-            if name in ("unchanged", "half size") and has_other_sizes(version, mpp, model):
+            if sizes and name in ("unchanged", "half size") and has_other_sizes(version, mpp, model):
                 departures.append("size of the objects")
             found.setdefault(name, []).append(departures)
     return found
@@ -126,7 +126,7 @@ def stained(image_mpp, mpp):
     return [rescale(image[y : y + HALF_PX, x : x + HALF_PX], image_mpp, mpp) for y in starts for x in starts]
 
 
-def score():
+def score(*, sizes):
     """Score the cards of one net of glands and one of nuclei; return the rows of the table."""
     rows = []
     for name in ("glas-masks", "nuclei-masks"):
@@ -138,7 +138,7 @@ def score():
             sets["CryoNuSeg"] = frozen("all")
         for title, found in sets.items():
             images = (sample.image() for sample in found)
-            for version, departures in tally(images, room.MPP, model).items():
+            for version, departures in tally(images, room.MPP, model, sizes=sizes).items():
                 rows.append(row(name, title, version, departures))
         tiles = stained(room.MPP, card.mpp)
         encode = encoder_features(model.net, card.normalization)
@@ -177,12 +177,15 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("what", choices=("cards", "score"))
+    parser.add_argument(
+        "--sizes", action="store_true", help="also segment, and compare the sizes of the objects"
+    )
     parser.add_argument("names", nargs="*", default=SHIPPED, help="nets; default: all shipped nets")
     args = parser.parse_args()
     if args.what == "cards":
         write_cards(args.names)
         return
-    rows, (check_ms, segment_ms) = score(), cost_ms()
+    rows, (check_ms, segment_ms) = score(sizes=args.sizes), cost_ms()
     page = {
         "title": "Images unlike the training images",
         "summary": "Share of images that `segment` warns about, for test images and altered copies of them.",

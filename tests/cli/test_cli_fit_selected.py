@@ -98,6 +98,7 @@ def test_from_images_to_chosen_patches_to_a_net_that_numbers_objects(run, tissue
     assert "mine must be empty or hold the same run" in other.stderr
 
 
+@pytest.mark.slow
 def test_a_folder_of_patches_needs_no_images(run, folder):
     result = run("fit", "--selected", folder, "--synthetic", "0", "--out", "mine", "--json", *SMALL)
     assert result.exit_code == 0, result.stderr

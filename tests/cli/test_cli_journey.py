@@ -48,6 +48,7 @@ def outlined(tissue):
     return Path("outlined")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:masks without an object")
 def test_the_same_in_three_lines_of_python_from_masks(outlined):
     model = hsn.fit("outlined", mpp=MPP, out="mine", epochs=1, width=2, batch_size=2, validation=0.34)

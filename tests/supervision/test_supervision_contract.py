@@ -331,6 +331,7 @@ def _files(case, folder, count):
     return paths, annotations[case.method]
 
 
+@pytest.mark.slow
 def test_memory_of_training_does_not_grow_with_the_number_of_images(case, untrained, tmp_path):
     peaks = []
     for count in (6, 6, 24):  # the first run imports and compiles

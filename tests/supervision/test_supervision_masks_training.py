@@ -134,6 +134,7 @@ def _explains_itself(folder, history):
     assert card["normalization"]["mean"] == list(loaded.normalization.mean)
 
 
+@pytest.mark.slow  # the contract of all methods kills runs too
 def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path, tissue, monkeypatch):
     from hsn.training import loop as learner
 

@@ -99,6 +99,7 @@ def test_the_trained_folder_has_all_documented_files(whole, tissue):
     assert segment(tissue[0][3], out).instances.shape == (48, 80)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_at_every_stage_ends_with_the_same_weights(whole, tissue, tmp_path, monkeypatch):
     stages = [(pairs_of, "synthesize", 2), (object_training, "validate", 2), (pseudo, "select_pseudo_labels", 2),
               (object_training, "validate", 2), (models, "save", 1)]  # fmt: skip
@@ -277,7 +278,8 @@ def test_invalid_input_is_an_error(whole, tissue, tmp_path, raises_code):
         selected.fit(unet.build(3, depth=2, width=4), images, annotations, config(), out=whole[0])
 
 
-@pytest.mark.parametrize("rounds", [0, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("rounds", [0, 1])
 def test_a_mask_rcnn_can_replace_a_net_with_contours(tissue, tmp_path, rounds):
     numbers = {"epochs": 1, "crop_px": 64}
     mine = config(

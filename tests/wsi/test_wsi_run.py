@@ -97,7 +97,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_run_that_was_killed_continues_to_the_same_result(drawn, model, whole, tmp_path, workers):
     script, out = tmp_path / "script.py", tmp_path / "out"
     script.write_text(SCRIPT)
