@@ -207,8 +207,8 @@ FINDINGS = [
     "Statistics and limits come from training and validation images: all 85 of GlaS, 16 of Kumar.",
     "For the nets of nuclei, the statistics include the 22 training images of CryoNuSeg (frozen sections). The row of"
     " CryoNuSeg contains these 22 images and the 6 of its validation part, which were not used.",
-    "Nuclei of ten organs differ more than halves in their details, which recognized 14 % of the halved images. The"
-    " features of the net's encoder recognize them.",
+    "Nuclei of ten organs differ more than halves in their details, which recognized 14 % of the halved images of both"
+    " sets. The features of the net's encoder recognize more: 57 % of Kumar's, 93 % of CryoNuSeg's.",
 ]
 
 
