@@ -23,7 +23,7 @@ _MAX_SHOWN = 200  # characters of a value in a message
 _AREAS = ("Polygon", "MultiPolygon")
 _OUTLINES = (*_AREAS, "LineString", "MultiLineString")
 _DETECTIONS = ("detection", "cell", "tile")
-_REGION = "Region"  # QuPath has the class Region*
+REGION = "Region"  # QuPath has the class Region*
 
 
 class _Geometry(NamedTuple):
@@ -182,15 +182,19 @@ def _shape_of(feature: dict) -> Any:
     return feature.get("nucleusGeometry") or feature.get("geometry")
 
 
+def _properties(feature: dict) -> dict:
+    properties = feature.get("properties")
+    return properties if isinstance(properties, dict) else {}
+
+
 def _object_type(feature: dict) -> str:
     """Return the type that QuPath gives an object."""
-    properties = feature.get("properties")
-    properties = properties if isinstance(properties, dict) else {}
+    properties = _properties(feature)
     return str(properties.get("objectType", properties.get("object_type", "")))
 
 
 def _is_region(geometry: _Geometry) -> bool:
-    return geometry.data["type"] in _AREAS and (geometry.label or "").startswith(_REGION)
+    return geometry.data["type"] in _AREAS and (geometry.label or "").startswith(REGION)
 
 
 def _read_geometries(text: str, where: Path | str) -> list[_Geometry]:
@@ -213,7 +217,8 @@ def _find_geometries(
     elif kind in ("FeatureCollection", "GeometryCollection"):
         members = _as_list(data.get("features" if kind == "FeatureCollection" else "geometries"), where)
     elif kind == "Feature":
-        members, label, object_type = [_shape_of(data)], _class_name(data), _object_type(data)
+        members, label = [_shape_of(data)], class_name(_properties(data))
+        object_type = _object_type(data)
     elif kind in ("Point", "MultiPoint", *_OUTLINES):
         plane = data.get("plane")
         place = (str(plane.get("z")), str(plane.get("t"))) if isinstance(plane, dict) else (None, None)
@@ -232,10 +237,15 @@ def _as_list(value: Any, where: Path | str) -> list:
     return value
 
 
-def _class_name(feature: dict) -> str | None:
-    """Return the class name of a QuPath feature: a name, or since QuPath 0.4 a list of the parts of a name."""
-    properties = feature.get("properties")
-    name = properties.get("classification") if isinstance(properties, dict) else None
+def class_name(properties: dict) -> str | None:
+    """Return the class of a QuPath feature: a name, or since QuPath 0.4 a list of the parts of a name.
+
+    Examples
+    --------
+    >>> class_name({"classification": {"names": ["Tumor", "Positive"]}})
+    'Tumor: Positive'
+    """
+    name = properties.get("classification")
     if isinstance(name, dict):
         name = name.get("name", name.get("names"))
     if isinstance(name, list) and name and all(isinstance(part, str) for part in name):

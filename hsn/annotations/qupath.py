@@ -26,8 +26,9 @@ from ..geojson import annotation as feature_of
 from ..geojson import collection
 from ..limits import COORDINATE_PX, GEOJSON_DEPTH, POINTS_BYTES
 from .annotation import Annotation, Point, Shape, Tag, is_background_class, is_object_class
+from .geojson import REGION, class_name
 
-REGION, IGNORE, TAGS = "Region", "Ignore", "tags:"
+IGNORE, TAGS = "Ignore", "tags:"
 _HALF_PX = 0.5
 _SHOWN = 80  # characters of a value in a message
 
@@ -155,22 +156,6 @@ def _sort(geometry: dict, properties: dict, feature: str | None, found: dict[str
         found["scribbles"].append(shape)
     else:
         found["boxes" if _is_rectangle(rings) else "objects"].append(shape)
-
-
-def class_name(properties: dict) -> str | None:
-    """Return the class of a QuPath feature: a name, or since QuPath 0.4 a list of the parts of a name.
-
-    Examples
-    --------
-    >>> class_name({"classification": {"names": ["Tumor", "Positive"]}})
-    'Tumor: Positive'
-    """
-    name = properties.get("classification")
-    if isinstance(name, dict):
-        name = name.get("name", name.get("names"))
-    if isinstance(name, list) and name and all(isinstance(part, str) for part in name):
-        name = ": ".join(name)
-    return name if isinstance(name, str) else None
 
 
 def _name(properties: dict) -> str:

@@ -42,7 +42,7 @@ class AnnotationFiles:
 
     @property
     def empty(self) -> bool:
-        """Whether there is no annotation."""
+        """True for an image without annotation."""
         return not (self.masks or self.points or self.drawn or self.tags)
 
 

@@ -8,9 +8,8 @@ import numpy as np
 
 from ..annotations.coco import encode_counts
 from ..files import atomic_write
-from ..instances import renumber
-from .measure import class_parts, find_runs
-from .source import ExportSource, whole_raster
+from .measure import find_runs
+from .source import ExportSource, whole_objects
 
 
 def write_coco(path: str | Path, source: ExportSource) -> int:
@@ -49,9 +48,7 @@ def write_coco(path: str | Path, source: ExportSource) -> int:
     >>> json.loads(path.read_text())["annotations"][0]["segmentation"]["counts"]
     '22'
     """
-    labels = whole_raster(source.labels, "coco")
-    parts = class_parts(labels, source.taxonomy) if source.instances is None else source.instances
-    numbers, _ = renumber(whole_raster(parts, "coco"))
+    numbers = whole_objects(source, "coco")
     height, width = numbers.shape
     codes, boxes = _codes(numbers)
     annotations: list[dict[str, Any]] = []

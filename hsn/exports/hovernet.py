@@ -6,10 +6,8 @@ import numpy as np
 
 from ..checks import require
 from ..files import atomic_write
-from ..instances import renumber
 from ..objects.table import concatenate
-from .measure import class_parts
-from .source import ExportSource, whole_raster
+from .source import ExportSource, whole_objects
 
 
 def write_hovernet(path: str | Path, source: ExportSource) -> Path:
@@ -55,9 +53,7 @@ def write_hovernet(path: str | Path, source: ExportSource) -> Path:
     [[0, 1], [0, 1]]
     """
     savemat = require("scipy.io").savemat
-    labels = whole_raster(source.labels, "hovernet")
-    parts = class_parts(labels, source.taxonomy) if source.instances is None else source.instances
-    numbers, _ = renumber(whole_raster(parts, "hovernet"))
+    numbers = whole_objects(source, "hovernet")
     table = concatenate(list(source.tables()))
     classes = np.array([source.taxonomy.index(name) for name in table.columns["class"].tolist()], np.int32)
     centers = np.column_stack([table.columns["centroid_x_px"], table.columns["centroid_y_px"]]) - 0.5

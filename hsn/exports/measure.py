@@ -56,7 +56,7 @@ def measure_objects(
     taxonomy : Taxonomy, optional
         Names and colors of the classes.
     mpp : float, optional
-        Micrometers per pixel. Default: unknown; lengths are in pixels, and there is no ring.
+        Micrometers per pixel. Default: unknown; lengths are in pixels, and rings are left out.
     origin : (int, int)
         Row and column of the first pixel in the whole image, for a part of a slide. Default: (0, 0).
     image_shape : (int, int), optional

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..instances import renumber
 from ..limits import SEGMENT_PIXELS
 from ..objects.table import ObjectTable
 from ..taxonomies import Taxonomy
 from ..types import Segmentation
+from .measure import class_parts
 
 
 @dataclass(frozen=True)
@@ -95,3 +97,16 @@ def whole_raster(raster: Any, kind: str) -> np.ndarray:
             hint="use geojson, geoparquet, ome-tiff or ome-zarr for slides",
         )
     return np.asarray(raster[:])
+
+
+def whole_objects(source: ExportSource, kind: str) -> np.ndarray:
+    """Return the numbered objects of an image, int32 (H, W): 1..n; without instances, the parts of the classes.
+
+    Raises
+    ------
+    InputError
+        "raster-too-large".
+    """
+    labels = whole_raster(source.labels, kind)
+    parts = class_parts(labels, source.taxonomy) if source.instances is None else source.instances
+    return renumber(whole_raster(parts, kind))[0]

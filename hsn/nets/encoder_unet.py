@@ -314,6 +314,21 @@ def logits_layer(net, head=None):
     return net.get_layer("logits" if head is None else f"{head}_logits")
 
 
+def encoder_maps(net):
+    """Return the feature maps of a net's encoder that its decoder joins, the coarsest first; none without an encoder.
+
+    Examples
+    --------
+    >>> [x.shape[-1] for x in encoder_maps(build(1, weights=None, **SIZES["small"]))]
+    [112, 40, 24, 16]
+    """
+    names = {layer.name for layer in net.layers}
+    if "up1" not in names:
+        return []
+    steps = range(1, sum(name.startswith("join") for name in names) + 1)
+    return [net.get_layer("up1").input, *(net.get_layer(f"join{step}").input[1] for step in steps)]
+
+
 def extract_encoder(net):
     """Return the encoder of a net, up to its coarsest map; it shares the net's weights.
 
@@ -334,7 +349,7 @@ def extract_encoder(net):
     >>> extract_encoder(build(1, weights=None, **SIZES["small"])).output_shape
     (None, None, None, 112)
     """
-    return keras.Model(net.input, net.get_layer("up1").input, name="encoder")
+    return keras.Model(net.input, encoder_maps(net)[0], name="encoder")
 
 
 def encoder_variables(net):
@@ -346,6 +361,4 @@ def encoder_variables(net):
     >>> encoder_variables(unet.build(depth=2, width=2))
     []
     """
-    if not any(layer.name == "up1" for layer in net.layers):
-        return []
-    return extract_encoder(net).trainable_variables
+    return extract_encoder(net).trainable_variables if encoder_maps(net) else []

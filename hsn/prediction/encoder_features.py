@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from ..images.scaling import normalize
+from ..nets import encoder_unet
 from .compiled import predict_batch
 
 MIN_SIDE_PX = 32  # of an image that has a pixel in the coarsest map
@@ -56,10 +57,8 @@ def encoder_features(net: keras.Model, normalization) -> Callable[[np.ndarray], 
 
 def _means(net: keras.Model) -> keras.Model | None:
     """Return a net that ends with the means of the maps that the decoder joins."""
-    names = {layer.name for layer in net.layers}
-    if "up1" not in names:
+    maps = encoder_unet.encoder_maps(net)
+    if not maps:
         return None
-    steps = range(1, sum(name.startswith("join") for name in names) + 1)
-    maps = [net.get_layer("up1").input, *(net.get_layer(f"join{step}").input[1] for step in steps)]
     means = [keras.layers.GlobalAveragePooling2D()(feature_map) for feature_map in maps]
     return keras.Model(net.input, keras.layers.Concatenate()(means))

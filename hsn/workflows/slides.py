@@ -180,7 +180,7 @@ def find_tissues(
     Raises
     ------
     InputError
-        "slides-missing" if there is no slide.
+        "slides-missing" if no slide is found.
     """
     check_writable(out)
     found = find_slides(slides)

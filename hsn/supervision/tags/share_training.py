@@ -1,7 +1,7 @@
 """Train a segmentation net from tags in two stages.
 
 First stage: the probability of each class is averaged over a patch. This share is compared with the definition of a
-tag, so that the map itself becomes the segmentation; there is no Grad-CAM. Second stage: the net starts again and
+tag, so that the map itself becomes the segmentation, without Grad-CAM. Second stage: the net starts again and
 learns the pseudo-masks of the first stage, the mean over eight symmetries, where they are confident. It is kept.
 
 The tags of the validation patches choose the epoch in both stages. Each stage writes its results before the next
