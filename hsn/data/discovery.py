@@ -26,8 +26,8 @@ EMBEDDING, CONTACT_SHEET, PLACES = "embedding", "contact_sheet.png", "places"
 NOT_PATCHES = (EMBEDDING, CONTACT_SHEET, PLACES)  # files of `hsn.select_patches` beside the patches
 _TABLES = (".csv", ".tsv", ".txt")
 # Images that are named, because they are not read.
-_SLIDES = (".ndpi", ".mrxs", ".scn", ".vms", ".vmu", ".bif", ".dcm")  # that OpenSlide reads
-_OTHER_FORMATS = (*_SLIDES, ".czi", ".qptiff", ".jp2", ".j2k", ".gif", ".webp", ".heic")
+SLIDES = (".ndpi", ".mrxs", ".scn", ".vms", ".vmu", ".bif", ".dcm")  # that OpenSlide reads
+_OTHER_FORMATS = (*SLIDES, ".czi", ".qptiff", ".jp2", ".j2k", ".gif", ".webp", ".heic")
 _MAX_STRAY_FRACTION = 0.2  # of the images; more of them mean that the folders are not classes
 NO_PARTNER = "has no partner of its name in the other folder"
 _AMBIGUOUS = "has an ambiguous partner: files of its name in the two folders are"
@@ -276,7 +276,7 @@ def _in_folder(place, deep, slides, failures):
         return list_images(place)  # raises
     files = sorted(walk_files(place), key=lambda path: (path.parent, path.name))
     images, below = [], []
-    known = (*SUFFIXES, *_SLIDES) if slides else SUFFIXES
+    known = (*SUFFIXES, *SLIDES) if slides else SUFFIXES
     for path in files:
         suffix = path.suffix.lower()
         if suffix not in (*known, *_OTHER_FORMATS):

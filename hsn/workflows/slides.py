@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..data.discovery import distinct_names
+from ..data.discovery import SLIDES, distinct_names
 from ..errors import InputError, collect_failures
 from ..files import atomic_write, check_writable, walk_files, write_json
 from ..images.slide import Slide, is_slide, open_slide
@@ -197,7 +197,7 @@ def find_tissues(
 
 
 def find_slides(places: str | os.PathLike | Sequence) -> list[Path]:
-    """Return the slides in files and folders, and the files that are named.
+    """Return the slides in folders, also damaged files with the suffix of a scanner, and the files that are named.
 
     Raises
     ------
@@ -208,13 +208,17 @@ def find_slides(places: str | os.PathLike | Sequence) -> list[Path]:
     found: dict[Path, None] = {}
     for place in map(Path, places):
         files = walk_files(place) if place.is_dir() else [place]
-        found |= dict.fromkeys(path for path in files if path == place or is_slide(path))
+        found |= dict.fromkeys(path for path in files if path == place or _looks_like_slide(path))
     if not found:
         raise InputError(
             "slides-missing", "`slides` must be slides or folders of slides", got=", ".join(map(str, places)),
             hint="correct the paths",
         )  # fmt: skip
     return list(found)
+
+
+def _looks_like_slide(path: Path) -> bool:
+    return path.suffix.lower() in (".svs", *SLIDES) or is_slide(path)
 
 
 def write_mask(path: Path, mask: np.ndarray) -> None:

@@ -119,6 +119,17 @@ def test_masks_of_tissue_can_be_edited_and_given_back(small, model, tmp_path):
     assert half.objects["centroid_x_px"].max() <= 450
 
 
+def test_a_damaged_slide_in_a_folder_is_named_and_the_others_have_masks(small, tmp_path):
+    folder = tmp_path / "slides"
+    folder.mkdir()
+    shutil.copy(small, folder)
+    (folder / "broken.svs").write_bytes(small.read_bytes()[:3000])
+    done = run("tissue", folder, "--out", tmp_path / "masks")
+    assert done.exit_code == 1
+    assert "broken.svs" in done.stderr
+    assert [path.name for path in (tmp_path / "masks").iterdir()] == ["small.png"]
+
+
 def test_a_mask_of_another_shape_is_an_error(small, model, tmp_path, raises_code):
     Image.fromarray(np.full((10, 40), 255, np.uint8)).save(tmp_path / "mask.png")
     with raises_code("tissue-shape"):
