@@ -36,6 +36,7 @@ SMALL_ARCHIVE_BYTES = 256 * 2**20  # up to this size an archive may have any com
 
 READ_PIXELS = 100_000_000  # an image that is decoded at once: 300 MB as RGB
 SEGMENT_PIXELS = 400_000_000  # an image that is segmented at once: 5 GB of probabilities
+WHOLE_PIXELS = 16_000_000  # larger images are processed in parts where a step needs much memory
 SEGMENT_VALUES = 2_000_000_000  # pixels times classes: 8 GB for the maps of a stage
 SLIDE_PIXELS = 100_000_000_000  # level 0 of a slide: ten times 100,000 x 100,000
 REGION_PIXELS = 16_000_000  # box of one connected component of a slide that is separated into objects: 1 GB
