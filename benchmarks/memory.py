@@ -175,8 +175,8 @@ def make_page():
 
 
 FINDINGS = [
-    "Images are decoded when they are needed and kept in a cache of fixed size. The size of a file name and the record of"
-    " an annotation is what grows.",
+    "Images are decoded when they are needed and kept in a cache of fixed size. What grows are names of files and"
+    " records of annotations.",
     "Images above 16 million pixels: nuclei are separated box by box, and tags are mapped at the net's scale.",
 ]
 

@@ -28,7 +28,7 @@ def count_labels(labels: np.ndarray, *, minlength: int = 0) -> np.ndarray:
     >>> count_labels(np.array([[0, 2, 2]])).tolist()
     [1, 0, 2]
     """
-    counts = np.zeros(max(minlength, int(labels.max(initial=-1)) + 1), np.int64)
+    counts = np.zeros(max(minlength, int(labels.max(initial=0)) + 1), np.int64)
     for rows in strips(labels.shape):
         counts += np.bincount(labels[rows].astype(np.intp).ravel(), minlength=len(counts))
     return counts
