@@ -18,6 +18,7 @@ from ..selection import choice
 from ..selection.patches import cut_patches, patches_to_geojson
 
 PATCHES = "patches"
+_MIN_TEXTURE_PX = 64  # quarters of a patch are described
 _RESNETS = (".npz", ".safetensors", ".pt", ".pth")
 
 
@@ -100,7 +101,8 @@ def select_patches(
     Raises
     ------
     InputError
-        "images-missing", or an error of `hsn.prediction.embedding.embed` or `hsn.selection.choice.choose`.
+        "images-missing", "side-px-small", or an error of `hsn.prediction.embedding.embed` or
+        `hsn.selection.choice.choose`.
 
     References
     ----------
@@ -126,6 +128,13 @@ def select_patches(
             "`images` must be images or folders of images",
             got="; ".join(reason for _, reason in failures) or "none",
             hint="correct the paths",
+        )
+    if encoder == "texture" and side_px < _MIN_TEXTURE_PX:
+        raise InputError(
+            "side-px-small",
+            f"`side_px` must be at least {_MIN_TEXTURE_PX} for the encoder texture",
+            got=side_px,
+            hint="select larger patches",
         )
     chosen_encoder = _open_encoder(encoder, mpp)
     embedding = embed(

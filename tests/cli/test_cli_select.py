@@ -118,3 +118,9 @@ def test_python_and_the_command_line_select_the_same_patches(run, tissue):
     selection = hsn.select_patches(tissue, 2, out="p", side_px=64, stride_px=32)
     assert selection.rows == said["chosen"]
     assert table("p/choice.csv") == table("o/choice.csv")
+
+
+def test_patches_too_small_for_the_texture_are_named(run, tissue):
+    result = run("select", tissue, "--out", "o", "--side-px", "32")
+    assert result.exit_code == 2
+    assert "64" in result.stderr

@@ -224,6 +224,49 @@ def points_text(rng, suffix):
     return json.dumps({"type": "FeatureCollection", "features": [feature] * int(rng.integers(1, 4))})
 
 
+def shapes_text(rng):
+    """Return outlines, lines, boxes and clicks as GeoJSON of QuPath."""
+    features = []
+    for _ in range(rng.integers(1, 6)):
+        row, col, side = rng.uniform(0, 40), rng.uniform(0, 30), rng.uniform(3, 12)
+        corners = [[col, row], [col + side, row], [col + side, row + side], [col, row + side], [col, row]]
+        kind = pick(rng, ("Polygon", "Polygon", "Polygon", "MultiPolygon", "Point", "LineString", "Circle"))
+        place = {"Polygon": [corners], "MultiPolygon": [[corners]], "Point": corners[0]}.get(kind, corners)
+        name = pick(rng, ("Nucleus", "Nucleus", "tumor", "Ignore*", "Region*", "", "é"))
+        properties = {"objectType": pick(rng, ("annotation", "detection")), "classification": {"name": name}}
+        features.append({"type": "Feature", "geometry": {"type": kind, "coordinates": place},
+                         "properties": properties if chance(rng, 0.9) else None})  # fmt: skip
+    return json.dumps({"type": "FeatureCollection", "features": features})
+
+
+def study_text(rng):
+    """Return the description of a study."""
+    kind, color = pick(rng, ("object", "object", "tissue", "x")), [int(rng.integers(0, 256)), 20, 30]
+    head = f'name = "study"\nmpp = {pick(rng, ("0.5", "0.5", "nan", "40"))}\nannotator = ""\n'
+    return head + f'[[classes]]\nname = "Nucleus"\ncolor = {color}\nkind = "{kind}"\n'
+
+
+def write_result(folder, name, objects):
+    """Write a result as `hsn segment` does."""
+    from hsn.taxonomies import NUCLEI
+    from hsn.types import Segmentation
+
+    numbers = np.unique(objects, return_inverse=True)[1].reshape(objects.shape).astype(np.int32)
+    labels = (numbers > 0).astype(np.int32)
+    maps = np.stack([1 - labels, labels], axis=2).astype(np.float32)
+    image = np.full((*labels.shape, 3), 200, np.uint8)
+    Segmentation(labels, numbers, maps, np.ones(2, np.float32), NUCLEI, image, 0.5, name).save(folder)
+
+
+def write_slide(rng, path):
+    """Write a scan with three levels."""
+    from hsn.data.synthetic_slide import draw_slide
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draw_slide(path, (int(rng.integers(200, 700)), 600), seed=int(rng.integers(3)), side=512)
+    return path
+
+
 def outlines_text(rng):
     """Return outlines as Aperio XML."""
     regions = ""
