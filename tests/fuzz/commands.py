@@ -69,11 +69,12 @@ def draw(number, folder, nets):
     rng = np.random.default_rng([SEED, number])
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    kinds = (
-        _segment, _segment, _slide, _evaluate, _evaluate, _evaluate, _masks, _points, _tags, _selected, _mixed,
-        _select, _select, _export, _export, _import, _import, _tissue, _project, _synthesize, _models,
+    fits = (_masks, _points, _tags, _selected, _mixed)
+    others = (
+        _segment, _segment, _slide, _evaluate, _evaluate, _evaluate, _select, _export, _export, _import, _import,
+        _tissue, _project, _synthesize, _models,
     )  # fmt: skip
-    drawn = pick(rng, kinds)(rng, folder, nets)
+    drawn = pick(rng, fits if chance(rng, 0.16) else others)(rng, folder, nets)  # fits take seconds
     words = [word if chance(rng, 0.996) else mangle(rng, word) for word in map(str, drawn.words)]
     words = [word.replace("\0", "") for word in words]  # no system passes it on
     if drawn.words[0] != "models" and words[0] == drawn.words[0]:
@@ -314,12 +315,11 @@ def _points(rng, folder, nets):
         write_text(rng, folder / "data" / f"{name}{suffix}", points_text(rng, suffix))
     damage_some(rng, folder / "data", 0.03)
     where = pick(
-        rng, (["data"], ["--points", "data"], ["data", "--kind", "points"], ["data", "--kind", "masks"])
+        rng, (["--points", "data"], ["data", "--kind", "points"], ["data", "--kind", "points"], ["data"])
     )
     extra = ["--rounds", _number(rng, "0"), "--net", "resunet18" if chance(rng, 0.95) else "unet"]
-    extra += _options(rng, ("--radius", _number(rng, "3")), ("--complete",)) + ["--label", "tumor"] * chance(
-        rng, 0.1
-    )
+    extra += _options(rng, ("--radius", _number(rng, "3")), ("--complete",))
+    extra += ["--label", "tumor"] * chance(rng, 0.1)
     return _fit(rng, folder, where, "--width", _number(rng, "2"), *extra)
 
 
@@ -337,25 +337,21 @@ def _mixed(rng, folder, nets):
 
 
 def _tags(rng, folder, nets):
-    names = [name for name, _ in _images(rng, folder / "data", count=4, odd=0.08)]
-    rows = "".join(f"{name}.png,{k % 2},{pick(rng, ('0', '1', ''))}\n" for k, name in enumerate(names))
-    write_text(rng, folder / "tags.csv", "file,tumor,fat\n" + rows)
-    for k, place in enumerate(("A", "B")):
-        if chance(rng, 0.4):
-            write_image(rng, folder / "data" / place / f"{k}{k}.png", draw_tissue(rng)[0])
+    """A table, a folder for each class, or names that end with tags."""
+    source = pick(rng, (["tags.csv"], ["tags.csv"], ["folders"], ["names", "--classes", "a,b"]))
+    count = 4
+    if source == ["tags.csv"]:
+        names = [name for name, _ in _images(rng, folder / "data", count=count, odd=0.08)]
+        rows = "".join(f"{name}.png,{k % 2},{pick(rng, ('0', '1', ''))}\n" for k, name in enumerate(names))
+        write_text(rng, folder / "tags.csv", "file,tumor,fat\n" + rows)
+    else:
+        for k in range(count):
+            name = f"A/{k}" if k % 2 else f"B/{k}"
+            name = name if source == ["folders"] else f"{k}-[{k % 2} {pick(rng, '01')}]"
+            write_image(rng, folder / "data" / f"{name}.png", draw_tissue(rng)[0])
     damage_some(rng, folder / "data", 0.05)
-    source = pick(
-        rng, (["--tags", "tags.csv"], ["--tags", "folders"], ["--tags", "names", "--classes", "a,b"], [])
-    )
-    return _fit(
-        rng,
-        folder,
-        ["data", *source],
-        "--net",
-        "m1" if chance(rng, 0.9) else "m9",
-        "--width",
-        _number(rng, "0.05"),
-    )
+    net = "m1" if chance(rng, 0.95) else "m9"
+    return _fit(rng, folder, ["data", "--tags", *source], "--net", net, "--width", _number(rng, "0.05"))
 
 
 def _selected(rng, folder, nets):
