@@ -32,6 +32,7 @@ FLOORS = (
         "strips",
         "_native",
         "config",
+        "records",
         "deprecated",
         "keras_start",
         "types",
