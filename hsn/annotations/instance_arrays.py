@@ -12,6 +12,7 @@ from ..checks import require
 from ..errors import InputError
 from ..files import check_file, first_line, read_bytes
 from ..limits import ARRAY_BYTES, READ_PIXELS
+from .zarr_chunks import check_chunks
 
 _MATLAB_NAMES = ("inst_map", "instance_map", "instances", "label_map", "labels")
 _ZARR_LABELS = ("objects", "instances", "nuclei", "cells", "labels", "classes")
@@ -77,15 +78,11 @@ def read_mat(path: Path | str) -> np.ndarray:
     [[0, 2]]
     """
     content = read_bytes(path, max_bytes=ARRAY_BYTES)
-    error: Exception = ValueError("no label image")
-    for name in _MATLAB_NAMES:
-        try:
-            return _as_labels(matlab.table(content, name, max_bytes=8 * READ_PIXELS), path)
-        except (ValueError, struct.error, zlib.error) as failure:
-            if isinstance(failure, InputError):
-                raise
-            error = failure if name == _MATLAB_NAMES[0] else error
-    raise _damaged(path, error)
+    try:
+        stored = matlab.table(content, *_MATLAB_NAMES, max_bytes=8 * READ_PIXELS)
+    except (ValueError, struct.error, zlib.error) as error:
+        raise _damaged(path, error) from None
+    return _as_labels(stored, path)
 
 
 def read_ome_zarr(path: Path | str) -> np.ndarray:
@@ -120,6 +117,7 @@ def read_ome_zarr(path: Path | str) -> np.ndarray:
             raise ValueError(f"an array of {array.shape}")
         if int(np.prod(array.shape)) > READ_PIXELS:
             raise _too_large(path, array.shape)
+        check_chunks(Path(path) / array.path, array)
         stored = np.asarray(array[:])
     except InputError:
         raise
@@ -141,9 +139,9 @@ def read_dicom(path: Path | str) -> np.ndarray:
         "highdicom-missing", "dicom-segmentation", "image-too-large" or "array-damaged".
     """
     check_file(path, max_bytes=ARRAY_BYTES)
-    pydicom, highdicom = require("pydicom", extra="dicom"), require("highdicom", extra="dicom")
+    highdicom = require("highdicom", extra="dicom")
     try:
-        header = pydicom.dcmread(path, stop_before_pixels=True)
+        header = read_dicom_header(path)
         if header.get("Modality") != "SEG" or "TotalPixelMatrixRows" not in header:
             raise InputError(
                 "dicom-segmentation",
@@ -152,14 +150,31 @@ def read_dicom(path: Path | str) -> np.ndarray:
                 hint="export the annotation as Segmentation",
             )
         shape = (header.TotalPixelMatrixRows, header.TotalPixelMatrixColumns)
-        if shape[0] * shape[1] > READ_PIXELS:
-            raise _too_large(path, shape)
+        for height, width in (shape, (header.Rows, header.Columns)):
+            if height * width > READ_PIXELS:
+                raise _too_large(path, (height, width))
         stored = highdicom.seg.segread(path).get_total_pixel_matrix(combine_segments=True)
     except InputError:
         raise
     except Exception as error:  # pydicom and highdicom raise many kinds of errors
         raise _damaged(path, error) from None
     return _as_labels(np.asarray(stored), path)
+
+
+def read_dicom_header(path: Path | str) -> Any:
+    """Return a DICOM file without its pixels, a `pydicom.Dataset`.
+
+    Raises
+    ------
+    ValueError
+        For a file that is compressed as a whole: its unpacked size is not known before it is in memory.
+    """
+    pydicom = require("pydicom", extra="dicom")
+    uid = require("pydicom.uid", extra="dicom").DeflatedExplicitVRLittleEndian
+    meta = require("pydicom.filereader", extra="dicom").read_file_meta_info(path)
+    if meta.get("TransferSyntaxUID") == uid:
+        raise ValueError("a deflated file; save it with another transfer syntax")
+    return pydicom.dcmread(path, stop_before_pixels=True)
 
 
 def _ome(group: Any) -> dict[str, Any]:
