@@ -105,9 +105,9 @@ class Outlines(NamedTuple):
         return geometries
 
     def to_wkb(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the outlines as well-known binary: all bytes, uint8 (b,), and the start of each object, int64 (n + 1,).
+        """Return the outlines as well-known binary: bytes, uint8 (b,), and the start of each object, int64 (n + 1,).
 
-        It equals `shapely.to_wkb(outlines.to_shapely(multi=False))`, in a tenth of the time.
+        It equals `shapely.to_wkb(outlines.to_shapely(multi=False))`, and takes less time.
 
         Examples
         --------

@@ -1,10 +1,12 @@
 """SpatialData, read back with the library; skipped where the extra is not installed."""
 
 import dataclasses
+import sys
 
 import numpy as np
 import pytest
 
+import hsn
 from hsn.exports.source import source_of
 from hsn.exports.spatialdata import write_spatialdata
 
@@ -63,3 +65,11 @@ def test_a_result_without_objects_image_and_scale_is_written(library, result, tm
     )
     data = library.read_zarr(write_spatialdata(tmp_path / "a.zarr", source_of(bare)))
     assert {name for _, name, _ in data.gen_elements()} == {"classes", "objects"}
+
+
+def test_a_missing_package_is_one_sentence(result, tmp_path, monkeypatch, raises_code):
+    monkeypatch.setitem(sys.modules, "spatialdata", None)
+    with raises_code("spatialdata-missing") as caught:
+        hsn.export(result, "spatialdata", tmp_path)
+    assert 'pip install "hsn[spatialdata]"' in str(caught.value)
+    assert not list(tmp_path.iterdir())
