@@ -12,6 +12,7 @@ from ..checks import require
 from ..errors import InputError
 from ..files import check_file, first_line, read_bytes
 from ..limits import ARRAY_BYTES, READ_PIXELS
+from .cellpose import read_masks
 from .zarr_chunks import check_chunks
 
 _MATLAB_NAMES = ("inst_map", "instance_map", "instances", "label_map", "labels")
@@ -19,7 +20,7 @@ _ZARR_LABELS = ("objects", "instances", "nuclei", "cells", "labels", "classes")
 
 
 def read_npy(path: Path | str) -> np.ndarray:
-    """Read a label image from a `.npy` file.
+    """Read a label image from a `.npy` file, also the masks in `_seg.npy` of Cellpose.
 
     Returns
     -------
@@ -28,8 +29,8 @@ def read_npy(path: Path | str) -> np.ndarray:
     Raises
     ------
     InputError
-        "array-pickled" for arrays of Python objects, as `_seg.npy` of Cellpose; "array-damaged"; "label-image-invalid"
-        for other shapes and types; "image-too-large".
+        "array-pickled" for other Python objects, which are not loaded; "array-damaged"; "label-image-invalid" for other
+        shapes and types; "image-too-large".
 
     Examples
     --------
@@ -44,16 +45,30 @@ def read_npy(path: Path | str) -> np.ndarray:
         stored = np.lib.format.open_memmap(path, mode="r")  # checks that the file holds what its header says
     except ValueError as error:
         if "dtype('O')" in str(error) or "objects" in str(error).lower():
-            raise InputError(
-                "array-pickled",
-                f"{path} must hold numbers; Python objects are not loaded, because they can run programs",
-                got="a pickled object, as _seg.npy of Cellpose",
-                hint="save the masks as PNG or TIFF (Cellpose: File > Save masks as PNG/tif), and remove this file",
-            ) from None
+            return _as_labels(_read_pickled(path), path)
         raise _damaged(path, error) from None
     except (OSError, EOFError, SyntaxError, MemoryError, OverflowError, TypeError) as error:
         raise _damaged(path, error) from None
     return _as_labels(stored, path)
+
+
+def _read_pickled(path: Path | str) -> np.ndarray:
+    """Return the masks of Cellpose."""
+    with open(path, "rb") as file:
+        try:
+            version = np.lib.format.read_magic(file)
+            read_header = {(1, 0): np.lib.format.read_array_header_1_0}.get(
+                version, np.lib.format.read_array_header_2_0
+            )
+            read_header(file)
+            return read_masks(file.read())
+        except ValueError as error:
+            raise InputError(
+                "array-pickled",
+                f"{path} must hold numbers; Python objects are not loaded, because they can run programs",
+                got=first_line(error),
+                hint="save the masks as PNG or TIFF (Cellpose: File > Save masks as PNG/tif), and remove this file",
+            ) from None
 
 
 def read_mat(path: Path | str) -> np.ndarray:
