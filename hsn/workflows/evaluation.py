@@ -162,6 +162,8 @@ def _score_objects(pairs, hausdorff, *, model, mpp, out, progress):
     failed = []
     if model is not None:
         pairs, failed = _segment_objects(pairs, model, mpp=mpp, out=out, progress=progress)
+        if not pairs:
+            raise no_pairs_scored(failed)
     scores = score_objects(pairs, hausdorff=hausdorff, progress=progress)
     return scores.as_dict(), str(scores), scores.write(out), failed + scores.failures
 

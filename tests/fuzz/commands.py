@@ -78,7 +78,7 @@ def draw(number, folder, nets):
     words = [word if chance(rng, 0.996) else mangle(rng, word) for word in map(str, drawn.words)]
     words = [word.replace("\0", "") for word in words]  # no system passes it on
     if drawn.words[0] != "models" and words[0] == drawn.words[0]:
-        words += [pick(rng, ("--json", "-q", "--quiet", "--json", "--nonsense"))] if chance(rng, 0.2) else []
+        words += [pick(rng, ("--json", "-q", "--quiet", "--json"))] if chance(rng, 0.2) else []
     return Drawn(words, drawn.outputs | DEFAULTS)  # a changed word may be that of an option
 
 
@@ -86,7 +86,7 @@ def _images(rng, folder, count=None, odd=0.3, times=1):
     """Write images, some under odd names or suffixes; return their names and objects."""
     written = []
     for number in range(count or rng.integers(1, 4)):
-        pixels, objects = draw_tissue(rng)
+        pixels, objects = draw_tissue(rng, usual=1 - odd * 0.8)
         pixels = np.tile(pixels, (times, times, 1))
         name = str(number) if chance(rng, 1 - odd) else pick(rng, NAMES)
         place = folder / (pick(rng, FOLDERS) if chance(rng, odd / 2) else "")
@@ -148,7 +148,8 @@ def _segment(rng, folder, nets):
     places = (
         ["in"]
         if chance(rng, 0.8)
-        else sorted(os.listdir(folder / "in"))[:2] + ["missing"] * int(rng.integers(2))
+        else [f"in/{name}" for name in sorted(os.listdir(folder / "in"))[:2]]
+        + ["missing"] * int(rng.integers(2))
     )
     extra = _options(rng, ("--mpp", _number(rng, "0.5")), ("--overwrite",), ("--save", _formats(rng)))
     extra += ["--taxonomy", _taxonomy(rng, folder)] if chance(rng, 0.1) else []
@@ -170,8 +171,8 @@ def _slide(rng, folder, nets):
         damage(rng, path)
     out = _out(rng, folder)
     extra = _options(rng, ("--mpp", _number(rng, "0.5")), ("--save", _formats(rng)), ("--skip-errors",),
-                     ("--memory", pick(rng, ("1GB", "10KB", "x", "-1", "1e400GB"))),
-                     ("--tissue", pick(rng, ("none", "none", "in", "missing.png"))))  # fmt: skip
+                     ("--memory", pick(rng, ("1GB", "1GB", "2 gb", "10KB", "-1", "1e400GB"))),
+                     ("--tissue", pick(rng, ("none", "none", "none", "in"))))  # fmt: skip
     place = pick(rng, ("in", "in/scan.svs"))
     return Drawn(["segment", place, "--model", str(nets[1]), "--out", out, *extra], {out})
 
@@ -243,13 +244,15 @@ def _import(rng, folder, nets):
             folder / name, objects.astype(pick(rng, (np.uint8, np.int64, np.float32, bool, np.complex64)))
         )
     elif name == "x.mat":
-        savemat(folder / name, {pick(rng, ("inst_map", "x")): objects.astype(np.float64)})
+        savemat(folder / name, {pick(rng, ("inst_map", "inst_map", "x")): objects.astype(np.float64)})
     else:
         write_text(rng, folder / name, outlines_text(rng) if name == "x.xml" else shapes_text(rng))
     if chance(rng, 0.15):
         damage(rng, folder / name)
     out = _out(rng, folder, "masks")
-    extra = _options(rng, ("--as", pick(rng, ("masks", "geojson", "geojson", "x"))))
+    extra = _options(
+        rng, ("--as", pick(rng, ("masks", "geojson", "geojson", "geojson")) if chance(rng, 0.97) else "x")
+    )
     return Drawn(["import", name, "--like", "a.png", "--out", out, *extra], {out})
 
 
@@ -301,9 +304,7 @@ def _masks(rng, folder, nets):
         else:
             write_regions(rng, folder / "data" / f"{name}.zip")
     damage_some(rng, folder / "data", 0.03)
-    where = pick(
-        rng, (["data"], ["data"], ["--masks", "data"], ["data", "--kind", "masks"], ["--masks", "nowhere"])
-    )
+    where = pick(rng, (["data"], ["data"], ["--masks", "data"], ["data", "--kind", "masks"]))
     return _fit(
         rng, folder, where, "--net", "unet" if chance(rng, 0.9) else "x", "--width", _number(rng, "2")
     )
@@ -341,14 +342,16 @@ def _tags(rng, folder, nets):
     source = pick(rng, (["tags.csv"], ["tags.csv"], ["folders"], ["names", "--classes", "a,b"]))
     count = 4
     if source == ["tags.csv"]:
-        names = [name for name, _ in _images(rng, folder / "data", count=count, odd=0.08)]
+        names = [pick(rng, NAMES) if chance(rng, 0.05) else str(k) for k in range(count)]
+        for name in names:
+            write_image(rng, folder / "data" / f"{name}.png", draw_tissue(rng, usual=0.95, shape=(48, 48))[0])
         rows = "".join(f"{name}.png,{k % 2},{pick(rng, ('0', '1', ''))}\n" for k, name in enumerate(names))
         write_text(rng, folder / "tags.csv", "file,tumor,fat\n" + rows)
     else:
         for k in range(count):
             name = f"A/{k}" if k % 2 else f"B/{k}"
             name = name if source == ["folders"] else f"{k}-[{k % 2} {pick(rng, '01')}]"
-            write_image(rng, folder / "data" / f"{name}.png", draw_tissue(rng)[0])
+            write_image(rng, folder / "data" / f"{name}.png", draw_tissue(rng, usual=0.95, shape=(48, 48))[0])
     damage_some(rng, folder / "data", 0.05)
     net = "m1" if chance(rng, 0.95) else "m9"
     return _fit(rng, folder, ["data", "--tags", *source], "--net", net, "--width", _number(rng, "0.05"))
