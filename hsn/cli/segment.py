@@ -26,7 +26,9 @@ def segment(
     model: Annotated[
         str, typer.Option("--model", "-m", help="Name or folder of a trained net.")
     ] = "glas-tags",
-    taxonomy: Annotated[str | None, typer.Option(help="Label space of the net. Default: its first.")] = None,
+    taxonomy: Annotated[
+        str | None, typer.Option(help="A label space of the net, or a file. Default: its first.")
+    ] = None,
     mpp: Annotated[
         float | None,
         typer.Option(help="Micrometers per pixel of the images. Default: that of the files' metadata."),

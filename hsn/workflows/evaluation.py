@@ -260,7 +260,7 @@ def _score_net(pairs, space, objects, *, out, model, mpp, progress, **scoring):
         model,
         make_samples(pairs, truth, mpps=[scales.of(image, mpp).mpp for image, _ in pairs]),
         out=out,
-        taxonomies=[space.name],
+        taxonomies=[space],
         progress=progress,
         **scoring,
     )

@@ -127,7 +127,7 @@ def select_patches(
         raise InputError(
             "images-missing",
             "`images` must be images or folders of images",
-            got="; ".join(reason for _, reason in failures) or "none",
+            got="; ".join(reason.rstrip(".") for _, reason in failures) or "none",
             hint="correct the paths",
         )
     if encoder == "texture" and side_px < _MIN_TEXTURE_PX:
