@@ -114,6 +114,7 @@ def test_files_without_a_partner_and_bad_ones_are_left_out_and_named(run, folder
         (["--masks", "masks", "--stain", "vahadane"], "stain-unknown"),
         (["masks", "--tags", "names", "--stain", "macenko"], "option-of-other-kind"),
         (["--masks", "masks", "--out", "my net"], "out-name"),
+        (["--masks", "masks", "--out", "x" * 101], "out-name"),
         (["--masks", "masks/images"], "pairs-missing"),
         (["--masks", "nowhere"], "folder-missing"),
         (["--masks", "masks", "--taxonomy", "adp-func"], "taxonomy-classes"),
