@@ -452,8 +452,8 @@ def _check_name(out):
     if not re.fullmatch(r"\w[\w.+-]*", out.name) or len(out.name) > NAME_CHARS:
         raise InputError(
             "out-name",
-            f"the name of `out` must consist of 1 to {NAME_CHARS} letters, digits and _ . + -, because it is the name of"
-            " the net",
+            f"the name of `out` must consist of 1 to {NAME_CHARS} letters, digits and _ . + -,"
+            " because it is the name of the net",
             got=repr(out.name),
             hint="rename the folder",
         )
