@@ -57,10 +57,8 @@ def read_objects(
         return measure_objects(mask_files.read(path, shape), mpp=mpp)
     check_file(path, max_bytes=TABLE_BYTES)
     try:
-        if path.suffix.lower() == ".csv":
-            arrow = require("pyarrow.csv").read_csv(path)
-        else:
-            arrow = _read_parquet(path)
+        is_csv = path.suffix.lower() == ".csv"
+        arrow = require("pyarrow.csv").read_csv(path) if is_csv else _read_parquet(path)
         columns = {
             name: _as_array(arrow[name]) for name in arrow.column_names if name not in (_GEOMETRY, _BOX)
         }
