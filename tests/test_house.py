@@ -38,7 +38,7 @@ FLOORS = (
         "types",
         "taxonomies",
     ),
-    ("images", "store", "stains", "objects", "annotations", "selection", "crf", "metrics"),
+    ("images", "store", "stains", "objects", "annotations", "selection", "crf", "metrics", "instant"),
     ("nets", "losses"),
     ("training", "prediction"),
     ("models", "data", "exports"),
@@ -46,7 +46,8 @@ FLOORS = (
     ("supervision",),
     ("reports", "wsi", "projects"),
     ("workflows",),
-    ("cli", "app"),
+    ("app",),
+    ("cli",),
     ("__main__",),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

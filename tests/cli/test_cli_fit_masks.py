@@ -111,6 +111,7 @@ def test_files_without_a_partner_and_bad_ones_are_left_out_and_named(run, folder
         (["--masks", "masks", "--window-px", "8"], "option-of-other-kind"),
         (["--masks", "masks", "--net", "m2"], "net-unknown"),
         (["--masks", "masks", "--width", "0.25"], "width-channels"),
+        (["--masks", "masks", "--width", "1000000"], "width-channels"),
         (["--masks", "masks", "--stain", "vahadane"], "stain-unknown"),
         (["masks", "--tags", "names", "--stain", "macenko"], "option-of-other-kind"),
         (["--masks", "masks", "--out", "my net"], "out-name"),
