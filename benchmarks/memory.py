@@ -142,10 +142,10 @@ def main():
         if given.what == "fit"
         else segment_rows(given.models, given.sides)
     )
-    page = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else make_page()
-    table = page["tables"][("fit", "segment").index(given.what)]
     for row in rows:
         print(json.dumps(row), flush=True)
+        page = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else make_page()
+        table = page["tables"][("fit", "segment").index(given.what)]
         table["rows"] = sorted([*(r for r in table["rows"] if r[:2] != row[:2]), row], key=lambda r: r[:2])
         RESULTS.write_text(json.dumps(page, indent=1) + "\n", encoding="utf-8")
 
