@@ -355,7 +355,8 @@ def _tags(rng, folder, nets):
             write_image(rng, folder / "data" / f"{name}.png", draw_tissue(rng, usual=0.95, shape=(48, 48))[0])
     damage_some(rng, folder / "data", 0.05)
     net = "m1" if chance(rng, 0.95) else "m9"
-    return _fit(rng, folder, ["data", "--tags", *source], "--net", net, "--width", _number(rng, "0.05"))
+    width = "0.05" if chance(rng, 0.95) else pick(rng, ("0", "-1", "nan", "40", "x"))  # 2 takes minutes
+    return _fit(rng, folder, ["data", "--tags", *source], "--net", net, "--width", width)
 
 
 def _selected(rng, folder, nets):
