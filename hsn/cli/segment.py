@@ -57,6 +57,18 @@ def segment(
         bool,
         typer.Option("--skip-errors", help="Leave out damaged parts of a slide.", rich_help_panel=SLIDES),
     ] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(help="Part of the files for a job of an array, such as 3/16.", rich_help_panel=SLIDES),
+    ] = None,
+    cluster: Annotated[
+        Path | None,
+        typer.Option(help="YAML file of a Dask cluster: SLURM, LSF, PBS, ...", rich_help_panel=SLIDES),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(help="Address of a running Dask scheduler, tcp://host:8786.", rich_help_panel=SLIDES),
+    ] = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ):
@@ -72,7 +84,7 @@ def segment(
     from ..workflows.segmentation import SUMMARY, segment_all
     from ..workflows.slides import SlideOptions
 
-    slides = SlideOptions(workers, memory, tissue, skip_errors)
+    slides = SlideOptions(workers, memory, tissue, skip_errors, shard, cluster, scheduler)
     with progress_display(quiet=quiet) as progress:
         batch = segment_all(
             images,

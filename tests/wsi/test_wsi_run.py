@@ -175,10 +175,14 @@ def test_a_loaded_model_needs_one_worker(drawn, model, tmp_path, raises_code):
         segment_slide(open_slide(drawn.path), hsn.load(model), tmp_path, options=Options(workers=2))
 
 
-@pytest.mark.parametrize("name", ["glas-tags"])
-def test_a_net_that_does_not_run_on_slides_is_named(drawn, name, tmp_path, raises_code):
+def test_a_net_that_does_not_run_on_slides_is_named(drawn, model, tmp_path, raises_code, monkeypatch):
+    from types import SimpleNamespace
+
+    from hsn.wsi import plan
+
+    monkeypatch.setattr(plan, "method_of", lambda _: (None, SimpleNamespace(detector="of boxes")))
     with raises_code("slide-net-unsupported"):
-        segment_slide(open_slide(drawn.path), name, tmp_path)
+        segment_slide(open_slide(drawn.path), model, tmp_path)
 
 
 def test_a_region_that_is_too_large_is_left_out_and_counted(drawn, color_model, tmp_path, monkeypatch):
@@ -192,3 +196,21 @@ def test_a_region_that_is_too_large_is_left_out_and_counted(drawn, color_model, 
     assert result.summary["too_large"] == 1
     assert len(result.objects) == 0
     assert "too large" in notes.sentences()[0]
+
+
+def test_a_net_that_normalizes_stains_measures_them_once_on_the_whole_slide(drawn, color_model, tmp_path):
+    from hsn.config import Normalization
+    from hsn.stains.macenko import Macenko
+
+    reference = Macenko((0.6, 0.75, 0.3), (0.1, 1.0, 0.1), (1.2, 0.9))
+    stained = color_model(normalization=Normalization((0, 0, 0), (1, 1, 1), stain=reference))
+    slide, mask = open_slide(drawn.path), np.zeros((25, 30), bool)
+    mask[8:16, 8:16] = True
+    results = [
+        segment_slide(slide, stained, tmp_path / str(side), tissue=mask, options=Options(block_px=side))
+        for side in (512, 4096)
+    ]
+    assert digests(results[0]) == digests(results[1])
+    assert len(results[0].objects) > 50
+    plain = segment_slide(slide, color_model(), tmp_path / "plain", tissue=mask)
+    assert (plain.probabilities[:] != results[0].probabilities[:]).any()
