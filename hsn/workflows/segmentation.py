@@ -18,9 +18,18 @@ from ..checks import as_mpp
 from ..data.discovery import distinct_names, find_images
 from ..errors import ENDS_BATCH, InputError, as_input_error, printable
 from ..exports.formats import EXPORTS, check_formats
-from ..files import atomic_write, check_writable, csv_text, from_csv_text, read_text, remove_leftovers
+from ..files import (
+    atomic_write,
+    check_file,
+    check_writable,
+    csv_text,
+    from_csv_text,
+    read_text,
+    remove_leftovers,
+)
 from ..images.scale import Scale
 from ..images.slide import Slide, open_slide
+from ..limits import SLIDE_BYTES
 from ..models.folders import CARD, CONFIG, OLD_CONFIG, Model, find
 from ..notes import collect_notes
 from ..progress import Progress, report, track
@@ -308,6 +317,7 @@ class _Files:
     def segment(self, path, name):
         """Segment an image or a slide, and write its files. Returns the content of the areas file."""
         self.scales = self.scales or ScaleCheck(self._run.model)
+        check_file(path, max_bytes=SLIDE_BYTES)
         if not runs_as_slide(path, self._run.model):
             return _segment_file(
                 path, self._run, self.scales, self._out, name, mpp=self._mpp, **self._options

@@ -19,6 +19,7 @@ A file for SLURM; `options` are those of `dask_jobqueue.SLURMCluster`::
 
 import os
 from collections.abc import Generator, Iterable, Mapping
+from concurrent.futures import CancelledError
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
@@ -41,6 +42,8 @@ KINDS = {
 }
 _FIELDS = {"kind", "options", "adapt", "workers"}
 ALLOWED_FAILURES = 10  # deaths of a worker for which a task may be blamed: all tasks of a dead worker are
+_LOST = object()  # a result that is gone
+_WAIT_S = 30.0  # for a result of some bytes
 CLOSE_S = 20.0  # wait for workers to end
 _SETTINGS = {
     "distributed.worker.memory.spill": False,  # tasks keep no results
@@ -81,6 +84,7 @@ class DaskExecutor:
         self._dask = require("distributed", extra="cluster")
         self._cluster: Any = None
         self._threads: int | None = None
+        self._allowed_failures = allowed_failures
         self._least = 1  # workers that there will be
         settings = {**_SETTINGS, "distributed.scheduler.allowed-failures": allowed_failures}
         with require("dask").config.set(settings):
@@ -100,43 +104,68 @@ class DaskExecutor:
         return None if find_spec("bokeh") is None else str(self._client.dashboard_link)
 
     def run(self, tasks: Iterable[Task]) -> Generator[tuple[str, Any]]:
-        """Yield the key and the result, or the error, of each task; few more than can run wait at the scheduler."""
-        waiting, names = iter(tasks), dict[str, Task]()
-        results = self._dask.as_completed(with_results=True, raise_errors=False)
-        run = uuid4().hex[:8]
+        """Yield the key and the result, or the error, of each task; few more than can run wait at the scheduler.
 
-        def submit() -> None:
-            while len(names) < 2 * max(
-                self._least, len(self._client.scheduler_info(n_workers=-1)["workers"])
-            ):
-                task = next(waiting, None)
-                if task is None:
-                    return
-                key = f"hsn-{run}-{task.key}"
-                names[key] = task
-                results.add(
-                    self._client.submit(
-                        run_on_worker,
-                        self._threads,
-                        task.function,
-                        task.arguments,
-                        key=key,
-                        pure=False,
-                        retries=2,
-                    )
-                )
-
-        submit()
+        A result that is lost with its worker is asked for again, under another name: its task returns at once.
+        """
+        waiting, running = iter(tasks), dict[Any, tuple[Task, int]]()
         try:
-            for future, result in results:
-                task = names.pop(future.key)
-                outcome = self._failure(task, future) if future.status == "error" else result
-                future.release()
-                yield task.key, outcome
-                submit()
+            while True:
+                while len(running) < self._in_flight() and (task := next(waiting, None)) is not None:
+                    running[self._submit(task)] = task, 0
+                if not running:
+                    return
+                for future in self._finished(list(running)):
+                    task, tries = running.pop(future)
+                    outcome = self._outcome(task, future)
+                    future.release()
+                    if outcome is not _LOST:
+                        yield task.key, outcome
+                    elif tries < self._allowed_failures:
+                        running[self._submit(task)] = task, tries + 1
+                    else:
+                        yield task.key, task_died(task, "the loss of its results, several times")
         finally:
-            if names:  # the caller stopped
-                self._client.cancel([self._dask.Future(key, self._client) for key in names], force=True)
+            if running:  # the caller stopped
+                self._client.cancel(list(running), force=True)
+
+    def _in_flight(self) -> int:
+        """Return how many tasks the scheduler may hold."""
+        return 2 * max(self._least, len(self._client.scheduler_info(n_workers=-1)["workers"]))
+
+    def _submit(self, task: Task) -> Any:
+        return self._client.submit(
+            run_on_worker, self._threads, task.function, task.arguments,
+            key=f"hsn-{uuid4().hex[:8]}-{task.key}", pure=False, retries=2,
+        )  # fmt: skip
+
+    def _finished(self, futures: list[Any]) -> set[Any]:
+        """Wait, and return the futures that are finished; none after a while."""
+        try:
+            done: set[Any] = self._dask.wait(futures, timeout=_WAIT_S, return_when="FIRST_COMPLETED").done
+            return done
+        except TimeoutError:
+            return set()
+
+    def _outcome(self, task: Task, future: Any) -> Any:
+        """Return the result or the error of a task, or _LOST; raise an error that ends the batch."""
+        if future.status == "error":
+            return self._failure(task, future.exception(timeout=_WAIT_S))
+        try:
+            return future.result(timeout=_WAIT_S)
+        except (TimeoutError, CancelledError):
+            return _LOST
+        except Exception as error:
+            return self._failure(task, error)
+
+    def _failure(self, task: Task, error: Exception) -> InputError:
+        """Return the error of a task; raise it if no further task can succeed."""
+        if type(error).__name__ == "KilledWorker":
+            return task_died(task, "the end of its worker, several times")
+        failure = as_input_error(error)
+        if failure.code in ENDS_BATCH:
+            raise failure
+        return failure
 
     def __enter__(self) -> Self:
         return self
@@ -173,11 +202,9 @@ class DaskExecutor:
             options["job_script_prologue"] = [*options.get("job_script_prologue", []), _NO_SPILL]
         try:
             cluster = getattr(require(room), name)(**options)
-            if kind == "local" and low == high:
-                cluster.scale(low)
-            else:  # jobs that end are replaced, also if their number is fixed
-                limits = ("minimum", "maximum") if kind == "local" else ("minimum_jobs", "maximum_jobs")
-                cluster.adapt(**dict(zip(limits, (low, high), strict=True)))
+            # Workers that end are replaced, also if their number is fixed.
+            limits = ("minimum", "maximum") if kind == "local" else ("minimum_jobs", "maximum_jobs")
+            cluster.adapt(**dict(zip(limits, (low, high), strict=True)))
         except Exception as error:  # Dask and batch systems raise many kinds of errors
             raise InputError(
                 "cluster-not-started", f"a cluster of the kind {kind} must start with these options",
@@ -185,16 +212,6 @@ class DaskExecutor:
                 hint="correct the options; see the documentation of dask-jobqueue",
             ) from None  # fmt: skip
         return cluster
-
-    def _failure(self, task: Task, future: Any) -> InputError:
-        """Return the error of a task; raise it if no further task can succeed."""
-        error = future.exception()
-        if type(error).__name__ == "KilledWorker":
-            return task_died(task, "the end of its worker, several times")
-        failure = as_input_error(error)
-        if failure.code in ENDS_BATCH:
-            raise failure
-        return failure
 
 
 def run_on_worker(threads: int | None, function: Any, arguments: tuple[Any, ...]) -> Any:

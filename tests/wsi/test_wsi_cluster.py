@@ -61,12 +61,12 @@ def test_every_task_has_a_result_whatever_happens_to_the_workers(executor):
     assert len(results) == 13
     assert not any(isinstance(result, InputError) for result in results.values())
 
-    # A task ends every worker that runs it: it is an error after the allowed failures, the others finish.
-    results = dict(executor.run([Task("poison", _end_after_sleep, ()), *squares(6)]))
+    # A task ends every worker that runs it: it is an error after the allowed failures. Tasks that ran beside it may be
+    # blamed, too; the workers are replaced, and all others finish.
+    results = dict(executor.run([Task("poison", _end_after_sleep, ()), *squares(12)]))
     assert results.pop("poison").code == "worker-died"
-    assert {key: result for key, result in results.items() if not isinstance(result, InputError)}.keys() >= {
-        "square 5"
-    }
+    assert len(results) == 12
+    assert sum(not isinstance(result, InputError) for result in results.values()) >= 8
 
     # The caller stops early: the next run is not disturbed.
     for _ in executor.run(squares(20)):
