@@ -31,6 +31,7 @@ FLOORS = (
         "instances",
         "_native",
         "config",
+        "records",
         "deprecated",
         "keras_start",
         "types",

@@ -126,12 +126,7 @@ class ObjectTable:
         pa = require("pyarrow")
         arrays = {}
         for name in self.names:
-            values = self.columns[name]
-            text = values.dtype.kind == "U"
-            # NaN becomes null.
-            arrays[name] = (
-                pa.array(values.tolist(), pa.string()) if text else pa.array(values, from_pandas=True)
-            )
+            arrays[name] = pa.array(self.columns[name], from_pandas=True)  # NaN becomes null
             if name == "class":
                 arrays[name] = arrays[name].dictionary_encode()
         if geometry and self.outlines is not None:

@@ -27,7 +27,8 @@ import numpy as np
 from ..annotations import tag_files
 from ..annotations.annotation import Tag
 from ..checks import as_mpp, one_of
-from ..data.discovery import Found, find_images
+from ..data.discovery import Found
+from ..data.image_files import find_images
 from ..data.mixture import AnnotationFiles
 from ..data.setup import taxonomy_of
 from ..errors import InputError

@@ -15,7 +15,7 @@ import numpy as np
 
 from .. import __version__
 from ..checks import as_mpp
-from ..data.discovery import distinct_names, find_images
+from ..data.image_files import distinct_names, find_images
 from ..errors import ENDS_BATCH, InputError, as_input_error, printable
 from ..exports.formats import EXPORTS, check_formats
 from ..files import (

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from .. import __version__
-from ..data.discovery import SLIDES, distinct_names
+from ..data.image_files import SLIDES, distinct_names
 from ..errors import InputError, collect_failures
 from ..files import atomic_write, check_writable, walk_files, write_json
 from ..images.slide import Slide, is_slide, open_slide
