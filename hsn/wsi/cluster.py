@@ -195,7 +195,8 @@ class DaskExecutor:
                 "dashboard_address": options.pop("dashboard_address"), **options.get("scheduler_options", {})
             }  # fmt: skip
             cores, processes = options.get("cores"), options.get("processes") or 1
-            self._threads = None if cores is None else max(1, int(cores) // int(processes))
+            whole = isinstance(cores, int) and isinstance(processes, int) and cores >= processes
+            self._threads = cores // processes if whole else None
             options["processes"] = processes
             # One task at a time in each process; the net computes with all its cores.
             options["worker_extra_args"] = [*options.get("worker_extra_args", []), "--nthreads", "1"]
