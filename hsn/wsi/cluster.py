@@ -195,8 +195,8 @@ class DaskExecutor:
                 "dashboard_address": options.pop("dashboard_address"), **options.get("scheduler_options", {})
             }  # fmt: skip
             cores, processes = options.get("cores"), options.get("processes") or 1
-            whole = isinstance(cores, int) and isinstance(processes, int) and cores >= processes
-            self._threads = cores // processes if whole else None
+            if isinstance(cores, int) and isinstance(processes, int):
+                self._threads = max(1, cores // processes)
             options["processes"] = processes
             # One task at a time in each process; the net computes with all its cores.
             options["worker_extra_args"] = [*options.get("worker_extra_args", []), "--nthreads", "1"]
