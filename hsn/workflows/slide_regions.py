@@ -133,6 +133,8 @@ def _clip(shape: Shape, rings: list[np.ndarray], frame: shapely.Polygon) -> Iter
     polygon, line = shape.closed, shapely.LineString(rings[0])
     whole = shapely.make_valid(shapely.Polygon(rings[0], rings[1:])) if polygon else line
     for part in shapely.get_parts(shapely.intersection(whole, frame)):
+        if part.is_empty:
+            continue
         if polygon and part.geom_type == "Polygon":
             lines = [part.exterior, *part.interiors]
         elif not polygon and part.geom_type == "LineString":
