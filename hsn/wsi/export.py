@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..exports.formats import write_export
-from ..exports.measure import class_parts, measure_objects, nearest_distances
+from ..exports.measure import class_parts, find_pieces, measure_objects, nearest_distances
 from ..exports.pyramid import level_shape, read_block
 from ..exports.source import ExportSource
 from ..images.tissue import mask_at
@@ -105,7 +105,7 @@ def source_of(job: Job, taxonomy: Taxonomy) -> ExportSource:
 def tables(job: Job, taxonomy: Taxonomy) -> Iterator[ObjectTable]:
     """Yield the tables of one row of blocks after the other; positions are of level 0."""
     across, down = (a / b for a, b in zip(job.slide.dimensions, job.shape[::-1], strict=True))
-    nearest = _nearest(job)
+    nearest, tissue = _nearest(job), np.asarray(open_array(Path(job.folder) / ARRAYS, TISSUE)[:]) > 0
     for ids, objects in rows_of_objects(job):
         table = concatenate([_measure(job, taxonomy, *group) for group in _cells(ids, objects)])
         table = table[np.argsort(table["id"])]
@@ -117,6 +117,7 @@ def tables(job: Job, taxonomy: Taxonomy) -> Iterator[ObjectTable]:
             centroid_y_um=y * job.slide.mpp,
             score=np.round(objects.sums[:, 3] / objects.sums[:, 0] / 255, 6),
             nearest_neighbor_um=nearest[ids - 1] * job.mpp,
+            tissue_id=find_pieces(x, y, tissue, job.slide.dimensions),
         )
         outlines = table.checked_outlines()
         if (across, down) != (1, 1):
