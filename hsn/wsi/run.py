@@ -14,6 +14,7 @@ from ..errors import InputError
 from ..images.slide import Slide
 from ..images.tissue import slide_tissue
 from ..models import Model
+from ..models.folders import find
 from ..notes import note
 from ..progress import Progress, report
 from ..store.folder import RunFolder
@@ -108,7 +109,7 @@ def segment_slide(
         )  # fmt: skip
     mask = slide_tissue(slide) if tissue is None else np.asarray(tissue) > 0
     plan = make_plan(slide, loaded, taxonomy, mask)
-    job = Job(slide, model, str(Path(out)), plan, options.block_px, uuid4().hex)
+    job = Job(slide, _for_workers(model), str(Path(out).absolute()), plan, options.block_px, uuid4().hex)
     space = check_supported(loaded).taxonomy(taxonomy)
     with RunFolder.open(out, plan, overwrite=options.overwrite) as folder:
         phases = phases_of(job, folder, executor, options.skip_errors, progress)
@@ -136,6 +137,14 @@ def segment_slide(
     if not mask.any():
         note("no tissue was found", slide.path)
     return SlideResult(Path(out), summary, space, job)
+
+
+def _for_workers(model: Any) -> Any:
+    """Return the absolute folder of a net that is not installed: workers may have another current folder."""
+    if isinstance(model, Model):
+        return model
+    folder = find(model)
+    return model if folder.is_absolute() and folder.name == str(model) else folder.absolute()
 
 
 def block_px_for(memory_bytes: int | None) -> int:
