@@ -82,18 +82,13 @@ def test_a_slide_without_a_region_is_an_error(annotated, tmp_path, raises_code):
         cut_regions([path], tmp_path, mpp=0.25)
 
 
-def test_a_net_is_trained_on_the_regions_of_slides(annotated, tmp_path):
-    with pytest.warns(UserWarning, match="annotated regions of slides"):
-        model = hsn.fit(
-            annotated.path.parent,
-            mpp=0.25,
-            out=tmp_path / "mine",
-            epochs=1,
-            net="unet",
-            width=2,
-            validation=0.5,
-        )
-    assert model.card.mpp == 0.25
+def test_a_training_on_slides_uses_their_regions(annotated, tmp_path):
+    from hsn.workflows.fitting import prepare
+
+    ready = prepare(annotated.path.parent, {}, {}, mpp=0.25, out=tmp_path / "mine", validation=0.5)
+    assert ready.kind == "mixed"
+    assert len(ready.setup.images) == 2
+    assert any("annotated regions of slides" in sentence for sentence in ready.setup.notes)
     assert sorted(path.name for path in (tmp_path / "mine" / "regions").glob("*.png")) == [
         "drawn_region1.png", "drawn_region2.png"
     ]  # fmt: skip
