@@ -46,7 +46,10 @@ def report_source(result: SlideResult, about: Mapping[str, Any]) -> ExportSource
             slide = None
     table = Path(about["files"]["csv"])
     source = replace(result.source, image=None if slide is None else SlideImage(slide), tissue=result.tissue)
-    return replace(source, tables=lambda: [read_objects(table)]) if table.is_file() else source
+    if not table.is_file():
+        return source
+    # Positions are of level 0, and so is the scale of the pictures.
+    return replace(source, tables=lambda: [read_objects(table, mpp=result.job.slide.mpp)])
 
 
 class SlideImage:
