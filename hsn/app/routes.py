@@ -188,6 +188,8 @@ class Routes:
 
     def edit(self, data: dict[str, Any]) -> dict[str, Any]:
         """Apply edits of the page that may edit."""
+        session: Any
+        seq: Any
         session, page, seq = data.get("session"), data.get("page"), data.get("seq")
         self._check_writer(page)
         own = (session, page)  # edits that an earlier page left behind keep its name
@@ -196,7 +198,7 @@ class Routes:
         )
         if newer:
             raise HTTPException(409, json.dumps({"seq": self.annotations.seq, "edits": newer}))
-        seq = self.annotations.edit(data.get("edits"), session=session)
+        seq = self.annotations.edit(data.get("edits") or [], session=session)
         counts = self.annotations.counts()
         self.hub.publish("saved", seq=seq, counts=counts)
         return {"seq": seq, "counts": counts}

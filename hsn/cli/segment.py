@@ -18,6 +18,9 @@ from .console import (
     warn,
 )
 
+_Taxonomy = Annotated[
+    str | None, typer.Option(help="A label space of the net, or a file. Default: its first.")
+]
 _PANEL = "Slides"
 Workers = Annotated[int, typer.Option(help="Processes for a slide.", rich_help_panel=_PANEL)]
 Memory = Annotated[
@@ -51,7 +54,7 @@ def segment(
     model: Annotated[
         str, typer.Option("--model", "-m", help="Name or folder of a trained net.")
     ] = "glas-tags",
-    taxonomy: Annotated[str | None, typer.Option(help="Label space of the net. Default: its first.")] = None,
+    taxonomy: _Taxonomy = None,
     mpp: Annotated[
         float | None,
         typer.Option(help="Micrometers per pixel of the images. Default: that of the files' metadata."),

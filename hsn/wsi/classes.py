@@ -157,8 +157,9 @@ def _counts(job: Job) -> tuple[int, int]:
 
 def _config_of(job: Job) -> tuple[Any, Any]:
     """Return the config of the net, and the taxonomy of the run."""
-    _, config = method_of(opened(job))
-    return config, config.taxonomy(job.plan["taxonomy"])
+    method, config = method_of(opened(job))
+    changed = method.Config.from_dict({**config.to_dict(), "taxonomies": [job.plan["space"]]})
+    return config, changed.taxonomies[0]
 
 
 def _blend_windows(job: Job, box: Box, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -198,7 +198,8 @@ def _plan_of_tags(config: Any, shape: tuple[int, int], taxonomy: str | None) -> 
         "classes": len(chosen),
     }
     numbers = json.loads(json.dumps({name: config.to_dict()[name] for name in fields}))
-    return {"kind": TAGS, "stages": numbers, "lattice": lattice}
+    (space,) = json.loads(json.dumps(config.replace(taxonomies=(chosen,)).to_dict()["taxonomies"]))
+    return {"kind": TAGS, "stages": numbers, "space": space, "lattice": lattice}
 
 
 def opened(job: Job) -> Model:
