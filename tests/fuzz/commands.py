@@ -318,8 +318,10 @@ def _points(rng, folder, nets):
     where = pick(
         rng, (["--points", "data"], ["data", "--kind", "points"], ["data", "--kind", "points"], ["data"])
     )
-    extra = ["--rounds", _number(rng, "0"), "--net", "resunet18" if chance(rng, 0.95) else "unet"]
-    extra += ["--complete"] * chance(rng, 0.9)  # the detector takes long
+    extra = ["--net", "resunet18" if chance(rng, 0.95) else "unet"]
+    extra += (
+        ["--complete"] if chance(rng, 0.9) else ["--rounds", _number(rng, "0")]
+    )  # the detector takes long
     extra += _options(rng, ("--radius", _number(rng, "3")))
     extra += ["--label", "tumor"] * chance(rng, 0.1)
     return _fit(rng, folder, where, "--width", _number(rng, "2"), *extra)
