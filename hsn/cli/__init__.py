@@ -15,7 +15,7 @@ import signal
 import typer
 
 from .. import __version__
-from . import demo, doctor, evaluate, export, fit, project, segment, select, synthesize, tissue
+from . import demo, doctor, evaluate, export, fit, plan, project, segment, select, synthesize, tissue
 from . import models as trained
 from .console import Command, Commands
 from .import_ import import_
@@ -36,6 +36,7 @@ for command in (
     fit.fit,
     select.select,
     evaluate.evaluate,
+    plan.plan,
     synthesize.synthesize,
     demo.demo,
     doctor.doctor,
