@@ -4,6 +4,8 @@ After a crash a file holds its old or its new content, never a part. Files from 
 size.
 """
 
+import gzip
+import io
 import json
 import math
 import os
@@ -11,6 +13,7 @@ import re
 import shutil
 import stat
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -219,18 +222,41 @@ def check_file(path: Path | str, *, max_bytes: int) -> Path:
 
 
 def read_bytes(path: Path | str, *, max_bytes: int) -> bytes:
-    """Return the content of a regular file of limited size.
+    """Return the content of a regular file of limited size; a `.gz` file is unpacked, and its content is limited.
 
     Raises
     ------
     InputError
-        As `check_file`.
+        As `check_file`, or "gzip-damaged".
     """
     path = check_file(path, max_bytes=max_bytes)
     try:
-        return path.read_bytes()
+        content = path.read_bytes()
     except OSError as error:
         raise unreadable(path, error) from None
+    return _unpack(path, content, max_bytes) if path.suffix.lower() == ".gz" else content
+
+
+def _unpack(path: Path, packed: bytes, max_bytes: int) -> bytes:
+    """Return the content of a gzip file, of at most `max_bytes`."""
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(packed)) as file:
+            content = file.read(max_bytes + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(
+            "gzip-damaged",
+            f"{path} must be a complete gzip file",
+            got=first_line(error),
+            hint="copy it again",
+        ) from None
+    if len(content) > max_bytes:
+        raise InputError(
+            "file-too-large",
+            f"{path} must hold at most {max_bytes:,} bytes",
+            got="more",
+            hint="get the original file again, or split it",
+        )
+    return content
 
 
 def read_text(path: Path | str, *, max_bytes: int = CARD_BYTES, encoding: str = "utf-8") -> str:

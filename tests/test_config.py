@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hsn.config import FORMAT, Augmentation, Normalization, TrainConfig, migrate, parse
+from hsn.config import FORMAT, Augmentation, Normalization, TrainConfig, migrate
+from hsn.records import parse
 from hsn.supervision import METHODS, masks, mixed, points, selected, tags
 
 METHOD_OF = {"masks": masks, "points": points, "selected": selected, "tags": tags, "mixed": mixed}

@@ -9,10 +9,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
-from skimage.draw import line, polygon
+from skimage.draw import line
 
 from ..instances import renumber
+from .polygons import check_covered, fill_ring
 
 KINDS = ("masks", "scribbles", "points", "boxes", "tags")  # the most precise first
 _OBJECT = re.compile(
@@ -172,9 +174,11 @@ def fill(shapes: tuple[Shape, ...], shape: tuple[int, int], *, factor: tuple[flo
     >>> fill((square,), (2, 4)).astype(int).tolist()
     [[1, 1, 1, 0], [1, 1, 1, 0]]
     """
-    mask = np.zeros(shape, bool)
+    mask, covered = np.zeros(shape, bool), 0
     for each in shapes:
         box, pixels = _fill_one(each, shape, np.asarray(factor), width_px)
+        covered += pixels.size
+        check_covered(covered, shape, "the annotation")
         mask[box] |= pixels
     return mask
 
@@ -191,9 +195,11 @@ def number_objects(shapes: tuple[Shape, ...], shape: tuple[int, int], *,
     >>> number_objects(tuple(Shape((square,)) for square in squares), (1, 5)).tolist()
     [[1, 1, 0, 2, 2]]
     """
-    numbers = np.zeros(shape, np.int32)
+    numbers, covered = np.zeros(shape, np.int32), 0
     for number, each in enumerate(shapes, 1):
         box, pixels = _fill_one(each, shape, np.asarray(factor), 1.0)
+        covered += pixels.size
+        check_covered(covered, shape, "the annotation")
         numbers[box][pixels] = number
     return renumber(numbers)[0]
 
@@ -213,7 +219,7 @@ def _fill_one(
         return box, _draw_stroke(rings[0], size, width_px)
     mask = np.zeros(size, bool)
     for ring in rings:  # even-odd: a hole removes what the outline added
-        mask[polygon(ring[:, 0], ring[:, 1], size)] ^= True
+        mask[fill_ring(ring, size)] ^= True
     return box, mask
 
 
@@ -222,10 +228,15 @@ def _draw_stroke(points: np.ndarray, shape: tuple[int, int], width_px: float) ->
     mask = np.zeros(shape, bool)
     ends = np.round(points).astype(int)
     radius = max(width_px / 2, 0.5)
+    margin = int(radius) + 1
     steps = np.arange(-int(radius), int(radius) + 1)
     offsets = [(a, b) for a in steps for b in steps if a * a + b * b <= radius * radius]
-    for start, end in pairwise(ends):
-        rows, cols = line(*start, *end)
+    around = (-margin, -margin, shape[1] + 2 * margin, shape[0] + 2 * margin)  # left, top, width, height
+    for start, end in pairwise(ends.tolist()):
+        visible, first, last = cv2.clipLine(around, start[::-1], end[::-1])
+        if not visible:
+            continue
+        rows, cols = line(*first[::-1], *last[::-1])
         for down, right in offsets:
             r, c = rows + down, cols + right
             inside = (r >= 0) & (c >= 0) & (r < shape[0]) & (c < shape[1])

@@ -128,7 +128,7 @@ def read_instances(path: Path | str, shape: tuple[int, int], *, image: str | Non
         for rows, cols in _pixels(annotation.get("segmentation"), shape, path):
             instances[rows, cols] = number
             covered += len(rows)
-        check_covered(covered, shape, path)
+            check_covered(covered, shape, path)
     return renumber(instances)[0]
 
 

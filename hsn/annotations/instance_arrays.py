@@ -12,13 +12,15 @@ from ..checks import require
 from ..errors import InputError
 from ..files import check_file, first_line, read_bytes
 from ..limits import ARRAY_BYTES, READ_PIXELS
+from .cellpose import read_masks
+from .zarr_chunks import check_chunks
 
 _MATLAB_NAMES = ("inst_map", "instance_map", "instances", "label_map", "labels")
 _ZARR_LABELS = ("objects", "instances", "nuclei", "cells", "labels", "classes")
 
 
 def read_npy(path: Path | str) -> np.ndarray:
-    """Read a label image from a `.npy` file.
+    """Read a label image from a `.npy` file, also the masks in `_seg.npy` of Cellpose.
 
     Returns
     -------
@@ -27,8 +29,8 @@ def read_npy(path: Path | str) -> np.ndarray:
     Raises
     ------
     InputError
-        "array-pickled" for arrays of Python objects, as `_seg.npy` of Cellpose; "array-damaged"; "label-image-invalid"
-        for other shapes and types; "image-too-large".
+        "array-pickled" for other Python objects, which are not loaded; "array-damaged"; "label-image-invalid" for other
+        shapes and types; "image-too-large".
 
     Examples
     --------
@@ -43,16 +45,30 @@ def read_npy(path: Path | str) -> np.ndarray:
         stored = np.lib.format.open_memmap(path, mode="r")  # checks that the file holds what its header says
     except ValueError as error:
         if "dtype('O')" in str(error) or "objects" in str(error).lower():
-            raise InputError(
-                "array-pickled",
-                f"{path} must hold numbers; Python objects are not loaded, because they can run programs",
-                got="a pickled object, as _seg.npy of Cellpose",
-                hint="save the masks as PNG or TIFF (Cellpose: File > Save masks as PNG/tif), and remove this file",
-            ) from None
+            return _as_labels(_read_pickled(path), path)
         raise _damaged(path, error) from None
     except (OSError, EOFError, SyntaxError, MemoryError, OverflowError, TypeError) as error:
         raise _damaged(path, error) from None
     return _as_labels(stored, path)
+
+
+def _read_pickled(path: Path | str) -> np.ndarray:
+    """Return the masks of Cellpose."""
+    with open(path, "rb") as file:
+        try:
+            version = np.lib.format.read_magic(file)
+            read_header = {(1, 0): np.lib.format.read_array_header_1_0}.get(
+                version, np.lib.format.read_array_header_2_0
+            )
+            read_header(file)
+            return read_masks(file.read())
+        except ValueError as error:
+            raise InputError(
+                "array-pickled",
+                f"{path} must hold numbers; Python objects are not loaded, because they can run programs",
+                got=first_line(error),
+                hint="save the masks as PNG or TIFF (Cellpose: File > Save masks as PNG/tif), and remove this file",
+            ) from None
 
 
 def read_mat(path: Path | str) -> np.ndarray:
@@ -77,15 +93,11 @@ def read_mat(path: Path | str) -> np.ndarray:
     [[0, 2]]
     """
     content = read_bytes(path, max_bytes=ARRAY_BYTES)
-    error: Exception = ValueError("no label image")
-    for name in _MATLAB_NAMES:
-        try:
-            return _as_labels(matlab.table(content, name, max_bytes=8 * READ_PIXELS), path)
-        except (ValueError, struct.error, zlib.error) as failure:
-            if isinstance(failure, InputError):
-                raise
-            error = failure if name == _MATLAB_NAMES[0] else error
-    raise _damaged(path, error)
+    try:
+        stored = matlab.table(content, *_MATLAB_NAMES, max_bytes=8 * READ_PIXELS)
+    except (ValueError, struct.error, zlib.error) as error:
+        raise _damaged(path, error) from None
+    return _as_labels(stored, path)
 
 
 def read_ome_zarr(path: Path | str) -> np.ndarray:
@@ -120,6 +132,7 @@ def read_ome_zarr(path: Path | str) -> np.ndarray:
             raise ValueError(f"an array of {array.shape}")
         if int(np.prod(array.shape)) > READ_PIXELS:
             raise _too_large(path, array.shape)
+        check_chunks(Path(path) / array.path, array)
         stored = np.asarray(array[:])
     except InputError:
         raise
@@ -141,9 +154,9 @@ def read_dicom(path: Path | str) -> np.ndarray:
         "highdicom-missing", "dicom-segmentation", "image-too-large" or "array-damaged".
     """
     check_file(path, max_bytes=ARRAY_BYTES)
-    pydicom, highdicom = require("pydicom", extra="dicom"), require("highdicom", extra="dicom")
+    highdicom = require("highdicom", extra="dicom")
     try:
-        header = pydicom.dcmread(path, stop_before_pixels=True)
+        header = read_dicom_header(path)
         if header.get("Modality") != "SEG" or "TotalPixelMatrixRows" not in header:
             raise InputError(
                 "dicom-segmentation",
@@ -152,14 +165,31 @@ def read_dicom(path: Path | str) -> np.ndarray:
                 hint="export the annotation as Segmentation",
             )
         shape = (header.TotalPixelMatrixRows, header.TotalPixelMatrixColumns)
-        if shape[0] * shape[1] > READ_PIXELS:
-            raise _too_large(path, shape)
+        for height, width in (shape, (header.Rows, header.Columns)):
+            if height * width > READ_PIXELS:
+                raise _too_large(path, (height, width))
         stored = highdicom.seg.segread(path).get_total_pixel_matrix(combine_segments=True)
     except InputError:
         raise
     except Exception as error:  # pydicom and highdicom raise many kinds of errors
         raise _damaged(path, error) from None
     return _as_labels(np.asarray(stored), path)
+
+
+def read_dicom_header(path: Path | str) -> Any:
+    """Return a DICOM file without its pixels, a `pydicom.Dataset`.
+
+    Raises
+    ------
+    ValueError
+        For a file that is compressed as a whole: its unpacked size is not known before it is in memory.
+    """
+    pydicom = require("pydicom", extra="dicom")
+    uid = require("pydicom.uid", extra="dicom").DeflatedExplicitVRLittleEndian
+    meta = require("pydicom.filereader", extra="dicom").read_file_meta_info(path)
+    if meta.get("TransferSyntaxUID") == uid:
+        raise ValueError("a deflated file; save it with another transfer syntax")
+    return pydicom.dcmread(path, stop_before_pixels=True)
 
 
 def _ome(group: Any) -> dict[str, Any]:

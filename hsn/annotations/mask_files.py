@@ -26,18 +26,20 @@ from .polygons import fill_outlines
 
 def _read_json(path: Path, shape: tuple[int, int]) -> np.ndarray:
     """Read the outlines of GeoJSON or the masks of COCO."""
-    if coco.is_coco(path):
+    if path.suffix.lower() != _PACKED and coco.is_coco(path):
         return coco.read_instances(path, shape)
     text = read_text(path, max_bytes=OUTLINE_TEXT_BYTES)
     return fill_outlines(geojson.parse_outlines(text, path), shape, where=path)
 
 
+_JSON, _PACKED = (".json", ".geojson"), ".gz"
 OUTLINES = {
     ".xml": aperio_xml.read_instances,
     ".zip": imagej.read_instances,
     ".roi": imagej.read_instances,
     ".geojson": _read_json,
     ".json": _read_json,
+    _PACKED: _read_json,  # GeoJSON
 }
 ARRAYS = {
     ".npy": instance_arrays.read_npy,
@@ -133,7 +135,8 @@ def read(path: Path | str, shape: tuple[int, int] | None) -> np.ndarray:
     Parameters
     ----------
     path : path
-        A label image, Aperio XML, ImageJ regions, GeoJSON, COCO JSON, `.npy`, `.mat`, DICOM Segmentation (`.dcm`),
+        A label image, Aperio XML, ImageJ regions, GeoJSON (also `.geojson.gz`), COCO JSON, `.npy`, `.mat`,
+        DICOM Segmentation (`.dcm`),
         or a folder of OME-Zarr.
     shape : (int, int) or None
         Height and width of the image. None: use the size of the label image.
@@ -300,7 +303,9 @@ def is_mask_file(path: Path | str) -> bool:
     (True, False)
     """
     path = Path(path)
-    if path.suffix.lower() not in (".json", ".geojson"):
+    if path.suffix.lower() == _PACKED:
+        return path.with_suffix("").suffix.lower() in _JSON
+    if path.suffix.lower() not in _JSON:
         return True
     try:
         with path.open("rb") as file:

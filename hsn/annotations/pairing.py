@@ -29,6 +29,7 @@ _OTHERS = (
     ".qpdata",
 )
 _IMAGE_SUFFIX = re.compile(r"\.(ome\.)?(png|bmp|tiff?|jpe?g|svs)$", re.IGNORECASE)
+_INNER_SUFFIX = re.compile(r"\.(ome|geojson|json)$", re.IGNORECASE)
 _IMAGE_FOLDER = re.compile(r"(^|[ _-])(images?|imgs?|pictures?|patches|tiles|tissue)([ _-]|$)", re.IGNORECASE)
 _IMAGES = re.compile(r"(^|[ _-])(images?|imgs?|pictures?)([ _-]|$)", re.IGNORECASE)
 CASE_NOTE = "files are paired by names that differ in upper and lower case"
@@ -130,14 +131,14 @@ class NamePattern:
 def image_name(name: str) -> str:
     """Return the name by which an image and its annotation are paired, from a file name without suffix.
 
-    OME-TIFF files have two suffixes. macOS stores accents as characters of their own.
+    OME-TIFF and packed GeoJSON have two suffixes. macOS stores accents as characters of their own.
 
     Examples
     --------
     >>> image_name("slide.ome"), image_name("Gro\u0308sse") == image_name("Gr\xf6sse")
     ('slide', True)
     """
-    return unicodedata.normalize("NFC", name[:-4] if name.lower().endswith(".ome") else name)
+    return unicodedata.normalize("NFC", _INNER_SUFFIX.sub("", name))
 
 
 def pair_but_case(names: Collection[str], others: Collection[str]) -> dict[str, str]:

@@ -174,7 +174,8 @@ x and y are exchanged, so swap the columns.
             got=f"{points.dtype} {points.shape}",
             hint="give one (row, col) per point",
         )
-    points = points.astype(np.float32)
+    with np.errstate(over="ignore"):  # infinite values are found below
+        points = points.astype(np.float32)
     finite = np.isfinite(points).all(axis=1)
     if not finite.all():
         raise InputError(

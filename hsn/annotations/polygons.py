@@ -20,6 +20,7 @@ from .scanline import fill_rings
 
 _MAX_COVER = 100  # outlines that lie above each other
 _SLOW = 10**8  # corners times pixels from which the fill of scikit-image takes a second
+_LARGE_PX = 10**6  # pixels from which it takes 100 MB
 _MAX_REGIONS = 100  # of an image; a layer with more rectangles holds objects
 
 
@@ -186,17 +187,30 @@ def _encloses(outer: np.ndarray, inner: np.ndarray) -> bool:
 
 
 def _pixels_of(outline: Outline, shape: tuple[int, int], where: Path | str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the pixels of an instance; outlines with many corners are filled row by row."""
-    extent = np.minimum(np.ptp(outline.points, axis=0) + 1, shape) if len(outline.points) else np.zeros(2)
-    if outline.rings or len(outline.points) * extent.prod() > _SLOW:
+    """Return the pixels of an instance."""
+    if outline.rings:
         return fill_rings([outline.points, *outline.rings], shape, where=where)
-    return _pixels(outline.points, shape)
+    return fill_ring(outline.points, shape, where=where)
 
 
-def _pixels(points: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows and columns of the pixels inside of an outline."""
+def fill_ring(
+    points: np.ndarray, shape: tuple[int, int], *, where: Path | str = "outlines"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows and columns of the pixels inside of a ring; large rings are filled row by row.
+
+    Parameters and errors are those of `hsn.annotations.scanline.fill_rings`.
+
+    Examples
+    --------
+    >>> rows, cols = fill_ring(np.array([[-0.5, -0.5], [-0.5, 1.5], [0.5, 1.5], [0.5, -0.5]]), (3, 4))
+    >>> rows.tolist(), cols.tolist()
+    ([0, 0], [0, 1])
+    """
     if len(points) < 3:
         return np.zeros(0, int), np.zeros(0, int)
+    pixels = np.minimum(np.ptp(points, axis=0) + 1, shape).prod()
+    if pixels > _LARGE_PX or len(points) * pixels > _SLOW:
+        return fill_rings([points], shape, where=where)
     return polygon(points[:, 0], points[:, 1], shape)
 
 
@@ -204,6 +218,6 @@ def _without(
     rows: np.ndarray, cols: np.ndarray, hole: np.ndarray, shape: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Remove the pixels of a hole."""
-    removed = np.ravel_multi_index(_pixels(hole, shape), shape)
+    removed = np.ravel_multi_index(fill_ring(hole, shape), shape)
     kept = ~np.isin(np.ravel_multi_index((rows, cols), shape), removed)
     return rows[kept], cols[kept]

@@ -25,7 +25,7 @@ def fill_rings(
 
     Returns
     -------
-    rows, cols : int64 arrays (m,)
+    rows, cols : int32 arrays (m,)
         Pixels whose center is inside. A center on a left or upper edge is inside, one on a right or lower edge is not.
 
     Raises
@@ -61,10 +61,11 @@ def fill_rings(
     col = low[edge, 1] + (row - low[edge, 0]) * slope[edge]
     order = np.lexsort((col, row))
     # Each row is crossed an even number of times; pixels between the first and second crossing are inside, and so on.
-    row, col = row[order], np.clip(np.ceil(col[order]), 0, shape[1]).astype(np.int64)
-    start, stop, row = col[::2], col[1::2], row[::2]
+    row, col = row[order], np.clip(np.ceil(col[order]), 0, shape[1]).astype(np.int32)
+    start, stop, row = col[::2], col[1::2], row[::2].astype(np.int32)
     widths = stop - start
-    cols = np.arange(widths.sum()) - np.repeat(np.cumsum(widths) - widths, widths) + np.repeat(start, widths)
+    cols = np.arange(widths.sum(), dtype=np.int32)
+    cols += np.repeat(start - (np.cumsum(widths, dtype=np.int32) - widths), widths)
     return np.repeat(row, widths), cols
 
 

@@ -19,7 +19,7 @@ from .console import (
 
 _FORMATS = (
     "geojson, geojson.gz, csv, parquet, geoparquet, label-images, imagej, coco, hovernet, dicom, ome-tiff, "
-    "ome-zarr, report"
+    "ome-zarr, spatialdata, report"
 )
 
 

@@ -1,8 +1,5 @@
-"""Find images and their annotations in folders, by name, folder and content."""
+"""Find annotations and their images in folders, and detect the kind of annotation."""
 
-import csv
-import os
-from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from ..annotations import mask_files, point_files, qupath, tag_files
-from ..annotations.label_files import RASTERS
-from ..annotations.pairing import CASE_NOTE, image_name, pair_but_case
 from ..checks import same_length
 from ..errors import InputError
-from ..files import from_csv_text, walk_files
-from ..images.read import SUFFIXES, list_images
 from ..limits import TABLE_GUESS_BYTES
 from ..notes import note
+from .image_files import as_paths, find_images
 from .mixture import GEOJSON, pair_files, pairs_or_none
 
 KINDS = ("masks", "points", "tags", "selected", "mixed")
@@ -25,12 +19,7 @@ CHOICE_TABLE = "choice.csv"  # the table that `hsn.select_patches` writes
 EMBEDDING, CONTACT_SHEET, PLACES = "embedding", "contact_sheet.png", "places"
 NOT_PATCHES = (EMBEDDING, CONTACT_SHEET, PLACES)  # files of `hsn.select_patches` beside the patches
 _TABLES = (".csv", ".tsv", ".txt")
-# Images that are named, because they are not read.
-SLIDES = (".ndpi", ".mrxs", ".scn", ".vms", ".vmu", ".bif", ".dcm")  # that OpenSlide reads
-_OTHER_FORMATS = (*SLIDES, ".czi", ".qptiff", ".jp2", ".j2k", ".gif", ".webp", ".heic")
 _MAX_STRAY_FRACTION = 0.2  # of the images; more of them mean that the folders are not classes
-NO_PARTNER = "has no partner of its name in the other folder"
-_AMBIGUOUS = "has an ambiguous partner: files of its name in the two folders are"
 _GENERIC_FOLDERS = ("image", "images", "img", "imgs", "patches", "tiles", "train", "val", "test")
 
 
@@ -110,7 +99,7 @@ def discover(places, *, kind=None, classes=None, tags=None):
     >>> print(discover(folder))
     found 1 images with points; left out 1
     """
-    places = _as_list(places)
+    places = as_paths(places)
     if tags is not None:
         return find_tags(places, tags, classes=classes)
     kind = kind or _only_kind(places)
@@ -240,213 +229,6 @@ def from_lists(kind, images, annotations, *, classes=None):
     return Found(kind, images, values, classes=names)
 
 
-def find_images(places, *, deep=False, slides=False):
-    """Find the images in files and folders, without duplicates. Linked folders are followed.
-
-    Parameters
-    ----------
-    places : path or sequence of path
-        Files and folders.
-    deep : bool
-        Whether to search the folders below. Default: False; then a note counts the images in them.
-    slides : bool
-        Whether slides of all scanners count as images. Default: False; then only SVS and TIFF files do.
-
-    Returns
-    -------
-    found : list of pathlib.Path
-        By folder, then by name.
-    failures : list of (str, str)
-        Paths that do not exist or hold no image, broken links and slides of other formats, and why.
-    """
-    found, failures = {}, []
-    for place in _as_list(places):
-        try:
-            found |= dict.fromkeys(
-                list_images(place) if place.is_file() else _in_folder(place, deep, slides, failures)
-            )
-        except InputError as error:
-            failures.append((str(place), str(error)))
-    return list(found), failures
-
-
-def _in_folder(place, deep, slides, failures):
-    """Return the images in a folder, and below if `deep`; append files that cannot be used to `failures`."""
-    if not place.is_dir():
-        return list_images(place)  # raises
-    files = sorted(walk_files(place), key=lambda path: (path.parent, path.name))
-    images, below = [], []
-    known = (*SUFFIXES, *SLIDES) if slides else SUFFIXES
-    for path in files:
-        suffix = path.suffix.lower()
-        if suffix not in (*known, *_OTHER_FORMATS):
-            continue
-        if not deep and path.parent != place:
-            below += [path] if suffix in known else []
-        elif not _is_image(path) and path.is_symlink():
-            failures.append((str(path), "is a link to a file that does not exist"))
-        elif suffix not in known:
-            failures.append(
-                (str(path), f"has the format {suffix}, which is not read; export it as PNG or TIFF")
-            )
-        elif path.is_file():
-            images.append(path)
-    if below and not images:
-        raise InputError(
-            "folder-without-images",
-            f"{place} must contain images",
-            got=f"{len(below)} images in folders below, as {below[0]}",
-            hint="give these folders",
-        )
-    if below:
-        note("images in folders below are not used; give these folders too", below[0], len(below))
-    return images if images or failures else list_images(place)  # which raises
-
-
-def distinct_names(images):
-    """Make distinct names for the results of images: the stem, with the folder if stems are equal.
-
-    Examples
-    --------
-    >>> distinct_names([Path("a/x.png"), Path("b/x.png"), Path("b/y.png")])
-    ['a_x', 'b_x', 'y']
-    """
-    options = [
-        (path.stem, f"{path.parent.name}_{path.stem}", f"{path.parent.name}_{path.stem}_{path.suffix[1:]}")
-        for path in images
-    ]
-    counts = [Counter(level) for level in zip(*options, strict=True)]
-    names = {}
-    for number, levels in enumerate(options, start=1):
-        unique = (name for name, count in zip(levels, counts, strict=True) if count[name] == 1)
-        name = next((name for name in unique if name not in names), f"{levels[0]}_{number}")
-        while name in names:
-            name += "_"
-        names[name] = number
-    return list(names)
-
-
-def pair_folders(first, second, *, suffix="", outlines=False):
-    """Pair the files of two folders by their stems.
-
-    Parameters
-    ----------
-    first, second : path
-        Two folders; equal with a suffix.
-    suffix : str
-        What names in `second` add. Default: a usual ending of label images, or nothing. With "_anno", `a.png` and
-        `a_anno.bmp` are a pair.
-    outlines : bool
-        Whether to include XML and ImageJ zips; a label image of the same name takes precedence. Default: False.
-
-    Returns
-    -------
-    pairs : list of (pathlib.Path, pathlib.Path)
-    first_alone, second_alone : lists of (pathlib.Path, str)
-        Files without a partner, or with an ambiguous one, and why.
-    """
-    sides = [_with_outlines(folder) if outlines else list_images(folder) for folder in (first, second)]
-    if Path(first) == Path(second) and suffix:  # the suffix separates the files of one folder
-        sides = [
-            [p for p in sides[0] if not p.stem.endswith(suffix)],
-            [p for p in sides[1] if p.stem.endswith(suffix)],
-        ]
-    keys = [
-        [image_name(path.stem) for path in sides[0]],
-        [image_name(path.stem.removesuffix(suffix)) for path in sides[1]],
-    ]
-    if not suffix:
-        names = set(keys[0])
-        keys[1] = [
-            key if key in names else _without_ending(path, key, names)
-            for key, path in zip(keys[1], sides[1], strict=True)
-        ]
-    names, others = (list(dict.fromkeys(side)) for side in keys)
-    same = pair_but_case(
-        [name for name in others if name not in names], [n for n in names if n not in others]
-    )
-    for name, path in zip(keys[1], sides[1], strict=True):
-        if name in same:
-            note(CASE_NOTE, path)
-    keys[1] = [same.get(name, name) for name in keys[1]]
-    counts = [Counter(side) for side in keys]
-    partner = dict(zip(keys[1], sides[1], strict=True))
-    both = {key for key in counts[0] if counts[0][key] == counts[1][key] == 1}
-    pairs = [(path, partner[key]) for key, path in zip(keys[0], sides[0], strict=True) if key in both]
-    first_alone, second_alone = (
-        [
-            (path, _why_alone(counts[0][name], counts[1][name]))
-            for name, path in zip(keys[k], sides[k], strict=True)
-            if name not in both
-        ]
-        for k in (0, 1)
-    )
-    return pairs, first_alone, second_alone
-
-
-def _why_alone(first, second):
-    """Return why a file has no single partner, from the numbers of files of its name in both folders."""
-    return f"{_AMBIGUOUS} {first} and {second}" if first and second else NO_PARTNER
-
-
-def _without_ending(path, key, names):
-    """Return the name of a truth file without an ending like "_mask", if that is one of `names`."""
-    stripped = mask_files.strip_ending(path.stem)
-    if stripped not in names:
-        return key
-    note("truth files are paired without the ending of their name", path)
-    return stripped
-
-
-def images_of_table(path):
-    """Read the paths of images from the table of `hsn.select_patches`, without duplicates.
-
-    Parameters
-    ----------
-    path : path
-        The table. It is checked, because users may edit it.
-
-    Returns
-    -------
-    found : list of pathlib.Path
-        Existing images.
-    gone : int
-        Number of missing images.
-    failures : list of (str, str)
-        The table and the reason, if it cannot be read.
-    """
-    try:
-        if path.stat().st_size > TABLE_GUESS_BYTES:
-            raise ValueError(f"more than {TABLE_GUESS_BYTES} bytes")
-        with open(path, newline="", encoding="utf-8") as file:
-            rows = csv.DictReader(file)
-            named = list(dict.fromkeys(Path(from_csv_text(row["image"])) for row in rows if row.get("image")))
-    except (OSError, ValueError, csv.Error) as error:
-        return [], 0, [(str(path), f"cannot be read as a table of patches: {error}")]
-    found = [image for image in named if _is_image(image)]
-    return found, len(named) - len(found), []
-
-
-def _as_list(places):
-    return [Path(places)] if isinstance(places, str | os.PathLike) else [Path(place) for place in places]
-
-
-def _is_image(path):
-    try:
-        return path.suffix.lower() in SUFFIXES and path.is_file()
-    except OSError:  # an invalid file name
-        return False
-
-
-def _with_outlines(folder):
-    """Return label images and outlines; a label image takes precedence over outlines of the same name."""
-    by_name = defaultdict(list)
-    suffixes = (*SUFFIXES, *mask_files.OUTLINES, *mask_files.ARRAYS)
-    for path in filter(mask_files.is_mask_file, list_images(folder, suffixes=suffixes)):
-        by_name[image_name(path.stem)].append(path)
-    return [path for files in by_name.values() for path in mask_files.preferred(files)[0]]
-
-
 def _tags_of(annotations, classes):
     """Return class names and tags as numbers, float32 (N, C)."""
     rows = list(annotations)
@@ -521,7 +303,7 @@ def count_kinds(places):
     dict of str to int
         Keys as in `KINDS`.
     """
-    places = _as_list(places)
+    places = as_paths(places)
     counts = dict.fromkeys(KINDS[:-1], 0)
     if len(places) == 1 and places[0].is_dir():
         (folder,) = places
@@ -594,19 +376,3 @@ def _count_tags(places, source):
     if source == "names":
         return sum(tag_files.has_tags(path) for path in images)
     return len(images) if source == "folders" else _rows_with_images(Path(source), images)
-
-
-def same_stem(folder, image):
-    """Return the label image in `folder` with the stem of `image`; None if it does not exist.
-
-    Examples
-    --------
-    >>> same_stem(None, Path("a.png")) is None
-    True
-    """
-    stem = Path(image).stem
-    stems = dict.fromkeys((stem, image_name(stem)))
-    options = (
-        [] if folder is None else [Path(folder) / f"{stem}{suffix}" for stem in stems for suffix in RASTERS]
-    )
-    return next((option for option in options if option.is_file()), None)

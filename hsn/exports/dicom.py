@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
+from ..annotations.instance_arrays import read_dicom_header
 from ..checks import require
 from ..errors import InputError
 from ..files import atomic_write, first_line
@@ -80,12 +81,12 @@ def _read_levels(dicom_source: str | Path | None, source: ExportSource) -> list[
             got=None,
             hint="convert the slide with wsidicomizer, or choose another format",
         )
-    pydicom, place = require("pydicom", extra="dicom"), Path(dicom_source)
+    place = Path(dicom_source)
     files = sorted(place.rglob("*.dcm")) if place.is_dir() else [place]
     levels, problem = [], "no whole slide image"
     for file in files:
         try:
-            image = pydicom.dcmread(file, stop_before_pixels=True)
+            image = read_dicom_header(file)
             if image.SOPClassUID == _WSI and image.ImageType[2] in ("VOLUME", "THUMBNAIL"):
                 levels.append(image)
         except Exception as error:  # pydicom raises many kinds of errors for damaged files

@@ -84,6 +84,13 @@ EXPORTS = {
     "ome-zarr": Format(
         "ome-zarr", ".ome.zarr", "ome_zarr:write_ome_zarr", takes="source", packages=(("zarr", None),)
     ),
+    "spatialdata": Format(
+        "spatialdata",
+        ".spatialdata.zarr",
+        "spatialdata:write_spatialdata",
+        takes="source",
+        packages=(("spatialdata", "spatialdata"),),
+    ),
 }
 
 

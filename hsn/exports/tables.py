@@ -136,7 +136,16 @@ def _write(tables: Iterable[ObjectTable], open_writer: Any, convert: Any) -> int
 
 
 def _parquet_writer(path: Path, schema: Any) -> Any:
-    return require("pyarrow.parquet").ParquetWriter(path, schema, compression="zstd")
+    # Only classes repeat: dictionaries of ids, numbers and outlines would cost time and save nothing.
+    return require("pyarrow.parquet").ParquetWriter(
+        path, schema, compression="zstd", use_dictionary=["class"], write_statistics=_statistics(schema)
+    )
+
+
+def _statistics(schema: Any) -> list[str]:
+    """Return the columns whose smallest and largest values are stored, for readers of a part: not the outlines."""
+    boxes = [f"bbox.{name}" for name in _BOX] if "bbox" in schema.names else []
+    return [*boxes, *(name for name in schema.names if name not in ("bbox", "geometry", "uuid"))]
 
 
 def _for_csv(table: ObjectTable) -> Any:
@@ -159,12 +168,14 @@ def _for_csv(table: ObjectTable) -> Any:
 
 def _with_geometry(table: ObjectTable, simplify_px: float) -> Any:
     """Return an Arrow table with the columns bbox and geometry, and GeoParquet's metadata."""
-    pa, shapely = require("pyarrow"), require("shapely")
+    pa = require("pyarrow")
     outlines = table.checked_outlines().simplify(simplify_px)
     arrow = table.to_arrow()
     corners = outlines.boxes().astype(np.float32)
     box = pa.StructArray.from_arrays([pa.array(corners[:, k]) for k in range(4)], names=list(_BOX))
-    wkb = pa.array(shapely.to_wkb(outlines.to_shapely(multi=False)), pa.binary())
+    data, offsets = outlines.to_wkb()
+    buffers = [None, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(data)]
+    wkb = pa.Array.from_buffers(pa.binary(), len(table), buffers)
     arrow = arrow.append_column("bbox", box).append_column("geometry", wkb)
     return arrow.replace_schema_metadata({"geo": json.dumps(_geo_metadata())})
 

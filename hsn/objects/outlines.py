@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ..instances import renumber
 
+_HEAD = 9  # bytes before the parts of a geometry in well-known binary
 _ROWS = 2048  # rows whose corners are found at once
 
 
@@ -103,6 +104,43 @@ class Outlines(NamedTuple):
         geometries[:] = whole
         return geometries
 
+    def to_wkb(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the outlines as well-known binary: bytes, uint8 (b,), and the start of each object, int64 (n + 1,).
+
+        It equals `shapely.to_wkb(outlines.to_shapely(multi=False))`, and takes less time.
+
+        Examples
+        --------
+        >>> import shapely
+        >>> data, offsets = trace_outlines(np.array([[1, 1]])).to_wkb()
+        >>> shapely.from_wkb(data.tobytes()).wkt, offsets.tolist()
+        ('POLYGON ((0 0, 2 0, 2 1, 0 1, 0 0))', [0, 93])
+        """
+        points, rings = self._closed()
+        is_multi = np.diff(self.objects) != 1
+        first_of_polygon = np.zeros(len(rings) - 1, bool)
+        first_of_polygon[self.polygons[:-1]] = True
+        first_of_multi = np.zeros(len(rings) - 1, bool)
+        first_of_multi[self.polygons[self.objects[:-1][is_multi]]] = True
+        # Headers: order, type and count of a multipolygon, the same of a polygon, and the number of corners of a ring.
+        corner_bytes = 16 * np.diff(rings)
+        head_bytes = 4 + _HEAD * first_of_polygon + _HEAD * first_of_multi
+        ends = np.cumsum(head_bytes + corner_bytes)
+        starts = ends - corner_bytes
+        lengths = np.column_stack([head_bytes, corner_bytes]).reshape(-1)
+        is_corner = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
+        data = np.empty(len(is_corner), np.uint8)
+        data[is_corner] = points.astype("<f8", copy=False).reshape(-1).view(np.uint8)
+        _put(data, starts - 4, np.diff(rings))
+        for heads, kind, counts in (
+            (starts[first_of_polygon] - 4 - _HEAD, 3, np.diff(self.polygons)),
+            (starts[first_of_multi] - 4 - 2 * _HEAD, 6, np.diff(self.objects)[is_multi]),
+        ):
+            data[heads] = 1  # little-endian
+            _put(data, heads + 1, np.full(len(heads), kind))
+            _put(data, heads + 5, counts)
+        return data, np.append(0, ends)[self.polygons[self.objects]]
+
     def _closed(self) -> tuple[np.ndarray, np.ndarray]:
         """Return corners with the first of each ring repeated at its end, float64, and the new offsets."""
         counts = np.diff(self.rings)
@@ -138,6 +176,11 @@ class Outlines(NamedTuple):
         simple = shapely.simplify(exact, tolerance_px, preserve_topology=True)
         kept = shapely.is_valid(simple) & ~shapely.is_empty(simple)
         return from_shapely(np.where(kept, simple, exact))
+
+
+def _put(data: np.ndarray, at: np.ndarray, values: np.ndarray) -> None:
+    """Write 4-byte numbers at byte positions."""
+    data[at[:, None] + np.arange(4)] = values.astype("<u4").view(np.uint8).reshape(-1, 4)
 
 
 def from_shapely(geometries: npt.ArrayLike) -> Outlines:

@@ -80,7 +80,7 @@ class ObjectTable:
         return tuple(
             name
             for name in self.names
-            if self.columns[name].dtype.kind in "fiu" and name not in ("id", "uuid")
+            if self.columns[name].dtype.kind in "fiu" and name not in ("id", "tissue_id")
         )
 
     def batches(self, size: int = 20_000) -> Iterator["ObjectTable"]:
@@ -126,12 +126,7 @@ class ObjectTable:
         pa = require("pyarrow")
         arrays = {}
         for name in self.names:
-            values = self.columns[name]
-            text = values.dtype.kind == "U"
-            # NaN becomes null.
-            arrays[name] = (
-                pa.array(values.tolist(), pa.string()) if text else pa.array(values, from_pandas=True)
-            )
+            arrays[name] = pa.array(self.columns[name], from_pandas=True)  # NaN becomes null
             if name == "class":
                 arrays[name] = arrays[name].dictionary_encode()
         if geometry and self.outlines is not None:

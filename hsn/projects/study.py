@@ -27,7 +27,8 @@ import numpy as np
 from ..annotations import tag_files
 from ..annotations.annotation import Tag
 from ..checks import as_mpp, one_of
-from ..data.discovery import Found, find_images
+from ..data.discovery import Found
+from ..data.image_files import find_images
 from ..data.mixture import AnnotationFiles
 from ..data.setup import taxonomy_of
 from ..errors import InputError
@@ -187,6 +188,7 @@ def new_study(
     classes: Mapping[str, str] | None = None,
     mpp: float | None = None,
     annotator: str = "",
+    colors: Sequence[tuple[int, int, int]] | None = None,
 ) -> Study:
     """Make a study folder.
 
@@ -202,6 +204,8 @@ def new_study(
         Micrometers per pixel of the images.
     annotator : str
         Who annotates. Default: empty.
+    colors : sequence of (int, int, int), optional
+        Color of each class. Default: evenly spaced hues.
 
     Returns
     -------
@@ -219,7 +223,7 @@ def new_study(
         )
     for kind in kinds.values():
         one_of("kind", kind, ("object", "tissue"))
-    colors = taxonomy_of(list(kinds), "study").colors
+    colors = taxonomy_of(list(kinds), "study").colors if colors is None else colors
     lines = [f"name = {json.dumps(folder.name)}", f"annotator = {json.dumps(annotator)}"]
     lines += [] if mpp is None else [f"mpp = {as_mpp(mpp)}"]
     for (name, kind), color in zip(kinds.items(), colors, strict=True):

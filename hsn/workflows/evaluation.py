@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import taxonomies
 from ..checks import one_of
-from ..data.discovery import NO_PARTNER, pair_folders
+from ..data.folder_pairs import NO_PARTNER, pair_folders
 from ..errors import InputError
 from ..files import check_writable
 from ..notes import collect_notes, note

@@ -1,7 +1,6 @@
 """Train a net from images and annotations: find them, set up, train, draw the learning curves."""
 
 import importlib
-import json
 import os
 import re
 import warnings
@@ -13,7 +12,8 @@ from typing import Any
 
 from .. import taxonomies
 from ..checks import as_mpp, as_seed, one_of
-from ..data.discovery import KINDS, discover, find_images, find_pairs, find_tags, from_lists
+from ..data.discovery import KINDS, discover, find_pairs, find_tags, from_lists
+from ..data.image_files import find_images
 from ..data.setup import FitRequest, FitSetup
 from ..errors import InputError
 from ..files import check_writable
@@ -23,6 +23,7 @@ from ..progress import Progress
 from ..projects.study import STUDY, find_study, read_study
 from ..types import History
 from .domain_check import store_domain
+from .fit_report import check_history, count_results, draw_all_curves
 from .selection import next_step
 
 # Options of one method only; the fields of `hsn.supervision.<method>.setup.Options`.
@@ -36,9 +37,7 @@ OPTIONS = {
 # Folders of earlier stages of a run.
 STAGES = {"points": "detection/round-*", "selected": "rounds/*", "tags": "stage-*"}
 FILES = ("net.keras", "card.json", "config.json")
-CURVES = "learning.png"
 _SHOWN = 3  # files named in a warning
-MIN_CHECKED_EPOCHS = 5  # in shorter trial runs the first epoch may be the best
 
 
 @dataclass(frozen=True)
@@ -112,10 +111,10 @@ class Fit:
                 setup.net, setup.images, setup.annotations, setup.config, out=self.out, progress=progress
             )
         store_domain(self.out, setup.images, setup.config)
-        counts = setup.counts | _REPORTS.get(self.kind, lambda out: {})(self.out)
+        counts = setup.counts | count_results(self.kind, self.out)
         files = [self.out / name for name in FILES]
-        files += _draw_all_curves(self.out, history, STAGES.get(self.kind))
-        notes = [*setup.notes, *_check_history(history)]
+        files += draw_all_curves(self.out, history, STAGES.get(self.kind))
+        notes = [*setup.notes, *check_history(history)]
         return FitResult(self.out, self.kind, history, counts, setup.left_out, notes, files)
 
 
@@ -486,72 +485,3 @@ def _on_device(device):
             "device-unknown", "`device` must be cpu, gpu or gpu:1", got=repr(device), hint="leave it out"
         )
     return keras.device(device.lower() if ":" in device else f"{device.lower()}:0")
-
-
-# --- Results -----------------------------------------------------------------------------------------------------
-
-
-def _count_points(out):
-    """Return the numbers of clicked and of detected points, and the scores of each round."""
-    counts = {"clicked": 0, "found": 0}
-    for path in sorted((out / "points").glob("*.geojson")):
-        for feature in json.loads(path.read_text(encoding="utf-8"))["features"]:
-            counts[feature["properties"]["classification"]["name"]] += len(feature["geometry"]["coordinates"])
-    rounds = sorted((out / "detection").glob("round-*/scores.json"))
-    return counts | {"detection": [json.loads(path.read_text(encoding="utf-8")) for path in rounds]}
-
-
-def _count_rounds(out):
-    """Return the training data of each round, and a summary of its pseudo-labels."""
-    rounds = json.loads((out / "rounds.json").read_text(encoding="utf-8"))
-    files = sorted((out / "pseudo").glob("*/summary.json"))
-    summaries = [json.loads(path.read_text(encoding="utf-8")) for path in files]
-    return rounds | {"pseudo": [{k: v for k, v in row.items() if k != "images"} for row in summaries]}
-
-
-def _check_history(history):
-    """Return a note if the first of several epochs was kept.
-
-    Examples
-    --------
-    >>> _check_history(History(tuple({"epoch": k} for k in range(1, 6)), 0))
-    ['epoch 1 of 5 was kept: validation scores did not improve; check annotations and validation images']
-    >>> _check_history(History(tuple({"epoch": k} for k in range(1, 6)), 3))
-    []
-    """
-    if history.best is None or history.epochs[history.best]["epoch"] > 1:
-        return []
-    kept = history.epochs[history.best]
-    parts = [name for name in ("stage", "round") if name in kept]
-    count = sum(all(row[name] == kept[name] for name in parts) for row in history.epochs)
-    if count < MIN_CHECKED_EPOCHS:
-        return []
-    return [
-        f"epoch 1 of {count} was kept: validation scores did not improve; check annotations and validation images"
-    ]
-
-
-_REPORTS = {"points": _count_points, "selected": _count_rounds}
-
-
-def _draw_all_curves(out, history, stages):
-    """Draw the learning curves of a run and of its stages; return the files."""
-    files = [out / CURVES]
-    _draw_curves(history, out.name, files[0])
-    for path in sorted(out.glob(f"{stages}/history.json")) if stages else []:
-        rows = json.loads(path.read_text(encoding="utf-8"))
-        files.append(path.with_name(CURVES))
-        stage = path.parent.relative_to(out).as_posix()
-        _draw_curves(History(tuple(rows["epochs"]), rows.get("best")), f"{out.name}, {stage}", files[-1])
-    return files
-
-
-def _draw_curves(history, title, path):
-    """Draw learning curves; epochs of several rounds are numbered consecutively."""
-    from ..reports import figures
-
-    rows = (
-        {name: value for name, value in row.items() if name not in ("round", "stage")} | {"epoch": number}
-        for number, row in enumerate(history.epochs, start=1)
-    )
-    figures.write(figures.learning_curves(History(tuple(rows), history.best), title=title), path)

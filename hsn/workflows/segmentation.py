@@ -16,7 +16,7 @@ import numpy as np
 
 from .. import __version__
 from ..checks import as_mpp
-from ..data.discovery import distinct_names, find_images
+from ..data.image_files import distinct_names, find_images
 from ..errors import ENDS_BATCH, InputError, as_input_error, printable
 from ..exports.formats import EXPORTS, check_formats
 from ..files import atomic_write, check_writable, csv_text, from_csv_text, read_text, remove_leftovers

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from ..checks import as_seed
-from ..data.discovery import CHOICE_TABLE, CONTACT_SHEET, EMBEDDING, PLACES, distinct_names, find_images
+from ..data.discovery import CHOICE_TABLE, CONTACT_SHEET, EMBEDDING, PLACES
+from ..data.image_files import distinct_names, find_images
 from ..errors import InputError
 from ..files import atomic_write, check_writable, csv_text
 from ..images.read import read, write

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..data.discovery import SLIDES, distinct_names
+from ..data.image_files import SLIDES, distinct_names
 from ..errors import InputError, collect_failures
 from ..files import atomic_write, check_writable, walk_files, write_json
 from ..images.slide import Slide, is_slide, open_slide

@@ -12,13 +12,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..config import BaseConfig, PostProcess, parse
+from ..config import BaseConfig, PostProcess
 from ..errors import InputError
 from ..images.slide import Slide
 from ..models import Model
 from ..nets.reach import size_divisor
 from ..objects.regions import Box
 from ..prediction.tiling import tile_halo
+from ..records import parse
 from ..store.folder import RunFolder
 from ..supervision import method_of, open_model
 

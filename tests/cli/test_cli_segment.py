@@ -14,7 +14,7 @@ from PIL import Image
 
 import hsn
 from hsn.annotations.label_files import read_labels
-from hsn.data.discovery import distinct_names
+from hsn.data.image_files import distinct_names
 from hsn.images.read import read, write
 from hsn.progress import Cancelled
 from hsn.taxonomies import NUCLEI

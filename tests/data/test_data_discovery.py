@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hsn.data.discovery import count_kinds, discover, find_images, from_lists, images_of_table, pair_folders
+from hsn.data.discovery import count_kinds, discover, from_lists
+from hsn.data.folder_pairs import pair_folders
+from hsn.data.image_files import find_images, images_of_table
 from hsn.notes import collect_notes
 
 

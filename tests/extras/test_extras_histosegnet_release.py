@@ -457,7 +457,7 @@ def test_a_matlab_bomb_is_an_error(tmp_path):
     head = mat(tmp_path / "t.mat", optimalScoreThresh=THRESHOLDS[None]).read_bytes()[:128]
     squeezed = zlib.compress(element(14, bytes(RELEASE_TABLE_BYTES)), 9)
     twice = zlib.compress(element(15, squeezed))
-    for content, words in ((squeezed, "an element of 16,777,216 bytes where"), (twice, "element of kind 15")):
+    for content, words in ((squeezed, "no table"), (twice, "element of kind 15")):
         (tmp_path / "t.mat").write_bytes(head + element(15, content))
         with pytest.raises(InputError, match=words):
             legacy.read_thresholds(tmp_path / "t.mat", 51)

@@ -1,5 +1,7 @@
 """Outlines of objects: exact, valid, and equal to the label image."""
 
+import itertools
+
 import numpy as np
 import pytest
 import shapely
@@ -79,3 +81,15 @@ def test_outlines_survive_shapely_selection_and_concatenation():
 
 def test_an_empty_image_has_no_outlines():
     assert trace_outlines(np.zeros((3, 3), int)).object_count == 0
+
+
+def test_well_known_binary_is_that_of_shapely(rng):
+    import shapely
+
+    outlines = trace_outlines(rng.choice([1, 1, 1, 2], (40, 50)))  # holes, several parts
+    assert (np.diff(outlines.objects) > 1).any()
+    assert (np.diff(outlines.polygons) > 1).any()
+    for part in (outlines, outlines.take([1]), outlines.take([])):
+        data, offsets = part.to_wkb()
+        found = [data[start:end].tobytes() for start, end in itertools.pairwise(offsets)]
+        assert found == shapely.to_wkb(part.to_shapely(multi=False), byte_order=1).tolist()

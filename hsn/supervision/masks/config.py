@@ -19,7 +19,6 @@ from ...config import (
     BaseConfig,
     Normalization,
     ObjectTargets,
-    Positive,
     PostProcess,
     Tiling,
     TrainConfig,
@@ -29,6 +28,7 @@ from ...errors import InputError
 from ...losses.objects import TERNARY
 from ...nets import fullnet as fullnet_net
 from ...nets import unet as unet_net
+from ...records import Positive
 from ...stains.macenko import Macenko
 from ...stains.normalizers import parse_normalizer
 from ...stains.reinhard import Reinhard

@@ -11,12 +11,9 @@ from ...config import (
     NUCLEI_AUGMENTATION,
     PRETRAINED,
     BaseConfig,
-    NonNegative,
     Normalization,
     ObjectTargets,
-    Positive,
     PostProcess,
-    Share,
     Tiling,
     TrainConfig,
     preset_of,
@@ -24,6 +21,7 @@ from ...config import (
 from ...errors import InputError
 from ...losses.objects import TERNARY
 from ...nets import segmenters
+from ...records import NonNegative, Positive, Share
 from ...taxonomies import NUCLEI, Taxonomy
 
 BACKGROUND, INSIDE, CONTOUR = range(3)  # classes of the head of objects

@@ -17,14 +17,9 @@ from ...config import (
     PRETRAINED,
     Augmentation,
     BaseConfig,
-    Count,
-    NonNegative,
     Normalization,
     ObjectTargets,
-    Positive,
-    PositiveInt,
     PostProcess,
-    Share,
     Tiling,
     TrainConfig,
     preset_of,
@@ -33,6 +28,7 @@ from ...errors import InputError
 from ...instances import renumber
 from ...losses.objects import TERNARY
 from ...nets import fullnet as fullnet_net
+from ...records import Count, NonNegative, Positive, PositiveInt, Share
 from ...taxonomies import NUCLEI, Taxonomy
 
 SEGMENTED = ("background", "nucleus")

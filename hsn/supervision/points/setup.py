@@ -15,7 +15,7 @@ from ...annotations import points as point_files
 from ...annotations.label_files import read_labels
 from ...annotations.mask_files import read as read_masks
 from ...checks import one_of, positive
-from ...data.discovery import same_stem
+from ...data.image_files import same_stem
 from ...data.setup import FitSetup, crop_px, summarize
 from ...errors import InputError
 from ...nets import resunet, segmenters

@@ -15,13 +15,9 @@ from ...config import (
     NUCLEI_AUGMENTATION,
     Augmentation,
     BaseConfig,
-    Count,
-    NonNegative,
     Normalization,
     ObjectTargets,
-    Positive,
     PostProcess,
-    Share,
     Tiling,
     TrainConfig,
     preset_of,
@@ -31,6 +27,7 @@ from ...extras.maskrcnn import PAPER, MaskRCNNConfig
 from ...extras.singan import presets as synthesis_presets
 from ...losses.objects import TERNARY
 from ...nets import fullnet as fullnet_net
+from ...records import Count, NonNegative, Positive, Share
 from ...taxonomies import NUCLEI, Taxonomy
 
 GRAY = 255.0  # FullNet normalizes pixels over 255

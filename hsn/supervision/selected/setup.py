@@ -12,7 +12,8 @@ import numpy as np
 
 from ...checks import one_of
 from ...config import PRETRAINED
-from ...data.discovery import CHOICE_TABLE, find_images, find_pairs, images_of_table
+from ...data.discovery import CHOICE_TABLE, find_pairs
+from ...data.image_files import find_images, images_of_table
 from ...data.setup import FitSetup, MaskCheck, crop_px, summarize
 from ...errors import InputError
 from ...extras import maskrcnn

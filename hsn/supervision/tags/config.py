@@ -9,20 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from ...checks import same_length
-from ...config import (
-    Augmentation,
-    BaseConfig,
-    Count,
-    Normalization,
-    Positive,
-    PositiveInt,
-    Record,
-    Share,
-    SidePx,
-    TrainConfig,
-    preset_of,
-)
+from ...config import Augmentation, BaseConfig, Normalization, TrainConfig, preset_of
 from ...errors import InputError
+from ...records import Count, Positive, PositiveInt, Record, Share, SidePx
 from ...taxonomies import Taxonomy
 
 ADP_MPP = 0.25 * 1088 / 224  # ADP patches of 1088 px at 0.25 um/px, shrunk to 224 px
