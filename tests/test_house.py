@@ -37,7 +37,7 @@ FLOORS = (
         "types",
         "taxonomies",
     ),
-    ("images", "store", "stains", "objects", "annotations", "selection", "crf", "metrics"),
+    ("images", "store", "stains", "objects", "annotations", "selection", "crf", "metrics", "instant"),
     ("nets", "losses"),
     ("training", "prediction"),
     ("models", "data", "exports"),
@@ -45,7 +45,8 @@ FLOORS = (
     ("supervision",),
     ("reports", "wsi", "projects"),
     ("workflows",),
-    ("cli", "app"),
+    ("app",),
+    ("cli",),
     ("__main__",),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

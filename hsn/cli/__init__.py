@@ -15,6 +15,7 @@ import signal
 import typer
 
 from .. import __version__
+from . import app as browser_app
 from . import demo, doctor, evaluate, export, fit, project, segment, select, synthesize, tissue
 from . import models as trained
 from .console import Command, Commands
@@ -37,6 +38,7 @@ for command in (
     select.select,
     evaluate.evaluate,
     synthesize.synthesize,
+    browser_app.app,
     demo.demo,
     doctor.doctor,
 ):

@@ -188,6 +188,7 @@ def new_study(
     classes: Mapping[str, str] | None = None,
     mpp: float | None = None,
     annotator: str = "",
+    colors: Sequence[tuple[int, int, int]] | None = None,
 ) -> Study:
     """Make a study folder.
 
@@ -203,6 +204,8 @@ def new_study(
         Micrometers per pixel of the images.
     annotator : str
         Who annotates. Default: empty.
+    colors : sequence of (int, int, int), optional
+        Color of each class. Default: evenly spaced hues.
 
     Returns
     -------
@@ -220,7 +223,7 @@ def new_study(
         )
     for kind in kinds.values():
         one_of("kind", kind, ("object", "tissue"))
-    colors = taxonomy_of(list(kinds), "study").colors
+    colors = taxonomy_of(list(kinds), "study").colors if colors is None else colors
     lines = [f"name = {json.dumps(folder.name)}", f"annotator = {json.dumps(annotator)}"]
     lines += [] if mpp is None else [f"mpp = {as_mpp(mpp)}"]
     for (name, kind), color in zip(kinds.items(), colors, strict=True):

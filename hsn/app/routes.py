@@ -1,0 +1,291 @@
+"""What the page can ask of the server; each route is a method, named after what it returns."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from .. import __version__
+from ..errors import InputError
+from ..limits import MESSAGE_CHARS
+from .annotations import Annotations
+from .events import Hub
+from .features import SPECIAL
+from .guard import cookie_name
+from .live import Live
+from .project import AIMS, Project
+from .tiles import EMPTY, ImageTiles, levels_of
+
+STATIC = Path(__file__).parent / "static"
+_BODY_BYTES = 2**24  # of a request, except imports
+_KEPT = {"Cache-Control": "private, max-age=86400"}
+NEVER_KEPT = {"Cache-Control": "no-store"}
+
+
+class Routes:
+    """The answers of the server.
+
+    Parameters
+    ----------
+    project : Project
+    token : str
+    port : int
+    """
+
+    def __init__(self, project: Project, *, token: str, port: int) -> None:
+        self.project, self._token, self._port = project, token, port
+        self.hub = Hub()
+        self.annotations = Annotations(project, self._changed)
+        self.tiles = ImageTiles(project.slide)
+        self.live = Live(
+            project, self.annotations, lambda version: self.hub.publish("fitted", version=version)
+        )
+
+    def routes(self) -> list[Any]:
+        """Return the table of routes."""
+        return [
+            Route("/", self.page),
+            Route("/api/project", self.get_project),
+            Route("/api/project", posted(self.change_project), methods=["POST"]),
+            Route("/api/images/{id}", self.get_image),
+            Route("/api/images/{id}", posted(self.change_image), methods=["POST"]),
+            Route("/api/images/{id}/features", self.get_features),
+            Route("/api/images/{id}/thumbnail", self.get_thumbnail),
+            Route("/api/edits", posted(self.edit), methods=["POST"]),
+            Route("/api/history", self.get_history),
+            Route("/api/events", self.get_events),
+            Route("/tiles/{id}/image/{z:int}/{x:int}/{y:int}", self.get_tile),
+            Route("/tiles/{id}/{layer}/{version:int}/0/{x:int}/{y:int}", self.get_instant),
+            Route("/api/live", posted(self.update_live), methods=["POST"]),
+            Mount("/static", StaticFiles(directory=STATIC)),
+        ]
+
+    def close(self) -> None:
+        """Write the files and end the streams."""
+        self.hub.close()
+        self.live.close()
+        self.annotations.close()
+
+    # --- Page, project and images ------------------------------------------------------------------------------------
+
+    async def page(self, request: Request) -> Response:
+        """Answer the page; with the token in the address, set the cookie and remove the token from the address."""
+        if "token" in request.query_params:
+            answer = RedirectResponse("./", 303)
+            answer.set_cookie(cookie_name(self._port), self._token, httponly=True, samesite="strict")
+            return answer
+        return FileResponse(STATIC / "index.html", headers=NEVER_KEPT)
+
+    def get_project(self, request: Request) -> Response:
+        """Answer aim, classes and images."""
+        project, aim = self.project, self.project.aim
+        counts = self.annotations.counts()
+        return answer({
+            "id": project.settings["id"],
+            "name": project.folder.resolve().parent.name + "/" + project.folder.name,
+            "version": __version__,
+            "user": project.user,
+            "seq": self.annotations.seq,
+            "aim": project.settings.get("aim", ""),
+            "aims": {name: {"title": a.title, "tool": a.tool, "classes": dict(a.classes)} for name, a in AIMS.items()},
+            "tool": aim.tool if aim else "click",
+            "base": project.settings.get("base", aim.base if aim else ""),
+            "classes": [{"name": c.name, "color": c.color, "kind": c.kind} for c in project.study.classes],
+            "special": SPECIAL,
+            "images": [
+                {"id": p.id, "name": p.path.name, "role": p.role, "counts": counts.get(p.id, {})}
+                for p in project.images.values()
+            ],
+        })  # fmt: skip
+
+    def change_project(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Set the aim, and with it the classes, as long as nothing is annotated."""
+        aim, classes = data.get("aim"), data.get("classes")
+        if aim not in AIMS:
+            raise InputError("aim-unknown", f"`aim` must be one of {', '.join(AIMS)}", got=repr(aim)[:40],
+                             hint="choose one of these")  # fmt: skip
+        classes = AIMS[aim].classes if classes is None else check_classes(classes)
+        used = {name for own in self.annotations.counts().values() for name in own} - {"tags", *SPECIAL}
+        if used - set(classes):
+            raise InputError("classes-used", "classes with annotations must stay", got=", ".join(used - set(classes)),
+                             hint="keep these classes")  # fmt: skip
+        self.project.set_classes(classes)
+        self.project.change(aim=aim)
+        self._project_changed()
+        return {}
+
+    def _project_changed(self) -> None:
+        """React to other classes or another aim."""
+
+    def get_image(self, request: Request) -> Response:
+        """Answer the size, the zoom levels and the scale of an image."""
+        name = request.path_params["id"]
+        picture, slide = self.project.image(name), self.project.slide(name)
+        width, height = slide.dimensions
+        return answer({
+            "id": name, "name": picture.path.name, "width": width, "height": height, "levels": levels_of(slide),
+            "mpp": self.project.mpp(name), "mpp_source": slide.mpp_source, "role": picture.role,
+            "tags": self.annotations.tags(name), "instant_factor": self.live.factor(name),
+        })  # fmt: skip
+
+    def change_image(self, data: dict[str, Any], id: str) -> dict[str, Any]:
+        """Set the scale or the role of an image; with `all`, the scale of all images without one."""
+        if "mpp" in data:
+            mpp = data["mpp"]
+            if type(mpp) not in (int, float):
+                raise InputError("mpp-range", "`mpp` must be a number", got=repr(mpp)[:40], hint="give um/px")
+            names = (
+                [n for n in self.project.images if self.project.mpp(n) is None] if data.get("all") else [id]
+            )
+            self.project.set_mpp(names, float(mpp))
+        if "role" in data:
+            self.project.set_role(id, data["role"])
+        return {}
+
+    def get_thumbnail(self, request: Request) -> Response:
+        """Answer a small JPEG of an image."""
+        data = self.tiles.thumbnail(self.project.image(request.path_params["id"]).id)
+        return Response(data, media_type="image/jpeg", headers=_KEPT)
+
+    def get_tile(self, request: Request) -> Response:
+        """Answer a tile of an image."""
+        name = self.project.image(request.path_params["id"]).id
+        data = self.tiles.jpeg(name, *(request.path_params[key] for key in "zxy"))
+        if data is None:
+            raise HTTPException(404)
+        return Response(data, media_type="image/jpeg", headers=_KEPT)
+
+    # --- Instant classifier ------------------------------------------------------------------------------------------
+
+    def get_instant(self, request: Request) -> Response:
+        """Answer a tile of the instant classifier: `instant`, or `instant-unsure`."""
+        name, layer = self.project.image(request.path_params["id"]).id, request.path_params["layer"]
+        if layer not in ("instant", "instant-unsure"):
+            raise HTTPException(404)
+        version, x, y = (request.path_params[key] for key in ("version", "x", "y"))
+        data = self.live.tile(name, version, x, y, unsure=layer == "instant-unsure")
+        return Response(data, media_type="image/png", headers=NEVER_KEPT if data is EMPTY else _KEPT)
+
+    def update_live(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Fit the instant classifier again; its number comes as a message."""
+        self.live.update()
+        return {"version": self.live.version}
+
+    # --- Annotations -------------------------------------------------------------------------------------------------
+
+    def get_features(self, request: Request) -> Response:
+        """Answer the annotations of an image."""
+        name = self.project.image(request.path_params["id"]).id
+        return answer({"seq": self.annotations.seq, "type": "FeatureCollection",
+                       "features": self.annotations.features(name)})  # fmt: skip
+
+    def edit(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Apply edits of the page that may edit."""
+        session, page, seq = data.get("session"), data.get("page"), data.get("seq")
+        self._check_writer(page)
+        own = (session, page)  # edits that an earlier page left behind keep its name
+        newer = (
+            [r for r in self.annotations.since(seq) if r["session"] not in own] if self._behind(seq) else []
+        )
+        if newer:
+            raise HTTPException(409, json.dumps({"seq": self.annotations.seq, "edits": newer}))
+        seq = self.annotations.edit(data.get("edits"), session=session)
+        counts = self.annotations.counts()
+        self.hub.publish("saved", seq=seq, counts=counts)
+        return {"seq": seq, "counts": counts}
+
+    def _behind(self, seq: Any) -> bool:
+        return type(seq) is int and 0 <= seq < self.annotations.seq
+
+    def _check_writer(self, session: Any) -> None:
+        """Raise if another open page edits."""
+        writer = self.hub.writer
+        if writer is not None and session != writer:
+            raise HTTPException(423, json.dumps({"message": "another page edits; this one reads only"}))
+
+    def _changed(self, images: set[str], seq: int) -> None:
+        """React to edits."""
+
+    def get_history(self, request: Request) -> Response:
+        """Answer the last edits."""
+        return answer(self.annotations.history())
+
+    async def get_events(self, request: Request) -> Response:
+        """Answer a stream of messages."""
+        stream = self.hub.listen(request.query_params.get("session", ""))
+        return StreamingResponse(stream, media_type="text/event-stream", headers=NEVER_KEPT)
+
+
+def check_classes(classes: Any) -> dict[str, str]:
+    """Return names and kinds of classes that a user typed.
+
+    Raises
+    ------
+    InputError
+        "classes-invalid".
+
+    Examples
+    --------
+    >>> check_classes({" Tumor ": "tissue"})
+    {'Tumor': 'tissue'}
+    """
+    good = isinstance(classes, dict) and 1 <= len(classes) <= 9
+    good = good and all(isinstance(name, str) and 0 < len(name.strip()) <= 60 for name in classes)
+    good = good and all(kind in ("object", "tissue") for kind in classes.values())
+    good = good and not any(name.strip().startswith(("Region", "Ignore", "tags")) for name in classes)
+    if not good:
+        raise InputError("classes-invalid", "`classes` must be 1 to 9 names, each an object or a tissue",
+                         got=repr(classes)[:80], hint="use short names, but not Region, Ignore or tags")  # fmt: skip
+    return {" ".join(name.split()): kind for name, kind in classes.items()}
+
+
+def answer(data: Any, status: int = 200) -> Response:
+    """Return JSON that no cache keeps."""
+    return JSONResponse(data, status, headers=NEVER_KEPT)
+
+
+def posted(function: Callable[..., Any], *, max_bytes: int = _BODY_BYTES) -> Callable[..., Any]:
+    """Return a route that parses a JSON object of limited size and calls a function in a thread.
+
+    Parameters
+    ----------
+    function : callable
+        Takes the object, and the parameters of the path by name; returns data, or a response.
+    max_bytes : int
+        Of the body.
+    """
+
+    async def endpoint(request: Request) -> Response:
+        body = bytearray()
+        async for part in request.stream():
+            body += part
+            if len(body) > max_bytes:
+                raise HTTPException(413, json.dumps({"message": f"at most {max_bytes:,} bytes can be sent"}))
+        try:
+            data = json.loads(bytes(body) or b"{}")
+        except (ValueError, RecursionError):
+            data = None
+        if not isinstance(data, dict):
+            raise HTTPException(400, json.dumps({"message": "the request must be a JSON object"}))
+        result = await run_in_threadpool(function, data, **request.path_params)
+        return result if isinstance(result, Response) else answer(result)
+
+    return endpoint
+
+
+async def answer_error(request: Request, error: Exception) -> Response:
+    """Return an error as JSON with a code and a message."""
+    if isinstance(error, InputError):
+        status = {"image-unknown": 404, "disk-full": 507}.get(error.code, 422)
+        return answer({"code": error.code, "message": str(error)[:MESSAGE_CHARS]}, status)
+    if isinstance(error, HTTPException):
+        detail = error.detail if error.detail.startswith("{") else json.dumps({"message": error.detail})
+        return answer(json.loads(detail), error.status_code)
+    raise error

@@ -1,0 +1,50 @@
+// Makes elements. Text goes in as text only, never as HTML.
+
+/** Make an element: `make("button", {type: "button"}, "Train", child)`; functions become listeners. */
+export function make(name, attributes = {}, ...children) {
+  const element = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (typeof value === "function") element.addEventListener(key, value);
+    else if (value === true) element.setAttribute(key, "");
+    else if (value !== false && value !== null && value !== undefined) element.setAttribute(key, value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+export const byId = (id) => document.getElementById(id);
+
+/** Replace the content of an element. */
+export function fill(element, ...children) {
+  element.replaceChildren(...children.filter((child) => child !== null && child !== undefined));
+}
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/** Make an SVG element. */
+export function drawn(name, attributes = {}, ...children) {
+  const element = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  element.append(...children);
+  return element;
+}
+
+/** Open the dialog of the page with a title and content; returns a function that closes it. */
+export function openDialog(title, ...children) {
+  const dialog = byId("dialog");
+  byId("dialog-title").textContent = title;
+  fill(byId("dialog-body"), ...children);
+  if (!dialog.open) dialog.showModal();
+  return () => dialog.close();
+}
+
+/** Return a color (red, green, blue) with an opacity, for CSS. */
+export const css = ([r, g, b], opacity = 1) => `rgba(${r},${g},${b},${opacity})`;
+
+/** Return a time in seconds as "1:05". */
+export function duration(seconds) {
+  const whole = Math.max(0, Math.round(seconds));
+  const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  const two = (n) => String(n).padStart(2, "0");
+  return hours ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
+}

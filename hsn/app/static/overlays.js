@@ -1,0 +1,118 @@
+// The overlays: the instant classifier and the net, their opacity, and what is shown of them.
+import { byId, make } from "./dom.js";
+import { post } from "./transport.js";
+
+const COARSEST = 3; // coarser views of the instant classifier would need too many tiles
+
+export class Overlays {
+  constructor(app) {
+    this.app = app;
+    this.live = true;
+    this.unsure = false;
+    this.hidden = false;
+    this.instantVersion = 0;
+    this.opacity = 0.8;
+    this.#panel();
+    Object.assign(app.keys, {
+      L: () => this.updateOnce(), U: () => this.showUnsure(!this.unsure), O: () => this.hide(!this.hidden),
+      " ": () => this.#visible(false), spaceReleased: () => this.#visible(!this.hidden),
+    });
+    app.viewer.map.on("moveend", () => this.#tellTooCoarse());
+  }
+
+  #panel() {
+    this.liveBox = make("input", { type: "checkbox", checked: true, change: () => this.setLive(this.liveBox.checked) });
+    this.unsureBox = make("input", { type: "checkbox", change: () => this.showUnsure(this.unsureBox.checked) });
+    this.showBox = make("input", { type: "checkbox", checked: true, change: () => this.hide(!this.showBox.checked) });
+    this.note = make("p", { class: "note", role: "status" });
+    const opacity = make("input", { type: "range", min: 0, max: 100, value: 80, "aria-label": "Opacity of the overlay",
+      input: (event) => this.setOpacity(event.target.value / 100) });
+    byId("panels").append(make("section", { "aria-labelledby": "overlay-title" },
+      make("h2", { id: "overlay-title" }, "Overlay"),
+      make("div", { class: "row" },
+        make("label", {}, this.liveBox, " Live"),
+        make("button", { type: "button", click: () => this.updateOnce() }, "Update once ", make("kbd", {}, "L"))),
+      make("div", { class: "row" },
+        make("label", {}, this.showBox, " show ", make("kbd", {}, "O")),
+        make("label", {}, this.unsureBox, " unsure ", make("kbd", {}, "U"))),
+      make("label", { class: "row" }, "Opacity ", opacity), this.note));
+  }
+
+  opened() {
+    this.#draw();
+    if (this.live) this.#ask();
+  }
+
+  saved() {
+    if (this.live) this.#ask();
+  }
+
+  heard(message) {
+    if (message.type !== "fitted") return;
+    this.instantVersion = message.version;
+    if (this.live || this.once) this.#draw();
+    this.once = false;
+  }
+
+  setLive(on) {
+    this.live = on;
+    this.liveBox.checked = on;
+    if (on) this.#ask();
+    this.#draw();
+  }
+
+  /** Fit and draw once, while the switch is off. */
+  updateOnce() {
+    this.once = true;
+    this.#ask();
+  }
+
+  showUnsure(on) {
+    this.unsure = on;
+    this.unsureBox.checked = on;
+    this.#draw();
+  }
+
+  hide(on) {
+    this.hidden = on;
+    this.showBox.checked = !on;
+    this.#visible(!on);
+  }
+
+  setOpacity(opacity) {
+    this.opacity = opacity;
+    for (const layer of Object.values(this.app.viewer.overlays)) layer.setOpacity(opacity);
+  }
+
+  async #ask() {
+    const { version } = await post("api/live", {});
+    if (version > this.instantVersion) this.heard({ type: "fitted", version });
+  }
+
+  /** Return the tile grid of the instant classifier: one resolution, that of its scale. */
+  #grid() {
+    const { extent, image } = this.app.viewer;
+    return new ol.tilegrid.TileGrid({ extent, origin: [0, 0], tileSize: 512, resolutions: [image.instant_factor] });
+  }
+
+  #draw() {
+    const { viewer } = this.app;
+    if (!viewer.image) return;
+    const shown = this.instantVersion > 0 && (this.live || this.once);
+    const options = { grid: this.#grid(), opacity: this.opacity, visible: !this.hidden,
+      maxResolution: COARSEST * viewer.image.instant_factor };
+    viewer.setOverlay("instant", shown && !this.unsure ? viewer.tiles("instant", this.instantVersion, options) : null);
+    viewer.setOverlay("unsure", shown && this.unsure ? viewer.tiles("instant-unsure", this.instantVersion, options) : null);
+    this.#tellTooCoarse();
+  }
+
+  #visible(on) {
+    for (const layer of Object.values(this.app.viewer.overlays)) layer.setVisible(on);
+  }
+
+  #tellTooCoarse() {
+    const { viewer } = this.app;
+    const coarse = viewer.image && viewer.view.getResolution() > COARSEST * viewer.image.instant_factor;
+    this.note.textContent = this.live && this.instantVersion && coarse ? "Zoom in to see the live overlay." : "";
+  }
+}

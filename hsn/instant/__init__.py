@@ -1,0 +1,1 @@
+"""The instant classifier: classical feature maps and a logistic regression, for feedback after each stroke."""
