@@ -31,7 +31,7 @@ from hsn.workflows.scale_check import ScaleCheck
 
 ROOT = Path(__file__).parents[1]
 PRETRAINED, RESULTS = ROOT / "pretrained", ROOT / "benchmarks" / "results" / "domain.json"
-SHIPPED = ("glas-tags", "glas-tags-cam", "glas-masks", "nuclei-masks", "nuclei-points")
+SHIPPED = ("glas-tags", "glas-tags-cam", "glas-masks", "nuclei-masks", "nuclei-points", "nuclei-cc0")
 PAS = np.array([[0.644, 0.717, 0.267], [0.175, 0.972, 0.155]])  # hematoxylin and PAS, Ruifrok & Johnston
 HALF_PX = 256  # side of the tiles of the immunohistochemistry image
 

@@ -3,8 +3,8 @@
     python benchmarks/exports.py [--objects 100000] [--large 1000000] [--out benchmarks/results/exports.json]
 
 Each writer runs in a process of its own on polygons of 24 corners with four measurements. CPU seconds are user plus
-system time of the process while it writes; making the polygons and importing packages is not counted. `json.dump` gets
-the features as one list, because it cannot stream. GeoJSON and GeoParquet also run on `--large` objects, for memory.
+system time of the process while it writes, without making the polygons and importing packages. `json.dump` gets the
+features as one list, because it cannot stream. GeoJSON and GeoParquet also run on `--large` objects, for their memory.
 """
 
 import argparse

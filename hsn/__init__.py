@@ -16,6 +16,7 @@ _EXPORTS = {
     "segment": "hsn.workflows.segmentation:segment",
     "export": "hsn.workflows.exporting:export",
     "evaluate": "hsn.workflows.evaluation:evaluate",
+    "plan": "hsn.workflows.planning:plan",
     "select_patches": "hsn.workflows.selection:select_patches",
     "refine": "hsn.crf.dense_crf:refine",
     "import_annotation": "hsn.workflows.importing:import_annotation",

@@ -16,7 +16,7 @@ import typer
 
 from .. import __version__
 from . import app as browser_app
-from . import demo, doctor, evaluate, export, fit, project, segment, select, synthesize, tissue
+from . import demo, doctor, evaluate, export, fit, plan, project, segment, select, synthesize, tissue
 from . import models as trained
 from .console import Command, Commands
 from .import_ import import_
@@ -37,6 +37,7 @@ for command in (
     fit.fit,
     select.select,
     evaluate.evaluate,
+    plan.plan,
     synthesize.synthesize,
     browser_app.app,
     demo.demo,

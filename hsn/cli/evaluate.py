@@ -49,6 +49,12 @@ def evaluate(
     hausdorff: Annotated[
         bool, typer.Option("--hausdorff", help="With --instances: also score the Hausdorff distance.")
     ] = False,
+    by: Annotated[
+        Literal["source"] | None,
+        typer.Option(
+            help="With --model of mixed annotation: wrong pixels of its training images by annotation."
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for tables and pictures.")] = Path("out"),
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -66,7 +72,7 @@ def evaluate(
         result = score(
             predictions if model is None else model, None if model is None else predictions, truth, taxonomy=taxonomy,
             instances=instances or None, hausdorff=hausdorff, objects=objects, suffix=suffix, mpp=mpp, size=size,
-            unlisted=unlisted, out=out, progress=progress,
+            unlisted=unlisted, by=by, out=out, progress=progress,
         )  # fmt: skip
     for sentence in () if quiet else result.notes:
         warn(sentence)

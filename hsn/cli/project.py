@@ -1,7 +1,8 @@
-"""`hsn project`: make a study folder, check its annotation."""
+"""`hsn project`: make a study folder, add images, divide them, check their annotation."""
 
+from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -10,7 +11,7 @@ from .console import FAILED, AsJson, Command, Commands, Quiet, print_result, pro
 commands = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
-    help="Make and check study folders.",
+    help="Make, fill, divide and check study folders.",
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -43,6 +44,44 @@ def new(
     data = {"folder": study.folder, "images": count, "classes": list(classes)}
     text = f"{study.folder}: a study of {count} images; annotate into {study.folder / 'annotations'}"
     print_result(data, text, as_json=as_json)
+
+
+@commands.command(cls=Command)
+def add(
+    folder: _Folder,
+    images: Annotated[list[Path], typer.Argument(help="Images, or folders of images; they are not copied.")],
+    group: Annotated[str | None, typer.Option(help="Patient or slide of these images.")] = None,
+    mpp: Annotated[float | None, typer.Option(help="Micrometers per pixel of these images.")] = None,
+    split: Annotated[Literal["", "train", "val", "test"], typer.Option(help="Split of these images.")] = "",
+    as_json: AsJson = False,
+):
+    """Add images to the table of a study."""
+    from ..projects.study import add_images, read_study
+
+    study = read_study(folder)
+    added = add_images(study, images, group=group, mpp=mpp, split=split)
+    data = {"folder": study.folder, "added": len(added), "images": len(study.images())}
+    print_result(data, f"{study.folder}: added {len(added)} images", as_json=as_json)
+
+
+@commands.command(cls=Command)
+def split(
+    folder: _Folder,
+    val: Annotated[float, typer.Option(help="Share of the annotated images for validation.")] = 0.2,
+    test: Annotated[float, typer.Option(help="Share of the annotated images for testing.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Seed of the random choice.")] = 0,
+    again: Annotated[bool, typer.Option("--again", help="Divide images anew that have a split.")] = False,
+    as_json: AsJson = False,
+):
+    """Divide the images of a study into training, validation and test images, by group."""
+    from ..projects.split import split_study
+    from ..projects.study import read_study
+
+    counts = Counter(
+        image.split for image in split_study(read_study(folder), val=val, test=test, seed=seed, again=again)
+    )
+    text = ", ".join(f"{counts[name]} {name}" for name in ("train", "val", "test"))
+    print_result({"folder": folder, **counts}, f"{folder}: {text}", as_json=as_json)
 
 
 @commands.command(cls=Command)

@@ -236,28 +236,79 @@ def new_study(
         ]
     for name in (ANNOTATIONS, MASKS, MODELS):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    found, failures = find_images(images) if images else ([], [])
-    if failures:
-        raise InputError("data-missing", "`images` must be images or folders of images", got=failures[0][1],
-                         hint="correct the paths")  # fmt: skip
-    write_images(folder, [StudyImage(path.resolve()) for path in found])
+    found = _find(images)
     with atomic_write(folder / STUDY) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
     study = read_study(folder)
+    write_images(study, [StudyImage(path.resolve()) for path in found])
     add_history(study, "new", images=len(found))
     return study
 
 
-def write_images(folder: Path, images: Sequence[StudyImage]) -> None:
-    """Write the table of images of a study."""
+def add_images(
+    study: Study,
+    images: Sequence[Path | str],
+    *,
+    group: str | None = None,
+    mpp: float | None = None,
+    split: str = "",
+) -> list[StudyImage]:
+    """Add images to the table of a study; those that it lists already are left as they are.
+
+    Parameters
+    ----------
+    study : Study
+    images : sequence of path
+        Image files and folders of images. They are not copied.
+    group : str, optional
+        Patient or slide of these images.
+    mpp : float, optional
+        Micrometers per pixel of these images. Default: that of the study.
+    split : {"", "train", "val", "test"}
+        Default: none yet.
+
+    Returns
+    -------
+    list of StudyImage
+        The added images.
+
+    Raises
+    ------
+    InputError
+        "data-missing" for a path without images, "split-unknown", or an error of `mpp`.
+    """
+    one_of("split", split, SPLITS)
+    rows = study.images()
+    listed = {row.path.resolve() for row in rows}
+    scale = None if mpp is None else as_mpp(mpp)
+    paths = [path.resolve() for path in _find(images)]
+    added = [StudyImage(path, scale, group, split) for path in paths if path not in listed]
+    write_images(study, [*rows, *added])
+    add_history(study, "added", images=len(added))
+    return added
+
+
+def _find(images: Sequence[Path | str]) -> list[Path]:
+    found, failures = find_images([Path(path) for path in images]) if images else ([], [])
+    if failures:
+        raise InputError("data-missing", "`images` must be images or folders of images", got=failures[0][1],
+                         hint="correct the paths")  # fmt: skip
+    return found
+
+
+def write_images(study: Study, images: Sequence[StudyImage]) -> None:
+    """Write the table of images of a study, with relative paths in it and without the scale of the study."""
     with (
-        atomic_write(folder / IMAGES) as temporary,
+        atomic_write(study.folder / IMAGES) as temporary,
         temporary.open("w", newline="", encoding="utf-8") as file,
     ):
         table = csv.writer(file)
         table.writerow(_COLUMNS)
         for image in images:
-            cells = (str(image.path), image.mpp or "", image.group or "", image.split)
+            inside = image.path.is_relative_to(study.folder)
+            path = image.path.relative_to(study.folder) if inside else image.path.resolve()
+            mpp = "" if image.mpp in (None, study.mpp) else image.mpp
+            cells = (path.as_posix(), mpp, image.group or "", image.split)
             table.writerow([csv_text(str(cell)) for cell in cells])
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import taxonomies
+from ..checks import one_of
 from ..data.folder_pairs import NO_PARTNER, pair_folders
 from ..errors import InputError
 from ..files import check_writable
@@ -18,6 +19,7 @@ from ..reports.object_scores import no_pairs_scored, score_objects
 from ..supervision import method_of, open_model
 from .scale_check import ScaleCheck
 from .segmentation import segment_all
+from .source_evaluation import score_sources
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ def evaluate(
     mpp: float | None = None,
     size: str = "image",
     unlisted: str = "ignore",
+    by: str | None = None,
     out: str | os.PathLike = "out",
     progress: Progress | None = None,
 ) -> Evaluation:
@@ -90,6 +93,9 @@ def evaluate(
         Score at the size of the images, or of the truth. Default: "image".
     unlisted : {"ignore", "false_alarms"}
         Pixels of unlisted colors: leave them out, or count them as errors. Default: "ignore".
+    by : {"source"}, optional
+        With a net from mixed annotation and its training images: the share of wrong pixels, by the kind of annotation
+        that training knew a pixel from, or that is nearest to it.
     out : path
         Folder for tables and pictures. Default: "out".
     progress : callable, optional
@@ -103,7 +109,8 @@ def evaluate(
     ------
     InputError
         "truth-missing", "taxonomy-missing", "pairs-missing"; "option-of-other-kind" for an unsuitable option;
-        "objects-missing" if the truth numbers objects and the net does not separate them.
+        "objects-missing" if the truth numbers objects and the net does not separate them; "sources-missing" for `by`
+        without source maps.
 
     Examples
     --------
@@ -119,6 +126,10 @@ def evaluate(
     """
     model = None if images is None else model_or_predictions
     check_writable(out)
+    if by is not None:
+        return _by_source(
+            model, images, truth, one_of("by", by, ("source",)), taxonomy, suffix, mpp, out, progress
+        )
     _check(truth, instances, hausdorff, {"taxonomy": taxonomy, "objects": objects})
     first = model_or_predictions if images is None else images
     scoring = {"size": size, "unlisted": unlisted}
@@ -137,6 +148,19 @@ def evaluate(
                 raise no_pairs_scored(failed)
             data, text = _summarize(evaluations, unlisted)
     return Evaluation(data, text, list(files), failures + failed, notes.sentences())
+
+
+def _by_source(model, images, truth, by, taxonomy, suffix, mpp, out, progress):
+    """Score a net on its training images by the source of its targets."""
+    _check(truth, None, False, {})
+    if model is None:
+        raise InputError("images-missing", f"`by={by}` must come with a net and its training images", got="no net",
+                         hint="give the trained folder: --model")  # fmt: skip
+    with collect_notes() as notes:
+        pairs, failures = _pair(images, truth, suffix, True)
+        errors, failed = score_sources(pairs, model, taxonomy=taxonomy, mpp=mpp, progress=progress)
+    return Evaluation({"by_source": errors.rows()}, str(errors), errors.write(out), failures + failed,
+                      notes.sentences())  # fmt: skip
 
 
 def _pair(first, truth, suffix, outlines):

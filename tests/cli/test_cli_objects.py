@@ -122,7 +122,7 @@ def test_truth_may_be_outlines(run):
     assert [each["AJI"] for each in result.said["images"]] == [1, 1, 1]
 
 
-@pytest.mark.parametrize("kind", ["geojson", "imagej", "coco", "hovernet"])
+@pytest.mark.parametrize("kind", ["geojson", "geojson.gz", "imagej", "coco", "hovernet"])
 def test_truth_may_be_an_export_of_another_program(run, kind):
     instances = np.zeros((40, 50), np.int32)
     instances[3:9, 4:12], instances[20:30, 20:24], instances[5:8, 30:50] = 1, 2, 3

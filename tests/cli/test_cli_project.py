@@ -13,3 +13,17 @@ def test_a_study_is_made_and_checked(run, images):
     wrong = run("project", "check", "mine", "--json")
     assert wrong.exit_code == 1
     assert wrong.said[0]["code"] == "geojson-malformed"
+
+
+def test_images_are_added_and_divided(run, images):
+    run("project", "new", "mine")
+    added = run("project", "add", "mine", images, "--mpp", 0.25, "--json")
+    assert added.said["added"] == 3
+    for name in "abc":
+        Path(f"mine/annotations/{name}.geojson").write_text(
+            '{"type": "FeatureCollection", "features": [{"type": "Feature", "properties": {}, '
+            '"geometry": {"type": "Point", "coordinates": [3, 4]}}]}'
+        )
+    said = run("project", "split", "mine", "--val", 0.34, "--json").said
+    assert (said["train"], said["val"]) == (2, 1)
+    assert run("project", "split", "mine", "--val", 1.5).exit_code == 2

@@ -75,7 +75,7 @@ def test_a_divided_group_and_a_file_that_cannot_be_read(study):
         StudyImage(image.path, None, "p", "train"),
         StudyImage(image.path.parent / "b.png", None, "p", "val"),
     ]
-    write_images(study.folder, rows)
+    write_images(study, rows)
     (study.folder / "annotations" / "a.geojson").write_text("{")
     codes = [code for code, _ in found(study)]
     assert codes[0] == "group-divided"

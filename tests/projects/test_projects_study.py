@@ -14,6 +14,7 @@ from hsn.projects.study import (
     IMAGES,
     StudyImage,
     add_history,
+    add_images,
     find_study,
     new_study,
     read_study,
@@ -40,7 +41,7 @@ def test_a_study_is_read_as_it_was_made(study):
 def test_images_come_with_their_annotation_and_without_test_images(study):
     a, b, c = study.images()
     rows = [a, StudyImage(b.path, 0.25, "patient 1", "val"), StudyImage(c.path, split="test")]
-    write_images(study.folder, rows)
+    write_images(study, rows)
     write_labels(study.folder / "masks" / "a.png", np.ones((20, 30), int))
     qupath.write(study.folder / "annotations" / "b.geojson", Annotation(points=(Point(1, 2),)))
     (study.folder / "tags.csv").write_text("file,Nucleus,Stroma\nb.png,1,\n")
@@ -53,7 +54,7 @@ def test_images_come_with_their_annotation_and_without_test_images(study):
 
 
 def test_missing_images_are_left_out(study):
-    write_images(study.folder, [*study.images(), StudyImage(study.folder / "gone.png")])
+    write_images(study, [*study.images(), StudyImage(study.folder / "gone.png")])
     found = find_study(study)
     assert len(found.images) == 3
     assert [reason for _, reason in found.left_out] == ["does not exist"]
@@ -85,3 +86,17 @@ def test_the_history_is_appended_with_checksums(study):
     assert rows[0]["images"] == 3
     assert len(rows[1]["sha256"][str(study.folder / IMAGES)]) == 64
     assert rows[1]["time"].endswith("+00:00")
+
+
+def test_added_images_keep_the_other_rows_of_the_table(study, tmp_path, rng, raises_code):
+    write(study.folder / "more" / "d.png", rng.integers(0, 256, (20, 30, 3), np.uint8))
+    added = add_images(study, [study.folder / "more", tmp_path / "images"], group="p", mpp=0.25, split="test")
+    assert [(image.path.name, image.group, image.mpp) for image in added] == [("d.png", "p", 0.25)]
+    table = (study.folder / IMAGES).read_text().splitlines()
+    assert table[-1] == "more/d.png,0.25,p,test"
+    assert all(line.endswith(",,,") for line in table[1:-1])
+    assert [image.path.is_file() for image in study.images()] == [True] * 4
+    with raises_code("split-unknown"):
+        add_images(study, [tmp_path / "images"], split="other")
+    with raises_code("data-missing"):
+        add_images(study, [tmp_path / "nowhere"])

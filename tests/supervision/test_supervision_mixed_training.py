@@ -277,6 +277,17 @@ def test_one_study_trains_one_net_with_two_heads(study, tmp_path):
     assert tissues.taxonomy.names == ("Other", "Stroma")
     assert tissues.labels.shape == (48, 48)
     assert "pq" in json.loads((tmp_path / "mine" / "card.json").read_text())["notes"]
+    (tmp_path / "truth").mkdir()
+    for k in (0, 1, 7):
+        write_labels(tmp_path / "truth" / f"{k}.png", synthetic.draw_tissue(k, (48, 48), mpp=MPP).instances)
+    options = {"truth": tmp_path / "truth", "by": "source", "out": tmp_path / "scores"}
+    result = hsn.evaluate(tmp_path / "mine", study, **options)
+    assert [row["source"] for row in result.scores["by_source"]] == ["mask"]
+    mask = result.scores["by_source"][0]
+    assert mask["annotated_pixels"] == mask["nearest_pixels"] == 2 * 48 * 48
+    assert any("were not trained on" in sentence for sentence in result.notes)
+    with pytest.raises(hsn.errors.InputError, match="path"):
+        hsn.evaluate(model, study, **options)
 
 
 def test_a_kind_can_be_left_out(study, monkeypatch):
@@ -299,7 +310,7 @@ def test_a_study_folder_brings_its_classes_scales_groups_and_split(tmp_path):
         )
     classes = {"Blob": "object", "Cell sheet": "tissue"}
     study = new_study(tmp_path / "study", classes=classes, mpp=MPP)
-    write_images(study.folder, images)
+    write_images(study, images)
     area = np.array([[2.0, 2.0], [2.0, 20.0], [10.0, 30.0]])
     drawn = Annotation(objects=(Shape((area,), "Blob"),), scribbles=(Shape((area + 20,), "Cell sheet"),))
     for k in range(3):

@@ -13,6 +13,11 @@ from ...checks import as_mask
 UNKNOWN, MASK, SCRIBBLE, POINT, VORONOI, CLUSTER, ABSENT_TAG, PSEUDO, SYNTHETIC, BOX = range(10)
 UNUSED = 255  # ignored, outside of the image, or held out: no pseudo-label either
 
+NAMES = {
+    MASK: "mask", SCRIBBLE: "scribble", POINT: "click", VORONOI: "Voronoi label", CLUSTER: "cluster label",
+    ABSENT_TAG: "absent tag", PSEUDO: "pseudo-label", SYNTHETIC: "synthetic", BOX: "box",
+}  # fmt: skip
+
 # Sources of each kind of annotation, the most precise kind first.
 SOURCES = {
     "masks": (MASK, SYNTHETIC),

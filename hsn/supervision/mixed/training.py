@@ -23,8 +23,9 @@ from .target_maps import know
 from .teacher import Teacher
 from .validation import find_monitor, held_out_pixels, split_images, validate
 
+TARGETS = "targets"  # folder of the source maps
 CONTENTS = {
-    "targets/HEAD/NAME.png": "source of what is known about each pixel: 0 unknown, 1 mask, 2 scribble, 3 point, "
+    f"{TARGETS}/HEAD/NAME.png": "source of what is known about each pixel: 0 unknown, 1 mask, 2 scribble, 3 point, "
     "4 Voronoi label, 5 cluster label, 6 absent tag, 9 box"
 }
 _MAX_STEPS = 250  # batches per epoch, whatever the number of images
@@ -65,7 +66,7 @@ def fit(net, images, annotations, config, *, out, progress=None):
     with Run.open(
         out, config, net=net, data=(images, annotations), contents=CONTENTS, progress=progress
     ) as run:
-        write_sources(samples, config, run.out / "targets")
+        write_sources(samples, config, run.out / TARGETS)
         counts = [count_kinds(sample.load()) for sample in learned]
         crops = MixedCrops(learned, counts, config, steps=train.steps or _steps(learned, counts, train))
         monitor = find_monitor(held_out, config)

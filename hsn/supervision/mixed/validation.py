@@ -1,11 +1,9 @@
 """Validation of nets trained on mixed annotation: hold images out by group, and measure what they allow."""
 
-from typing import NamedTuple
-
 import numpy as np
 from scipy.spatial import KDTree
 
-from ...annotations.annotation import KINDS
+from ...data.grouped_split import Split, split_by_group
 from ...metrics.classes import mean_iou
 from ...metrics.objects import Matching, match
 from ...metrics.points import PointMatching, match_points
@@ -22,64 +20,22 @@ from .target_maps import centers
 GRID = 4  # rows and columns of blocks, if no image can be held out
 
 
-class Split(NamedTuple):
-    """Images that train and images that validate; `blocks` if blocks of the same images validate."""
-
-    learned: np.ndarray
-    held_out: np.ndarray
-    blocks: bool = False
-
-
 def split_images(kinds, groups, validation, *, seed):
-    """Hold out images; groups are never divided, and each kind keeps an image on both sides if it has two groups.
+    """Hold out images: those of the given indices, or a share of the annotated images by group.
 
     Parameters
     ----------
-    kinds : sequence of tuple of str
-        Kinds of annotation of each image, see `hsn.annotations.annotation.KINDS`.
-    groups : sequence of str or None
-        None: a group of its own.
+    kinds, groups, seed : see `hsn.data.grouped_split.split_by_group`
     validation : float or sequence of int
         Share of the annotated images, or their indices.
-    seed : int
 
     Returns
     -------
-    Split
-        Blocks, if the most precise kind is in one group only.
-
-    Examples
-    --------
-    >>> [part.tolist() for part in split_images([("masks",)] * 4 + [()], list("aabbb"), 0.25, seed=0)[:2]]
-    [[2, 3, 4], [0, 1]]
+    hsn.data.grouped_split.Split
     """
-    count = len(kinds)
-    if not isinstance(validation, float | int):
-        return Split(*train_val_split(count, validation, seed=seed))
-    units = {}
-    for k, group in enumerate(groups):
-        units.setdefault(k if group is None else group, []).append(k)
-    annotated = [unit for unit in units.values() if any(kinds[k] for k in unit)]
-    order = [annotated[k] for k in np.random.default_rng(seed).permutation(len(annotated))]
-    has = {kind: [n for n, unit in enumerate(order) if any(kind in kinds[k] for k in unit)] for kind in KINDS}
-    present = [kind for kind in KINDS if has[kind]]
-    if not present or len(has[present[0]]) < 2:
-        return Split(np.arange(count), np.array([k for unit in order for k in unit], int), True)
-    chosen = []
-
-    def spares(n):
-        """Return whether each kind of a group keeps another group for training."""
-        return n not in chosen and not any(set(has[k]) <= {*chosen, n} for k in present if n in has[k])
-
-    for kind in present:
-        if not set(has[kind]) & set(chosen):
-            chosen += next(([n] for n in has[kind] if spares(n)), [])
-    wanted = max(1, round(validation * sum(map(bool, kinds))))
-    for n in range(len(order)):
-        if spares(n) and sum(len(order[m]) for m in (*chosen, n)) <= wanted:
-            chosen.append(n)
-    held_out = np.array(sorted(k for n in chosen for k in order[n]), int)
-    return Split(np.setdiff1d(np.arange(count), held_out), held_out)
+    if isinstance(validation, float | int):
+        return split_by_group(kinds, groups, validation, seed=seed)
+    return Split(*train_val_split(len(kinds), validation, seed=seed))
 
 
 def blocks_of(known, validation, *, seed):
