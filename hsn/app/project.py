@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from ..checks import as_mpp, one_of
-from ..data.discovery import distinct_names, find_images
+from ..data.image_files import distinct_names, find_images
 from ..errors import InputError
 from ..files import atomic_write, check_writable, read_text
 from ..images.slide import Slide, open_slide

@@ -1,6 +1,7 @@
 """What the page can ask of the server; each route is a method, named after what it returns."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ from .annotations import Annotations
 from .events import Hub
 from .features import SPECIAL
 from .guard import cookie_name
+from .jobs import Jobs
 from .live import Live
+from .predictions import SHOW, Predictions
 from .project import AIMS, Project
 from .tiles import EMPTY, ImageTiles, levels_of
 
@@ -27,6 +30,8 @@ STATIC = Path(__file__).parent / "static"
 _BODY_BYTES = 2**24  # of a request, except imports
 _KEPT = {"Cache-Control": "private, max-age=86400"}
 NEVER_KEPT = {"Cache-Control": "no-store"}
+_CORES_FOR_BOTH = 4  # below, nets wait for a training
+_MAX_OBJECTS, _MAX_EPOCHS = 2000, 1000
 
 
 class Routes:
@@ -44,6 +49,8 @@ class Routes:
         self.hub = Hub()
         self.annotations = Annotations(project, self._changed)
         self.tiles = ImageTiles(project.slide)
+        self.jobs = Jobs(project, self.annotations, self.hub.publish)
+        self.predictions = Predictions(project, self.hub.publish, self._nets_may_run)
         self.live = Live(
             project, self.annotations, lambda version: self.hub.publish("fitted", version=version)
         )
@@ -62,7 +69,16 @@ class Routes:
             Route("/api/history", self.get_history),
             Route("/api/events", self.get_events),
             Route("/tiles/{id}/image/{z:int}/{x:int}/{y:int}", self.get_tile),
-            Route("/tiles/{id}/{layer}/{version:int}/0/{x:int}/{y:int}", self.get_instant),
+            Route("/tiles/{id}/instant/{version:int}/0/{x:int}/{y:int}", self.get_instant),
+            Route("/tiles/{id}/instant-unsure/{version:int}/0/{x:int}/{y:int}", self.get_unsure),
+            Route("/tiles/{id}/{layer}/{model}/{z:int}/{x:int}/{y:int}", self.get_net),
+            Route("/api/images/{id}/objects", self.get_objects),
+            Route("/api/view", posted(self.view), methods=["POST"]),
+            Route("/api/models", self.get_models),
+            Route("/api/jobs", self.get_jobs),
+            Route("/api/train", posted(self.train), methods=["POST"]),
+            Route("/api/jobs/{name}", self.cancel_job, methods=["DELETE"]),
+            Route("/api/jobs/{name}/resume", posted(self.resume_job), methods=["POST"]),
             Route("/api/live", posted(self.update_live), methods=["POST"]),
             Mount("/static", StaticFiles(directory=STATIC)),
         ]
@@ -71,6 +87,8 @@ class Routes:
         """Write the files and end the streams."""
         self.hub.close()
         self.live.close()
+        self.predictions.close()
+        self.jobs.close()
         self.annotations.close()
 
     # --- Page, project and images ------------------------------------------------------------------------------------
@@ -164,19 +182,90 @@ class Routes:
 
     # --- Instant classifier ------------------------------------------------------------------------------------------
 
-    def get_instant(self, request: Request) -> Response:
-        """Answer a tile of the instant classifier: `instant`, or `instant-unsure`."""
-        name, layer = self.project.image(request.path_params["id"]).id, request.path_params["layer"]
-        if layer not in ("instant", "instant-unsure"):
-            raise HTTPException(404)
+    def get_instant(self, request: Request, *, unsure: bool = False) -> Response:
+        """Answer a tile of the instant classifier."""
+        name = self.project.image(request.path_params["id"]).id
         version, x, y = (request.path_params[key] for key in ("version", "x", "y"))
-        data = self.live.tile(name, version, x, y, unsure=layer == "instant-unsure")
+        data = self.live.tile(name, version, x, y, unsure=unsure)
         return Response(data, media_type="image/png", headers=NEVER_KEPT if data is EMPTY else _KEPT)
+
+    def get_unsure(self, request: Request) -> Response:
+        """Answer a tile of how unsure the instant classifier is."""
+        return self.get_instant(request, unsure=True)
 
     def update_live(self, data: dict[str, Any]) -> dict[str, Any]:
         """Fit the instant classifier again; its number comes as a message."""
         self.live.update()
         return {"version": self.live.version}
+
+    # --- Nets --------------------------------------------------------------------------------------------------------
+
+    def _nets_may_run(self) -> bool:
+        """Return whether there are cores for a net beside a training."""
+        return (os.cpu_count() or 1) >= _CORES_FOR_BOTH or self.jobs.running is None
+
+    def get_models(self, request: Request) -> Response:
+        """Answer the nets that can be shown."""
+        return answer(self.predictions.models())
+
+    def view(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Predict what is visible first."""
+        bbox, model, epoch = data.get("bbox"), data.get("model"), data.get("epoch", 0)
+        numbers = isinstance(bbox, list) and len(bbox) == 4 and all(type(v) in (int, float) for v in bbox)
+        if not numbers or not isinstance(model, str) or type(epoch) is not int:
+            raise HTTPException(400, json.dumps({"message": "a view needs bbox, model and epoch"}))
+        self.predictions.folder_of(model)
+        return self.predictions.view(model, self.project.image(data.get("image")).id, bbox, epoch)
+
+    def get_net(self, request: Request) -> Response:
+        """Answer a tile of what a net found: `net`, or `net-unsure`."""
+        values = request.path_params
+        name, layer, model = self.project.image(values["id"]).id, values["layer"], values["model"]
+        show = request.query_params.get("show", "both")
+        if layer not in ("net", "net-unsure") or show not in SHOW:
+            raise HTTPException(404)
+        self.predictions.folder_of(model)
+        place = [values[key] for key in "zxy"]
+        data = self.predictions.tile(model, name, *place, show=show, unsure=layer == "net-unsure")
+        return Response(data, media_type="image/png", headers=NEVER_KEPT)
+
+    def get_objects(self, request: Request) -> Response:
+        """Answer the objects of a net in a box."""
+        name, query = self.project.image(request.path_params["id"]).id, request.query_params
+        try:
+            bbox = [float(value) for value in query["bbox"].split(",")]
+            limit = min(int(query.get("limit", _MAX_OBJECTS)), _MAX_OBJECTS)
+            left, top, right, bottom = bbox
+        except (KeyError, ValueError):
+            raise HTTPException(400, json.dumps({"message": "bbox must be four numbers"})) from None
+        model = query.get("model", "")
+        self.predictions.folder_of(model)
+        return answer(self.predictions.objects(model, name, [left, top, right, bottom], limit))
+
+    # --- Trainings ---------------------------------------------------------------------------------------------------
+
+    def get_jobs(self, request: Request) -> Response:
+        """Answer all trainings with their curves, the newest first."""
+        return answer([self.jobs.describe(name) for name in reversed(self.jobs.names())])
+
+    def train(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Start a training of all annotations, from the base net."""
+        epochs = data.get("epochs")
+        if epochs is not None and (type(epochs) is not int or not 1 <= epochs <= _MAX_EPOCHS):
+            raise InputError("epochs-range", f"`epochs` must be 1 to {_MAX_EPOCHS}", got=repr(epochs)[:20],
+                             hint="leave it out")  # fmt: skip
+        self.annotations.write_files()
+        return self.jobs.describe(self.jobs.start(epochs=epochs, long=data.get("long") is True))
+
+    def cancel_job(self, request: Request) -> Response:
+        """End a training."""
+        self.jobs.cancel(request.path_params["name"])
+        return answer({})
+
+    def resume_job(self, data: dict[str, Any], name: str) -> dict[str, Any]:
+        """Continue a training that was stopped."""
+        self.jobs.resume(name)
+        return {}
 
     # --- Annotations -------------------------------------------------------------------------------------------------
 

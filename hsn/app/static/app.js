@@ -3,11 +3,13 @@ import { byId, make, openDialog } from "./dom.js";
 import { showClasses, showTags, showTools } from "./classes.js";
 import { Editor } from "./editor.js";
 import { KEYS, listenToKeys } from "./keyboard.js";
+import { Nets } from "./nets.js";
 import { Overlays } from "./overlays.js";
 import { askAim, askScale } from "./start.js";
 import { Strip, imageButtons } from "./strip.js";
 import { ERASE, Tools } from "./tools.js";
 import { Sender, get, listen, post } from "./transport.js";
+import { Training } from "./training.js";
 import { Viewer } from "./viewer.js";
 
 class App {
@@ -37,7 +39,8 @@ class App {
     this.#buttons();
     byId("project-name").textContent = this.project.name;
     listenToKeys(this.#keys(), this.viewer);
-    this.modules = [new Overlays(this)];
+    this.overlays = new Overlays(this);
+    this.modules = [this.overlays, new Training(this), new Nets(this)];
     this.viewer.map.on("pointermove", (event) => this.#position(event.coordinate));
     this.source = listen(this.sender.session, (message) => this.#heard(message), () => this.#lost());
     await this.open(this.project.images[0].id);
@@ -191,6 +194,7 @@ class App {
   }
 
   #position([x, y]) {
+    this.pointer = [x, -y];
     byId("position").textContent = `x ${Math.floor(x)}  y ${Math.floor(-y)}`;
   }
 
@@ -209,6 +213,7 @@ class App {
   }
 
   #keys() {
+    addEventListener("keydown", (event) => { if (event.key.startsWith("Arrow")) this.pointer = null; }, true);
     const keys = {
       0: () => this.choose(ERASE), R: () => this.choose("Region*"), I: () => this.choose("Ignore*"),
       C: () => this.use("click"), B: () => this.use("brush"), G: () => this.use("polygon"), V: () => this.use("select"),
