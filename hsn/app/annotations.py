@@ -71,12 +71,15 @@ class Annotations:
     def counts(self) -> dict[str, dict[str, int]]:
         """Return the number of features of each class, and of tags, by image."""
         with self._lock:
-            counts = {image: Counter(map(class_of, own.values())) for image, own in self._features.items()}
-            return {
-                image: dict(own) | ({"tags": len(self._tags[image])} if self._tags.get(image) else {})
-                for image, own in ({image: Counter() for image in self._tags} | counts).items()
-                if own or self._tags.get(image)
+            counts: dict[str, dict[str, int]] = {
+                image: dict(Counter(map(class_of, own.values())))
+                for image, own in self._features.items()
+                if own
             }
+            for image, tags in self._tags.items():
+                if tags:
+                    counts.setdefault(image, {})["tags"] = len(tags)
+            return counts
 
     def edit(self, edits: Sequence[dict[str, Any]], *, session: str) -> int:
         """Check edits, write them to the journal and apply them; return the number of the last record.
@@ -174,7 +177,7 @@ class Annotations:
                          hint="reload the page")  # fmt: skip
 
     def _apply(self, record: dict[str, Any]) -> None:
-        op, image = record["op"], record.get("image")
+        op, image = record["op"], str(record.get("image"))
         if "session" in record and "number" in record:
             self._last[record["session"]] = max(record["number"], self._last.get(record["session"], 0))
         if op == PUT:

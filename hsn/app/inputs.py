@@ -64,7 +64,9 @@ def write_input(project: Project, annotations: Annotations, folder: Path, mpp: f
     kinds = {kind.name: kind.kind for kind in project.study.classes}
     colors = [kind.color for kind in project.study.classes]
     new_study(folder, classes=kinds, annotator=project.user, colors=colors)
-    rows, tags, pixels = [], {}, 0
+    rows: list[StudyImage] = []
+    tags: dict[str, dict[str, int]] = {}
+    pixels = 0.0
     for image, picture in project.images.items():
         features, own_tags = annotations.features(image), annotations.tags(image)
         scale = project.mpp(image)

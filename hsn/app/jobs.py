@@ -1,7 +1,7 @@
 """Trainings: `hsn fit` as a child process that survives the server; its progress, cancel and resume.
 
-Each training is a folder ``models/0003``: ``input/`` (what it learns from, as it was), ``command.txt`` (the command that
-repeats it), ``job.json`` (its state), ``progress.jsonl``, ``log.txt``, and the trained net.
+Each training is a folder ``models/0003``: ``input/`` (what it learns from, as it was), ``command.txt`` (the command
+that repeats it), ``job.json`` (its state), ``progress.jsonl``, ``log.txt``, and the trained net.
 """
 
 import json
@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ RUNNING, DONE, CANCELLED, FAILED, INTERRUPTED = "running", "done", "cancelled", 
 _POLL_S = 0.5
 _GRACE_S = 10.0
 _NICE = 10
+_CHILDREN: list[subprocess.Popen] = []  # they may outlive the object that started them
 
 
 class Jobs:
@@ -186,6 +187,7 @@ class Jobs:
                 job["command"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder, **_own_group(),
                 env=os.environ | _threads(),
             )  # fmt: skip
+        _CHILDREN[:] = [*(child for child in _CHILDREN if child.poll() is None), process]
         started = process_start(process.pid)
         self._set(name, state=RUNNING, pid=process.pid, started=started, cancelled=False, reason="")
         self._publish("job", name=name, state=RUNNING)
@@ -283,14 +285,3 @@ def _end(job: dict[str, Any]) -> None:
         end = time.monotonic() + _GRACE_S
         while _is_running(job) and time.monotonic() < end:
             time.sleep(0.1)
-
-
-def write_command(parts: Sequence[str]) -> str:
-    """Return a command line as it is typed.
-
-    Examples
-    --------
-    >>> write_command(["hsn", "fit", "my slides"])
-    "hsn fit 'my slides'"
-    """
-    return shlex.join(parts)

@@ -146,14 +146,14 @@ class Predictions:
         codes = np.zeros((512, 512), np.uint8)
         step, side = 2**z, self.block_px(model, image)
         first, last = (left * step, top * step), ((left + width) * step, (top + height) * step)
-        known, about = False, {"classes": [], "colors": []}
+        about: dict[str, Any] = {}
         for row in range(max(0, int(first[1] // side) - 1), int(last[1] // side) + 2):
             for col in range(max(0, int(first[0] // side) - 1), int(last[0] // side) + 2):
                 block = self._block(model, image, (col, row), unsure)
                 if block is not None:
-                    known, about = True, block[1]
+                    about = block[1]
                     _paste(codes, block, first, step, (width, height))
-        if not known:
+        if not about:
             return EMPTY
         if unsure:
             return palette_png(codes, [(*_UNSURE, round(k * 0.8)) for k in range(256)])
@@ -284,7 +284,7 @@ def _paste(
 ) -> None:
     """Write the pixels of a block that a tile shows, by their centers; objects of other blocks stay."""
     array, about = block
-    left, top, factor = *about["read"][:2], about["factor"]
+    (left, top), factor = about["read"][:2], about["factor"]
     cols = np.floor((first[0] + (np.arange(size[0]) + 0.5) * step - left) / factor).astype(int)
     rows = np.floor((first[1] + (np.arange(size[1]) + 0.5) * step - top) / factor).astype(int)
     across = (cols >= 0) & (cols < array.shape[1])

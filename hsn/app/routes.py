@@ -1,6 +1,7 @@
 """What the page can ask of the server; each route is a method, named after what it returns."""
 
 import json
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -18,18 +19,21 @@ from ..errors import InputError
 from ..limits import MESSAGE_CHARS
 from .annotations import Annotations
 from .events import Hub
+from .exchange import IMPORT_BYTES, Exports, compare_import, zip_annotations
 from .features import SPECIAL
 from .guard import cookie_name
 from .jobs import Jobs
 from .live import Live
 from .predictions import SHOW, Predictions
 from .project import AIMS, Project
+from .suggest import find_warnings, find_worst, suggest_places
 from .tiles import EMPTY, ImageTiles, levels_of
 
 STATIC = Path(__file__).parent / "static"
 _BODY_BYTES = 2**24  # of a request, except imports
 _KEPT = {"Cache-Control": "private, max-age=86400"}
 NEVER_KEPT = {"Cache-Control": "no-store"}
+_NOT_FOUND = ("image-unknown", "model-unknown", "export-unknown")
 _CORES_FOR_BOTH = 4  # below, nets wait for a training
 _MAX_OBJECTS, _MAX_EPOCHS = 2000, 1000
 
@@ -50,6 +54,7 @@ class Routes:
         self.annotations = Annotations(project, self._changed)
         self.tiles = ImageTiles(project.slide)
         self.jobs = Jobs(project, self.annotations, self.hub.publish)
+        self.exports = Exports(project, self.hub.publish)
         self.predictions = Predictions(project, self.hub.publish, self._nets_may_run)
         self.live = Live(
             project, self.annotations, lambda version: self.hub.publish("fitted", version=version)
@@ -67,6 +72,13 @@ class Routes:
             Route("/api/images/{id}/thumbnail", self.get_thumbnail),
             Route("/api/edits", posted(self.edit), methods=["POST"]),
             Route("/api/history", self.get_history),
+            Route("/api/suggest", self.get_places),
+            Route("/api/worst", self.get_worst),
+            Route("/api/warnings", self.get_warnings),
+            Route("/api/images/{id}/import", posted(self.compare, max_bytes=IMPORT_BYTES), methods=["POST"]),
+            Route("/api/annotations.zip", self.get_annotations_zip),
+            Route("/api/export", posted(self.export), methods=["POST"]),
+            Route("/api/exports/{name}.zip", self.get_export),
             Route("/api/events", self.get_events),
             Route("/tiles/{id}/image/{z:int}/{x:int}/{y:int}", self.get_tile),
             Route("/tiles/{id}/instant/{version:int}/0/{x:int}/{y:int}", self.get_instant),
@@ -88,6 +100,7 @@ class Routes:
         self.hub.close()
         self.live.close()
         self.predictions.close()
+        self.exports.close()
         self.jobs.close()
         self.annotations.close()
 
@@ -210,6 +223,7 @@ class Routes:
 
     def view(self, data: dict[str, Any]) -> dict[str, Any]:
         """Predict what is visible first."""
+        bbox: Any
         bbox, model, epoch = data.get("bbox"), data.get("model"), data.get("epoch", 0)
         numbers = isinstance(bbox, list) and len(bbox) == 4 and all(type(v) in (int, float) for v in bbox)
         if not numbers or not isinstance(model, str) or type(epoch) is not int:
@@ -277,6 +291,8 @@ class Routes:
 
     def edit(self, data: dict[str, Any]) -> dict[str, Any]:
         """Apply edits of the page that may edit."""
+        session: Any
+        seq: Any
         session, page, seq = data.get("session"), data.get("page"), data.get("seq")
         self._check_writer(page)
         own = (session, page)  # edits that an earlier page left behind keep its name
@@ -285,7 +301,7 @@ class Routes:
         )
         if newer:
             raise HTTPException(409, json.dumps({"seq": self.annotations.seq, "edits": newer}))
-        seq = self.annotations.edit(data.get("edits"), session=session)
+        seq = self.annotations.edit(data.get("edits") or [], session=session)
         counts = self.annotations.counts()
         self.hub.publish("saved", seq=seq, counts=counts)
         return {"seq": seq, "counts": counts}
@@ -306,10 +322,62 @@ class Routes:
         """Answer the last edits."""
         return answer(self.annotations.history())
 
+    # --- Help, import and export -------------------------------------------------------------------------------------
+
+    def get_places(self, request: Request) -> Response:
+        """Answer places to annotate next."""
+        seed = request.query_params.get("seed", "0")
+        number = int(seed) if seed.isdigit() and len(seed) < 9 else 0
+        return answer(suggest_places(self.project, self.annotations, self.live, seed=number))
+
+    def get_worst(self, request: Request) -> Response:
+        """Answer the annotations that the others contradict."""
+        return answer(find_worst(self.project, self.annotations, self.live))
+
+    def get_warnings(self, request: Request) -> Response:
+        """Answer what is missing for a good training."""
+        return answer(find_warnings(self.project, self.annotations))
+
+    def compare(self, data: dict[str, Any], id: str) -> dict[str, Any]:
+        """Answer the edits that would make the annotations those of a GeoJSON file."""
+        return compare_import(self.project, self.annotations, self.project.image(id).id, data.get("geojson"))
+
+    def get_annotations_zip(self, request: Request) -> Response:
+        """Answer a zip of all annotations."""
+        data = zip_annotations(self.project, self.annotations)
+        return Response(
+            data, media_type="application/zip", headers=NEVER_KEPT | _attachment("annotations.zip")
+        )
+
+    def export(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Start an export of what a net finds."""
+        images: Any
+        formats: Any
+        images, formats, model = data.get("images"), data.get("formats", []), data.get("model")
+        if not (_texts(images) and _texts(formats) and isinstance(model, str)):
+            raise HTTPException(400, json.dumps({"message": "an export needs images, formats and model"}))
+        folder = self.predictions.folder_of(model)
+        started = self.exports.start(str(folder) if model.isdigit() else model, images, formats)
+        self.annotations.log("export", model=model, formats=formats)
+        return started
+
+    def get_export(self, request: Request) -> Response:
+        """Answer a zip of a finished export."""
+        name = request.path_params["name"]
+        return FileResponse(self.exports.zip(name), headers=NEVER_KEPT | _attachment(f"export-{name}.zip"))
+
     async def get_events(self, request: Request) -> Response:
         """Answer a stream of messages."""
         stream = self.hub.listen(request.query_params.get("session", ""))
         return StreamingResponse(stream, media_type="text/event-stream", headers=NEVER_KEPT)
+
+
+def _texts(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)
+
+
+def _attachment(name: str) -> dict[str, str]:
+    return {"Content-Disposition": f'attachment; filename="{name}"'}
 
 
 def check_classes(classes: Any) -> dict[str, str]:
@@ -372,9 +440,17 @@ def posted(function: Callable[..., Any], *, max_bytes: int = _BODY_BYTES) -> Cal
 async def answer_error(request: Request, error: Exception) -> Response:
     """Return an error as JSON with a code and a message."""
     if isinstance(error, InputError):
-        status = {"image-unknown": 404, "disk-full": 507}.get(error.code, 422)
+        status = {"image-unknown": 404, "model-unknown": 404, "export-unknown": 404, "disk-full": 507}.get(
+            error.code, 422
+        )
         return answer({"code": error.code, "message": str(error)[:MESSAGE_CHARS]}, status)
     if isinstance(error, HTTPException):
         detail = error.detail if error.detail.startswith("{") else json.dumps({"message": error.detail})
         return answer(json.loads(detail), error.status_code)
     raise error
+
+
+async def answer_bug(request: Request, error: Exception) -> Response:
+    """Return an unexpected error as JSON; its traceback goes to the log of the program."""
+    logging.getLogger(__name__).error("unexpected error", exc_info=error)
+    return answer({"code": "unexpected", "message": f"the server failed: {type(error).__name__}"}, 500)

@@ -70,7 +70,7 @@ def _serve(project: Project, port: int | None, *, browser: bool, announce: Calla
     write_server(project.folder, port, token)
     address = address_of(port, token)
     config = uvicorn.Config(
-        build(project, token=token, port=port), log_level="warning", access_log=False, timeout_graceful_shutdown=3,
+        build(project, token=token, port=port), log_level="critical", access_log=False, timeout_graceful_shutdown=3,
         server_header=False,
     )  # fmt: skip
     announce(address)
@@ -85,7 +85,7 @@ def build(project: Project, *, token: str, port: int) -> Any:
     from starlette.exceptions import HTTPException
 
     from .guard import Guard
-    from .routes import Routes, answer_error
+    from .routes import Routes, answer_bug, answer_error
 
     routes = Routes(project, token=token, port=port)
 
@@ -96,7 +96,7 @@ def build(project: Project, *, token: str, port: int) -> Any:
 
     app = Starlette(
         routes=routes.routes(), lifespan=lifespan,
-        exception_handlers={InputError: answer_error, HTTPException: answer_error},
+        exception_handlers={InputError: answer_error, HTTPException: answer_error, Exception: answer_bug},
     )  # fmt: skip
     app.state.routes = routes
     return Guard(app, token=token, port=port)

@@ -2,6 +2,8 @@
 import { byId, make, openDialog } from "./dom.js";
 import { showClasses, showTags, showTools } from "./classes.js";
 import { Editor } from "./editor.js";
+import { Exchange } from "./exchange.js";
+import { Help } from "./help.js";
 import { KEYS, listenToKeys } from "./keyboard.js";
 import { Nets } from "./nets.js";
 import { Overlays } from "./overlays.js";
@@ -40,7 +42,8 @@ class App {
     byId("project-name").textContent = this.project.name;
     listenToKeys(this.#keys(), this.viewer);
     this.overlays = new Overlays(this);
-    this.modules = [this.overlays, new Training(this), new Nets(this)];
+    this.nets = new Nets(this);
+    this.modules = [this.overlays, new Training(this), this.nets, new Help(this), new Exchange(this)];
     this.viewer.map.on("pointermove", (event) => this.#position(event.coordinate));
     this.source = listen(this.sender.session, (message) => this.#heard(message), () => this.#lost());
     await this.open(this.project.images[0].id);
