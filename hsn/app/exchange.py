@@ -17,8 +17,10 @@ from ..annotations.annotation import is_object_class
 from ..annotations.geojson import class_name
 from ..errors import InputError
 from ..exports.formats import check_formats
+from ..files import read_text
 from ..limits import GEOJSON_DEPTH
-from .annotations import Annotations
+from ..projects.study import ANNOTATIONS
+from .annotations import MAX_EDITS, Annotations
 from .features import MAX_CORNERS, SPECIAL, check_feature
 from .project import Project
 
@@ -84,6 +86,21 @@ def compare_import(project: Project, annotations: Annotations, image: str, data:
         "skipped": report["skipped"][:20],
         "left_out": len(report["skipped"]),
     }
+
+
+def import_existing(project: Project, annotations: Annotations) -> None:
+    """Take the annotations of a study that was annotated before into a journal that is empty."""
+    if annotations.seq:
+        return
+    for image in project.images:
+        path = project.folder / ANNOTATIONS / f"{image}.geojson"
+        if path.is_file():
+            data = json.loads(read_text(path, max_bytes=IMPORT_BYTES, encoding="utf-8-sig"))
+            edits = compare_import(project, annotations, image, data)["new"]
+            for start in range(0, len(edits), MAX_EDITS):
+                part = edits[start : start + MAX_EDITS]
+                numbered = [edit | {"number": start + k} for k, edit in enumerate(part, 1)]
+                annotations.edit(numbered, session=f"import {image}")
 
 
 def _class_of(raw: dict[str, Any], names: Sequence[str]) -> str | None:

@@ -19,7 +19,7 @@ from ..errors import InputError
 from ..limits import MESSAGE_CHARS
 from .annotations import Annotations
 from .events import Hub
-from .exchange import IMPORT_BYTES, Exports, compare_import, zip_annotations
+from .exchange import IMPORT_BYTES, Exports, compare_import, import_existing, zip_annotations
 from .features import SPECIAL
 from .guard import cookie_name
 from .jobs import Jobs
@@ -52,6 +52,7 @@ class Routes:
         self.project, self._token, self._port = project, token, port
         self.hub = Hub()
         self.annotations = Annotations(project, self._changed)
+        import_existing(project, self.annotations)
         self.tiles = ImageTiles(project.slide)
         self.jobs = Jobs(project, self.annotations, self.hub.publish)
         self.exports = Exports(project, self.hub.publish)
@@ -126,6 +127,7 @@ class Routes:
             "seq": self.annotations.seq,
             "aim": project.settings.get("aim", ""),
             "aims": {name: {"title": a.title, "tool": a.tool, "classes": dict(a.classes)} for name, a in AIMS.items()},
+            "tour": project.settings.get("tour") == "yes",
             "tool": aim.tool if aim else "click",
             "base": project.settings.get("base", aim.base if aim else ""),
             "classes": [{"name": c.name, "color": c.color, "kind": c.kind} for c in project.study.classes],

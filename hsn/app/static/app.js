@@ -11,6 +11,7 @@ import { askAim, askScale } from "./start.js";
 import { Strip, imageButtons } from "./strip.js";
 import { ERASE, Tools } from "./tools.js";
 import { Sender, get, listen, post } from "./transport.js";
+import { Tour } from "./tour.js";
 import { Training } from "./training.js";
 import { Viewer } from "./viewer.js";
 
@@ -39,6 +40,7 @@ class App {
     this.strip = new Strip();
     this.strip.add("images", "Images", () => imageButtons(this.project.images, this.image?.id, (id) => this.open(id)));
     this.#buttons();
+    new Tour(this);
     byId("project-name").textContent = this.project.name;
     listenToKeys(this.#keys(), this.viewer);
     this.overlays = new Overlays(this);
@@ -48,6 +50,14 @@ class App {
     this.source = listen(this.sender.session, (message) => this.#heard(message), () => this.#lost());
     await this.open(this.project.images[0].id);
     if (!this.sender.waiting.length) this.#status("all saved");
+    this.#drawKept();
+  }
+
+  /** Draw the edits that an earlier page could not send, once they are saved. */
+  #drawKept() {
+    if (!this.sender.hadKept || !this.image || this.sender.waiting.length) return;
+    this.sender.hadKept = false;
+    this.reload();
   }
 
   /** Show an image. */
@@ -94,6 +104,7 @@ class App {
     byId("alarm").hidden = !this.editor.readOnly;
     this.#status(`saved ${new Date().toTimeString().slice(0, 5)}`);
     if (answer.counts) this.#counts(answer.counts);
+    this.#drawKept();
     for (const module of this.modules) module.saved?.(answer);
   }
 
