@@ -47,6 +47,7 @@ COORDINATE_PX = 1e7  # a corner of an outline; larger than any slide
 ROIS = 1_000_000  # regions in a zip: a slide has 100,000 nuclei
 POLYGON_CROSSINGS = 50_000_000  # rows of pixels that the edges of one outline cross: 2 GB while it is filled
 ROI_CORNERS = 1_000_000  # corners of one region after its curves are sampled: 16 MB
+TABLE_CELLS = 500_000_000  # rows times columns of a table of objects: 4 GB of numbers
 CLASSES = 10_000  # of a taxonomy or a table of tags
 PARAMETERS = 250_000_000  # of a net: 1 GB of float32
 LAYER_NUMBER = 1_000_000  # any whole number in the architecture of a net, such as a number of filters

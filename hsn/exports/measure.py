@@ -91,6 +91,7 @@ def measure_objects(
     hematoxylin_mean_od, eosin_mean_od        mean optical density (base 10) of each stain in the object
     hematoxylin_ring_mean_od, ...             the same in a ring of 3 um around it, without other objects
     nearest_neighbor_um                       distance between centroids; NaN for a single object
+    tissue_id                                 piece of tissue in which the center is, 0 outside (slides)
     touches_border                            whether the object touches the border of the image
     too_large                                 whether the object was cut, because it is too large (slides)
     ========================================  =====================================================================
@@ -164,6 +165,31 @@ def class_parts(labels: np.ndarray, taxonomy: Taxonomy) -> np.ndarray:
     hidden = np.isin(labels, [taxonomy.index(name) for name in taxonomy.inferred])
     numbers: np.ndarray = label(np.where(hidden, 0, labels + 1), background=0, connectivity=1)
     return numbers
+
+
+def find_pieces(x: np.ndarray, y: np.ndarray, tissue: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return the number of the piece of tissue at each position, int64 (n,): 1..k, 0 outside of the tissue.
+
+    Parameters
+    ----------
+    x, y : float array (n,)
+        In pixels of the image; the first pixel covers 0 to 1.
+    tissue : bool array (h, w)
+        Mask of the tissue, at any scale.
+    size : (int, int)
+        Width and height of the image in pixels.
+
+    Examples
+    --------
+    >>> find_pieces(np.array([1.0, 5.0, 9.0]), np.zeros(3), np.array([[True, False, True]]), (10, 3)).tolist()
+    [1, 0, 2]
+    """
+    pieces = label(tissue, connectivity=2)
+    row, col = (
+        np.clip((position / full * side).astype(np.int64), 0, side - 1)
+        for position, full, side in zip((y, x), size[::-1], pieces.shape, strict=True)
+    )
+    return np.asarray(pieces[row, col], np.int64)
 
 
 def nearest_distances(centers: np.ndarray) -> np.ndarray:

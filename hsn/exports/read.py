@@ -9,7 +9,7 @@ from ..annotations import mask_files
 from ..checks import require
 from ..errors import InputError
 from ..files import check_file, first_line
-from ..limits import TABLE_BYTES
+from ..limits import TABLE_BYTES, TABLE_CELLS
 from ..objects.outlines import from_shapely
 from ..objects.table import ObjectTable
 from .measure import measure_objects
@@ -57,10 +57,8 @@ def read_objects(
         return measure_objects(mask_files.read(path, shape), mpp=mpp)
     check_file(path, max_bytes=TABLE_BYTES)
     try:
-        if path.suffix.lower() == ".csv":
-            arrow = require("pyarrow.csv").read_csv(path)
-        else:
-            arrow = require("pyarrow.parquet").read_table(path)
+        is_csv = path.suffix.lower() == ".csv"
+        arrow = require("pyarrow.csv").read_csv(path) if is_csv else _read_parquet(path)
         columns = {
             name: _as_array(arrow[name]) for name in arrow.column_names if name not in (_GEOMETRY, _BOX)
         }
@@ -80,11 +78,24 @@ def read_objects(
     return ObjectTable(columns, outlines, mpp=mpp)
 
 
+def _read_parquet(path: Path) -> Any:
+    """Return a Parquet file as an Arrow table; a kilobyte can claim a billion equal rows."""
+    with require("pyarrow.parquet").ParquetFile(path) as file:
+        about = file.metadata
+        if about.num_rows * max(1, about.num_columns) > TABLE_CELLS:
+            raise ValueError(f"{about.num_rows:,} rows of {about.num_columns} columns")
+        return file.read()
+
+
 def _as_array(column: Any) -> np.ndarray:
     """Return a column as a NumPy array; absent numbers are NaN."""
     pa = require("pyarrow")
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if pa.types.is_string(kind):
+        compute = require("pyarrow.compute")
+        longest = compute.max(compute.binary_length(column.cast(pa.string()))).as_py()
+        if (longest or 0) * len(column) > TABLE_BYTES:
+            raise ValueError(f"{len(column):,} rows of texts of up to {longest:,} letters")
         return np.array([text or "" for text in column.to_pylist()], dtype=str)
     values: np.ndarray = column.to_numpy()
     return values

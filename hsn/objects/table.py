@@ -80,7 +80,7 @@ class ObjectTable:
         return tuple(
             name
             for name in self.names
-            if self.columns[name].dtype.kind in "fiu" and name not in ("id", "uuid")
+            if self.columns[name].dtype.kind in "fiu" and name not in ("id", "tissue_id")
         )
 
     def batches(self, size: int = 20_000) -> Iterator["ObjectTable"]:

@@ -26,6 +26,7 @@ from .overlay import background_classes, outline_colors, overlay_result
 _PICTURE_PX = 1200  # largest side of the overlay
 _SIDE_PX = 4096  # largest side of the rasters that a page is made from
 _LEAST_SURE, _CROP_PX = 12, 96
+_CIRCLE, _CIRCLE_GAP_PX = (255, 220, 0), 3
 _BINS = 24
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _SHAPES = ("area", "perimeter", "eccentricity", "solidity", "score")
@@ -33,7 +34,7 @@ _STYLE = """
 body{font:14px/1.5 system-ui,sans-serif;color:#222;max-width:1100px;margin:2em auto;padding:0 1em}
 h1{font-size:1.5em}h2{font-size:1.1em;margin:1.6em 0 .4em;border-bottom:1px solid #ddd}
 table{border-collapse:collapse}td,th{padding:.2em .8em;text-align:right;border-bottom:1px solid #eee}
-td:first-child,th:first-child{text-align:left}th[data-sort]{cursor:pointer;text-decoration:underline dotted}
+td:first-child,th:first-child,.pairs td{text-align:left}th[data-sort]{cursor:pointer;text-decoration:underline dotted}
 img{max-width:100%}.swatch{display:inline-block;width:.9em;height:.9em;border:1px solid #888;vertical-align:-.1em}
 .row{display:flex;flex-wrap:wrap;gap:1.2em}figure{margin:0}figcaption{font-size:.85em;color:#555}
 @media print{body{margin:0;max-width:none}h2{break-after:avoid}figure,tr{break-inside:avoid}}
@@ -200,18 +201,30 @@ def _overlay(labels: np.ndarray, source: ExportSource) -> str:
     instances = source.instances
     picture = _shrunk(overlay_result(image, labels, source.taxonomy, instances), _PICTURE_PX)
     hidden = background_classes(source.taxonomy, instances)
-    colors = dict(zip(source.taxonomy.names, source.taxonomy.colors, strict=True))
-    colors = colors if instances is None else outline_colors(source.taxonomy)
+    colors = _colors(source)
     legend = " &nbsp; ".join(
         f"{_swatch(colors[name])} {escape(name)}" for name in source.taxonomy.names if name not in hidden
     )
     return f"<figure>{_picture(picture)}<figcaption>{legend}</figcaption></figure>"
 
 
+def _colors(source: ExportSource) -> Mapping[str, Sequence[int]]:
+    """Return the color of each class in the picture."""
+    colors: dict[str, Sequence[int]] = dict(zip(source.taxonomy.names, source.taxonomy.colors, strict=True))
+    hidden = background_classes(source.taxonomy, source.instances)
+    outlined = {} if source.instances is None else outline_colors(source.taxonomy)
+    return colors | {name: color for name, color in outlined.items() if name not in hidden}
+
+
 def _area_table(areas: Mapping[str, tuple[int, float, float | None]], source: ExportSource) -> str:
+    colors = _colors(source)
     rows = [
-        [f"{_swatch(color)} {escape(name)}", f"{100 * share:.2f} %", "" if mm2 is None else f"{mm2:.4g} mm²"]
-        for (name, (_, share, mm2)), color in zip(areas.items(), source.taxonomy.colors, strict=True)
+        [
+            f"{_swatch(colors[name])} {escape(name)}",
+            f"{100 * share:.2f} %",
+            "" if mm2 is None else f"{mm2:.4g} mm²",
+        ]
+        for name, (_, share, mm2) in areas.items()
     ]
     return _table(["class", "fraction", "area"], rows)
 
@@ -260,17 +273,19 @@ def _quantile_table(columns: Mapping[str, np.ndarray]) -> str:
 
 
 def _least_sure(table: ObjectTable, source: ExportSource) -> str:
-    """Return pictures of the objects with the lowest scores."""
+    """Return pictures of the objects with the lowest scores, each with a circle around the object."""
     if "score" not in table.columns or source.image is None or not len(table):
         return "<p>no scores or no image</p>"
-    figures = []
+    axis, pixel = ("major_axis_px", 1.0) if table.mpp is None else ("major_axis_um", table.mpp)
+    radius, figures = table.columns[axis] / 2 / pixel, []
     for k in np.argsort(table.columns["score"], kind="stable")[:_LEAST_SURE].tolist():
-        x, y = (int(table.columns[f"centroid_{axis}_px"][k]) for axis in "xy")
+        x, y = (int(table.columns[f"centroid_{side}_px"][k]) for side in "xy")
         top, left = (
             max(0, min(p - _CROP_PX // 2, side - _CROP_PX))
             for p, side in zip((y, x), source.image.shape[:2], strict=True)
         )
-        crop = np.asarray(source.image[top : top + _CROP_PX, left : left + _CROP_PX])
+        crop = np.array(source.image[top : top + _CROP_PX, left : left + _CROP_PX])
+        cv2.circle(crop, (x - left, y - top), round(radius[k]) + _CIRCLE_GAP_PX, _CIRCLE, 1, cv2.LINE_AA)
         caption = f"{table.columns['score'][k]:.2f}, x {x}, y {y}"
         figures.append(f"<figure>{_picture(crop)}<figcaption>{caption}</figcaption></figure>")
     return f'<div class="row">{"".join(figures)}</div>'
@@ -313,15 +328,16 @@ def _section(title: str, content: str) -> str:
     return f"<h2>{escape(title)}</h2>{content}"
 
 
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """Return a table; cells are HTML."""
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]], *, kind: str = "numbers") -> str:
+    """Return a table; cells are HTML. `kind` is "numbers", or "pairs" of names and texts."""
     top = "".join(f"<th>{cell}</th>" for cell in head)
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
-    return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<table class="{kind}"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>'
 
 
 def _pairs(values: Mapping[str, Any]) -> str:
-    return _table(["", ""], [[escape(str(key)), escape(str(value))] for key, value in values.items()])
+    rows = [[escape(str(key)), escape(str(value))] for key, value in values.items()]
+    return _table(["", ""], rows, kind="pairs")
 
 
 def _cell(value: Any, link: str | None) -> str:

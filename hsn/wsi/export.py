@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..exports.formats import write_export
-from ..exports.measure import measure_objects, nearest_distances
+from ..exports.measure import find_pieces, measure_objects, nearest_distances
 from ..exports.source import ExportSource
 from ..objects.labeling import object_probability
 from ..objects.regions import Box, Objects
@@ -17,7 +17,7 @@ from ..store.arrays import open_array
 from ..store.folder import ARRAYS
 from ..taxonomies import Taxonomy
 from .plan import Job
-from .tasks import CROSSING_PART, EVIDENCE, LABELS, blocks_phase, numbers_phase, objects_of, paint
+from .tasks import CROSSING_PART, EVIDENCE, LABELS, TISSUE, blocks_phase, numbers_phase, objects_of, paint
 
 FORMATS = ("csv", "geojson")  # that are always written
 CELL_PX = 256  # objects are measured per cell; blocks are multiples of it
@@ -84,7 +84,7 @@ def source_of(job: Job, taxonomy: Taxonomy) -> ExportSource:
 def tables(job: Job, taxonomy: Taxonomy) -> Iterator[ObjectTable]:
     """Yield the tables of one row of blocks after the other; positions are of level 0."""
     across, down = (a / b for a, b in zip(job.slide.dimensions, job.shape[::-1], strict=True))
-    nearest = _nearest(job)
+    nearest, tissue = _nearest(job), np.asarray(open_array(Path(job.folder) / ARRAYS, TISSUE)[:]) > 0
     for ids, objects in rows_of_objects(job):
         table = concatenate([_measure(job, taxonomy, *group) for group in _cells(ids, objects)])
         table = table[np.argsort(table["id"])]
@@ -96,6 +96,7 @@ def tables(job: Job, taxonomy: Taxonomy) -> Iterator[ObjectTable]:
             centroid_y_um=y * job.slide.mpp,
             score=np.round(objects.sums[:, 3] / objects.sums[:, 0] / 255, 6),
             nearest_neighbor_um=nearest[ids - 1] * job.mpp,
+            tissue_id=find_pieces(x, y, tissue, job.slide.dimensions),
         )
         outlines = table.checked_outlines()
         if (across, down) != (1, 1):

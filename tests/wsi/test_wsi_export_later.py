@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import tifffile
+from skimage.measure import label
 
 import hsn
 from hsn.data.synthetic_slide import draw_slide
@@ -26,6 +27,16 @@ def test_the_export_is_that_of_the_run(segmented, tmp_path):
     objects = tifffile.imread(tmp_path / "ome-tiff" / "small_objects.ome.tif")
     np.testing.assert_array_equal(objects, result.instances[:])
     assert hsn.read_objects(files[1])["area_um2"].tolist() == result.objects["area_um2"].tolist()
+
+
+def test_objects_have_the_number_of_their_piece_of_tissue(segmented):
+    result, _ = segmented
+    pieces, height, width = label(result.tissue, connectivity=2), *result.instances.shape
+    for x, y, number in zip(*(result.objects[f"centroid_{axis}_px"] for axis in "xy"), result.objects["tissue_id"],
+                            strict=True):  # fmt: skip
+        assert number == pieces[int(y / height * pieces.shape[0]), int(x / width * pieces.shape[1])]
+    assert result.objects["tissue_id"].max() >= 1
+    assert "tissue_id" not in result.objects.measurements
 
 
 def test_a_slide_has_a_report(segmented, tmp_path):
