@@ -4,8 +4,7 @@
 
 Each writer runs in a process of its own on polygons of 24 corners with four measurements. CPU seconds are user plus
 system time of the process while it writes; making the polygons and importing packages is not counted. `json.dump` gets
-the features as one list, because it cannot stream. GeoJSON and GeoParquet also run on `--large` objects, for their
-memory.
+the features as one list, because it cannot stream. GeoJSON and GeoParquet also run on `--large` objects, for memory.
 """
 
 import argparse

@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from . import limits
+from . import limits, taxonomies
 from .checks import one_of
 from .errors import InputError
 from .records import (
@@ -289,8 +289,13 @@ class BaseConfig(Record):
                     hint="leave it out",
                 )
 
-    def taxonomy(self, name: str | None = None) -> Taxonomy:
-        """Return the taxonomy with this name. Default: the first."""
+    def taxonomy(self, name: str | Taxonomy | None = None) -> Taxonomy:
+        """Return the taxonomy with this name, or one of a file if the net has an output for each of its classes.
+
+        Default: the first.
+        """
+        if isinstance(name, Taxonomy) or (name is not None and taxonomies.is_file_name(name)):
+            return self.replace(taxonomies=(taxonomies.get(name),)).taxonomies[0]
         for taxonomy in self.taxonomies:
             if name in (None, taxonomy.name):
                 return taxonomy

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import InputError
+from .strips import count_labels, look_up
 
 
 def renumber(instances: npt.ArrayLike) -> tuple[np.ndarray, np.ndarray]:
@@ -44,14 +45,13 @@ def renumber(instances: npt.ArrayLike) -> tuple[np.ndarray, np.ndarray]:
             got=f"{instances.dtype} {instances.shape}, lowest value {lowest}",
             hint="convert colors or probabilities to ids first",
         )
-    instances = instances.astype(np.int64)
     highest = int(instances.max(initial=0))
     if highest > 4 * instances.size + 1024:  # a lookup table would be too large: sort instead
-        ids, numbers = np.unique(np.append(0, instances), return_inverse=True)
+        ids, numbers = np.unique(np.append(0, instances.astype(np.int64)), return_inverse=True)
         return numbers[1:].reshape(instances.shape).astype(np.int32), ids[1:]
-    present = np.bincount(instances.ravel(), minlength=highest + 1) > 0
+    present = count_labels(instances, minlength=highest + 1) > 0
     present[0] = False
-    return (np.cumsum(present) * present).astype(np.int32)[instances], np.flatnonzero(present)
+    return look_up((np.cumsum(present) * present).astype(np.int32), instances), np.flatnonzero(present)
 
 
 def object_areas(instances: np.ndarray) -> np.ndarray:
@@ -62,7 +62,7 @@ def object_areas(instances: np.ndarray) -> np.ndarray:
     >>> object_areas(np.array([[0, 1, 1, 3]])).tolist()
     [2, 1]
     """
-    areas = np.bincount(np.ravel(instances))[1:]
+    areas = count_labels(instances)[1:]
     return areas[areas > 0]
 
 

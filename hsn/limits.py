@@ -36,6 +36,7 @@ SMALL_ARCHIVE_BYTES = 256 * 2**20  # up to this size an archive may have any com
 
 READ_PIXELS = 100_000_000  # an image that is decoded at once: 300 MB as RGB
 SEGMENT_PIXELS = 400_000_000  # an image that is segmented at once: 5 GB of probabilities
+WHOLE_PIXELS = 16_000_000  # larger images are processed in parts where a step needs much memory
 SEGMENT_VALUES = 2_000_000_000  # pixels times classes: 8 GB for the maps of a stage
 SLIDE_PIXELS = 100_000_000_000  # level 0 of a slide: ten times 100,000 x 100,000
 REGION_PIXELS = 16_000_000  # box of one connected component of a slide that is separated into objects: 1 GB
@@ -50,6 +51,8 @@ ROI_CORNERS = 1_000_000  # corners of one region after its curves are sampled: 1
 TABLE_CELLS = 500_000_000  # rows times columns of a table of objects: 4 GB of numbers
 CLASSES = 10_000  # of a taxonomy or a table of tags
 PARAMETERS = 250_000_000  # of a net: 1 GB of float32
+WIDTH = 128  # channels of the first level of a net to train: a U-Net then has 120 million parameters
+WIDTH_FACTOR = 2.0  # on the channels of a published classifier: VGG16 then has 60 million parameters
 LAYER_NUMBER = 1_000_000  # any whole number in the architecture of a net, such as a number of filters
 HDF5_OBJECTS = 50_000  # groups and datasets of a weight file; ends a circle of links
 ARCHIVE_MEMBERS = 100_000  # files in an archive

@@ -299,7 +299,7 @@ def get(name_or_path: Taxonomy | Path | str) -> Taxonomy:
         return name_or_path
     if name_or_path in BUILT_IN:
         return BUILT_IN[str(name_or_path)]
-    if Path(name_or_path).suffix.lower() in (".toml", ".json"):
+    if is_file_name(name_or_path):
         return read(name_or_path)
     raise InputError(
         "taxonomy-unknown",
@@ -307,6 +307,17 @@ def get(name_or_path: Taxonomy | Path | str) -> Taxonomy:
         got=repr(name_or_path),
         hint="correct the name or give a path",
     )
+
+
+def is_file_name(name: Path | str) -> bool:
+    """Tell whether a name is that of a taxonomy file.
+
+    Examples
+    --------
+    >>> is_file_name("lab.TOML"), is_file_name("glas")
+    (True, False)
+    """
+    return Path(name).suffix.lower() in (".toml", ".json")
 
 
 # --- The Atlas of Digital Pathology -----------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .strips import count_labels, strips
 from .taxonomies import Taxonomy
 
 
@@ -69,7 +70,7 @@ class Segmentation:
 
     def __repr__(self) -> str:
         height, width = self.labels.shape
-        present = [self.taxonomy.names[k] for k in np.unique(self.labels)]
+        present = [name for name, pixels in self.areas_px.items() if pixels]
         objects = "" if self.instances is None else f", {int(self.instances.max(initial=0))} instances"
         return f"Segmentation({height} x {width}, {', '.join(present)}{objects})"
 
@@ -92,7 +93,8 @@ class Segmentation:
         if self.instances is None:
             return None
         classes = np.zeros(int(self.instances.max(initial=0)) + 1, np.int64)
-        classes[self.instances] = self.labels
+        for rows in strips(self.labels.shape):
+            classes[self.instances[rows]] = self.labels[rows]
         numbers = np.bincount(classes[1:], minlength=len(self.taxonomy)).tolist()
         return dict(zip(self.taxonomy.names, numbers, strict=True))
 
@@ -121,7 +123,7 @@ class Segmentation:
         >>> Segmentation(np.array([[0, 1, 1]]), None, np.ones((1, 3, 2)), np.ones(2), GLAS).areas_px
         {'Other': 1, 'G.O': 2}
         """
-        numbers = np.bincount(self.labels.ravel(), minlength=len(self.taxonomy)).tolist()
+        numbers = count_labels(self.labels, minlength=len(self.taxonomy)).tolist()
         return dict(zip(self.taxonomy.names, numbers, strict=True))
 
     def save(

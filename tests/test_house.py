@@ -29,6 +29,7 @@ FLOORS = (
         "rasters",
         "geojson",
         "instances",
+        "strips",
         "_native",
         "config",
         "records",

@@ -165,7 +165,7 @@ def as_labels(labels: npt.ArrayLike, classes: int, name: str = "labels") -> np.n
             got=f"{labels.min()} to {labels.max()}",
             hint="use the taxonomy of these labels",
         )
-    return labels.astype(np.int32)
+    return labels.astype(np.int32, copy=False)
 
 
 def _pack_rgb(rgb: np.ndarray) -> np.ndarray:

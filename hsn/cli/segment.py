@@ -19,6 +19,9 @@ from .console import (
 )
 
 SLIDES = "Slides"
+_Taxonomy = Annotated[
+    str | None, typer.Option(help="A label space of the net, or a file. Default: its first.")
+]
 
 
 def segment(
@@ -26,7 +29,7 @@ def segment(
     model: Annotated[
         str, typer.Option("--model", "-m", help="Name or folder of a trained net.")
     ] = "glas-tags",
-    taxonomy: Annotated[str | None, typer.Option(help="Label space of the net. Default: its first.")] = None,
+    taxonomy: _Taxonomy = None,
     mpp: Annotated[
         float | None,
         typer.Option(help="Micrometers per pixel of the images. Default: that of the files' metadata."),

@@ -215,7 +215,8 @@ def summarize(found, check, *, square=False, progress=None):
             "no-images-left",
             f"{found.kind} must have at least one valid image",
             got="none",
-            hint="correct these files: " + "; ".join(reason for _, reason in summary.left_out[:3]),
+            hint="correct these files: "
+            + "; ".join(reason.rstrip(".") for _, reason in summary.left_out[:3]),
         )
     summary.left_out[:0] = found.left_out
     return summary

@@ -212,7 +212,7 @@ class Stitcher:
 
     def result(self):
         """Return the mean over the windows that cover each pixel, float32 (H, W, channels)."""
-        return self._sum / np.maximum(self._count, 1)
+        return np.divide(self._sum, np.maximum(self._count, 1, out=self._count), out=self._sum)
 
 
 def enlarge(maps, shape):
@@ -231,7 +231,8 @@ def enlarge(maps, shape):
         cv2.resize(np.ascontiguousarray(maps[..., k : k + 4]), shape[::-1], interpolation=cv2.INTER_LINEAR)
         for k in range(0, maps.shape[2], 4)
     ]
-    return np.concatenate([part.reshape(*shape, -1) for part in parts], axis=2)
+    parts = [part.reshape(*shape, -1) for part in parts]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
 
 
 def grid(size, window, stride):

@@ -254,7 +254,12 @@ def rebuild(
     named = {torch_name(layer): layer for layer in net.layers}
     bottleneck = "layer1.0.conv3" in named
     blocks = tuple(sum(f"layer{s}.{k}.conv1" in named for k in range(99)) for s in (1, 2, 3, 4))
-    depth = next(d for d, kind in BLOCKS.items() if kind == (blocks, bottleneck))
+    depth = next((d for d, kind in BLOCKS.items() if kind == (blocks, bottleneck)), None)
+    if depth is None:
+        raise InputError(
+            "net-unsupported", "the net must be a ResUNet or a U-Net on an encoder", got=net.name,
+            hint="build it with hsn.nets.resunet or hsn.nets.encoder_unet",
+        )  # fmt: skip
     rates = [layer.rate for layer in net.layers if isinstance(layer, layers.SpatialDropout2D)]
     other = build(
         outputs,

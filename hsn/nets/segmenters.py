@@ -4,6 +4,7 @@ import keras
 
 from ..checks import one_of
 from ..errors import InputError
+from ..limits import WIDTH, WIDTH_FACTOR
 from . import encoder_unet, encoders, fullnet, unet
 
 NETS = ("encoder-unet", "unet", "fullnet")
@@ -94,7 +95,7 @@ def pretrained_normalization(name):
 
 
 def check_width(width, *, multiple=1):
-    """Raise unless `width` is None or a positive multiple of `multiple`.
+    """Raise unless `width` is None or a positive multiple of `multiple` up to 128.
 
     Raises
     ------
@@ -105,10 +106,31 @@ def check_width(width, *, multiple=1):
     --------
     >>> check_width(16)
     """
-    if width is not None and (width < multiple or width % multiple):
+    if width is not None and (not multiple <= width <= WIDTH or width % multiple):
         raise InputError(
             "width-channels",
-            f"`width` must be a number of channels, a multiple of {multiple}",
+            f"`width` must be a number of channels, a multiple of {multiple} up to {WIDTH}",
+            got=width,
+            hint="leave it out for the default",
+        )
+
+
+def check_width_factor(width):
+    """Raise unless `width`, a factor on the channels of a net, is None or above 0 and at most 2.
+
+    Raises
+    ------
+    InputError
+        "width-factor".
+
+    Examples
+    --------
+    >>> check_width_factor(0.25)
+    """
+    if width is not None and not 0 < width <= WIDTH_FACTOR:
+        raise InputError(
+            "width-factor",
+            f"`width` must be a factor on the channels, above 0 and at most {WIDTH_FACTOR:g}",
             got=width,
             hint="leave it out for the default",
         )

@@ -9,6 +9,7 @@ from scipy.ndimage import generate_binary_structure, label
 
 from ..checks import as_mask, one_of
 from ..instances import renumber
+from ..strips import count_labels, look_up
 
 
 def label_components(mask: np.ndarray, *, connectivity: int = 8) -> np.ndarray:
@@ -38,7 +39,7 @@ def label_components(mask: np.ndarray, *, connectivity: int = 8) -> np.ndarray:
     """
     mask = as_mask(mask)
     one_of("connectivity", connectivity, (4, 8))
-    return label(mask, generate_binary_structure(2, connectivity // 4))[0].astype(np.int32)
+    return label(mask, generate_binary_structure(2, connectivity // 4))[0].astype(np.int32, copy=False)
 
 
 def remove_small_components(mask: np.ndarray, *, min_area_px: float, connectivity: int = 4) -> np.ndarray:
@@ -66,9 +67,10 @@ def remove_small_components(mask: np.ndarray, *, min_area_px: float, connectivit
     >>> remove_small_components(np.array([[1, 0, 1, 1]], bool), min_area_px=2).tolist()
     [[False, False, True, True]]
     """
-    return (
-        remove_small_objects(label_components(mask, connectivity=connectivity), min_area_px=min_area_px) > 0
-    )
+    components = label_components(mask, connectivity=connectivity)
+    kept = count_labels(components, minlength=1) >= min_area_px
+    kept[0] = False
+    return look_up(kept, components)
 
 
 def remove_small_objects(instances: np.ndarray, *, min_area_px: float) -> np.ndarray:
@@ -97,9 +99,9 @@ def remove_small_objects(instances: np.ndarray, *, min_area_px: float) -> np.nda
     [[0, 0, 1, 1]]
     """
     numbers, _ = renumber(instances)
-    kept = np.bincount(numbers.ravel(), minlength=1) >= min_area_px
+    kept = count_labels(numbers, minlength=1) >= min_area_px
     kept[0] = False
-    return (np.cumsum(kept) * kept).astype(np.int32)[numbers]
+    return look_up((np.cumsum(kept) * kept).astype(np.int32), numbers)
 
 
 def fill_holes(mask: np.ndarray, *, max_area_px: float = np.inf) -> np.ndarray:
@@ -129,7 +131,7 @@ def fill_holes(mask: np.ndarray, *, max_area_px: float = np.inf) -> np.ndarray:
     """
     mask = as_mask(mask)
     background, count = label(~mask)
-    filled = np.bincount(background.ravel(), minlength=count + 1) <= max_area_px
+    filled = count_labels(background, minlength=count + 1) <= max_area_px
     for edge in (background[0], background[-1], background[:, 0], background[:, -1]) if mask.size else ():
         filled[edge] = False
-    return mask | (filled[background] & ~mask)
+    return mask | (look_up(filled, background) & ~mask)

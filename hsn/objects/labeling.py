@@ -5,15 +5,17 @@ width of the contour, or are the markers of a watershed. Nets without contours: 
 on its distance transform.
 """
 
+import math
 import warnings
 
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
+from ..strips import most_probable, strips
 from ..types import Segmentation
 from .cleaning import fill_holes, label_components, remove_small_components, remove_small_objects
 from .contours import CONTOUR, INSIDE, grow_objects
-from .watershed import distance_watershed, marker_watershed
+from .watershed import distance_watershed, flood
 
 
 def label_instances(probabilities, postprocess, *, mpp):
@@ -58,9 +60,21 @@ def label_instances(probabilities, postprocess, *, mpp):
     grow_px = round(postprocess.grow_um / mpp, 3)  # a rounding error could change the growth by one pixel
     if postprocess.separation == "components":
         return grow_objects(objects, radius_px=grow_px, overlap=postprocess.overlap)
-    near = distance_transform_edt(objects == 0) <= grow_px if objects.any() else objects > 0
-    bounds = (objects > 0) | (near & (probabilities.argmax(axis=2) != 0))
-    return marker_watershed(objects, bounds, depth=object_probability(probabilities))
+    bounds = _pixels_near(objects > 0, grow_px)
+    bounds &= (objects > 0) | (most_probable(probabilities) != 0)
+    return flood(objects, bounds, lambda box: object_probability(probabilities[box]))
+
+
+def _pixels_near(mask, distance_px):
+    """Return the pixels of a mask and those up to a distance from it, bool (H, W)."""
+    near, margin = mask.copy(), math.ceil(distance_px)
+    for rows in strips(mask.shape):
+        top = max(0, rows.start - margin)
+        part = mask[top : rows.stop + margin]
+        if part.any():
+            inner = slice(rows.start - top, rows.stop - top)
+            near[rows] = distance_transform_edt(~part)[inner] <= distance_px
+    return near
 
 
 def foreground(probabilities, threshold):
@@ -72,7 +86,7 @@ def foreground(probabilities, threshold):
     [[True, False]]
     """
     if threshold is None:
-        return probabilities.argmax(axis=2) == INSIDE
+        return most_probable(probabilities) == INSIDE
     return probabilities[..., 0 if probabilities.shape[2] == 1 else INSIDE] > threshold
 
 
@@ -111,7 +125,9 @@ def segmentation_of(instances, probability, taxonomy):
     >>> segmentation_of(np.array([[0, 1]]), np.array([[0.25, 0.5]]), NUCLEI).probabilities.tolist()
     [[[0.75, 0.25], [0.5, 0.5]]]
     """
-    probabilities = np.stack([1 - probability, probability], axis=2)
+    probabilities = np.empty((*probability.shape, 2), probability.dtype)
+    np.subtract(1, probability, out=probabilities[..., 0])
+    probabilities[..., 1] = probability
     labels = (instances > 0).astype(np.int32)
     return Segmentation(labels, instances, probabilities, probabilities.max(axis=(0, 1)), taxonomy)
 

@@ -23,6 +23,7 @@ from ..config import PostProcess
 from .cleaning import label_components
 from .labeling import foreground, label_instances, object_probability
 
+BOX_PX = 2048
 _BLUR_PX = 2  # half the reach of the blur in `distance_watershed`: regions are farther apart than its kernel
 
 
@@ -127,6 +128,88 @@ class BoxResult:
     edges: tuple[np.ndarray, ...]
 
 
+def label_in_boxes(
+    probabilities: np.ndarray, postprocess: PostProcess, *, mpp: float, box_px: int = BOX_PX
+) -> np.ndarray:
+    """Separate the objects of a large image box by box: those of `label_instances`, with less memory.
+
+    Parameters
+    ----------
+    probabilities : uint8 or float32 array, shape (H, W, C)
+        As uint8, times 255.
+    postprocess : PostProcess
+    mpp : float
+        Micrometers per pixel.
+    box_px : int
+        Side of a box. Default: 2048.
+
+    Returns
+    -------
+    int32 array, shape (H, W)
+        0 background, 1..n in the order of the first pixels.
+
+    Examples
+    --------
+    >>> probabilities = np.array([[0.9, 0.9, 0.1, 0.7]], np.float32)[..., None]
+    >>> label_in_boxes(probabilities, PostProcess(foreground_threshold=0.5), mpp=0.25, box_px=2).tolist()
+    [[1, 1, 0, 2]]
+    """
+    objects = separate_in_boxes(probabilities, postprocess, mpp=mpp, box_px=box_px)
+    instances = np.zeros(probabilities.shape[:2], np.int32)
+    numbers = np.repeat(np.arange(1, len(objects) + 1), objects.counts)
+    for number, (row, start, end) in zip(numbers.tolist(), objects.runs.tolist(), strict=True):
+        instances[row, start:end] = number
+    return instances
+
+
+def separate_in_boxes(
+    probabilities: np.ndarray, postprocess: PostProcess, *, mpp: float, box_px: int
+) -> Objects:
+    """Return the objects of an image in the order of their first pixels; see `label_in_boxes`."""
+    shape = probabilities.shape[:2]
+    whole, margin = Box(0, 0, *shape), margin_px(probabilities.shape[2], postprocess, mpp)
+
+    def read(box: Box) -> tuple[np.ndarray, Box]:
+        outer = box.grown(margin, shape)
+        return probabilities[outer.within(whole)], outer
+
+    found, results = [], {}
+    for row in range(0, shape[0], box_px):
+        for col in range(0, shape[1], box_px):
+            box = Box(row, col, box_px, box_px).grown(0, shape)
+            result = separate_box(*read(box), box, shape, postprocess, mpp=mpp)
+            found.append(result.objects)
+            results[row // box_px, col // box_px] = (result.pieces, result.edges)
+    for region, first in join_pieces(results):
+        box = region.grown(1, shape)
+        found.append(separate_region(*read(box), box, shape, first, postprocess, mpp=mpp))
+    objects = Objects.joined(found)
+    ids = number_objects(objects.anchors, objects.regions, objects.absorbed)
+    return objects.take(np.argsort(ids, kind="stable")[np.count_nonzero(ids == 0) :])
+
+
+def number_objects(anchors: np.ndarray, regions: np.ndarray, absorbed: np.ndarray) -> np.ndarray:
+    """Number objects in the order of their first pixels; parameters as in `Objects`.
+
+    Returns
+    -------
+    int64 array, shape (N,)
+        1..n; 0 for objects of absorbed regions.
+
+    Examples
+    --------
+    >>> anchors = np.array([[5, 0], [2, 1], [2, 0]])
+    >>> number_objects(anchors, anchors, anchors[1:2]).tolist()
+    [2, 0, 1]
+    """
+    gone = {tuple(first) for first in absorbed.tolist()}
+    kept = np.array([tuple(first) not in gone for first in regions.tolist()], bool)
+    order = np.lexsort((anchors[:, 1], anchors[:, 0]))
+    ids = np.zeros(len(anchors), np.int64)
+    ids[order[kept[order]]] = np.arange(1, kept.sum() + 1)
+    return ids
+
+
 def margin_px(classes: int, postprocess: PostProcess, mpp: float) -> int:
     """Return the width in pixels by which a region is larger than its foreground.
 
@@ -152,8 +235,8 @@ def separate_box(
 
     Parameters
     ----------
-    probabilities : uint8 array, shape (h, w, C)
-        Probabilities of `outer`, times 255.
+    probabilities : uint8 or float32 array, shape (h, w, C)
+        Probabilities of `outer`; as uint8, times 255.
     outer : Box
         At least `margin_px` wider than `box`, except at the borders of the image.
     box : Box
@@ -171,7 +254,7 @@ def separate_box(
     crossing = _touching(regions, box, shape)
     inner = probabilities[box.within(outer)]
     instances = _instances(inner, regions, crossing, postprocess, mpp)
-    objects = _objects_of(instances, regions, object_probability(inner.astype(np.int32)), box[:2])
+    objects = _objects_of(instances, regions, _levels(inner), box[:2])
     numbers = np.zeros(len(crossing), np.int32)
     numbers[crossing] = np.arange(1, crossing.sum() + 1)
     slices = find_objects(np.where(crossing[regions], regions, 0))
@@ -218,7 +301,7 @@ def separate_region(
     kept[0] = False
     instances = (np.cumsum(kept) * kept).astype(np.int32)[instances]
     others = np.where(regions == own, regions, -regions)
-    return _objects_of(instances, others, object_probability(inner.astype(np.int32)), box[:2])
+    return _objects_of(instances, others, _levels(inner), box[:2])
 
 
 def join_pieces(
@@ -322,7 +405,14 @@ def _foreground(probabilities: np.ndarray, postprocess: PostProcess) -> np.ndarr
 
 
 def _as_float(probabilities: np.ndarray) -> np.ndarray:
-    return probabilities.astype(np.float32) / np.float32(255)
+    return probabilities / np.float32(255) if probabilities.dtype == np.uint8 else probabilities
+
+
+def _levels(probabilities: np.ndarray) -> np.ndarray:
+    """Return the probability of objects times 255; exact integers for bytes."""
+    own = probabilities.astype(np.int32) if probabilities.dtype == np.uint8 else probabilities * 255
+    levels: np.ndarray = object_probability(own)
+    return levels
 
 
 def _touching(regions: np.ndarray, box: Box, shape: tuple[int, ...]) -> np.ndarray:
@@ -345,10 +435,12 @@ def _instances(
     probabilities: np.ndarray, regions: np.ndarray, left_out: np.ndarray, postprocess: PostProcess, mpp: float
 ) -> np.ndarray:
     """Return the objects of the regions that are not left out, int32 (h, w)."""
-    kept = np.where(left_out[regions][..., None], np.uint8(0), probabilities)
+    hidden = left_out[regions]
+    kept = _as_float(probabilities).copy()
+    kept[hidden] = 0
     if probabilities.shape[2] > 1:
-        kept[left_out[regions], 0] = 255  # background
-    return label_instances(_as_float(kept), postprocess, mpp=mpp)
+        kept[hidden, 0] = 1  # background
+    return label_instances(kept, postprocess, mpp=mpp)
 
 
 def _objects_of(

@@ -5,17 +5,20 @@ convex. Their distance transform therefore has one maximum each, with a saddle w
 Lantuejoul 1979; h-maxima after Soille, Morphological Image Analysis, chapter 6).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from scipy.ndimage import distance_transform_edt, find_objects, gaussian_filter
 from skimage.morphology import local_maxima, reconstruction
 from skimage.segmentation import watershed
 
-from ..checks import one_of, positive, same_shape
+from ..checks import as_mask, one_of, positive, same_shape
 from ..errors import InputError
 from ..instances import renumber
+from ..strips import look_up, strips
 from .cleaning import label_components
+
+Box = tuple[slice, slice]
 
 
 def distance_watershed(mask: np.ndarray, *, h_px: float = 0.5, sigma_px: float = 1.0) -> np.ndarray:
@@ -84,20 +87,33 @@ def marker_watershed(markers: np.ndarray, mask: np.ndarray, *, depth: np.ndarray
     >>> marker_watershed(np.array([[5, 0, 0, 0, 0, 9]]), np.array([[1, 1, 1, 0, 1, 1]], bool)).tolist()
     [[1, 1, 1, 0, 2, 2]]
     """
-    islands, markers = label_components(mask), renumber(markers)[0]
-    depth = _distance_to_background(islands > 0) if depth is None else np.asarray(depth)
-    same_shape("mask", islands.shape, "markers", markers.shape, hint="resize one to the other first")
-    same_shape("mask", islands.shape, "depth", depth.shape, hint="resize one to the other first")
+    mask, markers = as_mask(mask), renumber(markers)[0]
+    depth = _distance_to_background(mask) if depth is None else np.asarray(depth)
+    same_shape("mask", mask.shape, "markers", markers.shape, hint="resize one to the other first")
+    same_shape("mask", mask.shape, "depth", depth.shape, hint="resize one to the other first")
+    return flood(markers, mask, lambda box: depth[box])
+
+
+def flood(markers: np.ndarray, mask: np.ndarray, depth_of: Callable[[Box], np.ndarray]) -> np.ndarray:
+    """Grow markers as `marker_watershed` does; `markers` are 1..n, and `depth_of` returns the depth of a box.
+
+    Examples
+    --------
+    >>> flood(np.array([[2, 0, 1]]), np.ones((1, 3), bool), lambda box: np.array([[0, 2, 1]])[box]).tolist()
+    [[2, 1, 1]]
+    """
+    islands = label_components(mask)
     # An island with one marker is one object. The others are flooded one by one: the order in which skimage visits
     # pixels of equal depth depends on everything else in its image.
     island_of, marker_of = _pairs(islands, markers)
     count = np.bincount(island_of, minlength=islands.max(initial=0) + 1)
     only = np.zeros(len(count), np.int32)
     only[island_of] = marker_of
-    flooded = np.where(count == 1, only, 0).astype(np.int32)[islands]
-    for number, box in _boxes(np.where((count > 1)[islands], islands, 0)):
+    flooded = look_up(np.where(count == 1, only, 0).astype(np.int32), islands)
+    for number, box in _boxes(islands, count > 1):
         own = islands[box] == number
-        flooded[box][own] = watershed(-depth[box], markers[box], connectivity=2, mask=own)[own]
+        flooded[box][own] = watershed(-depth_of(box), markers[box], connectivity=2, mask=own)[own]
+    del islands
     return renumber(flooded)[0]
 
 
@@ -158,8 +174,8 @@ def _markers(depth: np.ndarray, parts: np.ndarray, h_px: float) -> np.ndarray:
     peaks = label_components(local_maxima(depth, connectivity=2) & (parts > 0))
     part_of, _ = _pairs(parts, peaks)
     several = np.bincount(part_of, minlength=parts.max(initial=0) + 1) > 1
-    marked = (parts > 0) & ~several[parts]
-    for number, box in _boxes(np.where(several[parts], parts, 0)):
+    marked = (parts > 0) & ~look_up(several, parts)
+    for number, box in _boxes(parts, several):
         own = np.pad(parts[box] == number, 1)
         height = np.where(own, np.pad(depth[box], 1), -h_px - 1)  # the background is deeper than every seed
         lowered = reconstruction(np.where(own, height - h_px, -h_px - 1), height, method="dilation")
@@ -171,14 +187,17 @@ def _markers(depth: np.ndarray, parts: np.ndarray, h_px: float) -> np.ndarray:
 
 def _pairs(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the pairs of ids above 0 that share a pixel, as two int arrays (n,), sorted."""
-    both = (first > 0) & (second > 0)
     size = int(second.max(initial=0)) + 1
-    pairs = np.unique(first[both].astype(np.int64) * size + second[both])
+    found = [np.zeros(0, np.int64)]
+    for rows in strips(first.shape):
+        both = (first[rows] > 0) & (second[rows] > 0)
+        found.append(np.unique(first[rows][both].astype(np.int64) * size + second[rows][both]))
+    pairs = np.unique(np.concatenate(found))
     return pairs // size, pairs % size
 
 
-def _boxes(labels: np.ndarray) -> Iterator[tuple[int, tuple[slice, slice]]]:
-    """Yield the ids of a label image, and the box of each."""
+def _boxes(labels: np.ndarray, chosen: np.ndarray) -> Iterator[tuple[int, Box]]:
+    """Yield the ids of a label image that are chosen, bool (n + 1,), and the box of each."""
     for number, box in enumerate(find_objects(labels), 1):
-        if box is not None:
+        if box is not None and chosen[number]:
             yield number, box

@@ -280,7 +280,7 @@ class _Store:
             raise InputError(
                 "no-patches",
                 "the images must hold tissue and be at least as large as a patch",
-                got="; ".join(reason for _, reason in failures[:3]) or "only glass",
+                got="; ".join(reason.rstrip(".") for _, reason in failures[:3]) or "only glass",
                 hint="give other images, or smaller patches",
             )
         vectors = np.memmap(self._folder / VECTORS, "<f4", mode="r")

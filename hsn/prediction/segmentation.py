@@ -3,8 +3,9 @@
 from ..checks import as_mpp, as_segmentable
 from ..images.scaling import rescale
 from ..images.tiles import enlarge
-from ..limits import SEGMENT_PIXELS
+from ..limits import SEGMENT_PIXELS, WHOLE_PIXELS
 from ..objects.labeling import label_instances, object_probability, segmentation_of
+from ..objects.regions import label_in_boxes
 from .tiling import predict_tiled
 
 
@@ -46,8 +47,20 @@ def segment_objects(net, image, config, *, taxonomy=None, mpp=None, progress=Non
     small = preprocess(image, config, image_mpp)
     probabilities = predict_tiled(net, small, config.normalization, config.tiling, progress=progress)
     probabilities = enlarge(probabilities, image.shape[:2])
-    instances = label_instances(probabilities, config.postprocess, mpp=image_mpp)
-    return segmentation_of(instances, object_probability(probabilities), chosen)
+    instances = separate_objects(probabilities, config.postprocess, mpp=image_mpp)
+    probability = object_probability(probabilities)
+    del probabilities  # of a large image, the largest array
+    return segmentation_of(instances, probability, chosen)
+
+
+def separate_objects(probabilities, postprocess, *, mpp):
+    """Separate the objects of an image of any size; parameters and result as for `label_instances`.
+
+    Watersheds on the distances of a large image take much memory, so it is processed in boxes, with the same objects.
+    """
+    height, width, _ = probabilities.shape
+    large = height * width > WHOLE_PIXELS and postprocess.h_um > 0
+    return (label_in_boxes if large else label_instances)(probabilities, postprocess, mpp=mpp)
 
 
 def checked(image, config, taxonomy, mpp):

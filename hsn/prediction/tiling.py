@@ -75,7 +75,9 @@ def predict_tiled(net, image, normalization, tiling=_DEFAULT, *, progress=None):
             _add(total, tile, tile_maps, halo)
         done += len(batch)
         report(progress, "predicting", done, len(tiles))
-    return total / np.float32(tiling.tta) if tiling.tta > 1 else total
+    if tiling.tta > 1:
+        total /= np.float32(tiling.tta)
+    return total
 
 
 def tile_halo(net, tiling):

@@ -149,7 +149,7 @@ def no_pairs_scored(failures: Sequence[tuple[str, str]]) -> InputError:
         "no-pairs-scored",
         "predictions and truth must be label images of equal size",
         got=f"{len(failures)} pairs that cannot be scored",
-        hint="correct these files: " + "; ".join(reason for _, reason in failures[:3]),
+        hint="correct these files: " + "; ".join(reason.rstrip(".") for _, reason in failures[:3]),
     )
 
 

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from ..annotations.colors import as_labels, to_colors
 from ..checks import as_image, same_shape
 from ..errors import InputError
+from ..strips import count_labels, strips
 from ..taxonomies import Taxonomy
 
 YELLOW = (255, 221, 0)
@@ -82,12 +83,16 @@ def overlay(
             got=outline_px,
             hint="give 0 for no lines",
         )
-    alpha = np.full(labels.shape, opacity, np.float32)
-    if outline_px:
-        alpha[label_borders(labels if instances is None else instances, outline_px)] = 1
-    alpha[np.isin(labels, [taxonomy.index(name) for name in skip])] = 0
-    mixed = alpha[..., None] * to_colors(labels, taxonomy) + (1 - alpha[..., None]) * image  # (H, W, 3)
-    return np.rint(mixed).astype(np.uint8)
+    borders = label_borders(labels if instances is None else instances, outline_px) if outline_px else None
+    hidden, painted = [taxonomy.index(name) for name in skip], np.empty_like(image)
+    for rows in strips(labels.shape):
+        alpha = np.full(labels[rows].shape, opacity, np.float32)
+        if borders is not None:
+            alpha[borders[rows]] = 1
+        alpha[np.isin(labels[rows], hidden)] = 0
+        colors = to_colors(labels[rows], taxonomy)
+        painted[rows] = np.rint(alpha[..., None] * colors + (1 - alpha[..., None]) * image[rows])
+    return painted
 
 
 def overlay_result(
@@ -168,7 +173,7 @@ def overlay_picture(
     )
     if instances is not None:
         colors = outline_colors(taxonomy)
-    present = [taxonomy.names[k] for k in np.unique(labels).tolist()]
+    present = [taxonomy.names[k] for k in np.flatnonzero(count_labels(labels)).tolist()]
     entries = [(colors[name], name) for name in present if name not in hidden]
     width = max(painted.shape[1], 160)
     strip = _draw_strip(width, entries, instances is None, mpp)
@@ -235,8 +240,14 @@ def label_borders(labels: np.ndarray, width_px: int = 1) -> np.ndarray:
     [[False, True, True, False]]
     """
     kernel = np.ones((2 * width_px + 1, 2 * width_px + 1), np.uint8)
-    numbers = np.asarray(labels).astype(np.float32)
-    return cv2.dilate(numbers, kernel) != cv2.erode(numbers, kernel)
+    labels = np.asarray(labels)
+    borders = np.empty(labels.shape, bool)
+    for rows in strips(labels.shape):
+        top = max(0, rows.start - width_px)
+        numbers = labels[top : rows.stop + width_px].astype(np.float32)
+        inner = slice(rows.start - top, rows.stop - top)
+        borders[rows] = (cv2.dilate(numbers, kernel) != cv2.erode(numbers, kernel))[inner]
+    return borders
 
 
 def label_points(labels: np.ndarray) -> dict[int, tuple[int, int, float]]:

@@ -64,7 +64,7 @@ def write_report(
     samples: Sequence[Sample],
     *,
     out: str | PathLike,
-    taxonomies: Sequence[str] | None = None,
+    taxonomies: Sequence[str | Taxonomy] | None = None,
     size: str = "image",
     unlisted: str = "ignore",
     progress: Progress | None = None,
@@ -79,7 +79,7 @@ def write_report(
         Images with or without truth.
     out : path
         A folder; see Notes.
-    taxonomies : sequence of str, optional
+    taxonomies : sequence of str or Taxonomy, optional
         Taxonomies of the net. Default: the taxonomies of the truth, or the first one of the net.
     size : {"image", "full"}
     unlisted : {"ignore", "false_alarms"}
@@ -105,7 +105,7 @@ def write_report(
     """
     model = open_model(model)
     method, config = method_of(model)
-    names: Sequence[str | None] = taxonomies or _taxonomies_with_truth(samples, config) or [None]
+    names: Sequence[str | Taxonomy | None] = taxonomies or _taxonomies_with_truth(samples, config) or [None]
     chosen = [config.taxonomy(name) for name in names]
     evaluations = {taxonomy.name: ConfusionCounts(taxonomy, size, unlisted) for taxonomy in chosen}
     out = Path(out)

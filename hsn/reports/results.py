@@ -17,6 +17,7 @@ from ..exports.source import source_of
 from ..files import plain, write_json
 from ..images.read import write
 from ..instances import renumber
+from ..strips import strips
 from ..types import Segmentation
 from .html import write_cohort, write_page
 from .overlay import overlay_picture
@@ -146,7 +147,8 @@ def _object_scores(result: Segmentation) -> dict[str, list[float]]:
         return {}
     numbers, ids = renumber(result.instances)
     classes = np.zeros(len(ids) + 1, np.int64)
-    classes[numbers] = result.labels
+    for rows in strips(numbers.shape):
+        classes[numbers[rows]] = result.labels[rows]
     return {"object_scores": mean_scores(numbers, classes[1:], result.probabilities).tolist()}
 
 

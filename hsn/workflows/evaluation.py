@@ -162,6 +162,8 @@ def _score_objects(pairs, hausdorff, *, model, mpp, out, progress):
     failed = []
     if model is not None:
         pairs, failed = _segment_objects(pairs, model, mpp=mpp, out=out, progress=progress)
+        if not pairs:
+            raise no_pairs_scored(failed)
     scores = score_objects(pairs, hausdorff=hausdorff, progress=progress)
     return scores.as_dict(), str(scores), scores.write(out), failed + scores.failures
 
@@ -258,7 +260,7 @@ def _score_net(pairs, space, objects, *, out, model, mpp, progress, **scoring):
         model,
         make_samples(pairs, truth, mpps=[scales.of(image, mpp).mpp for image, _ in pairs]),
         out=out,
-        taxonomies=[space.name],
+        taxonomies=[space],
         progress=progress,
         **scoring,
     )

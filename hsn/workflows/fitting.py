@@ -17,6 +17,7 @@ from ..data.image_files import find_images
 from ..data.setup import FitRequest, FitSetup
 from ..errors import InputError
 from ..files import check_writable
+from ..limits import NAME_CHARS
 from ..models.folders import Model
 from ..notes import collect_notes, note
 from ..progress import Progress
@@ -448,10 +449,11 @@ def check_options(options, kind):
 
 def _check_name(out):
     """Raise unless the name of the folder is a valid name of a net."""
-    if not re.fullmatch(r"\w[\w.+-]*", out.name):
+    if not re.fullmatch(r"\w[\w.+-]*", out.name) or len(out.name) > NAME_CHARS:
         raise InputError(
             "out-name",
-            "the name of `out` must consist of letters, digits and _ . + -, because it is the name of the net",
+            f"the name of `out` must consist of 1 to {NAME_CHARS} letters, digits and _ . + -,"
+            " because it is the name of the net",
             got=repr(out.name),
             hint="rename the folder",
         )

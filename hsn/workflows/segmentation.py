@@ -81,7 +81,7 @@ def segment(
     out : path, optional
         Folder for label images, overlays, areas and, with several images, `summary.csv`. Required for a folder.
     taxonomy : str, optional
-        Label space of the net. Default: the first.
+        Label space of the net, or a file whose classes the net has. Default: the first.
     mpp : float, optional
         Micrometers per pixel of the images. Default: that of the metadata of a TIFF, SVS or OME-TIFF file. For other
         files that of the net's training images is assumed, with a warning; for arrays without.
@@ -223,7 +223,7 @@ def _segment_all(images, model, out, *, taxonomy, mpp, save, overwrite, slides, 
         raise InputError(
             "images-missing",
             "`image` must be images or folders of images",
-            got="; ".join(reason for _, reason in failures) or "none",
+            got="; ".join(reason.rstrip(".") for _, reason in failures) or "none",
             hint="correct the paths",
         )
     run = _Run(model, taxonomy, mpp if mpp is None else as_mpp(mpp))

@@ -11,7 +11,7 @@ import numpy as np
 from ..checks import as_seed
 from ..data.discovery import CHOICE_TABLE, CONTACT_SHEET, EMBEDDING, PLACES
 from ..data.image_files import distinct_names, find_images
-from ..errors import InputError
+from ..errors import InputError, printable
 from ..files import atomic_write, check_writable, csv_text
 from ..images.read import read, write
 from ..progress import Progress, report
@@ -19,6 +19,7 @@ from ..selection import choice
 from ..selection.patches import cut_patches, patches_to_geojson
 
 PATCHES = "patches"
+_MIN_TEXTURE_PX = 64  # quarters of a patch are described
 _RESNETS = (".npz", ".safetensors", ".pt", ".pth")
 
 
@@ -101,7 +102,8 @@ def select_patches(
     Raises
     ------
     InputError
-        "images-missing", or an error of `hsn.prediction.embedding.embed` or `hsn.selection.choice.choose`.
+        "images-missing", "side-px-small", or an error of `hsn.prediction.embedding.embed` or
+        `hsn.selection.choice.choose`.
 
     References
     ----------
@@ -125,8 +127,15 @@ def select_patches(
         raise InputError(
             "images-missing",
             "`images` must be images or folders of images",
-            got="; ".join(reason for _, reason in failures) or "none",
+            got="; ".join(reason.rstrip(".") for _, reason in failures) or "none",
             hint="correct the paths",
+        )
+    if encoder == "texture" and side_px < _MIN_TEXTURE_PX:
+        raise InputError(
+            "side-px-small",
+            f"`side_px` must be at least {_MIN_TEXTURE_PX} for the encoder texture",
+            got=side_px,
+            hint="select larger patches",
         )
     chosen_encoder = _open_encoder(encoder, mpp)
     embedding = embed(
@@ -258,7 +267,10 @@ def _write(rows, out):
         texts[out / PLACES / f"{name}.geojson"] = of_image
     for path, of_file in texts.items():
         corners = [(row["row"], row["column"]) for row in of_file]
-        named = [{"name": f"{row['number']}: {row['patch']}", "image": row["name"]} for row in of_file]
+        named = [
+            {"name": printable(f"{row['number']}: {row['patch']}"), "image": printable(row["name"])}
+            for row in of_file
+        ]
         with atomic_write(path) as temporary:
             text = patches_to_geojson(corners, of_file[0]["side_px"], named)
             temporary.write_text(text + "\n", encoding="utf-8")
@@ -271,7 +283,7 @@ def _write(rows, out):
         text = {name for name, value in rows[0].items() if isinstance(value, str | Path)}
         writer.writerows(row | {name: csv_text(str(row[name])) for name in text} for row in rows)
     captions = [
-        f"{row['number']}: {row['name'][:24]}\n{row['row']}, {row['column']}; stands for {row['share']:.0%}"
+        f"{row['number']}: {printable(row['name'])[:24]}\n{row['row']}, {row['column']}; stands for {row['share']:.0%}"
         for row in rows
     ]
     figures.write(

@@ -15,7 +15,7 @@ from ..images.slide import Slide
 from ..images.tissue import mask_at, slide_tissue
 from ..models import Model
 from ..notes import note
-from ..objects.regions import Box, Objects, join_pieces
+from ..objects.regions import Box, Objects, join_pieces, number_objects
 from ..progress import Progress, report
 from ..store.arrays import create_array
 from ..store.folder import ARRAYS, RunFolder
@@ -236,21 +236,17 @@ class _Phases:
             for key in self.crossing
             if job.run.is_done(tasks.crossing_phase(job), key)
         )
-        absorbed = {tuple(first) for first in crossing.absorbed.tolist()}
         parts = [job.run.load_part(phase, key) for phase, key in names]
         anchors = np.concatenate([crossing.anchors, *(part["anchors"] for part in parts)])
         firsts = np.concatenate([crossing.regions, *(part["regions"] for part in parts)])
-        kept = np.array([tuple(first) not in absorbed for first in firsts.tolist()], bool)
-        ids = np.zeros(len(anchors), np.int64)
-        order = np.lexsort((anchors[:, 1], anchors[:, 0]))
-        ids[order[kept[order]]] = np.arange(1, kept.sum() + 1)
+        ids = number_objects(anchors, firsts, crossing.absorbed)
         ends = np.cumsum([len(crossing), *(len(part["anchors"]) for part in parts)])
         split = np.split(ids, ends[:-1])
         arrays = tasks.as_arrays(crossing) | {"ids": split[0]}
         job.run.save_part(tasks.numbers_phase(job), tasks.CROSSING_PART, arrays)
         for (_, key), own in zip(names, split[1:], strict=True):
             job.run.save_part(tasks.numbers_phase(job), key, {"ids": own})
-        return int(kept.sum())
+        return int(np.count_nonzero(ids))
 
     def _run_missing(
         self,

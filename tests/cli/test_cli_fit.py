@@ -136,6 +136,8 @@ def test_tags_stay_with_their_patches_if_some_are_left_out(run, patches, spy_on)
         (["--tags", "tags.csv", "--net", "m9"], "net-unknown"),
         (["--tags", "tags.csv", "--preset", "m9"], "preset-unknown"),
         (["--tags", "tags.csv", "--out", "my net"], "out-name"),
+        (["--tags", "tags.csv", "--width", "40"], "width-factor"),
+        (["--tags", "tags.csv", "--width", "nan"], "width-factor"),
         (["--tags", "names"], "classes-missing"),
         (["--tags", "names", "--classes", "a,b"], "tags-not-in-name"),
         (["--tags", "folders"], "folders-too-few"),

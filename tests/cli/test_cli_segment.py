@@ -37,6 +37,28 @@ def test_a_folder_gives_labels_overlays_and_areas(run, model, images):
     assert sum(c["fraction"] for c in one["classes"]) == pytest.approx(1)
 
 
+LAB = """name = "lab"
+[[classes]]
+name = "rest"
+color = [9, 9, 9]
+[[classes]]
+name = "{}"
+color = [200, 30, 60]
+[other]
+name = "rest"
+"""
+
+
+def test_a_taxonomy_file_names_classes_that_the_net_has(run, model, images):
+    for name in ("G.O", "fat"):
+        Path(f"{name}.toml").write_text(LAB.format(name))
+    one, *_ = run("segment", images, "--model", model, "--taxonomy", "G.O.toml", "--out", "o", "--json").said
+    assert [(c["name"], c["color"]) for c in one["classes"]] == [("rest", [9, 9, 9]), ("G.O", [200, 30, 60])]
+    refused = run("segment", images, "--model", model, "--taxonomy", "fat.toml", "--out", "p")
+    assert refused.exit_code == 2
+    assert "fat" in refused.stderr
+
+
 def test_a_net_that_separates_objects_writes_instances(run, objects_model, images):
     result = run("segment", images, "--model", objects_model, "--out", "o", "--json")
     assert result.exit_code == 0

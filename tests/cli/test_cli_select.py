@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -118,3 +119,18 @@ def test_python_and_the_command_line_select_the_same_patches(run, tissue):
     selection = hsn.select_patches(tissue, 2, out="p", side_px=64, stride_px=32)
     assert selection.rows == said["chosen"]
     assert table("p/choice.csv") == table("o/choice.csv")
+
+
+def test_patches_too_small_for_the_texture_are_named(run, tissue):
+    result = run("select", tissue, "--out", "o", "--side-px", "32")
+    assert result.exit_code == 2
+    assert "64" in result.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_name_that_is_not_utf8_is_written_with_escapes(run, tissue):
+    (tissue / "a.png").rename(tissue / "caf\udce9.png")
+    assert run("select", tissue, "--n", "3", "--out", "o", *SMALL).exit_code == 0
+    names = [row["name"] for row in table()]
+    assert "caf\\udce9" in names
+    assert "caf\\\\udce9" in Path("o/places.geojson").read_text("utf-8")

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import tifffile
 from PIL import Image
+from roifile import ImagejRoi
 
 SIDES = (1, 2, 7, 16, 33, 48, 64)
 NUMBERS = (
@@ -52,9 +53,9 @@ def chance(rng, probability):
     return rng.random() < probability
 
 
-def draw_tissue(rng):
-    """Return an image, uint8 (H, W, 3), and its objects, int32 (H, W)."""
-    height, width = (64, 48) if chance(rng, 0.75) else (pick(rng, SIDES), pick(rng, SIDES))
+def draw_tissue(rng, usual=0.75, shape=(64, 48)):
+    """Return an image, uint8 (H, W, 3), and its objects, int32 (H, W): usually of this shape."""
+    height, width = shape if chance(rng, usual) else (pick(rng, SIDES), pick(rng, SIDES))
     pixels = rng.integers(170, 256, (height, width, 3)).astype(np.uint8)
     objects = np.zeros((height, width), np.int32)
     for number in range(1, rng.integers(1, 8)):
@@ -224,25 +225,72 @@ def points_text(rng, suffix):
     return json.dumps({"type": "FeatureCollection", "features": [feature] * int(rng.integers(1, 4))})
 
 
+def shapes_text(rng):
+    """Return outlines, lines, boxes and clicks as GeoJSON of QuPath."""
+    features = []
+    for _ in range(rng.integers(1, 6)):
+        row, col, side = rng.uniform(0, 40), rng.uniform(0, 30), rng.uniform(3, 12)
+        corners = [[col, row], [col + side, row], [col + side, row + side], [col, row + side], [col, row]]
+        kind = pick(rng, ("Polygon",) * 5 + ("MultiPolygon", "LineString"))
+        place = {"Polygon": [corners], "MultiPolygon": [[corners]], "Point": corners[0]}.get(kind, corners)
+        kind = pick(rng, ("Point", "Circle")) if chance(rng, 0.04) else kind
+        name = pick(rng, ("Nucleus", "Nucleus", "tumor", "Ignore*", "Region*", "", "é"))
+        properties = {"objectType": pick(rng, ("annotation", "detection")), "classification": {"name": name}}
+        features.append({"type": "Feature", "geometry": {"type": kind, "coordinates": place},
+                         "properties": properties if chance(rng, 0.9) else None})  # fmt: skip
+    return json.dumps({"type": "FeatureCollection", "features": features})
+
+
+def study_text(rng):
+    """Return the description of a study."""
+    kind, color = pick(rng, ("object", "object", "object", "tissue")), [int(rng.integers(0, 256)), 20, 30]
+    head = f'name = "study"\nmpp = {pick(rng, ("0.5", "0.5", "0.5", "0.5", "nan", "40"))}\nannotator = ""\n'
+    return head + f'[[classes]]\nname = "Nucleus"\ncolor = {color}\nkind = "{kind}"\n'
+
+
+def write_result(folder, name, objects):
+    """Write a result as `hsn segment` does."""
+    from hsn.taxonomies import NUCLEI
+    from hsn.types import Segmentation
+
+    numbers = np.unique(objects, return_inverse=True)[1].reshape(objects.shape).astype(np.int32)
+    labels = (numbers > 0).astype(np.int32)
+    maps = np.stack([1 - labels, labels], axis=2).astype(np.float32)
+    image = np.full((*labels.shape, 3), 200, np.uint8)
+    Segmentation(labels, numbers, maps, np.ones(2, np.float32), NUCLEI, image, 0.5, name).save(folder)
+
+
+def write_slide(rng, path):
+    """Write a scan with three levels."""
+    from hsn.data.synthetic_slide import draw_slide
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draw_slide(path, (int(rng.integers(200, 700)), 600), seed=int(rng.integers(3)), side=512)
+    return path
+
+
 def outlines_text(rng):
     """Return outlines as Aperio XML."""
     regions = ""
     for _ in range(rng.integers(0, 4)):
-        corners = rng.uniform(-5, 60, (rng.integers(0, 6), 2)).round(1).tolist()
+        corners = rng.uniform(-5, 60, (rng.integers(3, 7) if chance(rng, 0.9) else 1, 2)).round(1).tolist()
         vertices = "".join(f'<Vertex X="{x}" Y="{y}"/>' for x, y in corners)
-        regions += f'<Region Type="{pick(rng, NUMBERS[:6])}"><Vertices>{vertices}</Vertices></Region>'
+        kind = pick(rng, NUMBERS[:6]) if chance(rng, 0.1) else "0"
+        regions += f'<Region Type="{kind}"><Vertices>{vertices}</Vertices></Region>'
     return f"<Annotations><Annotation><Regions>{regions}</Regions></Annotation></Annotations>"
 
 
 def write_regions(rng, path):
-    """Write a zip of ImageJ regions, some of them random bytes."""
+    """Write a zip of ImageJ regions: polygons, and headers with random bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
-        for number in range(rng.integers(0, 4)):
-            head = b"Iout" + struct.pack(">hbb4h", 227, int(rng.integers(0, 11)), 0, 5, 5, 20, 20)
-            head += struct.pack(">H", int(rng.integers(0, 8)))
-            name = f"{pick(rng, ('a', '../up', '/abs', 'b'))}{number}{pick(rng, ('.roi', '.roi', '.txt'))}"
-            packed.writestr(name, head + rng.bytes(int(rng.integers(0, 200))))
+        for number in range(rng.integers(1, 4)):
+            content = ImagejRoi.frompoints(rng.integers(0, 45, (int(rng.integers(3, 7)), 2))).tobytes()
+            if chance(rng, 0.15):
+                content = b"Iout" + struct.pack(">hbb4h", 227, int(rng.integers(0, 11)), 0, 5, 5, 20, 20)
+                content += struct.pack(">H", int(rng.integers(0, 8))) + rng.bytes(int(rng.integers(0, 200)))
+            name = f"{pick(rng, ('a', '../up', '/abs', 'b'))}{number}{pick(rng, ('.roi', '.roi', '.roi', '.txt'))}"
+            packed.writestr(name, content)
     return path
 
 

@@ -7,7 +7,7 @@ from keras import ops
 from scipy.ndimage import correlate
 
 from hsn import models
-from hsn.nets import resnet_state, resunet
+from hsn.nets import resnet_state, resunet, unet
 
 
 def state_of(net, rng=None):
@@ -313,3 +313,8 @@ def test_an_encoder_is_built_from_its_weights_alone(depth, rng, raises_code):
 def test_invalid_arguments_raise_input_errors(options, code, raises_code):
     with raises_code(code):
         resunet.build(**{"outputs": 1} | options)
+
+
+def test_another_net_cannot_be_rebuilt(raises_code):
+    with raises_code("net-unsupported"):
+        resunet.rebuild(unet.build(depth=1, width=2), 2)

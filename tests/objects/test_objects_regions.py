@@ -8,7 +8,7 @@ from scipy import ndimage as ndi
 
 from hsn.config import PostProcess
 from hsn.objects.labeling import label_instances
-from hsn.objects.regions import Box, Objects, join_pieces, margin_px, separate_box, separate_region
+from hsn.objects.regions import label_in_boxes, separate_in_boxes
 
 NUCLEI = PostProcess(
     foreground_threshold=0.4,
@@ -27,39 +27,10 @@ MPP = 0.25
 
 def in_boxes(probabilities, side, postprocess):
     """Objects of an image in raster order, and the label image; processed in boxes of `side` pixels."""
-    shape, classes = probabilities.shape[:2], probabilities.shape[2]
-    margin = margin_px(classes, postprocess, MPP)
-
-    def read(box, extra=0):
-        outer = box.grown(margin + extra, shape)
-        return probabilities[box_slices(outer)], outer
-
-    found, results = [], {}
-    for row in range(0, shape[0], side):
-        for col in range(0, shape[1], side):
-            box = Box(row, col, side, side).grown(0, shape)
-            result = separate_box(*read(box), box, shape, postprocess, mpp=MPP)
-            found.append(result.objects)
-            results[row // side, col // side] = (result.pieces, result.edges)
-    for region, first in join_pieces(results):
-        box = region.grown(1, shape)
-        found.append(separate_region(*read(box), box, shape, first, postprocess, mpp=MPP))
-    objects = Objects.joined(found)
-    absorbed = set(map(tuple, objects.absorbed.tolist()))
-    kept = [k for k, region in enumerate(objects.regions.tolist()) if tuple(region) not in absorbed]
-    objects = objects.take(np.array(kept, np.int64))
-    objects = objects.take(np.lexsort(objects.anchors.T[::-1]))
-    labels = np.zeros(shape, np.int32)
-    for number, (row, start, end) in zip(
-        np.repeat(np.arange(1, len(objects) + 1), objects.counts), objects.runs, strict=True
-    ):
-        assert not labels[row, start:end].any()
-        labels[row, start:end] = number
+    objects = separate_in_boxes(probabilities, postprocess, mpp=MPP, box_px=side)
+    labels = label_in_boxes(probabilities, postprocess, mpp=MPP, box_px=side)
+    assert np.count_nonzero(labels) == np.diff(objects.runs[:, 1:]).sum()  # objects do not overlap
     return objects, labels
-
-
-def box_slices(box):
-    return slice(box.row, box.row + box.height), slice(box.col, box.col + box.width)
 
 
 def as_drawn(instances):
@@ -91,6 +62,8 @@ def test_objects_are_the_same_for_every_size_of_box_and_those_of_the_whole_image
         np.testing.assert_array_equal(labels, whole)
         for name in ("anchors", "boxes", "sums", "counts", "runs"):
             np.testing.assert_array_equal(getattr(objects, name), getattr(reference, name))
+        numbers = label_in_boxes(probabilities.astype(np.float32) / 255, postprocess, mpp=MPP, box_px=side)
+        np.testing.assert_array_equal(numbers, whole)
 
 
 @settings(max_examples=60)

@@ -43,6 +43,17 @@ def test_objects_are_insides_grown_into_their_contours():
     assert result.taxonomy.name == "nuclei"
 
 
+def test_a_large_image_has_the_objects_of_a_small_one(monkeypatch):
+    config = CONFIG.replace(postprocess={"h_um": 0.3})
+    image = np.tile(two_nuclei(), (3, 4, 1))
+    whole = segment_objects(net_of_colors(), image, config)
+    monkeypatch.setattr(segmentation, "WHOLE_PIXELS", 100)
+    large = segment_objects(net_of_colors(), image, config)
+    pairs = np.unique(np.stack([whole.instances.ravel(), large.instances.ravel()]), axis=1)
+    assert pairs.shape[1] == whole.instances.max() + 1 == large.instances.max() + 1 > 20
+    np.testing.assert_array_equal(large.probabilities, whole.probabilities)
+
+
 def test_a_finer_image_is_segmented_at_the_scale_of_the_net():
     fine = segment_objects(net_of_colors(), two_nuclei(2), CONFIG, mpp=0.125)
     assert fine.instances.shape == (40, 48)

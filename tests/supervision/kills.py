@@ -22,13 +22,14 @@ from test_supervision_contract import CASES, MPP
 from hsn.data import synthetic
 from hsn.data.setup import FitSetup
 from hsn.images.read import write
-from hsn.nets import unet
+from hsn.nets import encoder_unet, unet
 from hsn.workflows import fitting, segmentation
 
 OUT = "net"  # relative: results name their files, so that all runs need the same path
 _EVENTS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"}
 _MAX_ATTEMPTS = 10  # per kill; a run that ends before its kill does not count
 _IMAGES = 6
+_MAPS = {"masks": 3, "selected": 3, "mixed": 3, "shares": 2}  # outputs of the smallest U-Net of a case
 
 
 def fit(name):
@@ -39,8 +40,14 @@ def fit(name):
 
         tensorflow.config.run_functions_eagerly(True)  # building graphs takes longer than a few steps
         case = CASES[name]()
-        net = unet.build(3, depth=1, width=2, seed=1) if name in ("masks", "selected") else case.build()
-        config = case.config.replace(rounds=1) if name == "points" else case.config
+        maps = _MAPS.get(name)
+        net = unet.build(maps, depth=1, width=2, seed=1) if maps else case.build()
+        config = case.config
+        if name == "shares":
+            config = config.replace(**{"train.epochs": 1, "shares.second": {"steps": 1}})
+        if name == "points":  # four nets: one step for each, and the first layers of the encoder only
+            config = config.replace(rounds=1, **{"train.epochs": 1, "train.steps": 1})
+            net = encoder_unet.build(3, encoder_stride=2, decoder=(4,), dropout=0.0, seed=1)
         kind = case.method.__name__.rpartition(".")[2]
         fitting.Fit(kind, FitSetup(net, case.images, case.annotations, config), Path(OUT), "").run()
 

@@ -14,7 +14,7 @@ KILLS = 20
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows cannot fork")
-@pytest.mark.parametrize("work", ["masks", "points", "selected", "tags", "shares", "segment"])
+@pytest.mark.parametrize("work", ["masks", "points", "selected", "mixed", "tags", "shares", "segment"])
 def test_killed_runs_end_with_the_files_of_an_uninterrupted_one(tmp_path, work):
     program = Path(__file__).with_name("kills.py")
     command = [sys.executable, "-W", "ignore", program, work, tmp_path, str(KILLS), "12"]

@@ -7,6 +7,7 @@ import pytest
 
 from hsn.nets import histonet
 from hsn.supervision import tags
+from hsn.supervision.tags import inference
 from hsn.taxonomies import ADP_FUNC, ADP_MORPH, ADP_OUTPUTS, GLAS
 
 
@@ -44,6 +45,17 @@ def test_inferred_classes_do_not_compete_before_adjustment(adp, ihc):
     assert (morph.labels("cam") != 0).all()
     assert (func.labels("cam") > 1).all()
     assert set(np.unique(glas.labels("cam"))) <= {0, 1}
+
+
+def test_large_images_are_mapped_at_the_scale_of_the_net(adp, ihc, monkeypatch):
+    net, config = adp
+    options = {"taxonomy": "glas", "mpp": config.mpp / 2}
+    whole = tags.segment(net, ihc[:160, :140], config, **options)
+    monkeypatch.setattr(inference, "WHOLE_PIXELS", 1000)
+    assert tags.stages(net, ihc[:160, :140], config, **options).image.shape == (80, 70, 3)
+    large = tags.segment(net, ihc[:160, :140], config, **options)
+    assert large.labels.shape == whole.labels.shape == (160, 140)
+    assert np.abs(large.probabilities - whole.probabilities).mean() < 0.05
 
 
 def test_the_result_has_the_size_of_the_image_whatever_the_scale(adp, ihc):

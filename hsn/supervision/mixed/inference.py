@@ -1,11 +1,10 @@
 """Inference of nets trained on mixed annotation: objects, or tissues."""
 
-import numpy as np
-
 from ...images.tiles import enlarge
-from ...objects.labeling import label_instances, object_probability, segmentation_of
-from ...prediction.segmentation import checked, preprocess
+from ...objects.labeling import object_probability, segmentation_of
+from ...prediction.segmentation import checked, preprocess, separate_objects
 from ...prediction.tiling import predict_tiled
+from ...strips import most_probable
 from ...types import Segmentation
 
 
@@ -21,7 +20,7 @@ def segment(net, image, config, *, taxonomy=None, mpp=None, progress=None):
     head = config.heads[0 if chosen.name == config.taxonomies[0].name else -1]
     own = enlarge(probabilities[..., head.start : head.stop], image.shape[:2])
     if head.name == "tissue":
-        labels = own.argmax(axis=2).astype(np.int32)
+        labels = most_probable(own)
         return Segmentation(labels, None, own, own.max(axis=(0, 1)), chosen)
-    instances = label_instances(own, config.postprocess, mpp=image_mpp)
+    instances = separate_objects(own, config.postprocess, mpp=image_mpp)
     return segmentation_of(instances, object_probability(own), chosen)

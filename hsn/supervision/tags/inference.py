@@ -11,9 +11,10 @@ from ...checks import as_mpp, as_segmentable
 from ...images.scaling import rescale
 from ...images.symmetries import SYMMETRIES
 from ...images.tiles import enlarge
-from ...limits import SEGMENT_VALUES
+from ...limits import SEGMENT_VALUES, WHOLE_PIXELS
 from ...prediction.class_maps import cover, predict_windows
 from ...progress import report
+from ...strips import most_probable
 from ...types import Segmentation
 from .config import CRFConfig
 from .overlapped_windows import overlapped_stages
@@ -53,7 +54,7 @@ def segment(net, image, config, *, taxonomy=None, mpp=None, progress=None):
     result = stages(net, image, config, taxonomy=taxonomy, mpp=mpp, progress=progress)
     shape = image.shape[:2]
     # Marginals are enlarged before the classes are compared, so that borders stay smooth.
-    labels = enlarge(result.refined, shape).argmax(axis=2).astype(np.int32)
+    labels = most_probable(enlarge(result.refined, shape))
     return Segmentation(labels, None, enlarge(result.adjusted, shape), result.scores, result.taxonomy)
 
 
@@ -108,9 +109,11 @@ def _at_work_scale(image, config, taxonomies, mpp):
     """
     image = as_segmentable(image, max_pixels=SEGMENT_VALUES // max(map(len, taxonomies)))
     image_mpp = as_mpp(config.image_mpp if mpp is None else mpp)
-    # Overlapping windows are refined separately, hence at the net's scale.
+    # Overlapping windows are refined separately, hence at the net's scale. So are large images, to bound memory.
     crf_mpp = _crf(config, taxonomies[0]).mpp or 0
-    work_mpp = config.mpp if config.windows == "overlapped" else max(crf_mpp, image_mpp)
+    large = image.shape[0] * image.shape[1] > WHOLE_PIXELS
+    work_mpp = max(crf_mpp, image_mpp, config.mpp if large else 0)
+    work_mpp = config.mpp if config.windows == "overlapped" else work_mpp
     small = rescale(image, image_mpp, work_mpp)
     return small, image_mpp if small is image else work_mpp
 
@@ -128,10 +131,16 @@ def _stitched_maps(net, image, config, taxonomies, *, scale, progress=None):
     maps, scores = 0, 0
     pairs = zip(symmetries, predicted, strict=True)
     for done, (symmetry, (moved_maps, window_scores)) in enumerate(pairs, start=1):
-        maps, scores = maps + symmetry.back(moved_maps), scores + window_scores.max(axis=0)
+        maps = (
+            np.array(symmetry.back(moved_maps))
+            if done == 1
+            else np.add(maps, symmetry.back(moved_maps), out=maps)
+        )
+        scores = scores + window_scores.max(axis=0)
         report(progress, "predicting", done, len(symmetries))
     count = np.float32(len(symmetries))
-    return ClassMaps(maps / count, scores / count, keep, image, config)
+    maps /= count
+    return ClassMaps(maps, scores / count, keep, image, config)
 
 
 def _stitched_stages(net, image, config, taxonomies, *, scale, progress=None):

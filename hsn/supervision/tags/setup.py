@@ -57,6 +57,7 @@ def check(request, options):
     one_of("net", request.net or SEGMENTER, NETS)
     one_of("preset", request.preset or "cpu", PRESETS)
     net, preset_name = _chosen(request)
+    segmenters.check_width_factor(request.width)
     if (net == SEGMENTER) != (preset_name == "cpu"):
         raise InputError(
             "preset-of-other-net",
