@@ -7,6 +7,11 @@
 | `journal.py` | edits as lines of a file, on disk before they are acknowledged |
 | `annotations.py` | what the edits add up to, and GeoJSON files of it |
 | `tiles.py` | images as tiles |
+| `live.py` | the instant classifier |
+| `inputs.py`, `jobs.py` | what `hsn fit` learns from, and its child process |
+| `predictor.py`, `predictions.py` | the child process that runs nets, and what it found, as tiles |
+| `suggest.py` | places to look at, doubtful marks, warnings |
+| `exchange.py` | GeoJSON of QuPath in, annotations and results out |
 | `guard.py` | who may ask |
 | `events.py` | messages to the open pages |
 | `routes.py`, `server.py` | what can be asked, and the server |

@@ -209,8 +209,11 @@ class Annotations:
         return self.project.folder / ANNOTATIONS / f"{image}.geojson"
 
     def _write_geojson(self, image: str) -> None:
-        features = self.features(image)
-        with atomic_write(self._path(image)) as temporary:
+        """Write the annotations of an image; a file of another program is kept under another name."""
+        features, path = self.features(image), self._path(image)
+        if path.is_file() and _seq_of(path) is None:
+            path.replace(path.with_suffix(".geojson.bak"))
+        with atomic_write(path) as temporary:
             lines = ",\n".join(json.dumps(feature, ensure_ascii=False) for feature in features)
             text = f'{{"type": "FeatureCollection", "seq": {self.seq}, "features": [\n{lines}\n]}}\n'
             temporary.write_text(text, encoding="utf-8")

@@ -16,6 +16,8 @@ import getpass
 import json
 import os
 import secrets
+import shutil
+import tempfile
 import threading
 import tomllib
 from collections import OrderedDict
@@ -31,8 +33,10 @@ from ..files import atomic_write, check_writable, read_text
 from ..images.slide import Slide, open_slide
 from ..locks import take_lock
 from ..notes import note
-from ..projects.study import Study, StudyImage, new_study, read_study, write_images
+from ..projects.study import STUDY, Study, StudyImage, new_study, read_study, write_images
 
+TOUR = "hsn-tour"
+_SAMPLE = Path(__file__).parents[2] / "img" / "04_slide_region_cc0" / "CMU-1-Small-Region.svs"
 DEFAULT, SETTINGS, LOCK, SERVER = "hsn-project", "project.toml", "app.lock", "server.json"
 FORMAT = 1
 ROLES = {"": "learn", "train": "learn", "val": "check", "test": "test"}
@@ -200,23 +204,14 @@ class Project:
             _write_settings(self.folder / SETTINGS, self.settings)
 
     def set_classes(self, classes: Mapping[str, str]) -> None:
-        """Write the classes of the study; the number and the order give their colors."""
-        with self._lock:
-            path = self.folder / "study.toml"
-            previous = path.read_bytes()
-            path.unlink()
-            images = (self.folder / "images.csv").read_bytes()
-            try:
-                self.study = new_study(
-                    self.folder, classes=classes, mpp=self.study.mpp, annotator=self.study.annotator,
-                    colors=[COLORS[k % len(COLORS)] for k in range(len(classes))],
-                )  # fmt: skip
-            except InputError:
-                path.write_bytes(previous)
-                raise
-            finally:
-                with atomic_write(self.folder / "images.csv") as temporary:
-                    temporary.write_bytes(images)
+        """Write the classes of the study; their order gives their colors."""
+        with self._lock, tempfile.TemporaryDirectory(dir=self.folder) as place:
+            made = new_study(
+                Path(place) / self.study.name, classes=classes, mpp=self.study.mpp, annotator=self.study.annotator,
+                colors=[COLORS[k % len(COLORS)] for k in range(len(classes))],
+            )  # fmt: skip
+            (made.folder / STUDY).replace(self.folder / STUDY)
+            self.study = read_study(self.folder)
 
     def add(self, places: Sequence[Path], mpp: float | None = None) -> None:
         """Add the images in folders and files; those that are listed already stay as they are."""
@@ -298,7 +293,7 @@ def open_project(
     folder.chmod(0o700)
     take_lock(folder / LOCK)
     try:
-        if not (folder / "study.toml").is_file():
+        if not (folder / STUDY).is_file():
             chosen = AIMS[aim or "nuclei"].classes
             new_study(folder, classes=chosen, colors=COLORS[: len(chosen)], annotator=user or "")
         if not (folder / SETTINGS).is_file():
@@ -313,6 +308,34 @@ def open_project(
     except BaseException:
         (folder / LOCK).unlink(missing_ok=True)
         raise
+    return project
+
+
+def open_tour(folder: Path = Path(TOUR), *, user: str | None = None) -> Project:
+    """Open a project for the first steps: a copy of the slide region (CC0) of a checkout.
+
+    Parameters
+    ----------
+    folder : path
+        Default: ``hsn-tour`` in the current folder.
+    user : str, optional
+
+    Raises
+    ------
+    InputError
+        "app-nothing" without a checkout, or a code of `open_project`.
+    """
+    if not _SAMPLE.is_file():
+        raise InputError("app-nothing", "images or a project must be given", got="neither",
+                         hint="give a folder of images: hsn app slides/")  # fmt: skip
+    check_writable(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    slide = folder / _SAMPLE.name
+    if not slide.is_file():
+        with atomic_write(slide) as temporary:
+            shutil.copyfile(_SAMPLE, temporary)
+    project = open_project([folder], aim="nuclei", user=user)
+    project.change(tour="yes")
     return project
 
 
@@ -347,7 +370,7 @@ def _folder_of(places: Sequence[Path], folder: Path | None) -> Path:
         raise InputError("app-nothing", "images or a project must be given", got="neither",
                          hint="give a folder of images: hsn app slides/")  # fmt: skip
     first = Path(places[0])
-    if (first / "study.toml").is_file():
+    if (first / STUDY).is_file():
         return first
     return (first if first.is_dir() else first.parent) / DEFAULT
 

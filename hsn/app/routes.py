@@ -1,6 +1,8 @@
 """What the page can ask of the server; each route is a method, named after what it returns."""
 
 import json
+import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,16 +19,23 @@ from ..errors import InputError
 from ..limits import MESSAGE_CHARS
 from .annotations import Annotations
 from .events import Hub
+from .exchange import IMPORT_BYTES, Exports, compare_import, import_existing, zip_annotations
 from .features import SPECIAL
 from .guard import cookie_name
+from .jobs import Jobs
 from .live import Live
+from .predictions import SHOW, Predictions
 from .project import AIMS, Project
+from .suggest import find_warnings, find_worst, suggest_places
 from .tiles import EMPTY, ImageTiles, levels_of
 
 STATIC = Path(__file__).parent / "static"
 _BODY_BYTES = 2**24  # of a request, except imports
 _KEPT = {"Cache-Control": "private, max-age=86400"}
 NEVER_KEPT = {"Cache-Control": "no-store"}
+_NOT_FOUND = ("image-unknown", "model-unknown", "export-unknown")
+_CORES_FOR_BOTH = 4  # below, nets wait for a training
+_MAX_OBJECTS, _MAX_EPOCHS = 2000, 1000
 
 
 class Routes:
@@ -43,7 +52,11 @@ class Routes:
         self.project, self._token, self._port = project, token, port
         self.hub = Hub()
         self.annotations = Annotations(project, self._changed)
+        import_existing(project, self.annotations)
         self.tiles = ImageTiles(project.slide)
+        self.jobs = Jobs(project, self.annotations, self.hub.publish)
+        self.exports = Exports(project, self.hub.publish)
+        self.predictions = Predictions(project, self.hub.publish, self._nets_may_run)
         self.live = Live(
             project, self.annotations, lambda version: self.hub.publish("fitted", version=version)
         )
@@ -60,9 +73,25 @@ class Routes:
             Route("/api/images/{id}/thumbnail", self.get_thumbnail),
             Route("/api/edits", posted(self.edit), methods=["POST"]),
             Route("/api/history", self.get_history),
+            Route("/api/suggest", self.get_places),
+            Route("/api/worst", self.get_worst),
+            Route("/api/warnings", self.get_warnings),
+            Route("/api/images/{id}/import", posted(self.compare, max_bytes=IMPORT_BYTES), methods=["POST"]),
+            Route("/api/annotations.zip", self.get_annotations_zip),
+            Route("/api/export", posted(self.export), methods=["POST"]),
+            Route("/api/exports/{name}.zip", self.get_export),
             Route("/api/events", self.get_events),
             Route("/tiles/{id}/image/{z:int}/{x:int}/{y:int}", self.get_tile),
-            Route("/tiles/{id}/{layer}/{version:int}/0/{x:int}/{y:int}", self.get_instant),
+            Route("/tiles/{id}/instant/{version:int}/0/{x:int}/{y:int}", self.get_instant),
+            Route("/tiles/{id}/instant-unsure/{version:int}/0/{x:int}/{y:int}", self.get_unsure),
+            Route("/tiles/{id}/{layer}/{model}/{z:int}/{x:int}/{y:int}", self.get_net),
+            Route("/api/images/{id}/objects", self.get_objects),
+            Route("/api/view", posted(self.view), methods=["POST"]),
+            Route("/api/models", self.get_models),
+            Route("/api/jobs", self.get_jobs),
+            Route("/api/train", posted(self.train), methods=["POST"]),
+            Route("/api/jobs/{name}", self.cancel_job, methods=["DELETE"]),
+            Route("/api/jobs/{name}/resume", posted(self.resume_job), methods=["POST"]),
             Route("/api/live", posted(self.update_live), methods=["POST"]),
             Mount("/static", StaticFiles(directory=STATIC)),
         ]
@@ -71,6 +100,9 @@ class Routes:
         """Write the files and end the streams."""
         self.hub.close()
         self.live.close()
+        self.predictions.close()
+        self.exports.close()
+        self.jobs.close()
         self.annotations.close()
 
     # --- Page, project and images ------------------------------------------------------------------------------------
@@ -95,6 +127,7 @@ class Routes:
             "seq": self.annotations.seq,
             "aim": project.settings.get("aim", ""),
             "aims": {name: {"title": a.title, "tool": a.tool, "classes": dict(a.classes)} for name, a in AIMS.items()},
+            "tour": project.settings.get("tour") == "yes",
             "tool": aim.tool if aim else "click",
             "base": project.settings.get("base", aim.base if aim else ""),
             "classes": [{"name": c.name, "color": c.color, "kind": c.kind} for c in project.study.classes],
@@ -164,19 +197,91 @@ class Routes:
 
     # --- Instant classifier ------------------------------------------------------------------------------------------
 
-    def get_instant(self, request: Request) -> Response:
-        """Answer a tile of the instant classifier: `instant`, or `instant-unsure`."""
-        name, layer = self.project.image(request.path_params["id"]).id, request.path_params["layer"]
-        if layer not in ("instant", "instant-unsure"):
-            raise HTTPException(404)
+    def get_instant(self, request: Request, *, unsure: bool = False) -> Response:
+        """Answer a tile of the instant classifier."""
+        name = self.project.image(request.path_params["id"]).id
         version, x, y = (request.path_params[key] for key in ("version", "x", "y"))
-        data = self.live.tile(name, version, x, y, unsure=layer == "instant-unsure")
+        data = self.live.tile(name, version, x, y, unsure=unsure)
         return Response(data, media_type="image/png", headers=NEVER_KEPT if data is EMPTY else _KEPT)
+
+    def get_unsure(self, request: Request) -> Response:
+        """Answer a tile of how unsure the instant classifier is."""
+        return self.get_instant(request, unsure=True)
 
     def update_live(self, data: dict[str, Any]) -> dict[str, Any]:
         """Fit the instant classifier again; its number comes as a message."""
         self.live.update()
         return {"version": self.live.version}
+
+    # --- Nets --------------------------------------------------------------------------------------------------------
+
+    def _nets_may_run(self) -> bool:
+        """Return whether there are cores for a net beside a training."""
+        return (os.cpu_count() or 1) >= _CORES_FOR_BOTH or self.jobs.running is None
+
+    def get_models(self, request: Request) -> Response:
+        """Answer the nets that can be shown."""
+        return answer(self.predictions.models())
+
+    def view(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Predict what is visible first."""
+        bbox: Any
+        bbox, model, epoch = data.get("bbox"), data.get("model"), data.get("epoch", 0)
+        numbers = isinstance(bbox, list) and len(bbox) == 4 and all(type(v) in (int, float) for v in bbox)
+        if not numbers or not isinstance(model, str) or type(epoch) is not int:
+            raise HTTPException(400, json.dumps({"message": "a view needs bbox, model and epoch"}))
+        self.predictions.folder_of(model)
+        return self.predictions.view(model, self.project.image(data.get("image")).id, bbox, epoch)
+
+    def get_net(self, request: Request) -> Response:
+        """Answer a tile of what a net found: `net`, or `net-unsure`."""
+        values = request.path_params
+        name, layer, model = self.project.image(values["id"]).id, values["layer"], values["model"]
+        show = request.query_params.get("show", "both")
+        if layer not in ("net", "net-unsure") or show not in SHOW:
+            raise HTTPException(404)
+        self.predictions.folder_of(model)
+        place = [values[key] for key in "zxy"]
+        data = self.predictions.tile(model, name, *place, show=show, unsure=layer == "net-unsure")
+        return Response(data, media_type="image/png", headers=NEVER_KEPT)
+
+    def get_objects(self, request: Request) -> Response:
+        """Answer the objects of a net in a box."""
+        name, query = self.project.image(request.path_params["id"]).id, request.query_params
+        try:
+            bbox = [float(value) for value in query["bbox"].split(",")]
+            limit = min(int(query.get("limit", _MAX_OBJECTS)), _MAX_OBJECTS)
+            left, top, right, bottom = bbox
+        except (KeyError, ValueError):
+            raise HTTPException(400, json.dumps({"message": "bbox must be four numbers"})) from None
+        model = query.get("model", "")
+        self.predictions.folder_of(model)
+        return answer(self.predictions.objects(model, name, [left, top, right, bottom], limit))
+
+    # --- Trainings ---------------------------------------------------------------------------------------------------
+
+    def get_jobs(self, request: Request) -> Response:
+        """Answer all trainings with their curves, the newest first."""
+        return answer([self.jobs.describe(name) for name in reversed(self.jobs.names())])
+
+    def train(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Start a training of all annotations, from the base net."""
+        epochs = data.get("epochs")
+        if epochs is not None and (type(epochs) is not int or not 1 <= epochs <= _MAX_EPOCHS):
+            raise InputError("epochs-range", f"`epochs` must be 1 to {_MAX_EPOCHS}", got=repr(epochs)[:20],
+                             hint="leave it out")  # fmt: skip
+        self.annotations.write_files()
+        return self.jobs.describe(self.jobs.start(epochs=epochs, long=data.get("long") is True))
+
+    def cancel_job(self, request: Request) -> Response:
+        """End a training."""
+        self.jobs.cancel(request.path_params["name"])
+        return answer({})
+
+    def resume_job(self, data: dict[str, Any], name: str) -> dict[str, Any]:
+        """Continue a training that was stopped."""
+        self.jobs.resume(name)
+        return {}
 
     # --- Annotations -------------------------------------------------------------------------------------------------
 
@@ -219,10 +324,62 @@ class Routes:
         """Answer the last edits."""
         return answer(self.annotations.history())
 
+    # --- Help, import and export -------------------------------------------------------------------------------------
+
+    def get_places(self, request: Request) -> Response:
+        """Answer places to annotate next."""
+        seed = request.query_params.get("seed", "0")
+        number = int(seed) if seed.isdigit() and len(seed) < 9 else 0
+        return answer(suggest_places(self.project, self.annotations, self.live, seed=number))
+
+    def get_worst(self, request: Request) -> Response:
+        """Answer the annotations that the others contradict."""
+        return answer(find_worst(self.project, self.annotations, self.live))
+
+    def get_warnings(self, request: Request) -> Response:
+        """Answer what is missing for a good training."""
+        return answer(find_warnings(self.project, self.annotations))
+
+    def compare(self, data: dict[str, Any], id: str) -> dict[str, Any]:
+        """Answer the edits that would make the annotations those of a GeoJSON file."""
+        return compare_import(self.project, self.annotations, self.project.image(id).id, data.get("geojson"))
+
+    def get_annotations_zip(self, request: Request) -> Response:
+        """Answer a zip of all annotations."""
+        data = zip_annotations(self.project, self.annotations)
+        return Response(
+            data, media_type="application/zip", headers=NEVER_KEPT | _attachment("annotations.zip")
+        )
+
+    def export(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Start an export of what a net finds."""
+        images: Any
+        formats: Any
+        images, formats, model = data.get("images"), data.get("formats", []), data.get("model")
+        if not (_texts(images) and _texts(formats) and isinstance(model, str)):
+            raise HTTPException(400, json.dumps({"message": "an export needs images, formats and model"}))
+        folder = self.predictions.folder_of(model)
+        started = self.exports.start(str(folder) if model.isdigit() else model, images, formats)
+        self.annotations.log("export", model=model, formats=formats)
+        return started
+
+    def get_export(self, request: Request) -> Response:
+        """Answer a zip of a finished export."""
+        name = request.path_params["name"]
+        return FileResponse(self.exports.zip(name), headers=NEVER_KEPT | _attachment(f"export-{name}.zip"))
+
     async def get_events(self, request: Request) -> Response:
         """Answer a stream of messages."""
         stream = self.hub.listen(request.query_params.get("session", ""))
         return StreamingResponse(stream, media_type="text/event-stream", headers=NEVER_KEPT)
+
+
+def _texts(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)
+
+
+def _attachment(name: str) -> dict[str, str]:
+    return {"Content-Disposition": f'attachment; filename="{name}"'}
 
 
 def check_classes(classes: Any) -> dict[str, str]:
@@ -285,9 +442,17 @@ def posted(function: Callable[..., Any], *, max_bytes: int = _BODY_BYTES) -> Cal
 async def answer_error(request: Request, error: Exception) -> Response:
     """Return an error as JSON with a code and a message."""
     if isinstance(error, InputError):
-        status = {"image-unknown": 404, "disk-full": 507}.get(error.code, 422)
+        status = {"image-unknown": 404, "model-unknown": 404, "export-unknown": 404, "disk-full": 507}.get(
+            error.code, 422
+        )
         return answer({"code": error.code, "message": str(error)[:MESSAGE_CHARS]}, status)
     if isinstance(error, HTTPException):
         detail = error.detail if error.detail.startswith("{") else json.dumps({"message": error.detail})
         return answer(json.loads(detail), error.status_code)
     raise error
+
+
+async def answer_bug(request: Request, error: Exception) -> Response:
+    """Return an unexpected error as JSON; its traceback goes to the log of the program."""
+    logging.getLogger(__name__).error("unexpected error", exc_info=error)
+    return answer({"code": "unexpected", "message": f"the server failed: {type(error).__name__}"}, 500)

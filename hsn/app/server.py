@@ -11,7 +11,7 @@ from typing import Any
 
 from ..checks import require
 from ..errors import InputError
-from .project import LOCK, Project, close_project, open_project, read_server, write_server
+from .project import LOCK, Project, close_project, open_project, open_tour, read_server, write_server
 
 HOST = "127.0.0.1"
 _TOKEN_BYTES = 24
@@ -33,7 +33,7 @@ def serve(
     Parameters
     ----------
     places, folder, user, mpp, aim
-        See `hsn.app.project.open_project`.
+        See `hsn.app.project.open_project`. Without places and folder, a sample slide is opened, with a tour.
     port : int, optional
         Default: that of the last time, or a random one.
     browser : bool
@@ -49,7 +49,10 @@ def serve(
     for package in ("starlette", "uvicorn"):
         require(package, extra="app")
     try:
-        project = open_project(places, folder, mpp=mpp, aim=aim, user=user)
+        nothing = not places and folder is None
+        project = (
+            open_tour(user=user) if nothing else open_project(places, folder, mpp=mpp, aim=aim, user=user)
+        )
     except InputError as error:
         if error.code == "run-locked":
             raise _running(places, folder, error) from None
@@ -70,7 +73,7 @@ def _serve(project: Project, port: int | None, *, browser: bool, announce: Calla
     write_server(project.folder, port, token)
     address = address_of(port, token)
     config = uvicorn.Config(
-        build(project, token=token, port=port), log_level="warning", access_log=False, timeout_graceful_shutdown=3,
+        build(project, token=token, port=port), log_level="critical", access_log=False, timeout_graceful_shutdown=3,
         server_header=False,
     )  # fmt: skip
     announce(address)
@@ -85,7 +88,7 @@ def build(project: Project, *, token: str, port: int) -> Any:
     from starlette.exceptions import HTTPException
 
     from .guard import Guard
-    from .routes import Routes, answer_error
+    from .routes import Routes, answer_bug, answer_error
 
     routes = Routes(project, token=token, port=port)
 
@@ -96,7 +99,7 @@ def build(project: Project, *, token: str, port: int) -> Any:
 
     app = Starlette(
         routes=routes.routes(), lifespan=lifespan,
-        exception_handlers={InputError: answer_error, HTTPException: answer_error},
+        exception_handlers={InputError: answer_error, HTTPException: answer_error, Exception: answer_bug},
     )  # fmt: skip
     app.state.routes = routes
     return Guard(app, token=token, port=port)
@@ -132,9 +135,9 @@ def _listen(port: int | None, last: int | None) -> socket.socket:
 
 def _running(places: Sequence[Path], folder: Path | None, error: InputError) -> InputError:
     """Return the error for a project that another server has open, with its address."""
-    from .project import _folder_of
+    from .project import TOUR, _folder_of
 
-    chosen = _folder_of(places, folder)
+    chosen = _folder_of(places or [Path(TOUR)], folder)
     server = read_server(chosen)
     if not server:
         return error

@@ -31,7 +31,8 @@ def app(
 ):
     """Annotate images and slides in a browser, train nets, look at the result, correct it.
 
-    The page is served to this machine only. Every edit is on the disk before the page shows it as saved.
+    Without images and project, a sample slide is opened, with a short tour. The page is served to this machine only.
+    Every edit is on the disk before the page shows it as saved.
     """
     from ..app.server import serve
 

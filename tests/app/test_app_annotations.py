@@ -42,6 +42,22 @@ def test_the_project_is_a_study_that_training_takes(annotations, project, featur
     assert [(tag.name, tag.present) for tag in files.tags] == [("Nucleus", True)]
 
 
+def test_annotations_of_another_program_are_taken_over_and_kept(project, feature, put):
+    from hsn.app.exchange import import_existing
+
+    path = project.folder / "annotations" / "a.geojson"
+    drawn = {"type": "FeatureCollection", "features": [feature((5.5, 6.5)), feature((7.5, 8.5))]}
+    path.write_text(json.dumps(drawn))
+    annotations = Annotations(project)
+    import_existing(project, annotations)
+    annotations.edit([put(feature((9.5, 9.5)), 1)], session="s")
+    annotations.close()
+    assert [f["geometry"]["coordinates"] for f in json.loads(path.read_text())["features"]] == [
+        [5.5, 6.5], [7.5, 8.5], [9.5, 9.5]
+    ]  # fmt: skip
+    assert json.loads(path.with_suffix(".geojson.bak").read_text()) == drawn
+
+
 def test_an_edit_that_is_sent_twice_is_applied_once(annotations, project, feature, put):
     edits = [put(feature(), 1), put(feature(), 2)]
     assert annotations.edit(edits, session="s") == 2

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "app"))  # for app_fakes
+
 CHROMIUM = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
 _APT = "apt-get update -qq && apt-get install -qq -y chromium fonts-dejavu-core"
 

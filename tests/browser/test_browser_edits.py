@@ -84,6 +84,7 @@ def test_edits_that_were_not_saved_are_sent_after_a_reload(serve, open_page, tis
     page.page.reload()
     page.ready()
     page.saved()
+    page.wait("hsn.editor.features.size === 1")
     assert len(records(tissue)) == 1
 
 

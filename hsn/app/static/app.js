@@ -2,12 +2,17 @@
 import { byId, make, openDialog } from "./dom.js";
 import { showClasses, showTags, showTools } from "./classes.js";
 import { Editor } from "./editor.js";
+import { Exchange } from "./exchange.js";
+import { Help } from "./help.js";
 import { KEYS, listenToKeys } from "./keyboard.js";
+import { Nets } from "./nets.js";
 import { Overlays } from "./overlays.js";
 import { askAim, askScale } from "./start.js";
 import { Strip, imageButtons } from "./strip.js";
 import { ERASE, Tools } from "./tools.js";
 import { Sender, get, listen, post } from "./transport.js";
+import { Tour } from "./tour.js";
+import { Training } from "./training.js";
 import { Viewer } from "./viewer.js";
 
 class App {
@@ -35,13 +40,24 @@ class App {
     this.strip = new Strip();
     this.strip.add("images", "Images", () => imageButtons(this.project.images, this.image?.id, (id) => this.open(id)));
     this.#buttons();
+    new Tour(this);
     byId("project-name").textContent = this.project.name;
     listenToKeys(this.#keys(), this.viewer);
-    this.modules = [new Overlays(this)];
+    this.overlays = new Overlays(this);
+    this.nets = new Nets(this);
+    this.modules = [this.overlays, new Training(this), this.nets, new Help(this), new Exchange(this)];
     this.viewer.map.on("pointermove", (event) => this.#position(event.coordinate));
     this.source = listen(this.sender.session, (message) => this.#heard(message), () => this.#lost());
     await this.open(this.project.images[0].id);
     if (!this.sender.waiting.length) this.#status("all saved");
+    this.#drawKept();
+  }
+
+  /** Draw the edits that an earlier page could not send, once they are saved. */
+  #drawKept() {
+    if (!this.sender.hadKept || !this.image || this.sender.waiting.length) return;
+    this.sender.hadKept = false;
+    this.reload();
   }
 
   /** Show an image. */
@@ -88,6 +104,7 @@ class App {
     byId("alarm").hidden = !this.editor.readOnly;
     this.#status(`saved ${new Date().toTimeString().slice(0, 5)}`);
     if (answer.counts) this.#counts(answer.counts);
+    this.#drawKept();
     for (const module of this.modules) module.saved?.(answer);
   }
 
@@ -191,6 +208,7 @@ class App {
   }
 
   #position([x, y]) {
+    this.pointer = [x, -y];
     byId("position").textContent = `x ${Math.floor(x)}  y ${Math.floor(-y)}`;
   }
 
@@ -209,6 +227,7 @@ class App {
   }
 
   #keys() {
+    addEventListener("keydown", (event) => { if (event.key.startsWith("Arrow")) this.pointer = null; }, true);
     const keys = {
       0: () => this.choose(ERASE), R: () => this.choose("Region*"), I: () => this.choose("Ignore*"),
       C: () => this.use("click"), B: () => this.use("brush"), G: () => this.use("polygon"), V: () => this.use("select"),

@@ -41,6 +41,11 @@ export class Editor {
     return edits.map((edit) => edit.id);
   }
 
+  /** Apply the edits of an import; they can be taken back together. */
+  applyImport(edits) {
+    this.#act(edits);
+  }
+
   /** Replace features that exist. */
   change(features) {
     this.#act(features.map((feature) => ({ op: "put", image: this.image.id, id: feature.id, feature, origin: "correction" })));

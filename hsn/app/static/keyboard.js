@@ -36,5 +36,5 @@ export const KEYS = [
   [", .", "narrower, wider brush"], ["arrows, + -", "move, zoom; with Shift a little"], ["Enter", "click at the crosshair; Shift+Enter closes a polygon"],
   ["Z; Y", "undo; redo"], ["Alt+click, Del", "remove"], ["N P", "next, previous suggested place"],
   ["Page Up, Page Down", "images"], ["O; Space held", "overlay off; hidden while held"], ["U", "uncertainty"],
-  ["L", "update the instant overlay once"], ["T E", "train; export"], ["[ ]", "other net"], ["?", "these keys"],
+  ["L", "update the instant overlay once"], ["T E", "train; export"], ["[ ]", "other net"], ["K", "keep the found object under the pointer, or at the crosshair"], ["?", "these keys"],
 ];

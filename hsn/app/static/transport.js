@@ -35,6 +35,7 @@ export class Sender {
     this.number = 0;
     this.key = `hsn-edits-${project}`;
     this.waiting = this.#kept();
+    this.hadKept = this.waiting.length > 0; // of an earlier page: not drawn yet
     this.busy = false;
     if (this.waiting.length) this.#pump();
   }
