@@ -63,7 +63,7 @@ def write_input(project: Project, annotations: Annotations, folder: Path, mpp: f
     """
     kinds = {kind.name: kind.kind for kind in project.study.classes}
     colors = [kind.color for kind in project.study.classes]
-    new_study(folder, classes=kinds, annotator=project.user, colors=colors)
+    study = new_study(folder, classes=kinds, annotator=project.user, colors=colors)
     rows: list[StudyImage] = []
     tags: dict[str, dict[str, int]] = {}
     pixels = 0.0
@@ -89,7 +89,7 @@ def write_input(project: Project, annotations: Annotations, folder: Path, mpp: f
                 pixels += math.prod(shape) * (scale * factor / mpp) ** 2
             if own_tags and (whole or not features):
                 tags[path.name] = own_tags
-    write_images(folder, rows)
+    write_images(study, rows)
     _write_tags(folder, list(kinds), tags)
     steps = max(1, math.ceil(pixels / _STEP_PIXELS))
     epochs = int(np.clip(round(_QUICK_STEPS / steps), _MIN_EPOCHS, _MAX_EPOCHS))

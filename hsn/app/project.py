@@ -254,7 +254,7 @@ class Project:
 
     def _write_images(self) -> None:
         rows = [StudyImage(p.path, p.mpp, None, SPLITS[p.role]) for p in self.images.values()]
-        write_images(self.folder, rows)
+        write_images(self.study, rows)
 
 
 def open_project(

@@ -54,7 +54,7 @@ def split_study(
     kinds = _kinds_of_images(study, images)
     fixed = {image.group: image.split for image in images if image.split and image.group and not again}
     free = [k for k, image in enumerate(images) if again or not (image.split or image.group in fixed)]
-    splits = [fixed.get(image.group, image.split) for image in images]
+    splits = [fixed.get(image.group or "", image.split) for image in images]
     for k in free:
         splits[k] = "train"
     for name, share in (("test", test), ("val", val)):

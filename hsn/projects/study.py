@@ -306,7 +306,7 @@ def write_images(study: Study, images: Sequence[StudyImage]) -> None:
         table.writerow(_COLUMNS)
         for image in images:
             inside = image.path.is_relative_to(study.folder)
-            path = image.path.relative_to(study.folder) if inside else image.path.resolve()
+            path = image.path.relative_to(study.folder) if inside else image.path.absolute()
             mpp = "" if image.mpp in (None, study.mpp) else image.mpp
             cells = (path.as_posix(), mpp, image.group or "", image.split)
             table.writerow([csv_text(str(cell)) for cell in cells])

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -53,6 +54,7 @@ def _part(annotation: Annotation, field: str, share: float, rng: np.random.Gener
     items = getattr(annotation, field)
     order = rng.permutation(len(items))  # drawn for every share, so that parts are nested
     kept = sorted(order[: max(1, round(share * len(items)))].tolist()) if len(items) else []
-    part = replace(annotation, **{field: tuple(items[k] for k in kept)})
+    changes: dict[str, Any] = {field: tuple(items[k] for k in kept)}
+    part = replace(annotation, **changes)
     # Complete regions are no longer complete.
     return replace(part, complete_region=()) if len(kept) < len(items) and field == "points" else part

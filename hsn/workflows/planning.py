@@ -129,7 +129,7 @@ def plan(
     shares = _check_shares(shares)
     card = cost_card(seconds)
     out = check_writable(out)
-    options = {"epochs": epochs, "width": width, "validation": validation, "seed": seed}
+    options: dict[str, Any] = {"epochs": epochs, "width": width, "validation": validation, "seed": seed}
     setup = prepare(study, {}, {}, mpp=mpp, out=out / "all", kind="mixed", progress=progress, **options).setup
     images, config = setup.images, setup.config
     given = [annotation or Annotation() for annotation in setup.annotations]

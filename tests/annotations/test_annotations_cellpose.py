@@ -47,7 +47,7 @@ class Program:
         {"flows": 1},
         [1],
     ],
-    ids=repr,
+    ids=["program", "hidden-program", "objects", "text", "no-masks", "list"],
 )
 def test_other_objects_are_one_sentence_and_nothing_runs(content, tmp_path, monkeypatch, raises_code):
     monkeypatch.chdir(tmp_path)
