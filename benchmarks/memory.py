@@ -162,6 +162,7 @@ def make_page():
                 "command": "python benchmarks/memory.py fit",
                 "columns": ["annotation", "images", "peak, MB"],
                 "rows": [],
+                "note": FIT_NOTE,
             },
             {
                 "title": "Segmentation of one image at 0.25 um/px",
@@ -174,6 +175,10 @@ def make_page():
     }
 
 
+FIT_NOTE = (
+    "Rows are added one by one as they are measured. tests/supervision/test_supervision_contract.py compares the"
+    " allocations for 6 and for 24 images with all methods."
+)
 FINDINGS = [
     "Images are decoded when they are needed and kept in a cache of fixed size. What grows are names of files and"
     " records of annotations.",

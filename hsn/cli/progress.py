@@ -135,7 +135,9 @@ class _Pace:
         self._stage, self._marks = None, []  # (time, done) at the start and after the first unit
 
     def eta_s(self, event):
-        """Return the remaining time in seconds, or None."""
+        """Return the remaining time in seconds, or None; an event may know it itself."""
+        if "eta_s" in event.values:
+            return event.values["eta_s"]
         now = time.monotonic()
         if event.stage != self._stage or event.done < self._marks[0][1]:
             self._stage, self._marks = event.stage, [(now, event.done)]
@@ -149,7 +151,8 @@ class _Pace:
 
 def _numbers(values):
     """Format the numbers of an event."""
-    shown = {name.removeprefix("validation_"): value for name, value in values.items() if name != "step"}
+    hidden = ("step", "eta_s")
+    shown = {name.removeprefix("validation_"): value for name, value in values.items() if name not in hidden}
     return [f"{name} {value:.4g}" for name, value in shown.items() if isinstance(value, int | float)]
 
 

@@ -18,9 +18,34 @@ from .console import (
     warn,
 )
 
-SLIDES = "Slides"
 _Taxonomy = Annotated[
     str | None, typer.Option(help="A label space of the net, or a file. Default: its first.")
+]
+_PANEL = "Slides"
+Workers = Annotated[int, typer.Option(help="Processes for a slide.", rich_help_panel=_PANEL)]
+Memory = Annotated[
+    str | None, typer.Option(help='Memory for post-processing of a slide, "6GB".', rich_help_panel=_PANEL)
+]
+Tissue = Annotated[
+    str | None,
+    typer.Option(
+        help='Mask, or folder of masks, of `hsn tissue`; "none" segments all pixels.', rich_help_panel=_PANEL
+    ),
+]
+SkipErrors = Annotated[
+    bool, typer.Option("--skip-errors", help="Leave out damaged parts of a slide.", rich_help_panel=_PANEL)
+]
+Shard = Annotated[
+    str | None,
+    typer.Option(help="Part of the files for a job of an array, such as 3/16.", rich_help_panel=_PANEL),
+]
+Cluster = Annotated[
+    Path | None,
+    typer.Option(help="YAML file of a Dask cluster: SLURM, LSF, PBS, ...", rich_help_panel=_PANEL),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(help="Address of a running Dask scheduler, tcp://host:8786.", rich_help_panel=_PANEL),
 ]
 
 
@@ -42,24 +67,13 @@ def segment(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Redo images that are done already.")
     ] = False,
-    workers: Annotated[
-        int, typer.Option("--workers", help="Processes for a slide.", rich_help_panel=SLIDES)
-    ] = 1,
-    memory: Annotated[
-        str | None,
-        typer.Option(help='Memory for post-processing of a slide, "6GB".', rich_help_panel=SLIDES),
-    ] = None,
-    tissue: Annotated[
-        str | None,
-        typer.Option(
-            help='Mask, or folder of masks, of `hsn tissue`; "none" segments all pixels.',
-            rich_help_panel=SLIDES,
-        ),
-    ] = None,
-    skip_errors: Annotated[
-        bool,
-        typer.Option("--skip-errors", help="Leave out damaged parts of a slide.", rich_help_panel=SLIDES),
-    ] = False,
+    workers: Workers = 1,
+    memory: Memory = None,
+    tissue: Tissue = None,
+    skip_errors: SkipErrors = False,
+    shard: Shard = None,
+    cluster: Cluster = None,
+    scheduler: Scheduler = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ):
@@ -75,7 +89,7 @@ def segment(
     from ..workflows.segmentation import SUMMARY, segment_all
     from ..workflows.slides import SlideOptions
 
-    slides = SlideOptions(workers, memory, tissue, skip_errors)
+    slides = SlideOptions(workers, memory, tissue, skip_errors, shard, cluster, scheduler)
     with progress_display(quiet=quiet) as progress:
         batch = segment_all(
             images,

@@ -35,8 +35,11 @@ class ExportSource:
     probabilities : array (H, W, C) or None
         float in [0, 1], or uint8 where 255 is 1.
     image : uint8 array (H, W, 3) or None
+        For reports of slides: anything that is sliced like one, at level 0, with a method ``resized(height, width)``.
     mpp : float or None
         Micrometers per pixel; None if unknown.
+    tissue : bool array (h, w) or None
+        Mask of the pixels that were segmented, at any scale. None: all.
     about : dict
         Settings and origin of the result, for its report. Default: empty.
     """
@@ -49,6 +52,7 @@ class ExportSource:
     probabilities: Any = None
     image: Any = None
     mpp: float | None = None
+    tissue: np.ndarray | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
 
     @property

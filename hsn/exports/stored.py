@@ -91,7 +91,7 @@ def read_result(areas: Path) -> ExportSource:
     def tables() -> list[Any]:
         return [objects_of(result, scores=object_scores)]
 
-    return ExportSource(name, taxonomy, tables, labels, instances, None, result.image, mpp, about)
+    return ExportSource(name, taxonomy, tables, labels, instances, None, result.image, mpp, about=about)
 
 
 def read_about(areas: Path) -> dict[str, Any]:

@@ -102,7 +102,8 @@ class Slide:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_source": None, "_process": -1}
+        # Another process may have another current folder.
+        return self.__dict__ | {"_source": None, "_process": -1, "path": self.path.absolute()}
 
     def read_level(self, row: int, col: int, height: int, width: int, level: int = 0) -> np.ndarray:
         """Read a box that lies inside a level.

@@ -18,6 +18,7 @@ from ..errors import InputError
 from ..exports import pyramid
 from ..exports.source import ExportSource
 from ..files import atomic_write
+from ..images.tissue import mask_at
 from ..models.card import Card
 from ..models.folders import find
 from ..objects.table import ObjectTable, concatenate
@@ -80,22 +81,23 @@ def write_page(path: str | Path, source: ExportSource, about: Mapping[str, Any])
     """
     table = concatenate([replace(table, outlines=None) for table in source.tables()])
     full = source
-    source, labels = _reduced(source)
-    areas = _class_areas(labels, source)
+    source, labels, inside = _reduced(source)
+    areas = _class_areas(labels[inside], source)
+    area_mm2 = None if source.mpp is None else np.count_nonzero(inside) * (source.mpp / 1000) ** 2
     row = {
         "image": source.name,
         "objects": len(table) if source.instances is not None else None,
-        **_densities(table, labels, source),
+        **_densities(table, area_mm2, source),
         **{f"{name}, fraction": share for name, (_, share, _) in areas.items()},
         **_medians(table),
         "model": about.get("model"),
     }
     sections = [
-        _overlay(labels, source),
+        _overlay(labels, inside, source),
         _section("Classes", _area_table(areas, source)),
-        _section("Objects", _object_table(table, labels, source)),
+        _section("Objects", _object_table(table, area_mm2, "image" if source.tissue is None else "tissue")),
         _section("Size and shape", _histograms(table)),
-        _section(f"The {_LEAST_SURE} least sure objects", _least_sure(table, source)),
+        _section(f"The {_LEAST_SURE} least sure places", _least_sure(table, source, about)),
         _section("Model", _pairs(_model_card(about.get("model")))),
         _section("Settings", _pairs(_settings(about, full))),
     ]
@@ -141,8 +143,11 @@ def write_cohort(path: str | Path, rows: Sequence[Mapping[str, Any]], *, links: 
 # --- Content -------------------------------------------------------------------------------------------------------
 
 
-def _reduced(source: ExportSource) -> tuple[ExportSource, np.ndarray]:
-    """Return a source whose rasters fit on a page, and its labels; the nearest pixel stands for its neighbors."""
+def _reduced(source: ExportSource) -> tuple[ExportSource, np.ndarray, np.ndarray]:
+    """Return a source whose rasters fit on a page, its labels, and the mask of the segmented pixels.
+
+    The nearest pixel stands for its neighbors.
+    """
     level = max(0, int(np.ceil(np.log2(max(source.shape) / _SIDE_PX))))
     rows, cols = (slice(0, side) for side in pyramid.level_shape(source.shape, level))
 
@@ -150,30 +155,31 @@ def _reduced(source: ExportSource) -> tuple[ExportSource, np.ndarray]:
         return None if raster is None else pyramid.read_block(raster, rows, cols, level, mean=False)
 
     labels = read(source.labels)
+    inside = np.ones(labels.shape, bool)
+    if source.tissue is not None:
+        inside = mask_at(source.tissue, labels.shape, 0, 0, *labels.shape)
     reduced = replace(
         source,
         labels=labels,
         instances=read(source.instances),
         mpp=None if source.mpp is None else source.mpp * 2**level,
     )
-    return reduced, labels
+    return reduced, labels, inside
 
 
 def _class_areas(labels: np.ndarray, source: ExportSource) -> dict[str, tuple[int, float, float | None]]:
-    """Return pixels, fraction and mm2 of each class."""
-    pixels = np.bincount(labels.ravel(), minlength=len(source.taxonomy)).tolist()
+    """Return pixels, fraction and mm2 of each class; `labels` are those of the segmented pixels, (n,)."""
+    pixels = np.bincount(labels, minlength=len(source.taxonomy)).tolist()
     mm2 = None if source.mpp is None else (source.mpp / 1000) ** 2
     return {
-        name: (count, count / labels.size, None if mm2 is None else count * mm2)
+        name: (count, count / max(labels.size, 1), None if mm2 is None else count * mm2)
         for name, count in zip(source.taxonomy.names, pixels, strict=True)
     }
 
 
-def _densities(table: ObjectTable, labels: np.ndarray, source: ExportSource) -> dict[str, float]:
-    """Return objects per mm2 of the image."""
-    if source.mpp is None or source.instances is None:
-        return {}
-    return {"objects per mm2": len(table) / (labels.size * (source.mpp / 1000) ** 2)}
+def _densities(table: ObjectTable, area_mm2: float | None, source: ExportSource) -> dict[str, float]:
+    """Return objects per mm2 of the segmented area."""
+    return {} if not area_mm2 or source.instances is None else {"objects per mm2": len(table) / area_mm2}
 
 
 def _medians(table: ObjectTable) -> dict[str, float]:
@@ -192,14 +198,18 @@ def _shapes(table: ObjectTable) -> dict[str, np.ndarray]:
     return found
 
 
-def _overlay(labels: np.ndarray, source: ExportSource) -> str:
-    """Return the picture with the legend."""
-    step = 1 if source.image is None else max(1, round(source.image.shape[0] / labels.shape[0]))
+def _overlay(labels: np.ndarray, inside: np.ndarray, source: ExportSource) -> str:
+    """Return the picture with the legend; pixels that were not segmented are shown as they are."""
     image = np.full((*labels.shape, 3), 255, np.uint8)
-    if source.image is not None:
+    if isinstance(source.image, np.ndarray):
+        step = max(1, round(source.image.shape[0] / labels.shape[0]))
         image = np.asarray(source.image[::step, ::step])[: labels.shape[0], : labels.shape[1]]
+    elif source.image is not None:
+        image = source.image.resized(*labels.shape)
     instances = source.instances
-    picture = _shrunk(overlay_result(image, labels, source.taxonomy, instances), _PICTURE_PX)
+    painted = overlay_result(image, labels, source.taxonomy, instances)
+    painted[~inside] = image[~inside]
+    picture = _shrunk(painted, _PICTURE_PX)
     hidden = background_classes(source.taxonomy, instances)
     colors = _colors(source)
     legend = " &nbsp; ".join(
@@ -229,17 +239,16 @@ def _area_table(areas: Mapping[str, tuple[int, float, float | None]], source: Ex
     return _table(["class", "fraction", "area"], rows)
 
 
-def _object_table(table: ObjectTable, labels: np.ndarray, source: ExportSource) -> str:
+def _object_table(table: ObjectTable, area_mm2: float | None, place: str) -> str:
     """Return counts and densities per class."""
     if not len(table):
         return "<p>none</p>"
-    mm2 = None if source.mpp is None else labels.size * (source.mpp / 1000) ** 2
     names, counts = np.unique(table.columns["class"], return_counts=True)
     rows = [
-        [escape(str(name)), f"{count:,}", "" if mm2 is None else f"{count / mm2:,.1f}"]
+        [escape(str(name)), f"{count:,}", f"{count / area_mm2:,.1f}" if area_mm2 else ""]
         for name, count in zip(names, counts, strict=True)
     ]
-    return _table(["class", "objects", "per mm² of the image"], rows)
+    return _table(["class", "objects", f"per mm² of the {place}"], rows)
 
 
 def _histograms(table: ObjectTable) -> str:
@@ -272,23 +281,38 @@ def _quantile_table(columns: Mapping[str, np.ndarray]) -> str:
     return _table(["", *(f"{100 * share:.0f} %" for share in _QUANTILES)], rows)
 
 
-def _least_sure(table: ObjectTable, source: ExportSource) -> str:
-    """Return pictures of the objects with the lowest scores, each with a circle around the object."""
-    if "score" not in table.columns or source.image is None or not len(table):
+def _least_sure(table: ObjectTable, source: ExportSource, about: Mapping[str, Any]) -> str:
+    """Return pictures of the squares that `about` names, or of the objects with the lowest scores, with a circle."""
+    places = [(*place, None) for place in about.get("least_sure", ())] or _lowest_scores(table)
+    if not places or source.image is None:
         return "<p>no scores or no image</p>"
-    axis, pixel = ("major_axis_px", 1.0) if table.mpp is None else ("major_axis_um", table.mpp)
-    radius, figures = table.columns[axis] / 2 / pixel, []
-    for k in np.argsort(table.columns["score"], kind="stable")[:_LEAST_SURE].tolist():
-        x, y = (int(table.columns[f"centroid_{side}_px"][k]) for side in "xy")
-        top, left = (
-            max(0, min(p - _CROP_PX // 2, side - _CROP_PX))
-            for p, side in zip((y, x), source.image.shape[:2], strict=True)
-        )
-        crop = np.array(source.image[top : top + _CROP_PX, left : left + _CROP_PX])
-        cv2.circle(crop, (x - left, y - top), round(radius[k]) + _CIRCLE_GAP_PX, _CIRCLE, 1, cv2.LINE_AA)
-        caption = f"{table.columns['score'][k]:.2f}, x {x}, y {y}"
+    figures = []
+    for x, y, side, value, radius in places[:_LEAST_SURE]:
+        height, width = source.image.shape[:2]
+        top, left = max(0, min(y, height - side)), max(0, min(x, width - side))
+        crop = np.array(source.image[top : top + side, left : left + side])
+        center = x + side // 2, y + side // 2
+        if radius is not None:
+            cv2.circle(crop, (center[0] - left, center[1] - top), radius, _CIRCLE, 1, cv2.LINE_AA)
+        crop = crop if side <= 2 * _CROP_PX else _shrunk(crop, 2 * _CROP_PX)
+        caption = f"{value:.2f}, x {center[0]}, y {center[1]}"
         figures.append(f"<figure>{_picture(crop)}<figcaption>{caption}</figcaption></figure>")
     return f'<div class="row">{"".join(figures)}</div>'
+
+
+def _lowest_scores(table: ObjectTable) -> list[tuple[int, int, int, float, int]]:
+    """Return column, row and side of squares around the objects with the lowest scores, scores, radii of circles."""
+    if "score" not in table.columns:
+        return []
+    scores = table.columns["score"]
+    x, y = (table.columns[f"centroid_{axis}_px"] for axis in "xy")
+    axis, pixel = ("major_axis_px", 1.0) if table.mpp is None else ("major_axis_um", table.mpp)
+    radii = table.columns[axis] / 2 / pixel
+    half = _CROP_PX // 2
+    return [
+        (int(x[k]) - half, int(y[k]) - half, _CROP_PX, float(scores[k]), round(radii[k]) + _CIRCLE_GAP_PX)
+        for k in np.argsort(scores, kind="stable")[:_LEAST_SURE].tolist()
+    ]
 
 
 def _model_card(model: Any) -> dict[str, str]:

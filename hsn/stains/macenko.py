@@ -178,12 +178,13 @@ class Macenko:
         hematoxylin, eosin = (tuple(v) for v in vectors.tolist())
         return cls(hematoxylin, eosin, tuple(amounts.tolist()))
 
-    def normalize(self, image: npt.ArrayLike) -> np.ndarray:
+    def normalize(self, image: npt.ArrayLike, *, like: npt.ArrayLike | None = None) -> np.ndarray:
         """Replace the stains of an image by these: uint8 (H, W, 3) -> uint8 (H, W, 3).
 
-        An image with one stain keeps its hue; only the strength changes. An image of glass is unchanged.
+        An image with one stain keeps its hue; only the strength changes. An image of glass is unchanged. The stains are
+        measured on `like`, a sample of a slide, uint8 (h, w, 3). Default: the image itself.
         """
-        matrix = self._density_matrix(as_image(image))
+        matrix = self._density_matrix(as_image(image if like is None else like))
         return np.rint(transform_density(image, matrix, np.zeros(3))).astype(np.uint8)
 
     def _density_matrix(self, image: np.ndarray) -> np.ndarray:

@@ -143,12 +143,13 @@ class Reinhard:
         mean, std = moments.mean(axis=0).tolist()
         return cls(tuple(mean), tuple(std))
 
-    def normalize(self, image: npt.ArrayLike) -> np.ndarray:
+    def normalize(self, image: npt.ArrayLike, *, like: npt.ArrayLike | None = None) -> np.ndarray:
         """Match an image to these colors: uint8 (H, W, 3) -> uint8 (H, W, 3).
 
-        A channel without contrast is shifted but not scaled.
+        A channel without contrast is shifted but not scaled. The colors are measured on `like`, a sample of a slide,
+        uint8 (h, w, 3). Default: the image itself.
         """
-        own = compute_moments(as_image(image))
+        own = compute_moments(as_image(image if like is None else like))
         gain = [new / old if old >= _MIN_STD else 1.0 for old, new in zip(own.std, self.std, strict=True)]
         return from_lab(
             (to_lab(image) - np.asarray(own.mean, np.float32)) * np.asarray(gain, np.float32)

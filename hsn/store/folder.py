@@ -162,8 +162,13 @@ class RunFolder:
 
     def load_part(self, phase: str, key: str) -> dict[str, np.ndarray]:
         """Read the arrays of a task."""
-        with np.load(self.path / PARTS / phase / f"{key}.npz", allow_pickle=False) as file:
-            return dict(file)
+        return load_part(self.path, phase, key)
+
+
+def load_part(folder: str | os.PathLike, phase: str, key: str) -> dict[str, np.ndarray]:
+    """Read the arrays of a task of the run in a folder."""
+    with np.load(Path(folder) / PARTS / phase / f"{key}.npz", allow_pickle=False) as file:
+        return dict(file)
 
 
 def _read_record(path: Path) -> dict[str, Any] | None:

@@ -2,8 +2,9 @@
 
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,14 +95,18 @@ def _write(
     return path, write_page(path, source, about)
 
 
-def _read(areas: Path) -> ExportSource:
-    """Return the stored result of an image, or of a slide, whose run folder is beside."""
+def _read(areas: Path) -> tuple[ExportSource, Callable[[], ExportSource]]:
+    """Return the stored result of an image, or of a slide, whose run folder is beside; and that for its report."""
     folder = areas.parent.parent / areas.stem
     if not (folder / RUN).is_file():
-        return read_result(areas)
+        source = read_result(areas)
+        return source, lambda: source
     from ..wsi.result import open_result  # it loads Keras, which images do not need
+    from .slide_report import report_source
 
-    return replace(open_result(folder).source, name=areas.stem, about=read_about(areas))
+    result, about = open_result(folder), read_about(areas)
+    named = partial(replace, name=areas.stem, about=about)
+    return named(result.source), lambda: named(report_source(result, about))
 
 
 @dataclass(frozen=True)
@@ -151,9 +156,10 @@ def export_all(
         for path in track(areas, progress, "exporting"):
             with collect_failures(exported.failures, path.stem):
                 try:
-                    source = _read(path)
+                    source, for_report = _read(path)
                     for kind in kinds:
-                        file, row = _write(source, out, kind, source.about, options)
+                        shown = for_report() if kind == REPORT else source
+                        file, row = _write(shown, out, kind, source.about, options)
                         exported.files.append(file)
                         if kind == REPORT:
                             numbers[source.name] = row

@@ -26,6 +26,7 @@ from ..types import History
 from .domain_check import store_domain
 from .fit_report import check_history, count_results, draw_all_curves
 from .selection import next_step
+from .slide_regions import cut_regions, find_annotated_slides
 
 # Options of one method only; the fields of `hsn.supervision.<method>.setup.Options`.
 OPTIONS = {
@@ -38,6 +39,7 @@ OPTIONS = {
 # Folders of earlier stages of a run.
 STAGES = {"points": "detection/round-*", "selected": "rounds/*", "tags": "stage-*"}
 FILES = ("net.keras", "card.json", "config.json")
+REGIONS = "regions"  # folder of the images that are cut from slides
 _SHOWN = 3  # files named in a warning
 
 
@@ -279,7 +281,7 @@ def prepare(
             found, options, training = _find_in_study(data, options, training)
             kind = found.kind
         elif not given:
-            found = _discover(data, kind, options)
+            found = _discover(_with_regions(data, out, mpp, progress), kind, options)
             kind = found.kind
         setup = importlib.import_module(f"hsn.supervision.{kind}.setup")
         check_options(options, kind)
@@ -314,6 +316,17 @@ def _kind_of(given, kind):
             hint="leave one of them out",
         )
     return next(iter(given), kind)
+
+
+def _with_regions(data, out, mpp, progress):
+    """Return the folder of data; for a folder of annotated slides, one of the images of their regions."""
+    slides = find_annotated_slides(data) if _is_path(data) and Path(data).is_dir() else []
+    if not slides:
+        return data
+    regions = out / REGIONS
+    images = cut_regions(slides, regions, mpp=as_mpp(mpp), progress=progress)
+    note(f"{len(images)} annotated regions of slides are the images; they are in {regions}", data)
+    return regions
 
 
 def _discover(data, kind, options):

@@ -4,7 +4,6 @@ import csv
 import hashlib
 import json
 import os
-import sys
 import time
 import warnings
 from collections.abc import Sequence
@@ -19,39 +18,49 @@ from ..checks import as_mpp
 from ..data.image_files import distinct_names, find_images
 from ..errors import ENDS_BATCH, InputError, as_input_error, printable
 from ..exports.formats import EXPORTS, check_formats
-from ..files import atomic_write, check_writable, csv_text, from_csv_text, read_text, remove_leftovers
+from ..files import (
+    atomic_write,
+    check_file,
+    check_writable,
+    csv_text,
+    from_csv_text,
+    read_text,
+    remove_leftovers,
+)
 from ..images.scale import Scale
 from ..images.slide import Slide, open_slide
+from ..limits import SLIDE_BYTES
 from ..models.folders import CARD, CONFIG, OLD_CONFIG, Model, find
 from ..notes import collect_notes
-from ..progress import Progress, track
-from ..reports.html import write_page
+from ..progress import Progress, report, track
 from ..reports.results import (
     FORMATS,
     REPORT,
     available_formats,
-    page_of,
     save_segmentation,
     write_summary_page,
 )
 from ..supervision import method_of, open_model
 from ..supervision import segment as segment_image
 from ..types import Segmentation
+from ..wsi.executors import peak_memory_mb
 from ..wsi.result import SlideResult
+from .cohort import CohortProgress
 from .domain_check import check_domain
 from .scale_check import ScaleCheck
-from .slides import SlideOptions, runs_as_slide, segment_one_slide
-
-try:
-    import resource
-except ImportError:  # Windows
-    resource = None  # type: ignore[assignment, unused-ignore]
+from .slides import (
+    SLIDE_NUMBERS,
+    SlideOptions,
+    parse_shard,
+    runs_as_slide,
+    segment_one_slide,
+    take_shard,
+)
 
 SUMMARY = "summary.csv"
 _COLUMNS = (
     "image", "name", "status", "reason", "model", "taxonomy", "height", "width", "mpp", "mpp_source", "objects"
 )  # fmt: skip
-_SLIDE_COLUMNS = ("tissue_mm2", "objects_per_mm2", "seconds")
 _FRACTION, _RUN = "fraction of ", "run"
 
 
@@ -68,6 +77,9 @@ def segment(
     memory: int | str | None = None,
     tissue: str | os.PathLike | None = None,
     skip_errors: bool = False,
+    shard: str | None = None,
+    cluster: str | os.PathLike | None = None,
+    scheduler: str | None = None,
     progress: Progress | None = None,
 ) -> Segmentation | SlideResult | list[dict]:
     """Segment an image, a whole slide, or all images of a folder.
@@ -97,6 +109,12 @@ def segment(
         Slides only: a mask, or a folder of masks, of `hsn tissue`; "none" segments all. Default: find the tissue.
     skip_errors : bool
         Slides only: whether to leave out damaged parts. Default: False.
+    shard : str, optional
+        Folders only: "3/16" segments the third of 16 parts of the files, for a job of an array. Default: all files.
+    cluster : path, optional
+        Slides only: a YAML file that describes a cluster of Dask (`hsn.wsi.cluster`). Default: this machine.
+    scheduler : str, optional
+        Slides only: address of a running scheduler of Dask, "tcp://host:8786". Default: this machine.
     progress : callable, optional
         Receives progress events and can cancel; see `hsn.progress`.
 
@@ -121,7 +139,7 @@ def segment(
     >>> result.labels.shape, result.taxonomy.names
     ((64, 64), ('Other', 'G.O'))
     """
-    slides = SlideOptions(workers, memory, tissue, skip_errors)
+    slides = SlideOptions(workers, memory, tissue, skip_errors, shard, cluster, scheduler)
     if not isinstance(image, np.ndarray | Slide) and not _is_file(image):
         batch = segment_all(
             image, model, _needed(out), taxonomy=taxonomy, mpp=mpp, save=save, overwrite=overwrite,
@@ -136,10 +154,11 @@ def segment(
         slide = _as_slide(image, net, mpp)
         result: Any
         if slide is not None:
-            result, _ = segment_one_slide(
-                slide, model, _needed(out), name=slide.path.stem, taxonomy=taxonomy, save=_without_report(save),
-                options=slides, overwrite=overwrite, progress=progress,
-            )  # fmt: skip
+            with slides.executor() as executor:
+                result, _ = segment_one_slide(
+                    slide, model, _needed(out), name=slide.path.stem, taxonomy=taxonomy, save=_without_report(save),
+                    options=slides, executor=executor, overwrite=overwrite, progress=progress,
+                )  # fmt: skip
         else:
             scales = ScaleCheck(net)
             result, scale = _segment_one(image, net, scales, taxonomy=taxonomy, mpp=mpp, progress=progress)
@@ -229,32 +248,28 @@ def _segment_all(images, model, out, *, taxonomy, mpp, save, overwrite, slides, 
     run = _Run(model, taxonomy, mpp if mpp is None else as_mpp(mpp))
     check_writable(out)
     folders = [EXPORTS[kind].folder if kind in EXPORTS else kind for kind in (*FORMATS, *save)]
-    for folder in (out, *(out / kind for kind in folders)):
+    for folder in () if slides.shard else (out, *(out / kind for kind in folders)):
         remove_leftovers(folder)
-    summary = _Summary(out / SUMMARY, {} if overwrite else None)
-    pairs = list(zip(found, distinct_names(found), strict=True))
-    results, skipped, files, scales = [], 0, 0, None
+    summary = _Summary(out / _table_name(slides.shard), keep=not overwrite)
+    pairs = take_shard(list(zip(found, distinct_names(found), strict=True)), slides.shard)
+    batch = _Files(
+        run, out, slides, len(pairs), progress, taxonomy=taxonomy, mpp=mpp, save=save, overwrite=overwrite
+    )
+    results, skipped, files = [], 0, 0
     try:
         for path, name in track(pairs, progress, "segmenting"):
             key = run.key(path)
-            earlier = None if overwrite else _read_earlier(summary.row(name), path, key, out, save)
+            row = None if overwrite else summary.row(name)
+            earlier = _read_earlier(row, path, key, out, save)
             if earlier is not None:
+                summary.add(row)
                 results.append(earlier)
                 skipped += 1
+                batch.cohort.skip()
                 continue
             try:
-                scales = scales or ScaleCheck(run.model)
-                if runs_as_slide(path, run.model):
-                    slide = open_slide(path, mpp=mpp)
-                    scales.add(Scale(slide.mpp, slide.mpp_source), None)
-                    on_slide, about = segment_one_slide(
-                        slide, model, out, name=name, taxonomy=taxonomy, save=_without_report(save), options=slides,
-                        overwrite=overwrite, progress=progress,
-                    )  # fmt: skip
-                    failures += on_slide.summary["failures"].items()
-                    about |= _report(on_slide, about, out, name, save)
-                else:
-                    about = _segment_file(path, run, scales, out, name, taxonomy=taxonomy, mpp=mpp, save=save)
+                about = batch.segment(path, name)
+                failures += about.pop("failures", {}).items()
                 results.append(about)
                 files += len(about["files"])
                 summary.add(_row(path, name, about, key))
@@ -268,13 +283,66 @@ def _segment_all(images, model, out, *, taxonomy, mpp, save, overwrite, slides, 
                 )
     finally:
         summary.close()
-    if scales:
-        scales.note_sizes()
-    if REPORT in save and results:
-        numbers = [result["numbers"] for result in results]
-        write_summary_page(out, numbers, [Path(result["files"][REPORT]).stem for result in results])
+        batch.close()
+    if slides.shard is None:
+        _write_cohort_page(out, results)
     rows = [summary.row(name) for _, name in pairs]
-    return Batch(rows, results, failures, skipped, files, scale=str(scales or ""))
+    return Batch(rows, results, failures, skipped, files, scale=str(batch.scales or ""))
+
+
+def _write_cohort_page(out, results):
+    """Write the page of all images that have a report."""
+    with_page = [result for result in results if REPORT in result["files"]]
+    if with_page:
+        numbers = [result["numbers"] for result in with_page]
+        write_summary_page(out, numbers, [Path(result["files"][REPORT]).stem for result in with_page])
+
+
+def _table_name(shard):
+    """Return the name of the table of a batch; each shard writes its own."""
+    parsed = parse_shard(shard)
+    return SUMMARY if parsed is None else f"summary-{parsed[0]}-of-{parsed[1]}.csv"
+
+
+class _Files:
+    """Segments the files of a batch one by one; what they share is made when the first needs it."""
+
+    def __init__(self, run, out, slides, count, progress, *, taxonomy, mpp, save, overwrite):
+        self._run, self._out, self._slides, self._progress = run, out, slides, progress
+        self._options = {"taxonomy": taxonomy, "save": save}
+        self._mpp, self._overwrite = mpp, overwrite
+        self.cohort = CohortProgress(progress, count)
+        self.scales, self._executor = None, None
+
+    def segment(self, path, name):
+        """Segment an image or a slide, and write its files. Returns the content of the areas file."""
+        self.scales = self.scales or ScaleCheck(self._run.model)
+        check_file(path, max_bytes=SLIDE_BYTES)
+        if not runs_as_slide(path, self._run.model):
+            return _segment_file(
+                path, self._run, self.scales, self._out, name, mpp=self._mpp, **self._options
+            )
+        slide = open_slide(path, mpp=self._mpp)
+        self.scales.add(Scale(slide.mpp, slide.mpp_source), None)
+        if self._executor is None:
+            self._executor = self._slides.executor()
+            link = getattr(self._executor, "dashboard", None)
+            if link is not None:
+                report(self._progress, f"workers start, see {link}", 0)
+        with self.cohort.slide():
+            result, about = segment_one_slide(
+                slide, self._run.source, self._out, name=name, taxonomy=self._options["taxonomy"],
+                save=_without_report(self._options["save"]), options=self._slides, executor=self._executor,
+                overwrite=self._overwrite, progress=self.cohort,
+            )  # fmt: skip
+        return about | {"failures": result.summary["failures"]}
+
+    def close(self):
+        """End the processes, and note doubts about the sizes of objects."""
+        if self._executor is not None:
+            self._executor.__exit__(None, None, None)
+        if self.scales:
+            self.scales.note_sizes()
 
 
 def _segment_file(path, run, scales, out, name, *, taxonomy, mpp, save):
@@ -282,27 +350,14 @@ def _segment_file(path, run, scales, out, name, *, taxonomy, mpp, save):
     started = time.perf_counter()
     result, scale = _segment_one(path, run.model, scales, taxonomy=taxonomy, mpp=mpp)
     seconds = round(time.perf_counter() - started, 2)
-    about = {"image": path, "model": run.name, "seconds": seconds, "hsn": __version__} | _peak_memory()
-    return _save(result, out, name, scale, about, save)
-
-
-def _report(on_slide, about, out, name, save):
-    """Write the report of a slide if it is asked for. Returns what it adds to the content of the areas file."""
-    if REPORT not in save:
-        return {}
-    path = page_of(out, name)
-    return {
-        "numbers": write_page(path, on_slide.source, about),
-        "files": about["files"] | {REPORT: str(path)},
+    about = {
+        "image": path,
+        "model": run.name,
+        "seconds": seconds,
+        "hsn": __version__,
+        "peak_memory_mb": peak_memory_mb(),
     }
-
-
-def _peak_memory():
-    """Return the largest memory of the process so far, where the system tells it."""
-    if resource is None:
-        return {}
-    unit = 1 if sys.platform == "darwin" else 1024
-    return {"peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6)}
+    return _save(result, out, name, scale, about, save)
 
 
 def _without_report(save):
@@ -356,7 +411,7 @@ class _Run:
     """The net and the options of a batch; the net is loaded when the first image needs it."""
 
     def __init__(self, model, taxonomy, mpp):
-        self._source, self._taxonomy, self._model, self._error = model, taxonomy, None, None
+        self.source, self._taxonomy, self._model, self._error = model, taxonomy, None, None
         if isinstance(model, Model):
             card, config = model.card.model_dump(), model.config
             self.name = model.card.name
@@ -381,7 +436,7 @@ class _Run:
         """The loaded model."""
         if self._model is None:
             try:
-                self._model = open_model(self._source)
+                self._model = open_model(self.source)
                 method_of(self._model)[1].taxonomy(self._taxonomy)
             except InputError as error:
                 self._error = error
@@ -394,18 +449,27 @@ class _Run:
 
 
 class _Summary:
-    """The table of a folder of results. Each row is written as soon as its image is done."""
+    """The table of a folder of results. Each row is written as soon as its image is done.
 
-    def __init__(self, path, rows=None):
+    Rows of other tables of the folder, which shards wrote, are known but written only if they are added.
+    """
+
+    def __init__(self, path, *, keep=True):
         self._path, self._file, self._writer = path, None, None
-        self._rows = self._read() if rows is None else rows
+        self._rows, self._others = {}, {}
+        if keep:
+            self._rows = _read_rows(path)
+            for other in sorted(path.parent.glob("summary*.csv")):
+                self._others |= {} if other == path else _read_rows(other)
 
     def row(self, name):
         """Return the row with this name, or None."""
-        return self._rows.get(printable(name))
+        return self._rows.get(printable(name)) or self._others.get(printable(name))
 
     def add(self, row):
         """Write a row; it replaces an earlier row of the same name."""
+        if self._rows.get(printable(row["name"])) is row:
+            return
         replaced = self._rows.pop(printable(row["name"]), None)
         row = {name: "" if value is None else printable(value) for name, value in row.items()}
         self._rows[row["name"]] = row
@@ -420,15 +484,6 @@ class _Summary:
         """Close the file."""
         if self._file is not None:
             self._file.close()
-
-    def _read(self):
-        try:
-            with open(self._path, newline="", encoding="utf-8") as file:
-                rows = [row for row in csv.DictReader(file) if row.get("name") and None not in row.values()]
-        except (OSError, UnicodeDecodeError, csv.Error):
-            return {}
-        rows = [{key: from_csv_text(cell) for key, cell in row.items()} for row in rows]
-        return {row["name"]: row for row in rows}
 
     def _rewrite(self):
         """Write all rows again, and open the file for further rows."""
@@ -446,6 +501,17 @@ class _Summary:
         self._writer = csv.DictWriter(self._file, columns, restval="")
 
 
+def _read_rows(path):
+    """Return the rows of a table by name; none if it is missing or damaged."""
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.DictReader(file) if row.get("name") and None not in row.values()]
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return {}
+    rows = [{key: from_csv_text(cell) for key, cell in row.items()} for row in rows]
+    return {row["name"]: row for row in rows}
+
+
 def _escaped(row):
     """Return a row whose cells no spreadsheet runs as formulas."""
     return {key: csv_text(cell) for key, cell in row.items()}
@@ -455,8 +521,14 @@ def _row(path, name, about, key):
     """Make the row of a segmented image."""
     row = {"image": path, "name": name, "status": "done"}
     row |= {column: about.get(column) for column in _COLUMNS[4:]}
-    row |= {column: about[column] for column in _SLIDE_COLUMNS if column in about}
-    return row | {f"{_FRACTION}{c['name']}": f"{c['fraction']:.6f}" for c in about["classes"]} | {_RUN: key}
+    row |= {column: about[column] for column in (*SLIDE_NUMBERS, "warnings") if column in about}
+    areas = {f"mm2 of {c['name']}": f"{c['area_mm2']:.6g}" for c in about["classes"] if "tissue_mm2" in about}
+    return (
+        row
+        | areas
+        | {f"{_FRACTION}{c['name']}": f"{c['fraction']:.6f}" for c in about["classes"]}
+        | {_RUN: key}
+    )
 
 
 def _read_earlier(row, path, key, out, save):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from .. import __version__
 from ..data.image_files import SLIDES, distinct_names
 from ..errors import InputError, collect_failures
 from ..files import atomic_write, check_writable, walk_files, write_json
@@ -16,15 +17,18 @@ from ..images.slide import Slide, is_slide, open_slide
 from ..images.tissue import TISSUE_MPP, slide_tissue
 from ..limits import READ_PIXELS
 from ..models import Model
-from ..notes import note
+from ..notes import collect_notes, note
 from ..progress import Progress, track
 from ..rasters import decode
+from ..wsi.executors import Executor, executor_for
 from ..wsi.plan import check_supported
 from ..wsi.result import SlideResult
 from ..wsi.run import Options, block_px_for, segment_slide
+from .slide_report import write_report
 
 MEMORY_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 MASK_SUFFIX = ".png"  # of tissue masks
+SLIDE_NUMBERS = ("objects", "tissue_mm2", "objects_per_mm2", "seconds", "peak_memory_mb")  # of `summary.csv`
 _SAME_RATIO = 0.02  # of the proportions of a mask and its slide
 
 
@@ -38,12 +42,18 @@ class SlideOptions:
     memory : int or str or None
     tissue : path, "none" or None
     skip_errors : bool
+    shard : str or None
+    cluster : path or None
+    scheduler : str or None
     """
 
     workers: int = 1
     memory: int | str | None = None
     tissue: str | os.PathLike | None = None
     skip_errors: bool = False
+    shard: str | None = None
+    cluster: str | os.PathLike | None = None
+    scheduler: str | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.workers, bool) or not isinstance(self.workers, int) or self.workers < 1:
@@ -52,6 +62,69 @@ class SlideOptions:
                 hint="use the number of cores",
             )  # fmt: skip
         parse_memory(self.memory)
+        parse_shard(self.shard)
+        if sum((self.workers > 1, self.cluster is not None, self.scheduler is not None)) > 1:
+            raise InputError(
+                "workers-several", "`workers`, `cluster` and `scheduler` exclude each other", got="several of them",
+                hint="give the number of workers in the cluster file",
+            )  # fmt: skip
+
+    def executor(self) -> Executor:
+        """Return an executor; it is a context manager."""
+        if self.cluster is None and self.scheduler is None:
+            return executor_for(self.workers)
+        from ..wsi.cluster import DaskExecutor, read_cluster
+
+        described = None if self.cluster is None else read_cluster(Path(self.cluster))
+        return DaskExecutor(scheduler=self.scheduler, cluster=described)
+
+
+def parse_shard(text: str | None) -> tuple[int, int] | None:
+    """Return the number of a shard, from 1, and the number of shards, such as of "3/16".
+
+    Raises
+    ------
+    InputError
+        "shard-invalid".
+
+    Examples
+    --------
+    >>> parse_shard("3/16")
+    (3, 16)
+    """
+    if text is None:
+        return None
+    number, _, count = str(text).partition("/")
+    if number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count):
+        return int(number), int(count)
+    raise InputError(
+        "shard-invalid", "`shard` must be a number and a total, such as 3/16", got=text,
+        hint="count the shards from 1; in a SLURM array with --array=1-16 give $SLURM_ARRAY_TASK_ID/16",
+    )  # fmt: skip
+
+
+def take_shard(pairs: list[tuple[Path, str]], shard: str | None) -> list[tuple[Path, str]]:
+    """Return the files of a shard: large and small ones are dealt evenly, the same in every call.
+
+    Parameters
+    ----------
+    pairs : list of (path, str)
+        Files and their names.
+    shard : str or None
+        "3/16"; None returns all.
+    """
+    parsed = parse_shard(shard)
+    if parsed is None:
+        return pairs
+    dealt = sorted(pairs, key=lambda pair: (-_size(pair[0]), pair[1]))[parsed[0] - 1 :: parsed[1]]
+    return [pair for pair in pairs if pair in dealt]
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # the reader raises a better error
+        return 0
 
 
 def parse_memory(text: int | str | None) -> int | None:
@@ -110,44 +183,55 @@ def segment_one_slide(
     taxonomy: str | None,
     save: Sequence[str],
     options: SlideOptions,
+    executor: Executor,
     overwrite: bool,
     progress: Progress | None,
 ) -> tuple[SlideResult, dict[str, Any]]:
     """Segment a slide into ``out/NAME/``; return the result and the content of ``out/areas/NAME.json``."""
     memory = parse_memory(options.memory)
     share = None if memory is None else memory // options.workers
-    result = segment_slide(
-        slide,
-        model,
-        Path(out) / name,
-        taxonomy=taxonomy,
-        tissue=_tissue_of(slide, options.tissue),
-        save=save,
-        options=Options(options.workers, block_px_for(share), overwrite, options.skip_errors),
-        progress=progress,
-    )
-    summary = result.summary
-    height, width = result.instances.shape
-    space = result.taxonomy
-    total_mm2 = slide.dimensions[0] * slide.dimensions[1] * (slide.mpp / 1000) ** 2
-    areas = (total_mm2 - summary["objects_mm2"], summary["objects_mm2"])
-    about = {
+    with collect_notes() as notes:
+        result = segment_slide(
+            slide,
+            model,
+            Path(out) / name,
+            taxonomy=taxonomy,
+            tissue=_tissue_of(slide, options.tissue),
+            save=save,
+            options=Options(options.workers, block_px_for(share), overwrite, options.skip_errors),
+            executor=executor,
+            progress=progress,
+        )
+    about = _about(slide, result) | {"warnings": "; ".join(notes.sentences())}
+    about |= write_report(result, about, Path(out), name)
+    write_json(Path(out) / "areas" / f"{name}.json", about)
+    return result, about
+
+
+def _about(slide: Slide, result: SlideResult) -> dict[str, Any]:
+    """Return the numbers of a result, for its file of areas."""
+    summary, (height, width) = result.summary, result.job.shape
+    scores = summary.get("scores", [None] * len(result.taxonomy))
+    tissue_mm2 = sum(summary["classes_mm2"])
+    classes = [
+        {"name": kind.name, "color": kind.color, "fraction": area / tissue_mm2 if tissue_mm2 else 0.0}
+        | {"area_mm2": area}
+        | ({} if score is None else {"score": score})
+        for kind, area, score in zip(result.taxonomy.classes, summary["classes_mm2"], scores, strict=True)
+    ]
+    return {
         "image": slide.path,
         "model": summary["model"],
-        "taxonomy": space.name,
+        "taxonomy": result.taxonomy.name,
         "height": height,
         "width": width,
         "mpp": slide.mpp,
         "mpp_source": slide.mpp_source,
-        "classes": [
-            {"name": kind.name, "color": kind.color, "fraction": area / total_mm2, "area_mm2": area}
-            for kind, area in zip(space.classes, areas, strict=True)
-        ],
-        **{key: summary[key] for key in ("objects", "tissue_mm2", "objects_per_mm2", "seconds")},
-        "files": summary["files"],
+        "classes": classes,
+        **{key: summary[key] for key in (*SLIDE_NUMBERS, "least_sure") if key in summary},
+        "files": dict(summary["files"]),
+        "hsn": __version__,
     }
-    write_json(Path(out) / "areas" / f"{name}.json", about)
-    return result, about
 
 
 def find_tissues(

@@ -6,15 +6,22 @@ failed task is its `InputError`. Tasks can be repeated, so that the tasks of a d
 
 import multiprocessing
 import os
+import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Protocol, Self
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment, unused-ignore]
 
 from ..errors import ENDS_BATCH, InputError, as_input_error
+from ..keras_start import start_keras
 from ..progress import Cancelled
 
 MAX_DEATHS = 2  # processes that a task may end while it runs alone
@@ -32,15 +39,29 @@ class Task(NamedTuple):
     arguments: tuple[Any, ...]
 
 
+class Executor(Protocol):
+    """Runs tasks in any order; see the top of this file."""
+
+    workers: int
+
+    def run(self, tasks: Iterable[Task]) -> Generator[tuple[str, Any]]:
+        """Yield the key and the result, or the error, of each task."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
 class Serial:
     """Runs tasks one after the other in this process."""
 
     workers = 1
 
-    def run(self, tasks: Iterable[Task]) -> Iterator[tuple[str, Any]]:
+    def run(self, tasks: Iterable[Task]) -> Generator[tuple[str, Any]]:
         """Yield the key and the result, or the error, of each task."""
         for task in tasks:
-            yield task.key, _result(task.function, task.arguments)
+            yield task.key, run_task(task.function, task.arguments)
 
     def __enter__(self) -> Self:
         return self
@@ -69,14 +90,24 @@ class Processes:
         self.workers, self._keras = workers, keras
         self._pool: ProcessPoolExecutor | None = None
 
-    def run(self, tasks: Iterable[Task]) -> Iterator[tuple[str, Any]]:
+    def run(self, tasks: Iterable[Task]) -> Generator[tuple[str, Any]]:
         """Yield the key and the result, or the error, of each task.
 
         When a process dies, all tasks that were running may be its victims or its cause. They are repeated one at a
         time; a task that ends its process again is an error.
         """
-        waiting, suspects = iter(tasks), deque[tuple[Task, int]]()
         running: dict[Future, tuple[Task, int]] = {}
+        try:
+            yield from self._results(iter(tasks), running)
+        finally:  # the caller stopped: no task works on when the next run starts
+            for future in running:
+                future.cancel()
+            wait(running)
+
+    def _results(
+        self, waiting: Iterator[Task], running: dict[Future, tuple[Task, int]]
+    ) -> Iterator[tuple[str, Any]]:
+        suspects = deque[tuple[Task, int]]()
         while True:
             if suspects and not running:
                 self._submit(running, *suspects.popleft())
@@ -95,7 +126,7 @@ class Processes:
                 except BrokenProcessPool:
                     self._close()
                     if deaths >= MAX_DEATHS:
-                        yield task.key, _died(task)
+                        yield task.key, task_died(task)
                     else:
                         suspects.append((task, deaths + 1))
 
@@ -110,11 +141,11 @@ class Processes:
             if self._pool is None:
                 self._pool = _start_pool(self.workers, self._keras)
             try:
-                running[self._pool.submit(_result, task.function, task.arguments)] = (task, deaths)
+                running[self._pool.submit(run_task, task.function, task.arguments)] = (task, deaths)
                 return
             except BrokenProcessPool:  # it broke since the last task
                 self._close()
-        raise _died(task)
+        raise task_died(task)
 
     def _close(self) -> None:
         pool, self._pool = self._pool, None
@@ -122,12 +153,20 @@ class Processes:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def executor_for(workers: int) -> Serial | Processes:
+def executor_for(workers: int) -> Executor:
     """Return an executor for a number of processes; 1 is this process."""
     return Serial() if workers == 1 else Processes(workers)
 
 
-def _result(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+def peak_memory_mb() -> int | None:
+    """Return the largest memory of this process so far in megabytes, where the system tells it."""
+    if resource is None:
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6)
+
+
+def run_task(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     """Return the result of a task, or its error."""
     try:
         return function(*arguments)
@@ -140,11 +179,12 @@ def _result(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         return failure
 
 
-def _died(task: Task) -> InputError:
+def task_died(task: Task, got: str = f"its end, {MAX_DEATHS + 1} times") -> InputError:
+    """Return the error of a task that ends its processes."""
     return InputError(
         "worker-died",
         f"the process of task {task.key} must finish it",
-        got=f"its end, {MAX_DEATHS + 1} times",
+        got=got,
         hint="give it more memory, or fewer workers",
     )
 
@@ -162,13 +202,19 @@ def _start_pool(workers: int, keras: bool) -> ProcessPoolExecutor:
 
 
 def _start_worker(parent: int, threads: int, keras: bool) -> None:
-    """Set the number of threads before Keras is imported, and watch the parent."""
-    os.environ.update(dict.fromkeys(_THREADS, str(threads)))
+    """Watch the parent, and prepare this process to compute."""
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     if keras:
-        from ..keras_start import start_keras
+        prepare_worker(threads)
 
-        start_keras(only_hsn=True)
+
+def prepare_worker(threads: int | None) -> None:
+    """Import Keras in a process that computes tasks, with a number of threads; None: that of the environment."""
+    if "keras" in sys.modules:
+        return
+    if threads is not None:
+        os.environ.update(dict.fromkeys(_THREADS, str(threads)))
+    start_keras(only_hsn=True)
 
 
 def _end_with(parent: int) -> None:

@@ -1,5 +1,6 @@
-"""Tables and files of the objects of a run, in the order of the ids, one row of blocks at a time."""
+"""Tables and files of a run: objects in the order of their ids, one row of blocks at a time; parts of classes."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,19 +9,23 @@ from typing import Any
 import numpy as np
 
 from ..exports.formats import write_export
-from ..exports.measure import find_pieces, measure_objects, nearest_distances
+from ..exports.measure import class_parts, find_pieces, measure_objects, nearest_distances
+from ..exports.pyramid import level_shape, read_block
 from ..exports.source import ExportSource
+from ..images.tissue import mask_at
 from ..objects.labeling import object_probability
 from ..objects.regions import Box, Objects
 from ..objects.table import ObjectTable, concatenate
 from ..store.arrays import open_array
 from ..store.folder import ARRAYS
 from ..taxonomies import Taxonomy
-from .plan import Job
-from .tasks import CROSSING_PART, EVIDENCE, LABELS, TISSUE, blocks_phase, numbers_phase, objects_of, paint
+from .classes import LABELS
+from .plan import OBJECTS, Job
+from .tasks import CROSSING_PART, EVIDENCE, OBJECT_IDS, TISSUE, blocks_phase, numbers_phase, objects_of, paint
 
 FORMATS = ("csv", "geojson")  # that are always written
 CELL_PX = 256  # objects are measured per cell; blocks are multiples of it
+PARTS_PX = 4096  # largest side of the label image that parts of classes are traced in
 _MARGIN_PX = 256  # that an object may extend beyond its cell; a larger one is measured alone
 
 
@@ -35,28 +40,40 @@ class _Mask:
 
 
 class _ChannelsLast:
-    """Probabilities (H, W, C) of an array (C, H, W); background and contour are joined as `Segmentation` has them."""
+    """Probabilities (H, W, C) of an array (C, H, W)."""
 
     def __init__(self, array: Any) -> None:
         self._array, self.ndim, self.dtype = array, 3, np.dtype(np.uint8)
-        self.shape = (*array.shape[1:], 2)
+        self.shape = (*array.shape[1:], array.shape[0])
 
     def __getitem__(self, box: Any) -> np.ndarray:
         rows, columns, *channels = box if isinstance(box, tuple) else (box, slice(None))
-        levels = np.moveaxis(self._array[:, rows, columns], 0, 2).astype(np.int32)
-        inside = np.clip(object_probability(levels), 0, 255)
-        both = np.stack([255 - inside, inside], axis=2).astype(np.uint8)
-        return both[..., channels[0]] if channels else both
+        levels = self._channels(np.moveaxis(self._array[:, rows, columns], 0, 2))
+        return levels[..., channels[0]] if channels else levels
+
+    def _channels(self, levels: np.ndarray) -> np.ndarray:
+        return levels
 
 
-def write_objects(job: Job, taxonomy: Taxonomy, save: Sequence[str] = ()) -> dict[str, str]:
-    """Write the objects in the default formats and others.
+class _BackgroundAndObject(_ChannelsLast):
+    """Probabilities (H, W, 2): inside and contour are joined as `Segmentation` has them."""
+
+    def __init__(self, array: Any) -> None:
+        super().__init__(array)
+        self.shape = (*array.shape[1:], 2)
+
+    def _channels(self, levels: np.ndarray) -> np.ndarray:
+        inside = np.clip(object_probability(levels.astype(np.int32)), 0, 255)
+        return np.stack([255 - inside, inside], axis=2).astype(np.uint8)
+
+
+def write_files(job: Job, taxonomy: Taxonomy, save: Sequence[str] = ()) -> dict[str, str]:
+    """Write the objects, or the parts of the classes, in the default formats and others.
 
     Parameters
     ----------
     job : Job
     taxonomy : Taxonomy
-        Background and one kind of object.
     save : sequence of str
         Further formats; see `hsn.export`. Default: none.
 
@@ -72,10 +89,14 @@ def write_objects(job: Job, taxonomy: Taxonomy, save: Sequence[str] = ()) -> dic
 
 def source_of(job: Job, taxonomy: Taxonomy) -> ExportSource:
     """Return a run as the source of exports; its arrays stay on the disk."""
-    store = Path(job.folder) / ARRAYS
-    instances = open_array(store, LABELS)
-    probabilities = _ChannelsLast(open_array(store, EVIDENCE))
-    name = job.slide.path.stem
+    store, name = Path(job.folder) / ARRAYS, job.slide.path.stem
+    evidence = open_array(store, EVIDENCE)
+    if job.kind != OBJECTS:
+        labels, maps = open_array(store, LABELS), _ChannelsLast(evidence)
+        return ExportSource(
+            name, taxonomy, lambda: [class_table(job, taxonomy)], labels, probabilities=maps, mpp=job.mpp
+        )
+    instances, probabilities = open_array(store, OBJECT_IDS), _BackgroundAndObject(evidence)
     return ExportSource(
         name, taxonomy, lambda: tables(job, taxonomy), _Mask(instances), instances, probabilities, mpp=job.mpp
     )
@@ -102,6 +123,29 @@ def tables(job: Job, taxonomy: Taxonomy) -> Iterator[ObjectTable]:
         if (across, down) != (1, 1):
             outlines = outlines._replace(points=np.round(outlines.points * (across, down), 3))
         yield replace(table, outlines=outlines).named(job.slide.path.stem)
+
+
+def class_table(job: Job, taxonomy: Taxonomy) -> ObjectTable:
+    """Return the 4-connected parts of the classes in the tissue; positions are of level 0.
+
+    A large slide is reduced first to at most 4096 px a side: every n-th pixel stands for its neighbors.
+    """
+    store = Path(job.folder) / ARRAYS
+    level = max(0, math.ceil(math.log2(max(job.shape) / PARTS_PX)))
+    rows, columns = (slice(0, side) for side in level_shape(job.shape, level))
+    labels = read_block(open_array(store, LABELS), rows, columns, level, mean=False).astype(np.int32)
+    inside = mask_at(open_array(store, TISSUE)[:] > 0, labels.shape, 0, 0, *labels.shape)
+    parts = class_parts(np.where(inside, labels, -1), taxonomy)
+    table = measure_objects(parts, labels=labels, taxonomy=taxonomy, mpp=job.mpp * 2**level)
+    size = np.array(job.slide.dimensions)
+    across, down = size / job.shape[::-1] * 2**level
+    x, y = table["centroid_x_px"] * across, table["centroid_y_px"] * down
+    table = table.with_columns(
+        centroid_x_px=x, centroid_y_px=y, centroid_x_um=x * job.slide.mpp, centroid_y_um=y * job.slide.mpp
+    )
+    outlines = table.checked_outlines()
+    points = np.minimum(np.round(outlines.points * (across, down), 3), size)
+    return replace(table, outlines=outlines._replace(points=points)).named(job.slide.path.stem)
 
 
 def rows_of_objects(job: Job) -> Iterator[tuple[np.ndarray, Objects]]:

@@ -5,6 +5,7 @@ computes.
 """
 
 import hashlib
+import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,8 +23,11 @@ from ..prediction.tiling import tile_halo
 from ..records import parse
 from ..store.folder import RunFolder
 from ..supervision import method_of, open_model
+from ..supervision.tags.overlapped_windows import stride_px
 
-FORMAT = 1
+FORMAT = 2
+OBJECTS, CLASSES, TAGS = "objects", "classes", "tags"  # kinds of runs
+GROUP = 4  # windows of a net of tags that are predicted together, along each axis
 WINDOW_PX = 1024  # smallest core of a window: the halo is computed again in every window
 
 
@@ -77,6 +81,11 @@ class Job:
         height, width = self.plan["lattice"]["window"]
         return height, width
 
+    @property
+    def kind(self) -> str:
+        """OBJECTS, CLASSES, or TAGS."""
+        return str(self.plan["kind"])
+
     @cached_property
     def postprocess(self) -> PostProcess:
         """Numbers of the post-processing."""
@@ -103,23 +112,15 @@ def check_supported(model: Model) -> BaseConfig:
     Raises
     ------
     InputError
-        "slide-net-unsupported" for nets of tissue classes, detectors, and nets that normalize stains.
+        "slide-net-unsupported" for detectors.
     """
     _, config = method_of(model)
-    reason = None
-    if model.card.method == "tags":
-        reason = "it was trained on tags"
-    elif getattr(config, "detector", None) is not None:
-        reason = "it is a detector"
-    elif config.normalization.stain is not None:
-        reason = "it normalizes stains"
-    if reason is not None:
+    if getattr(config, "detector", None) is not None:
         raise InputError(
             "slide-net-unsupported",
-            f"a net for slides must separate objects without stain normalization, but {model.card.name} cannot run on "
-            "slides yet",
-            got=reason,
-            hint="use nuclei-masks or glas-masks, or export regions of the slide as images",
+            f"a net for slides must have an output for each pixel, but {model.card.name} cannot run on slides yet",
+            got="a detector of boxes",
+            hint="use nuclei-masks, glas-masks or glas-tags, or export regions of the slide as images",
         )
     result: BaseConfig = config
     return result
@@ -143,28 +144,62 @@ def make_plan(slide: Slide, model: Model, taxonomy: str | None, tissue: np.ndarr
         "slide-net-unsupported" or "taxonomy-unknown".
     """
     config: Any = check_supported(model)
-    reader = slide.at(config.mpp)
-    step = size_divisor(model.net)
-    core = -(-max(WINDOW_PX, config.tiling.tile_px) // step) * step
-    window = [min(core, -(-side // step) * step) for side in reader.shape[:2]]
+    shape = slide.at(config.mpp).shape[:2]
     digest = hashlib.sha256(repr(tissue.shape).encode() + np.packbits(tissue).tobytes())
-    return {
+    plan = {
         "format": FORMAT,
         "slide": {"fingerprint": slide.fingerprint, "reader": slide.reader, "mpp": slide.mpp},
         "model": {"name": model.card.name, "sha256": model.card.sha256},
         "taxonomy": config.taxonomy(taxonomy).name,
-        "normalization": {"mean": list(config.normalization.mean), "std": list(config.normalization.std)},
-        "postprocess": config.postprocess.to_dict(),
-        "lattice": {
-            "shape": list(reader.shape[:2]),
-            "mpp": config.mpp,
-            "window": window,
-            "halo": tile_halo(model.net, config.tiling),
-            "tta": config.tiling.tta,
-            "classes": int(model.net.output_shape[-1]),
-        },
+        "normalization": json.loads(json.dumps(config.to_dict()["normalization"])),
         "tissue": digest.hexdigest(),
     }
+    if model.card.method == "tags":
+        return plan | _plan_of_tags(config, shape, taxonomy)
+    return plan | _plan_of_tiles(model, config, shape, taxonomy)
+
+
+def _plan_of_tiles(model: Model, config: Any, shape: tuple[int, int], taxonomy: str | None) -> dict[str, Any]:
+    """Return what decides the result of a net that runs on tiles with a halo."""
+    step = size_divisor(model.net)
+    core = -(-max(WINDOW_PX, config.tiling.tile_px) // step) * step
+    start, stop, kind = _channels(model, config, taxonomy)
+    lattice = {
+        "shape": list(shape),
+        "mpp": config.mpp,
+        "window": [min(core, -(-side // step) * step) for side in shape],
+        "halo": tile_halo(model.net, config.tiling),
+        "tta": config.tiling.tta,
+        "channels": [start, stop],
+        "classes": stop - start,
+    }
+    return {"kind": kind, "postprocess": config.postprocess.to_dict(), "lattice": lattice}
+
+
+def _channels(model: Model, config: Any, taxonomy: str | None) -> tuple[int, int, str]:
+    """Return the first and the last + 1 output of the net for a taxonomy, and what they give."""
+    if model.card.method != "mixed":
+        return 0, int(model.net.output_shape[-1]), OBJECTS
+    head = config.head_of(config.taxonomy(taxonomy))
+    return head.start, head.stop, CLASSES if head.name == "tissue" else OBJECTS
+
+
+def _plan_of_tags(config: Any, shape: tuple[int, int], taxonomy: str | None) -> dict[str, Any]:
+    """Return what decides the result of a net that was trained on tags: overlapping windows of one grid."""
+    stride, chosen = stride_px(config), config.taxonomy(taxonomy)
+    fields = ("thresholds", "taxonomies", "cam_layers", "cam_norm", "subtraction", "crf")
+    lattice = {
+        "shape": list(shape),
+        "mpp": config.mpp,
+        "window": [GROUP * stride] * 2,
+        "window_px": config.window_px,
+        "stride_px": stride,
+        "tta": config.tta,
+        "classes": len(chosen),
+    }
+    numbers = json.loads(json.dumps({name: config.to_dict()[name] for name in fields}))
+    (space,) = json.loads(json.dumps(config.replace(taxonomies=(chosen,)).to_dict()["taxonomies"]))
+    return {"kind": TAGS, "stages": numbers, "space": space, "lattice": lattice}
 
 
 def opened(job: Job) -> Model:

@@ -18,8 +18,8 @@ from ..store.arrays import open_array
 from ..store.folder import ARRAYS, RUN
 from ..taxonomies import Taxonomy, TissueClass
 from .export import source_of
-from .plan import Job, StoredSlide
-from .tasks import EVIDENCE, LABELS, TISSUE
+from .plan import OBJECTS, Job, StoredSlide
+from .tasks import EVIDENCE, OBJECT_IDS, TISSUE
 
 
 def open_result(folder: str | PathLike) -> "SlideResult":
@@ -77,8 +77,16 @@ class SlideResult:
 
     @property
     def instances(self) -> Any:
-        """Label image of the objects at the net's scale: zarr.Array, uint32 (H, W); index it to read a part."""
-        return open_array(self.folder / ARRAYS, LABELS)
+        """Label image of the objects at the net's scale: zarr.Array, uint32 (H, W); index it to read a part.
+
+        None if the net labels classes.
+        """
+        return open_array(self.folder / ARRAYS, OBJECT_IDS) if self.job.kind == OBJECTS else None
+
+    @property
+    def labels(self) -> Any:
+        """Class of each pixel at the net's scale, (H, W); index it to read a part. The first class off the tissue."""
+        return self.source.labels
 
     @property
     def probabilities(self) -> Any:
@@ -92,7 +100,7 @@ class SlideResult:
 
     @cached_property
     def objects(self) -> ObjectTable:
-        """Table of all objects with outlines, in memory; `source.tables()` gives it in parts."""
+        """Table of all objects, or parts of classes, with outlines, in memory; `source.tables()` gives it in parts."""
         return concatenate(list(self.source.tables()))
 
     @property
@@ -101,7 +109,9 @@ class SlideResult:
         return source_of(self.job, self.taxonomy)
 
     @property
-    def counts(self) -> dict[str, int]:
-        """Number of objects per class."""
+    def counts(self) -> dict[str, int] | None:
+        """Number of objects per class; None if the net labels classes."""
+        if self.job.kind != OBJECTS:
+            return None
         background, *others = self.taxonomy.names
         return {background: 0, others[0]: int(self.summary["objects"])}

@@ -6,27 +6,31 @@
 4. `write_block`: the label image of the objects of a block.
 """
 
+import hashlib
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from ..config import Normalization
 from ..images.tiles import read_mirrored
 from ..images.tissue import mask_at
 from ..limits import REGION_PIXELS
 from ..objects.regions import Box, Objects, margin_px, separate_box, separate_region
 from ..prediction.tiling import predict_tile
 from ..store.arrays import BoxReader, open_array
-from ..store.folder import ARRAYS
+from ..store.folder import ARRAYS, load_part
+from ..supervision import method_of
+from .executors import peak_memory_mb
 from .plan import Job, opened
 
-EVIDENCE, LABELS, TISSUE = "evidence", "objects", "tissue"
+EVIDENCE, OBJECT_IDS, TISSUE = "evidence", "objects", "tissue"  # arrays
 WINDOWS, BLOCKS, CROSSING, WRITE = "windows", "blocks", "crossing", "write"  # phases
+SAMPLE_PX, SAMPLE_SQUARES = 256, 32  # on which the stains of a slide are measured
+_SAMPLES: dict[tuple[str, str], np.ndarray] = {}  # of the slide that a process works on
 CROSSING_PART, NUMBERS_PART = "crossing-all", "numbers"
 
 
@@ -39,31 +43,75 @@ def predict_windows(job: Job, keys: Sequence[str]) -> dict[str, Any]:
         `done`: number of windows.
     """
     boxes, lattice, net = job.boxes(*job.window), job.plan["lattice"], opened(job).net
-    reader, evidence = job.slide.at(job.mpp), _array(job.folder, EVIDENCE, job.token)
-    tissue = open_array(f"{job.folder}/{ARRAYS}", TISSUE)[:] > 0
-    normalization = Normalization(
-        **{name: tuple(job.plan["normalization"][name]) for name in ("mean", "std")}
-    )
-    halo, (height, width) = lattice["halo"], job.window
+    reader, evidence = job.slide.at(job.mpp), stored_array(job.folder, EVIDENCE, job.token)
+    tissue = tissue_mask(job)
+    normalization = method_of(opened(job))[1].normalization
+    stain = normalization.stain
+    halo, (height, width), channels = lattice["halo"], job.window, slice(*lattice["channels"])
     todo = [key for key in keys if not job.run.is_done(WINDOWS, key)]
 
     def read(key: str) -> np.ndarray:
         row, col, *_ = boxes[key]
-        return np.asarray(read_mirrored(reader, row - halo, col - halo, height + 2 * halo, width + 2 * halo))
+        pixels = read_mirrored(reader, row - halo, col - halo, height + 2 * halo, width + 2 * halo)
+        return np.asarray(pixels if stain is None else stain.normalize(pixels, like=stain_sample(job)))
 
-    with ThreadPoolExecutor(1) as thread:
-        coming = thread.submit(read, todo[0]) if todo else None
-        for number, key in enumerate(todo):
-            start, pixels = time.process_time(), coming.result()  # type: ignore[union-attr]  # set for each task
-            coming = thread.submit(read, todo[number + 1]) if number + 1 < len(todo) else None
-            maps = predict_tile(net, pixels, normalization, halo=halo, tta=lattice["tta"])
-            box = boxes[key]
-            inside = mask_at(tissue, job.shape, *box)
-            levels = np.rint(maps[: box.height, : box.width] * 255).astype(np.uint8) * inside[..., None]
-            rows, columns = box.within(Box(0, 0, *job.shape))
-            evidence[:, rows, columns] = np.moveaxis(levels, 2, 0)
-            job.run.mark(WINDOWS, key, cpu_s=round(time.process_time() - start, 3), pid=os.getpid())
+    start = time.process_time()
+    for key, pixels in read_ahead(todo, read):
+        maps = predict_tile(net, pixels, normalization, halo=halo, tta=lattice["tta"])[..., channels]
+        box = boxes[key]
+        inside = mask_at(tissue, job.shape, *box)
+        levels = np.rint(maps[: box.height, : box.width] * 255).astype(np.uint8) * inside[..., None]
+        rows, columns = box.within(Box(0, 0, *job.shape))
+        evidence[:, rows, columns] = np.moveaxis(levels, 2, 0)
+        start = mark_window(job, key, start)
     return {"done": len(keys)}
+
+
+def tissue_mask(job: Job) -> np.ndarray:
+    """Return the mask of the tissue, bool (H, W) at its own scale."""
+    return np.asarray(open_array(f"{job.folder}/{ARRAYS}", TISSUE)[:]) > 0
+
+
+def stain_sample(job: Job) -> np.ndarray:
+    """Return squares of tissue of a slide, below each other, on which its stains are measured: uint8 (h, w, 3).
+
+    The squares are chosen by a digest of the slide and their places, so that every process takes the same.
+    """
+    if (job.folder, job.token) not in _SAMPLES:
+        boxes, tissue = job.boxes(SAMPLE_PX, SAMPLE_PX), tissue_mask(job)
+        shares = {key: mask_at(tissue, job.shape, *box).mean() for key, box in boxes.items()}
+        full = [key for key in boxes if shares[key] > 0.9] or [max(boxes, key=lambda key: shares[key])]
+        slide = job.plan["slide"]["fingerprint"]
+        full.sort(key=lambda key: hashlib.sha256(f"{slide} {key}".encode()).digest())
+        reader, size = job.slide.at(job.mpp), (SAMPLE_PX, SAMPLE_PX)
+        _SAMPLES.clear()
+        _SAMPLES[job.folder, job.token] = np.concatenate([
+            read_mirrored(reader, *boxes[key][:2], *size) for key in full[:SAMPLE_SQUARES]
+        ])  # fmt: skip
+    return _SAMPLES[job.folder, job.token]
+
+
+def read_ahead(keys: Sequence[str], read: Callable[[str], np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the pixels of each key; the next ones are read while the caller computes.
+
+    Examples
+    --------
+    >>> [(key, pixels.shape) for key, pixels in read_ahead("ab", lambda key: np.zeros(2))]
+    [('a', (2,)), ('b', (2,))]
+    """
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(read, keys[0]) if keys else None
+        for number, key in enumerate(keys):
+            pixels = coming.result()  # type: ignore[union-attr]  # set for each key
+            coming = thread.submit(read, keys[number + 1]) if number + 1 < len(keys) else None
+            yield key, pixels
+
+
+def mark_window(job: Job, key: str, start: float) -> float:
+    """Mark a window as finished, with the seconds of the processor since `start`; return the time."""
+    now = time.process_time()
+    job.run.mark(WINDOWS, key, cpu_s=round(now - start, 3), pid=os.getpid(), peak_mb=peak_memory_mb())
+    return now
 
 
 def separate_block(job: Job, key: str) -> dict[str, Any]:
@@ -140,7 +188,7 @@ def write_block(job: Job, key: str) -> dict[str, Any]:
         near = (low < (box.row + box.height, box.col + box.width)).all(1) & (high > (box.row, box.col)).all(1)
         chosen = np.flatnonzero(near & (ids > 0))
         paint(labels, objects.take(chosen), ids[chosen], box)
-    array = _array(job.folder, LABELS, job.token)
+    array = stored_array(job.folder, OBJECT_IDS, job.token)
     if labels.any():
         array[box.within(Box(0, 0, *job.shape))] = labels
     area = int(np.count_nonzero(labels))
@@ -209,23 +257,24 @@ def write_phase(job: Job) -> str:
 def _evidence(job: Job, box: Box) -> tuple[np.ndarray, Box]:
     """Return the probabilities of a box and its margin, and the box with the margin."""
     outer = box.grown(margin_px(job.plan["lattice"]["classes"], job.postprocess, job.mpp), job.shape)
-    return _box_reader(job.folder, job.token).read(*outer), outer
+    return box_reader(job.folder, EVIDENCE, job.token).read(*outer), outer
 
 
 # What a process keeps for its next task; the token makes another call start anew.
 
 
-@lru_cache(maxsize=1)
-def _box_reader(folder: str, token: str) -> BoxReader:
-    return BoxReader(open_array(f"{folder}/{ARRAYS}", EVIDENCE))
+@lru_cache(maxsize=2)
+def box_reader(folder: str, name: str, token: str) -> BoxReader:
+    """Return a reader of an array of the store with channels first."""
+    return BoxReader(open_array(f"{folder}/{ARRAYS}", name))
 
 
 @lru_cache(maxsize=4)
-def _array(folder: str, name: str, token: str) -> Any:
+def stored_array(folder: str, name: str, token: str) -> Any:
+    """Return an array of the store, to write whole chunks."""
     return open_array(f"{folder}/{ARRAYS}", name, mode="r+")
 
 
 @lru_cache(maxsize=1)
 def _crossing(folder: str, block_px: int, token: str) -> dict[str, np.ndarray]:
-    with np.load(f"{folder}/parts/numbers-{block_px}/{CROSSING_PART}.npz", allow_pickle=False) as file:
-        return dict(file)
+    return load_part(folder, f"numbers-{block_px}", CROSSING_PART)

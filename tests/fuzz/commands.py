@@ -318,8 +318,11 @@ def _points(rng, folder, nets):
     where = pick(
         rng, (["--points", "data"], ["data", "--kind", "points"], ["data", "--kind", "points"], ["data"])
     )
-    extra = ["--rounds", _number(rng, "0"), "--net", "resunet18" if chance(rng, 0.95) else "unet"]
-    extra += _options(rng, ("--radius", _number(rng, "3")), ("--complete",))
+    extra = ["--net", "resunet18" if chance(rng, 0.95) else "unet"]
+    extra += (
+        ["--complete"] if chance(rng, 0.9) else ["--rounds", _number(rng, "0")]
+    )  # the detector takes long
+    extra += _options(rng, ("--radius", _number(rng, "3")))
     extra += ["--label", "tumor"] * chance(rng, 0.1)
     return _fit(rng, folder, where, "--width", _number(rng, "2"), *extra)
 
@@ -354,7 +357,8 @@ def _tags(rng, folder, nets):
             write_image(rng, folder / "data" / f"{name}.png", draw_tissue(rng, usual=0.95, shape=(48, 48))[0])
     damage_some(rng, folder / "data", 0.05)
     net = "m1" if chance(rng, 0.95) else "m9"
-    return _fit(rng, folder, ["data", "--tags", *source], "--net", net, "--width", _number(rng, "0.05"))
+    width = "0.05" if chance(rng, 0.95) else pick(rng, ("0", "-1", "nan", "40", "x"))  # 2 takes minutes
+    return _fit(rng, folder, ["data", "--tags", *source], "--net", net, "--width", width)
 
 
 def _selected(rng, folder, nets):

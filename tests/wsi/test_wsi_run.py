@@ -61,7 +61,26 @@ def test_every_nucleus_is_found_once(drawn, whole):
     assert len(owners) <= found.max() <= count
 
 
-@pytest.mark.parametrize("block_px", [256, 512, 1024])
+def test_the_objects_are_those_of_the_patch_path(drawn, model, whole):
+    from hsn.objects.labeling import label_instances
+    from hsn.supervision import method_of, open_model
+
+    loaded = open_model(model)
+    method, config = method_of(loaded)
+    found = whole.instances[:]
+    # From the same probabilities, the same objects; only their numbers differ.
+    probabilities = np.moveaxis(whole.probabilities[:], 0, 2).astype(np.float32) / np.float32(255)
+    expected = label_instances(probabilities, config.postprocess, mpp=config.mpp)
+    pairs = np.unique(found.ravel().astype(np.int64) * (expected.max() + 1) + expected.ravel())
+    assert len(pairs) == found.max() + 1 == expected.max() + 1
+    # The whole patch path has no bytes in between.
+    pixels = open_slide(drawn.path).read_level(0, 0, *drawn.shape)
+    patch = method.segment(loaded.net, pixels, config, mpp=config.mpp).instances
+    assert abs(int(patch.max()) - int(found.max())) <= 0.005 * found.max()
+    assert ((patch > 0) != (found > 0)).mean() < 1e-3
+
+
+@pytest.mark.parametrize("block_px", [256, pytest.param(512, marks=pytest.mark.slow), 1024])
 def test_objects_do_not_depend_on_the_blocks(drawn, model, whole, tmp_path, block_px):
     result = segment_slide(open_slide(drawn.path), model, tmp_path, options=Options(block_px=block_px))
     assert digests(result) == digests(whole)
@@ -72,7 +91,7 @@ def test_objects_do_not_depend_on_the_workers(drawn, model, whole, tmp_path):
     assert digests(segment_slide(open_slide(drawn.path), model, tmp_path, options=options)) == digests(whole)
 
 
-@pytest.mark.parametrize("stop_at", [2, 12, 20])
+@pytest.mark.parametrize("stop_at", [2, pytest.param(12, marks=pytest.mark.slow), 20])
 def test_a_run_that_was_stopped_continues_to_the_same_result(drawn, model, whole, tmp_path, stop_at):
     counter = itertools.count()
 
@@ -175,10 +194,14 @@ def test_a_loaded_model_needs_one_worker(drawn, model, tmp_path, raises_code):
         segment_slide(open_slide(drawn.path), hsn.load(model), tmp_path, options=Options(workers=2))
 
 
-@pytest.mark.parametrize("name", ["glas-tags"])
-def test_a_net_that_does_not_run_on_slides_is_named(drawn, name, tmp_path, raises_code):
+def test_a_net_that_does_not_run_on_slides_is_named(drawn, model, tmp_path, raises_code, monkeypatch):
+    from types import SimpleNamespace
+
+    from hsn.wsi import plan
+
+    monkeypatch.setattr(plan, "method_of", lambda _: (None, SimpleNamespace(detector="of boxes")))
     with raises_code("slide-net-unsupported"):
-        segment_slide(open_slide(drawn.path), name, tmp_path)
+        segment_slide(open_slide(drawn.path), model, tmp_path)
 
 
 def test_a_region_that_is_too_large_is_left_out_and_counted(drawn, color_model, tmp_path, monkeypatch):
@@ -192,3 +215,21 @@ def test_a_region_that_is_too_large_is_left_out_and_counted(drawn, color_model, 
     assert result.summary["too_large"] == 1
     assert len(result.objects) == 0
     assert "too large" in notes.sentences()[0]
+
+
+def test_a_net_that_normalizes_stains_measures_them_once_on_the_whole_slide(drawn, color_model, tmp_path):
+    from hsn.config import Normalization
+    from hsn.stains.macenko import Macenko
+
+    reference = Macenko((0.6, 0.75, 0.3), (0.1, 1.0, 0.1), (1.2, 0.9))
+    stained = color_model(normalization=Normalization((0, 0, 0), (1, 1, 1), stain=reference))
+    slide, mask = open_slide(drawn.path), np.zeros((25, 30), bool)
+    mask[8:16, 8:16] = True
+    results = [
+        segment_slide(slide, stained, tmp_path / str(side), tissue=mask, options=Options(block_px=side))
+        for side in (512, 4096)
+    ]
+    assert digests(results[0]) == digests(results[1])
+    assert len(results[0].objects) > 50
+    plain = segment_slide(slide, color_model(), tmp_path / "plain", tissue=mask)
+    assert (plain.probabilities[:] != results[0].probabilities[:]).any()

@@ -3,7 +3,6 @@
 import csv
 import json
 import shutil
-import warnings
 
 import numpy as np
 import pytest
@@ -141,11 +140,18 @@ def test_a_slide_needs_a_folder_for_its_results(small, model, raises_code):
         hsn.segment(small, model)
 
 
-def test_a_small_slide_is_one_image_for_a_net_of_tags(small, tiny_model, tmp_path):
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
-        result = hsn.segment(small, str(tiny_model), out=tmp_path)
-    assert any("does not run on slides yet" in str(each.message) for each in caught)
+def test_a_small_slide_is_one_image_for_a_net_that_does_not_run_on_slides(
+    small, model, tmp_path, monkeypatch, raises_code
+):
+    from hsn.errors import InputError
+    from hsn.workflows import slides
+
+    def unsupported(_):
+        raise InputError("slide-net-unsupported", "a net", got="a detector", hint="another one")
+
+    monkeypatch.setattr(slides, "check_supported", unsupported)
+    with pytest.warns(UserWarning, match="does not run on slides yet"):
+        result = hsn.segment(small, model, out=tmp_path)
     assert result.labels.shape == (700, 900)
 
 
@@ -165,8 +171,81 @@ def test_a_full_disk_ends_the_run_and_the_same_call_continues(
             raise OSError(28, "No space left on device", "store")
 
     with monkeypatch.context() as patch:
-        patch.setattr(tasks, "_array", lambda *_: Full())
+        patch.setattr(tasks, "stored_array", lambda *_: Full())
         with raises_code("disk-full"):
             hsn.segment(small, model, out=tmp_path)
     result = hsn.segment(small, model, out=tmp_path)
     assert len(result.objects) > 20
+
+
+@pytest.fixture(scope="module")
+def cohort(small, tmp_path_factory):
+    """Return a folder of three slides."""
+    folder = tmp_path_factory.mktemp("cohort")
+    for name in "abc":
+        shutil.copy(small, folder / f"{name}.svs")
+    return folder
+
+
+def test_shards_segment_each_slide_once_and_a_last_call_collects_them(cohort, model, tmp_path):
+    out = tmp_path / "out"
+    shards = [hsn.segment(cohort, model, out=out, shard=f"{k}/2") for k in (1, 2)]
+    assert sorted(row["name"] for rows in shards for row in rows) == ["a", "b", "c"]
+    assert not (out / "summary.csv").exists()
+    events = []
+    rows = hsn.segment(cohort, model, out=out, progress=events.append)
+    assert {event.stage for event in events} == {"segmenting"}  # nothing is segmented again
+    assert [row["status"] for row in rows] == ["done"] * 3
+    assert set(rows_of(out)) == {"a", "b", "c"}
+    page = (out / "report.html").read_text()
+    assert all(f"report/{name}.html" in page for name in "abc")
+
+
+@pytest.mark.parametrize("shard", ["0/4", "5/4", "a", "1/2/3"])
+def test_an_invalid_shard_is_an_error(cohort, model, tmp_path, shard, raises_code):
+    with raises_code("shard-invalid"):
+        hsn.segment(cohort, model, out=tmp_path, shard=shard)
+
+
+def test_progress_names_the_area_that_is_done_and_the_slides(cohort, model, tmp_path):
+    events = []
+    rows = hsn.segment([cohort / "a.svs", cohort / "b.svs"], model, out=tmp_path, progress=events.append)
+    predicting = [event.values for event in events if event.stage == "predicting"]
+    assert [values["slides"] for values in predicting] == sorted(values["slides"] for values in predicting)
+    assert {values["of_slides"] for values in predicting} == {2}
+    assert (
+        predicting[-1]["mm2"]
+        == predicting[-1]["of_mm2"]
+        == pytest.approx(float(rows[1]["tissue_mm2"]), abs=2e-3)
+    )
+    for row in rows:
+        assert float(row["seconds"]) > 0
+        assert float(row["peak_memory_mb"]) > 50
+        assert float(row["mm2 of Nucleus"]) + float(row["mm2 of Other"]) == pytest.approx(
+            float(row["tissue_mm2"])
+        )
+    page = (tmp_path / "report" / "a.html").read_text()
+    assert page.count("data:image") > 6  # the slide, and the least sure objects
+    assert "per mm² of the tissue" in page
+
+
+def test_a_slide_that_is_deleted_before_it_is_read_is_named_and_the_others_are_done(cohort, model, tmp_path):
+    folder = tmp_path / "slides"
+    shutil.copytree(cohort, folder)
+
+    def delete(event):
+        if event.stage == "segmenting" and event.done == 1:
+            (folder / "b.svs").unlink()
+
+    rows = hsn.segment(folder, model, out=tmp_path / "out", progress=delete)
+    assert [row["status"] for row in rows] == ["done", "failed", "done"]
+    assert "b.svs" in rows[1]["reason"]
+
+
+def test_a_slide_whose_pixels_vanish_while_it_is_read_is_named(small, model, tmp_path, raises_code):
+    path = tmp_path / "cut.svs"
+    shutil.copy(small, path)
+    slide = hsn.open_slide(path)
+    path.write_bytes(path.read_bytes()[:3000])  # what is left when a copy over the network breaks off
+    with raises_code("slide-damaged"):
+        hsn.segment(slide, model, out=tmp_path / "out")

@@ -176,6 +176,10 @@ class Config(BaseConfig):
         tissue = (HeadSpec("tissue", start, len(self.classes)),) if self.tissues else ()
         return objects + tissue
 
+    def head_of(self, taxonomy):
+        """Return the head of a taxonomy, a HeadSpec."""
+        return self.heads[0 if taxonomy.name == self.taxonomies[0].name else -1]
+
     @property
     def radius_px(self):
         """The mean radius of an object in pixels of the net."""

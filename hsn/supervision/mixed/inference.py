@@ -17,7 +17,7 @@ def segment(net, image, config, *, taxonomy=None, mpp=None, progress=None):
     chosen, image, image_mpp = checked(image, config, taxonomy, mpp)
     small = preprocess(image, config, image_mpp)
     probabilities = predict_tiled(net, small, config.normalization, config.tiling, progress=progress)
-    head = config.heads[0 if chosen.name == config.taxonomies[0].name else -1]
+    head = config.head_of(chosen)
     own = enlarge(probabilities[..., head.start : head.stop], image.shape[:2])
     if head.name == "tissue":
         labels = most_probable(own)

@@ -44,8 +44,7 @@ def overlapped_stages(net, image, config, taxonomies, *, scale=1, progress=None)
     Stages
         One for each taxonomy.
     """
-    window_px = config.window_px
-    stride = round(window_px * (1 - OVERLAP))
+    window_px, stride = config.window_px, stride_px(config)
     starts = [tiles.grid(side, window_px, stride) for side in image.shape[:2]]
     missing = [s[-1] + window_px - side for s, side in zip(starts, image.shape[:2], strict=True)]
     padded = tiles.mirror_pad(image, [(0, rest) for rest in missing])
@@ -68,7 +67,7 @@ def overlapped_stages(net, image, config, taxonomies, *, scale=1, progress=None)
             scores = np.maximum(scores, row.scores)
             for c, left in enumerate(starts[1]):
                 pixels = padded[top : top + window_px, left : left + window_px]
-                core, inside = _core((r, c), starts, window_px, stride)
+                core, inside = core_of((r, c), starts, window_px, stride)
                 cam[core] = row.cam[c][inside]
                 adjusted[core] = blended[c][inside]
                 marginals[core] = refine_maps(blended[c], pixels, config, taxonomy)[inside]
@@ -79,10 +78,36 @@ def overlapped_stages(net, image, config, taxonomies, *, scale=1, progress=None)
         yield Stages(image, cam[box], adjusted[box], marginals[box], scores, taxonomy)
 
 
-def _core(position, starts, window_px, stride):
-    """Return the pixels that get the result of a window, in the image and in the window.
+def stride_px(config):
+    """Return the distance of the starts of windows, in pixels of the net.
+
+    Examples
+    --------
+    >>> from .config import Config
+    >>> stride_px(Config(window_px=224))
+    168
+    """
+    return round(config.window_px * (1 - OVERLAP))
+
+
+def core_of(position, starts, window_px, stride):
+    """Return the pixels that get the result of a window, in the image and in the window, as slices.
 
     They reach to the middle of each overlap, and to the border of the image.
+
+    Parameters
+    ----------
+    position : (int, int)
+        Row and column of the window in the grid.
+    starts : (list of int, list of int)
+        First rows and first columns of the windows.
+    window_px, stride : int
+        Side and distance of windows, in pixels.
+
+    Examples
+    --------
+    >>> core_of((0, 1), ([0], [0, 168]), 224, 168)
+    ((slice(0, 224, None), slice(196, 392, None)), (slice(0, 224, None), slice(28, 224, None)))
     """
     half = (window_px - stride) // 2
     inside = []
@@ -98,23 +123,32 @@ class _Row:
     """One row of windows: maps (S, h, h, C) before and after adjustment, present classes, highest scores."""
 
     def __init__(self, cam, adjusted, scores):
-        self.cam, self.adjusted = np.stack(cam), np.stack(adjusted)
+        self.cam, self.adjusted = cam, adjusted
         self.present = self.adjusted.any(axis=(1, 2))  # (S, C)
-        self.scores = np.max(scores, axis=0)
+        self.scores = scores.max(axis=0)
 
 
-class _RowPredictor:
-    """Predicts the rows of windows of one image."""
+class WindowPredictor:
+    """Predicts windows, and adjusts the maps of each by itself.
 
-    def __init__(self, net, image, config, taxonomy, columns):
+    Parameters
+    ----------
+    net : keras.Model
+    config : Config
+    taxonomy : Taxonomy
+    """
+
+    def __init__(self, net, config, taxonomy):
         self._predictor = make_predictor(net, config)
-        self._image, self._config, self._taxonomy, self._columns = image, config, taxonomy, columns
+        self._config, self._taxonomy = config, taxonomy
         self._keep = needed_outputs(config, [taxonomy])
         self._forced = forced_outputs(config, [taxonomy])
 
-    def predict(self, top):
-        """Return the `_Row` of windows that starts at pixel row `top`."""
-        windows = tiles.cut(self._image, [top], self._columns, self._config.window_px)
+    def predict(self, windows):
+        """Return maps before and after adjustment, float32 (N, h, h, C), and scores, float32 (N, C).
+
+        `windows` are uint8 (N, px, px, 3).
+        """
         maps, scores = self._predictor.predict_symmetries(windows, self._config.tta, always=self._forced)
         cams, adjusted, ordered_scores = [], [], []
         for window_maps, score, window in zip(maps, scores, windows, strict=True):
@@ -123,4 +157,17 @@ class _RowPredictor:
             cams.append(cam)
             adjusted.append(class_maps.adjusted(self._taxonomy).clip(0, 1))
             ordered_scores.append(ordered)
-        return _Row(cams, adjusted, ordered_scores)
+        return np.stack(cams), np.stack(adjusted), np.stack(ordered_scores)
+
+
+class _RowPredictor:
+    """Predicts the rows of windows of one image."""
+
+    def __init__(self, net, image, config, taxonomy, columns):
+        self._predictor = WindowPredictor(net, config, taxonomy)
+        self._image, self._window_px, self._columns = image, config.window_px, columns
+
+    def predict(self, top):
+        """Return the `_Row` of windows that starts at pixel row `top`."""
+        windows = tiles.cut(self._image, [top], self._columns, self._window_px)
+        return _Row(*self._predictor.predict(windows))
