@@ -1,4 +1,4 @@
-"""What the edits of a journal add up to: the features and tags of each image, as GeoJSON files and a table."""
+"""Add the edits of a journal up: the features and tags of each image, as GeoJSON files and a table."""
 
 import csv
 import datetime

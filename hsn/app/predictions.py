@@ -1,4 +1,4 @@
-"""What nets find: blocks around the view first, kept as files, shown as tiles.
+"""Results of nets: blocks around the view first, kept as files, shown as tiles.
 
 A block is as large as 1024 px of the net. A small image is one block: its result is that of `hsn segment`. In larger
 ones, objects at the borders of blocks are segmented with their surroundings, and belong to the block of their center.

@@ -57,7 +57,7 @@ COLORS = (
 
 @dataclass(frozen=True)
 class Aim:
-    """What a project is for, with the defaults that follow.
+    """Aim of a project, with the defaults that follow.
 
     Attributes
     ----------
@@ -214,7 +214,7 @@ class Project:
             self.study = read_study(self.folder)
 
     def add(self, places: Sequence[Path], mpp: float | None = None) -> None:
-        """Add the images in folders and files; those that are listed already stay as they are."""
+        """Add the images in folders and files; images that are listed already stay as they are."""
         found, failures = find_images(places, slides=True)
         for name, reason in failures:
             note(reason if name in reason else f"{name}: {reason}", name)

@@ -1,4 +1,4 @@
-"""What the page can ask of the server; each route is a method, named after what it returns."""
+"""Routes: the requests that the page can send to the server; each is a method, named after its result."""
 
 import json
 import logging

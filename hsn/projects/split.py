@@ -73,7 +73,7 @@ def split_study(
 def _hold_out(
     images: Sequence[StudyImage], kinds: Sequence[tuple[str, ...]], left: list[int], share: float, seed: int
 ) -> list[int]:
-    """Return the indices of held-out images among those that are left."""
+    """Return the indices of the held-out images among the remaining ones."""
     groups = [images[k].group for k in left]
     _, held_out, blocks = split_by_group([kinds[k] for k in left], groups, share, seed=seed)
     if blocks:

@@ -253,7 +253,7 @@ def add_images(
     mpp: float | None = None,
     split: str = "",
 ) -> list[StudyImage]:
-    """Add images to the table of a study; those that it lists already are left as they are.
+    """Add images to the table of a study; images that it lists already stay as they are.
 
     Parameters
     ----------

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from ..projects.forecast import Expected
 from . import figures
 
 COLORS = (
@@ -19,7 +18,7 @@ MARKERS = "osD^v"
 
 def forecast_figure(
     measured: Mapping[str, Sequence[tuple[float, float]]],
-    forecasts: Mapping[str, Sequence[Expected]],
+    forecasts: Mapping[str, Sequence[tuple[float, float, float, float]]],
     *,
     measure: str,
 ) -> Figure:
@@ -29,7 +28,8 @@ def forecast_figure(
     ----------
     measured : dict of str to sequence of (float, float)
         Minutes and score of each probe, by kind of annotation.
-    forecasts : dict of str to sequence of Expected
+    forecasts : dict of str to sequence of (float, float, float, float)
+        Minutes altogether, expected score, and the bounds of its interval.
     measure : str
         Name of the score.
 
@@ -45,16 +45,10 @@ def forecast_figure(
         axes.plot(minutes, scores, color=color, marker=marker, label=f"{kind}, measured")
         after = forecasts.get(kind, ())
         if after:
-            x = [minutes[-1], *(each.minutes for each in after)]
-            axes.plot(x, [scores[-1], *(each.score for each in after)], color=color, linestyle="--",
+            later, expected, low, high = zip(*after, strict=True)
+            axes.plot([minutes[-1], *later], [scores[-1], *expected], color=color, linestyle="--",
                       label=f"{kind}, expected (95 % interval)")  # fmt: skip
-            axes.fill_between(
-                [each.minutes for each in after],
-                [each.low for each in after],
-                [each.high for each in after],
-                color=color,
-                alpha=0.2,
-            )
+            axes.fill_between(later, low, high, color=color, alpha=0.2)
     axes.set_xlabel("minutes of annotation of this kind")
     axes.set_ylabel(f"{measure} of validation images")
     if measured:

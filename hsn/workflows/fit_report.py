@@ -1,4 +1,4 @@
-"""What a training reports when it ends: numbers of its stages, learning curves, and doubts about its validation."""
+"""Report what a training gave: numbers of its stages, learning curves, doubts about its validation."""
 
 import json
 

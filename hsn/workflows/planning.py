@@ -122,6 +122,14 @@ def plan(
     References
     ----------
     .. [1] Cortes et al., Learning curves: asymptotic values and rate of convergence, NeurIPS 1993.
+
+    Examples
+    --------
+    >>> plan("study", mpp=0.25, shares=(0.5,))
+    Traceback (most recent call last):
+        ...
+    hsn.errors.InputError: `shares` must be two or more numbers between 0 and 1; got [0.5]; leave it out for \
+0.125, 0.25, 0.5.
     """
     from ..supervision.mixed.validation import split_images
     from .fitting import prepare

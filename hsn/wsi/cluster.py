@@ -171,7 +171,7 @@ class DaskExecutor:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End the workers; those that do not end in time are left to the batch system: all results are on the disk."""
+        """End the workers; late ones are left to the batch system, because all results are on the disk."""
         try:
             self._client.close(CLOSE_S)
             if self._cluster is not None:
