@@ -113,7 +113,7 @@ def crops_of(
     --------
     >>> click = {"geometry": {"type": "Point", "coordinates": [5000.0, 9.0]}}
     >>> crops_of([click], (9000, 9000), 1.0), crops_of([click], (6000, 900), 8.0)
-    ([(4480, 0, 5760, 1152)], [(0, 0, 6000, 900)])
+    ([(3968, 0, 5248, 1152)], [(0, 0, 6000, 900)])
     """
     if not features:
         return []

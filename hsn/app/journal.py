@@ -14,7 +14,7 @@ from typing import Any
 from ..errors import InputError, as_input_error
 
 FOLDER, SUFFIX = "journal", ".jsonl"
-_MAX_BYTES = 2**26  # a longer file is followed by a new one
+_FILE_BYTES = 2**26  # a longer file is followed by a new one
 
 
 class Journal:
@@ -87,7 +87,7 @@ class Journal:
         """
         with self._lock:
             path = self._files()[-1]
-            if path.stat().st_size > _MAX_BYTES:
+            if path.stat().st_size > _FILE_BYTES:
                 path = self._new_file(int(path.stem) + 1)
             lines = [
                 json.dumps({"seq": self.seq + k} | record, ensure_ascii=False, separators=(",", ":"))

@@ -18,7 +18,7 @@ from .project import Project
 from .tiles import EMPTY, TILE_PX, Cache, palette_png, read_box
 
 MARK_UM = 1.0  # radius of the pixels around a click
-MAX_PIXELS = 300  # of one annotation
+SAMPLED_PIXELS = 300  # of one annotation
 _TILES = 24  # tiles whose maps are kept, 29 MB each
 _MODELS = 4  # fits whose tiles can still be asked for
 _OPACITY = 120
@@ -155,8 +155,8 @@ class Live:
     def _gather(self, image: str, feature: dict[str, Any]) -> np.ndarray:
         factor = self.factor(image)
         rows, cols = draw_pixels(feature, factor, self.mpp())
-        if len(rows) > MAX_PIXELS:
-            chosen = np.random.default_rng(0).permutation(len(rows))[:MAX_PIXELS]
+        if len(rows) > SAMPLED_PIXELS:
+            chosen = np.random.default_rng(0).permutation(len(rows))[:SAMPLED_PIXELS]
             rows, cols = rows[chosen], cols[chosen]
         width, height = self._project.size(image)
         inside = (rows >= 0) & (cols >= 0) & (rows < height / factor) & (cols < width / factor)
