@@ -69,7 +69,7 @@ def test_a_failed_write_leaves_no_part_of_a_record(tmp_path, monkeypatch, raises
 
 
 def test_a_long_file_is_followed_by_a_new_one(tmp_path, monkeypatch):
-    monkeypatch.setattr("hsn.app.journal._MAX_BYTES", 50)
+    monkeypatch.setattr("hsn.app.journal._FILE_BYTES", 50)
     journal = Journal(tmp_path)
     for _ in range(5):
         journal.append([{"op": "put", "text": "x" * 40}])
