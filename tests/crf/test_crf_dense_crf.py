@@ -434,6 +434,7 @@ def test_without_the_extension_scipy_is_used():
     assert "InputError: the compiled kernel must be installed" in run.stderr
 
 
+@pytest.mark.slow
 def test_the_tests_of_this_room_pass_without_the_extension():
     command = [
         sys.executable,

@@ -125,6 +125,7 @@ def redrawn(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_the_samples_in_the_repository_are_those_that_the_program_draws(redrawn):
     drawn = sorted(p.relative_to(redrawn) for p in redrawn.rglob("*") if p.is_file())
     assert len(drawn) == 22

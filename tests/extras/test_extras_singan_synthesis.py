@@ -48,6 +48,7 @@ def whole(patch, tmp_path_factory):
     return folder, synthesize(*patch, out=folder, preset=TINY, count=3, seed=1, progress=record), events
 
 
+@pytest.mark.slow
 def test_pairs_are_layouts_of_the_patch_and_are_written_for_training(whole, patch):
     folder, pairs, _ = whole
     assert (pairs.images.shape, pairs.images.dtype) == ((3, 48, 48, 3), np.uint8)

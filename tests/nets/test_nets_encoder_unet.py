@@ -209,6 +209,7 @@ def _make_positive(net):
             layer.set_weights([np.full(kernel.shape, 1 / inputs, "float32"), *(0 * b for b in bias)])
 
 
+@pytest.mark.slow
 def test_a_step_of_training_lowers_the_loss_and_moves_the_encoder(rng):
     net = encoder_unet.build(1, **TINY)
     before = net.get_layer("stem").get_weights()[0]

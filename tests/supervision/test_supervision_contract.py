@@ -165,7 +165,13 @@ def _eager():
     tensorflow.config.run_functions_eagerly(False)
 
 
-@pytest.fixture(scope="module", params=CASES)
+SLOW = ("selected", "shares")  # their stages are those of masks and of tags
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in CASES],
+)
 def case(request):
     return CASES[request.param]()
 
@@ -258,6 +264,7 @@ def test_another_run_in_the_folder_is_an_error_and_leaves_it_alone(case, whole, 
     assert case.fit(out, net=net)[1] == whole[2]  # the trained net itself is known
 
 
+@pytest.mark.slow
 def test_more_epochs_continue_a_run(case, tmp_path):
     short = case.fit(tmp_path / "net", **{"train.epochs": 1})[1]
     longer = case.fit(tmp_path / "net", **{"train.epochs": 2})[1]

@@ -112,6 +112,7 @@ def test_the_trained_folder_has_all_documented_files(tmp_path, steps):
     np.testing.assert_array_equal(result.labels, result.instances > 0)
 
 
+@pytest.mark.slow
 def test_finished_stages_are_not_run_again(tmp_path, steps):
     images, clicks = tissue()
     out = tmp_path / "o"
@@ -177,6 +178,7 @@ def test_given_labels_replace_detection(tmp_path, steps):
     assert not (tmp_path / "o" / "labels").exists()
 
 
+@pytest.mark.slow
 def test_given_background_is_used_in_all_rounds(tmp_path, steps, monkeypatch):
     images, clicks = tissue()
     seen, crops = [], rounds.detection_crops
@@ -213,6 +215,7 @@ def test_what_is_not_clicked_in_a_complete_region_is_background():
     np.testing.assert_array_equal(second, expected | corner)
 
 
+@pytest.mark.slow
 def test_a_round_starts_with_the_initial_or_the_previous_weights(tmp_path, steps, monkeypatch):
     images, clicks = tissue()
     started = []
@@ -228,6 +231,7 @@ def test_a_round_starts_with_the_initial_or_the_previous_weights(tmp_path, steps
     np.testing.assert_allclose(previous.get_weights()[0], first + 0.02, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_complete_validation_gives_precision_recall_and_f1(tmp_path, steps):
     images, clicks = tissue(ratio=1.0)
     points.fit(net(), images, clicks, config(complete_validation=True), out=tmp_path / "o")
@@ -302,6 +306,7 @@ def test_clicks_in_a_single_cell_are_an_error(tmp_path, raises_code):
         points.fit(net(), images, [[[5, 5], [6, 6]]], config(validation=0.2), out=tmp_path / "o")
 
 
+@pytest.mark.slow
 def test_another_run_in_the_folder_is_an_error(tmp_path, steps, raises_code):
     images, clicks = tissue()
     points.fit(net(), images, clicks, config(), out=tmp_path / "o")

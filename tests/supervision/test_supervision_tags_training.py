@@ -85,6 +85,7 @@ def test_the_trained_folder_has_card_config_and_history(tmp_path, rng):
     assert len(history.column("loss")) == 3
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path, rng, monkeypatch):
     images, tagged = patches(24, rng)
     whole = net()
