@@ -51,6 +51,7 @@ def test_a_plan_forecasts_each_kind_and_suggests_patches(study, tmp_path):
     assert again.probes == result.probes
 
 
+@pytest.mark.slow
 def test_patches_are_where_the_net_is_unsure(rng):
     image = rng.integers(60, 200, (64, 128, 3), np.uint8)
     rows = suggest_patches([image, image[:20]], "glas-tags", 2, side_px=64, mpp=0.5, seed=0)

@@ -12,7 +12,7 @@ from scipy.optimize import least_squares
 
 from ..errors import InputError
 
-_START = (0.05, 0.2, 0.5, 1.0)  # rates c to start the fit from
+_START = (0.1, 0.7)  # rates c to start the fit from
 _MAX_RATE = 2.0
 LEAST_PARTS = 3  # of the three unknowns
 

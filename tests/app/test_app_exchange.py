@@ -138,6 +138,7 @@ def test_warnings_say_what_is_missing(annotations, project, feature, put):
     assert find_warnings(project, annotations) == ["Background has only 1 mark"]
 
 
+@pytest.mark.slow
 def test_a_mark_in_the_wrong_class_is_doubtful(tmp_path, feature, put, rng):
     import numpy as np
 

@@ -149,7 +149,10 @@ def test_evaluate_gives_the_scores_of_the_command_line(run, images, model):
     assert result.scores["taxonomies"]["glas"]["confusion"] == said["taxonomies"]["glas"]["confusion"]
 
 
-@pytest.mark.parametrize("kind", sorted(OPTIONS))
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(kind, marks=pytest.mark.slow if kind == "masks" else ()) for kind in sorted(OPTIONS)],
+)
 def test_the_options_of_every_method_are_listed_in_options(kind):
     from dataclasses import fields
     from importlib import import_module

@@ -110,6 +110,7 @@ def test_other_errors_are_not_hidden(monkeypatch):
     assert isinstance(result.exception, ValueError)
 
 
+@pytest.mark.slow
 def test_quiet_commands_print_only_the_result(tmp_path, rng):
     """Run real processes, because backends write to stderr below Python."""
     from hsn.images.read import write

@@ -94,6 +94,7 @@ def test_initial_weights_repeat_with_a_seed():
     assert any((a != b).any() for a, b in zip(one, other, strict=True))
 
 
+@pytest.mark.slow
 def test_saved_nets_have_stock_layers_and_detect_the_same(system, tmp_path):
     card = models.Card(
         name="tiny", method="selected", classes=("nucleus",), thresholds=(0.5,), mpp=0.5, taxonomies=("nuclei",),

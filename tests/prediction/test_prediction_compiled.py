@@ -9,6 +9,7 @@ import pytest
 from hsn.prediction import compiled
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the warning is TensorFlow's")
 def test_images_of_many_sizes_bring_no_warning_of_tensorflow(monkeypatch):
     messages = []

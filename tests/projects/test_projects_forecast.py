@@ -28,13 +28,13 @@ def test_intervals_hold_the_truth_and_are_wider_for_fewer_images(rng):
         return clean[:, None] + rng.normal(0, 0.1, images) + rng.normal(0, 0.005, (4, images))
 
     held = widths = 0
-    for _ in range(10):
-        (after,) = forecast(minutes, noisy(20), [40], draws=60)
+    for _ in range(6):
+        (after,) = forecast(minutes, noisy(20), [40], draws=25)
         held += after.low - 0.02 <= true.at(80) <= after.high + 0.02
-        (few,) = forecast(minutes, noisy(4), [40], draws=60)
+        (few,) = forecast(minutes, noisy(4), [40], draws=25)
         widths += (few.high - few.low) > (after.high - after.low)
-    assert held >= 8
-    assert widths >= 7
+    assert held >= 5
+    assert widths >= 4
 
 
 def test_forecasts_need_parts_and_images(raises_code):

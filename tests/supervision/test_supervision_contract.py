@@ -165,7 +165,7 @@ def _eager():
     tensorflow.config.run_functions_eagerly(False)
 
 
-SLOW = ("selected", "shares")  # their stages are those of masks and of tags
+SLOW = ("points", "selected", "shares")  # their stages are like those of masks and of tags
 
 
 @pytest.fixture(

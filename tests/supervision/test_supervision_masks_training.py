@@ -57,6 +57,7 @@ def tissue():
     return [d.image for d in drawn], [d.instances for d in drawn]
 
 
+@pytest.mark.slow
 def test_a_net_trained_on_masks_finds_objects(tmp_path, tissue):
     history = masks.fit(
         net(), *tissue, config(epochs=4, steps=25, batch_size=4, crop_px=64), out=tmp_path / "taught"

@@ -262,6 +262,7 @@ def study(tmp_path):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*")
 def test_one_study_trains_one_net_with_two_heads(study, tmp_path):
     model = hsn.fit(study, mpp=MPP, out=tmp_path / "mine", width=4, epochs=1, batch_size=2)

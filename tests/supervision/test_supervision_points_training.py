@@ -79,6 +79,7 @@ def test_the_loss_falls_in_training_from_clicks_on_some_nuclei(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_the_trained_folder_has_all_documented_files(tmp_path, steps):
     images, clicks = tissue()
     for k, image in enumerate(images):

@@ -78,6 +78,7 @@ def whole(tissue, tmp_path_factory):
         return out, selected.fit(net(), *tissue, config(), out=out)
 
 
+@pytest.mark.slow
 def test_the_trained_folder_has_all_documented_files(whole, tissue):
     out, history = whole
     assert history.column("round") == [0, 0, 1, 1]

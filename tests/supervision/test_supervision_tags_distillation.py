@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from hsn.nets import histonet, unet
 from hsn.supervision import tags
@@ -36,6 +37,7 @@ def teacher():
     return histonet.m4(2, width=0.1, input_px=None, seed=0), config
 
 
+@pytest.mark.slow
 def test_a_student_reproduces_the_pseudo_masks(tmp_path, rng):
     pairs = [square(rng) for _ in range(4)]
     config = distillation.student_config(teacher()[1], window_px=64)

@@ -56,6 +56,7 @@ def net(seed=0):
     return histonet.m4(2, width=0.15, input_px=None, momentum=0.9, last_dropout=0.2, seed=seed)
 
 
+@pytest.mark.slow
 def test_a_net_trained_on_tags_finds_the_classes(tmp_path, rng):
     images, tagged = patches(96, rng)
     history = tags.fit(net(), images, tagged, config(epochs=25), out=tmp_path / "model")

@@ -86,6 +86,7 @@ def test_objects_do_not_depend_on_the_blocks(drawn, model, whole, tmp_path, bloc
     assert digests(result) == digests(whole)
 
 
+@pytest.mark.slow
 def test_objects_do_not_depend_on_the_workers(drawn, model, whole, tmp_path):
     options = Options(workers=2, block_px=1024)
     assert digests(segment_slide(open_slide(drawn.path), model, tmp_path, options=options)) == digests(whole)
@@ -144,6 +145,7 @@ def test_another_plan_in_the_folder_is_named(drawn, model, color_model, whole, r
     assert "slide.mpp 0.25 there and 0.26 here" in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_large_gland_is_one_object_of_many_blocks(drawn, color_model, tmp_path):
     from hsn.config import PostProcess
 
@@ -176,6 +178,7 @@ def test_off_the_tissue_nothing_is_found_and_an_empty_mask_is_an_empty_result(dr
     assert not result.instances[:].any()
 
 
+@pytest.mark.slow
 def test_windows_without_tissue_are_skipped_and_the_edge_of_the_mask_is_exact(drawn, model, tmp_path):
     mask = np.zeros((25, 30), bool)
     mask[:, :8] = True  # 800 px
@@ -217,6 +220,7 @@ def test_a_region_that_is_too_large_is_left_out_and_counted(drawn, color_model, 
     assert "too large" in notes.sentences()[0]
 
 
+@pytest.mark.slow
 def test_a_net_that_normalizes_stains_measures_them_once_on_the_whole_slide(drawn, color_model, tmp_path):
     from hsn.config import Normalization
     from hsn.stains.macenko import Macenko
