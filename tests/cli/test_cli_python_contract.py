@@ -85,7 +85,7 @@ SLOW = pytest.mark.slow  # minutes of tracing; the other two kinds run in the or
 
 @pytest.mark.parametrize(
     "kind",
-    ["masks", "tags", pytest.param("points", marks=SLOW), pytest.param("selected", marks=SLOW)],
+    ["tags", *(pytest.param(kind, marks=SLOW) for kind in ("masks", "points", "selected"))],
 )
 @NO_OBJECTS
 def test_the_command_and_the_function_write_the_same_config_and_weights(run, data, kind):
