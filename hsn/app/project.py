@@ -283,10 +283,15 @@ def open_project(
     Raises
     ------
     InputError
-        "app-nothing" without places and folder, "folder-not-writable", "run-locked", "aim-unknown", "images-missing".
+        "app-nothing" without places and folder, "folder-not-writable", "run-locked", "aim-unknown", "images-missing",
+        "data-missing" for a path that does not exist.
     """
     if aim is not None:
         one_of("aim", aim, AIMS)
+    for place in places:
+        if not place.exists():
+            raise InputError("data-missing", f"{place} must be an image, a slide or a folder of these",
+                             got="a path that does not exist", hint="correct the path")  # fmt: skip
     folder = _folder_of(places, folder)
     check_writable(folder)
     folder.mkdir(parents=True, exist_ok=True)

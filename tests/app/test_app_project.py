@@ -129,3 +129,10 @@ def test_scripts_write_text_and_no_html(path):
     ]
     assert "http://" not in text.replace("http://www.w3.org/2000/svg", "")
     assert "https://" not in text
+
+
+def test_a_place_that_does_not_exist_is_an_error_and_makes_no_project(tmp_path, raises_code, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with raises_code("data-missing"):
+        open_project([tmp_path / "nowhere"])
+    assert not list(tmp_path.iterdir())
