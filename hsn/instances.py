@@ -66,6 +66,17 @@ def object_areas(instances: np.ndarray) -> np.ndarray:
     return areas[areas > 0]
 
 
+def count_objects(instances: np.ndarray) -> int:
+    """Return the number of objects of a label image; masked pixels and ids without pixels do not count.
+
+    Examples
+    --------
+    >>> count_objects(np.array([[0, 1, 1, 3]]))
+    2
+    """
+    return int(np.count_nonzero(np.unique(np.ma.filled(instances, 0)) > 0))
+
+
 def median_diameter(areas: Sequence[np.ndarray]) -> float | None:
     """Return the median over images of the median diameter of objects, of circles of their areas; None without objects.
 

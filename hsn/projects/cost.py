@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-
 from ..annotations.annotation import KINDS, Annotation
 from ..annotations.mask_files import read as read_masks
 from ..errors import InputError
+from ..instances import count_objects
 
 # Seconds for one item; stated assumptions of this project, except for boxes: Papadopoulos et al., Extreme clicking for
 # efficient object annotation, ICCV 2017. An outline is that of a nucleus; a gland takes about 60 s.
@@ -60,7 +59,7 @@ def count_items(annotation: Annotation, shape: tuple[int, int]) -> dict[str, int
     objects = annotation.objects
     if isinstance(objects, str | Path):
         objects = read_masks(objects, shape)
-    outlined = len(objects) if isinstance(objects, tuple) else _count_objects(objects)
+    outlined = len(objects) if isinstance(objects, tuple) else count_objects(objects)
     places = {tag.box for tag in annotation.tags}  # one look at a place gives all its tags
     numbers = (
         outlined,
@@ -70,7 +69,3 @@ def count_items(annotation: Annotation, shape: tuple[int, int]) -> dict[str, int
         len(places),
     )
     return dict(zip(KINDS, numbers, strict=True))
-
-
-def _count_objects(instances: np.ndarray) -> int:
-    return int(np.count_nonzero(np.unique(np.ma.filled(instances, 0)) > 0))

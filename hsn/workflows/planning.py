@@ -150,7 +150,7 @@ def plan(
     config = config.replace(train={"validation": tuple(split.held_out.tolist())}, tune_postprocess=False)
     study_data = _Data(setup.net, images, given, config, split, out / "probes", seed)
     probes = _train_probes(study_data, shares, card, progress)
-    forecasts, notes = _forecast(probes, shares, more_minutes, seed)
+    forecasts, notes = _forecast(probes, more_minutes, seed)
     places = suggest_patches(
         images, study_data.folder("all", 1.0), n, side_px=side_px, mpp=mpp, seed=seed, progress=progress
     )
@@ -166,7 +166,7 @@ def plan(
 
 
 class _Data(NamedTuple):
-    """What all probes share."""
+    """Inputs of all probes."""
 
     net: Any
     images: Sequence
@@ -234,7 +234,7 @@ def _train_probe(data, part, out, progress):
     return measure, [float(np.exp(-s)) if measure == "loss" else float(s) for s in scores]
 
 
-def _forecast(probes, shares, more_minutes, seed):
+def _forecast(probes, more_minutes, seed):
     """Return the forecast of each kind with enough parts, and notes about the others."""
     whole, forecasts, notes = probes[0], {}, []
     for kind in dict.fromkeys(probe.kind for probe in probes[1:]):

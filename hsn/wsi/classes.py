@@ -30,7 +30,7 @@ from .plan import GROUP, TAGS, Job, opened
 from .tasks import EVIDENCE, WINDOWS, box_reader, mark_window, read_ahead, stored_array, tissue_mask
 
 MAPS, LABELS = "window-maps", "labels"  # arrays
-SQUARE_PX = 256  # of which the certainty is measured; blocks are multiples of it
+SQUARE_PX = 256  # the certainty of each square is measured; blocks are multiples of it
 _BATCH = 8  # windows per forward pass
 
 

@@ -130,7 +130,7 @@ class Phases:
 
 @dataclass
 class _Done:
-    """How much of a phase is done: tasks, and square millimeters of tissue."""
+    """Progress of a phase: finished tasks, and square millimeters of tissue."""
 
     total: int
     count: int

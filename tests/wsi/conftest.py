@@ -22,8 +22,6 @@ def _color_model(folder, *, limit=155.0, channel=0, **changes):
     import keras
     from keras import layers
 
-    from hsn import models
-
     # Blur, then a softmax of background and inside; the contour is the transition.
     image = keras.Input((None, None, 3))
     level = layers.Conv2D(1, 3, padding="same", use_bias=False, name="blur")(image)
@@ -33,18 +31,7 @@ def _color_model(folder, *, limit=155.0, channel=0, **changes):
     weights = np.array([[[[0.3, -0.3, 0.0]]]], np.float32)
     net.set_weights([kernel, weights, np.array([-0.3 * limit, 0.3 * limit, 0.5], np.float32)])
     config = _config(**changes)
-    card = models.Card(
-        name="color",
-        method="masks",
-        classes=config.classes,
-        thresholds=(0.5,) * 3,
-        mpp=config.mpp,
-        taxonomies=tuple(taxonomy.name for taxonomy in config.taxonomies),
-        normalization=models.Normalization(mean=config.normalization.mean, std=config.normalization.std),
-        source="a test",
-    )
-    models.save(folder, net, card, config.to_dict())
-    return str(folder)
+    return _save(folder, net, config, "masks", thresholds=(0.5,) * 3)
 
 
 def _config(**changes):

@@ -21,6 +21,7 @@ from ...annotations.points import read as read_points
 from ...checks import one_of, positive, same_shape
 from ...data.setup import FitSetup, crop_px, summarize, taxonomy_of
 from ...errors import InputError
+from ...instances import count_objects
 from ...nets import segmenters
 from ...nets.encoder_unet import Head
 from ...taxonomies import NUCLEI
@@ -168,7 +169,7 @@ class Contents:
         instances = objects if isinstance(objects, np.ndarray) else read_masks(objects, shape)
         same_shape("image", tuple(shape), "objects", np.shape(instances))
         self._objects.add(None)
-        return int(np.count_nonzero(np.unique(np.ma.filled(instances, 0)) > 0))
+        return count_objects(instances)
 
     def classes(self, is_object, taxonomies):
         """Return the net's outputs and the taxonomies of its heads.
