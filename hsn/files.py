@@ -25,6 +25,7 @@ from .limits import CARD_BYTES, FILE_NAME_BYTES
 # The shipped nets: in the package when installed from a wheel, beside it in a checkout.
 _INSTALLED = Path(__file__).parent / "pretrained"
 PRETRAINED = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parents[1] / "pretrained"
+ZARR = ".zarr"  # suffix of a Zarr store, which is a folder
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
 
@@ -296,8 +297,8 @@ def first_line(error: Exception) -> str:
 def walk_files(folder: Path | str) -> list[Path]:
     """List the files in and below a folder, sorted, without hidden ones; linked folders are followed.
 
-    Each folder is searched once, even if several links lead to it; a link to a folder above ends there. Links whose
-    target is gone are listed.
+    A Zarr store, a folder that ends in `.zarr`, is one entry. Each folder is searched once, even if several links lead
+    to it; a link to a folder above ends there. Links whose target is gone are listed.
 
     Examples
     --------
@@ -318,6 +319,8 @@ def walk_files(folder: Path | str) -> list[Path]:
         for root, folders, names in os.walk(start):
             seen.add(os.path.realpath(root))
             folders[:] = sorted(name for name in folders if name[0] != ".")
+            names += [name for name in folders if name.lower().endswith(ZARR)]
+            folders[:] = [name for name in folders if not name.lower().endswith(ZARR)]
             # Real folders first: a folder that is reached twice keeps its own name.
             links += [Path(root, name) for name in folders if os.path.islink(os.path.join(root, name))]
             folders[:] = [name for name in folders if os.path.realpath(os.path.join(root, name)) not in seen]
