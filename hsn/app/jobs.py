@@ -138,8 +138,8 @@ class Jobs:
             "--out",
             str(folder),
         ]
-        base = self._project.settings.get("base", self._project.aim.base if self._project.aim else "")
-        command += ["--start", base] if base else []
+        base = self._project.base
+        command += ["--start", str(self._folder(base)) if base.isdigit() else base] if base else []
         command += ["--epochs", str(epochs)] if epochs else []
         return [*command, "--progress", str(folder / PROGRESS)]
 

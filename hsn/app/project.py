@@ -139,6 +139,11 @@ class Project:
         """The aim; None if the user has to choose it."""
         return AIMS.get(self.settings.get("aim", ""))
 
+    @property
+    def base(self) -> str:
+        """Name of the net that trainings begin with; empty for the pretrained encoder alone."""
+        return str(self.settings.get("base", self.aim.base if self.aim else ""))
+
     def image(self, name: Any) -> Picture:
         """Return an image by its id.
 
