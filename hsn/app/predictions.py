@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -187,12 +187,13 @@ class Predictions:
                     if look.least and not unsure:
                         sure = self._block(model, image, (col, row), "-sure.png")[0]
                         block = (np.where(sure >= 255 * look.least, block[0], 0), about)
-                    _paste(codes, block, first, step, (width, height))
+                    paste_block(codes, block, first, step, (width, height))
         if not about:
             return EMPTY
         if unsure:
             return palette_png(codes, [(*_UNSURE, round(k * 0.8)) for k in range(256)])
-        return palette_png(codes, self._palette(about, show, look))
+        own = {kind.name: kind.color for kind in self._project.study.classes}
+        return palette_png(codes, palette_of(about, own, show=show, hidden=self._hidden(look)))
 
     def objects(
         self, model: str, image: str, bbox: list[float], limit: int, look: Look = Look()
@@ -230,21 +231,6 @@ class Predictions:
     def _hidden(self, look: Look) -> set[str]:
         """Return the names of the classes that are not shown."""
         return {kind.name for k, kind in enumerate(self._project.study.classes) if k in look.hidden}
-
-    def _palette(self, about: dict[str, Any], show: str, look: Look) -> list[tuple[int, int, int, int]]:
-        own = {kind.name: kind.color for kind in self._project.study.classes}
-        colors = [
-            own.get(name, tuple(color)) for name, color in zip(about["classes"], about["colors"], strict=True)
-        ]
-        fill, line = (_FILL if show != "rims" else 0), (_LINE if show != "fill" else _FILL)
-        palette = [(0, 0, 0, 0)] * 256
-        hidden = self._hidden(look)
-        for number, (name, (r, g, b)) in enumerate(zip(about["classes"], colors, strict=True), 1):
-            if name in hidden:
-                continue
-            palette[number] = (r, g, b, fill)
-            palette[number + _RIM] = (r, g, b, line)
-        return palette
 
     def _path(self, model: str, image: str, block: tuple[int, int]) -> Path:
         return self._project.folder / FOLDER / model / image / f"{block[0]}_{block[1]}"
@@ -324,7 +310,41 @@ class Predictions:
         return self._child
 
 
-def _paste(
+def palette_of(
+    about: dict[str, Any],
+    own: Mapping[str, tuple[int, int, int]],
+    *,
+    show: str = "both",
+    hidden: Collection[str] = (),
+) -> list[tuple[int, int, int, int]]:
+    """Return the color and opacity of each code of a block, see `hsn.app.predictor.segment_block`.
+
+    Parameters
+    ----------
+    about : dict
+        With names of `classes` and their `colors`.
+    own : dict of str to (int, int, int)
+        Colors that are used instead for the classes with these names.
+    show : {"fill", "rims", "both"}
+    hidden : collection of str
+        Classes that are transparent.
+
+    Examples
+    --------
+    >>> palette = palette_of({"classes": ["A"], "colors": [(1, 2, 3)]}, {}, show="rims")
+    >>> palette[1], palette[129]
+    ((1, 2, 3, 0), (1, 2, 3, 255))
+    """
+    fill, line = (_FILL if show != "rims" else 0), (_LINE if show != "fill" else _FILL)
+    palette = [(0, 0, 0, 0)] * 256
+    for number, (name, color) in enumerate(zip(about["classes"], about["colors"], strict=True), 1):
+        if name not in hidden:
+            r, g, b = own.get(name, tuple(color))
+            palette[number], palette[number + _RIM] = (r, g, b, fill), (r, g, b, line)
+    return palette
+
+
+def paste_block(
     codes: np.ndarray,
     block: tuple[np.ndarray, dict],
     first: tuple[int, int],

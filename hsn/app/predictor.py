@@ -6,6 +6,7 @@ belongs to the block that holds its center, so that each object is written once.
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def predict(request: dict[str, Any]) -> None:
     shape = (round((right - left) / factor), round((bottom - top) / factor))
     pixels = read_box(slide, left, top, *shape, factor)
     core = [round((v - origin) / factor) for v, origin in zip(request["core"], (left, top) * 2, strict=True)]
-    codes, sure, unsure, names, colors, objects = _segment(model, pixels, request["mpp"] * factor, core)
+    codes, sure, unsure, names, colors, objects = segment_block(model, pixels, request["mpp"] * factor, core)
     out = Path(request["out"])
     for suffix, array in ((".png", codes), ("-sure.png", sure), ("-unsure.png", unsure)):
         with atomic_write(out.with_name(out.name + suffix)) as temporary:
@@ -69,8 +70,29 @@ def predict(request: dict[str, Any]) -> None:
     write_json(out.with_name(out.name + ".json"), about)
 
 
-def _segment(model: Any, pixels: np.ndarray, mpp: float, core: list[int]) -> tuple[Any, ...]:
-    """Return codes of the pixels, their scores, their uncertainty, names and colors of classes, objects as features."""
+def segment_block(model: Any, pixels: np.ndarray, mpp: float, core: Sequence[int]) -> tuple[Any, ...]:
+    """Segment an image with a net, and keep the objects whose center lies in a box.
+
+    Parameters
+    ----------
+    model : hsn.models.Model
+    pixels : uint8 array, shape (H, W, 3)
+    mpp : float
+        Micrometers per pixel.
+    core : sequence of int
+        Left, top, right and bottom of the box.
+
+    Returns
+    -------
+    codes : uint8 (H, W)
+        Number of the class, from 1; `RIM` is added at the border of an object. 0: nothing.
+    sure, unsure : uint8 (H, W)
+        Score of the object or of the pixel, and small difference of the two best classes, from 0 to 255.
+    names, colors : list
+        Of the classes.
+    objects : list of dict
+        GeoJSON features in pixels of the image.
+    """
     from ..exports.geojson import features
     from ..supervision import segment
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from hsn.app import predictor
-from hsn.app.predictions import Look, Predictions, _paste
+from hsn.app.predictions import Look, Predictions, paste_block
 from hsn.app.project import close_project, open_project
 from hsn.app.tiles import EMPTY
 from hsn.images.read import write
@@ -78,11 +78,11 @@ def test_a_tile_is_made_of_the_pixels_of_its_block():
     array = np.zeros((40, 60), np.uint8)
     array[10:20, 30:40] = 1
     codes = np.zeros((512, 512), np.uint8)
-    _paste(codes, (array, {"read": [100, 200, 220, 280], "factor": 2.0}), (0, 0), 1, (512, 512))
+    paste_block(codes, (array, {"read": [100, 200, 220, 280], "factor": 2.0}), (0, 0), 1, (512, 512))
     assert codes.sum() == 20 * 20
     assert codes[220:240, 160:180].all()
     half = np.zeros((512, 512), np.uint8)
-    _paste(half, (array, {"read": [100, 200, 220, 280], "factor": 2.0}), (0, 0), 2, (512, 512))
+    paste_block(half, (array, {"read": [100, 200, 220, 280], "factor": 2.0}), (0, 0), 2, (512, 512))
     assert half[110:120, 80:90].all()
     assert half.sum() == 100
 
