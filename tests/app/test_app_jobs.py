@@ -1,7 +1,9 @@
 """Trainings: what is written is what `hsn fit` takes; a child's progress, end, cancel and resume."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -125,8 +127,26 @@ def test_a_training_whose_process_is_gone_is_interrupted(jobs, project, annotati
     name = jobs.start()
     assert jobs.ended.wait(30)
     jobs._set(name, state="running", pid=gone.pid, started="12345")
+    (jobs._folder(name) / "card.json").unlink()
     again = Jobs(project, annotations, lambda kind, **values: None)
     assert again.describe(name)["state"] == "interrupted"
+
+
+def test_a_training_that_ended_while_no_server_ran_is_done(jobs, project, annotations):
+    name = jobs.start()
+    assert jobs.ended.wait(30)
+    jobs._set(name, state="running")
+    assert Jobs(project, annotations, lambda kind, **values: None).describe(name)["state"] == "done"
+
+
+def test_a_training_that_is_killed_from_outside_can_be_resumed(jobs):
+    jobs.wait[0] = 60
+    name = jobs.start()
+    until(lambda: jobs.describe(name)["rows"])
+    os.killpg(jobs.read(name)["pid"], signal.SIGKILL)
+    assert jobs.ended.wait(30)
+    assert jobs.describe(name)["state"] == "interrupted"
+    assert "memory" in jobs.describe(name)["reason"]
 
 
 def test_nothing_annotated_is_an_error(project, raises_code):
