@@ -85,10 +85,10 @@ class Viewer(anywidget.AnyWidget):
 
     _esm = bundle()
     _css = "\n".join((STATIC / name).read_text(encoding="utf-8") for name in ("vendor/ol.css", "widget.css"))
-    image = traitlets.Dict().tag(sync=True)
-    classes = traitlets.List().tag(sync=True)
+    image: Any = traitlets.Dict().tag(sync=True)
+    classes: Any = traitlets.List().tag(sync=True)
     net = traitlets.Unicode("").tag(sync=True)
-    features = traitlets.List().tag(sync=True)
+    features: Any = traitlets.List().tag(sync=True)
 
     def __init__(
         self,
@@ -116,7 +116,7 @@ class Viewer(anywidget.AnyWidget):
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the marks as GeoJSON for QuPath and `hsn fit`."""
-        write_json(path, {"type": "FeatureCollection", "features": self.features})
+        write_json(Path(path), {"type": "FeatureCollection", "features": self.features})
 
     def tile(self, path: str) -> bytes:
         """Return the tile of an address of the page: JPEG of the image, or PNG of what the net found.
