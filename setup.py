@@ -1,10 +1,10 @@
-"""Build the optional extension, and copy the shipped nets into the wheel. All settings are in pyproject.toml.
+"""Build the optional extension; copy shipped nets and a sample slide into the wheel. Settings are in pyproject.toml.
 
 One source is compiled for any processor and, on x86-64, for two levels of vector instructions; `hsn/_native` loads the
 best one that the processor can run. Without a compiler, hsn installs without the extension and uses SciPy.
 
 The nets lie in `pretrained/` of the repository. A wheel holds them as `hsn/pretrained`; an editable installation uses
-them where they are (see `hsn.files.PRETRAINED`).
+them where they are (see `hsn.files.PRETRAINED`). The sample slide is `hsn/sample` in a wheel (see `hsn.files.SAMPLE`).
 """
 
 import platform
@@ -45,15 +45,19 @@ LEVELS = {  # module: flags of GCC and Clang, flags of MSVC
 }
 
 
+SAMPLE = Path("img") / "04_slide_region_cc0"
+
+
 class BuildPackage(build_py):
-    """Build the package with the shipped nets in it."""
+    """Build the package with the shipped nets and the sample slide in it."""
 
     def run(self):
         super().run()
         if not self.editable_mode:
-            place = Path(self.build_lib) / "hsn" / "pretrained"
-            shutil.rmtree(place, ignore_errors=True)
-            shutil.copytree("pretrained", place, ignore=shutil.ignore_patterns(".*", "training"))
+            for source, name in (("pretrained", "pretrained"), (SAMPLE, "sample")):
+                place = Path(self.build_lib) / "hsn" / name
+                shutil.rmtree(place, ignore_errors=True)
+                shutil.copytree(source, place, ignore=shutil.ignore_patterns(".*", "training"))
 
 
 class BuildOptional(build_ext):

@@ -22,9 +22,15 @@ from typing import Any
 from .errors import InputError, as_input_error, printable
 from .limits import CARD_BYTES, FILE_NAME_BYTES
 
-# The shipped nets: in the package when installed from a wheel, beside it in a checkout.
-_INSTALLED = Path(__file__).parent / "pretrained"
-PRETRAINED = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parents[1] / "pretrained"
+
+def _shipped(name: str, checkout: str) -> Path:
+    """Return a folder of the package when installed from a wheel, else that beside it in a checkout."""
+    installed = Path(__file__).parent / name
+    return installed if installed.is_dir() else Path(__file__).parents[1] / checkout
+
+
+PRETRAINED = _shipped("pretrained", "pretrained")  # the shipped nets
+SAMPLE = _shipped("sample", "img/04_slide_region_cc0") / "CMU-1-Small-Region.svs"  # a slide region, CC0
 ZARR = ".zarr"  # suffix of a Zarr store, which is a folder
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 

@@ -15,6 +15,23 @@
 | `guard.py` | who may ask |
 | `events.py` | messages to the open pages |
 | `routes.py`, `server.py` | what can be asked, and the server |
+| `notebook.py` | `hsn.app.Viewer`: the viewer as a widget of a notebook |
 
 The server never imports Keras. Nets are trained and run by child processes.
 """
+
+from typing import Any
+
+from ..checks import require
+
+__all__ = ["Viewer"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the widget when it is used: it needs a package that the app does not need."""
+    if name != "Viewer":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    require("anywidget", extra="notebook")
+    from .notebook import Viewer
+
+    return Viewer

@@ -5,7 +5,7 @@ import datetime
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ..errors import InputError
@@ -26,16 +26,14 @@ class Annotations:
     Parameters
     ----------
     project : Project
-    on_change : callable, optional
-        Called after edits with the ids of the changed images and the sequence number.
 
     Attributes
     ----------
     journal : Journal
     """
 
-    def __init__(self, project: Project, on_change: Callable[[set[str], int], None] | None = None) -> None:
-        self.project, self._on_change = project, on_change or (lambda images, seq: None)
+    def __init__(self, project: Project) -> None:
+        self.project = project
         self._lock = threading.RLock()
         self._features: dict[str, dict[str, dict[str, Any]]] = {}
         self._tags: dict[str, dict[str, int]] = {}
@@ -114,10 +112,7 @@ class Annotations:
             self._dirty |= images
             if images:
                 self._write_later()
-            seq = self.seq
-        if images:
-            self._on_change(images, seq)
-        return seq
+            return self.seq
 
     def log(self, op: str, **values: Any) -> None:
         """Append an event that changes no annotation: "train", "predict", "export"."""

@@ -19,6 +19,7 @@ from typing import Any
 from ..errors import InputError
 from ..files import write_json
 from ..locks import process_start
+from ..models.folders import CARD
 from ..projects.study import MODELS
 from .annotations import Annotations
 from .inputs import write_input
@@ -53,7 +54,7 @@ class Jobs:
                 if _is_running(job):
                     self._follow(name, None)
                 else:
-                    self._set(name, state=INTERRUPTED)
+                    self._set(name, state=DONE if self._is_trained(name) else INTERRUPTED)
 
     def names(self) -> list[str]:
         """Return the names of all trainings, the oldest first."""
@@ -138,8 +139,8 @@ class Jobs:
             "--out",
             str(folder),
         ]
-        base = self._project.settings.get("base", self._project.aim.base if self._project.aim else "")
-        command += ["--start", base] if base else []
+        base = self._project.base
+        command += ["--start", str(self._folder(base)) if base.isdigit() else base] if base else []
         command += ["--epochs", str(epochs)] if epochs else []
         return [*command, "--progress", str(folder / PROGRESS)]
 
@@ -211,18 +212,22 @@ class Jobs:
             time.sleep(_POLL_S)
 
     def _finish(self, name: str, process: subprocess.Popen | None) -> None:
-        folder, job = self._folder(name), self.read(name)
-        newer = (folder / "card.json").is_file() and (folder / "card.json").stat().st_mtime >= job.get(
-            "at", 0
-        )
-        if job.get("cancelled"):
+        code = process.returncode if process else 0
+        if self.read(name).get("cancelled"):
             state, reason = CANCELLED, ""
-        elif newer and (process is None or process.returncode == 0):
+        elif code == 0 and self._is_trained(name):
             state, reason = DONE, ""
+        elif code < 0:
+            state, reason = INTERRUPTED, "its process was ended from outside, perhaps for lack of memory"
         else:
-            state, reason = FAILED, _last_sentence(folder / LOG)
+            state, reason = FAILED, _last_sentence(self._folder(name) / LOG)
         self._set(name, state=state, reason=reason)
         self._publish("job", name=name, state=state, reason=reason)
+
+    def _is_trained(self, name: str) -> bool:
+        """Return whether a training has written its net."""
+        card = self._folder(name) / CARD
+        return card.is_file() and card.stat().st_mtime >= self.read(name).get("at", 0)
 
 
 _TIMES = ("time", "stage", "done", "total", "eta_s")

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import cv2
@@ -74,8 +74,21 @@ class Live:
         """Return the pixels of an image per pixel of the classifier."""
         return self.mpp() / (self._project.mpp(image) or self.mpp())
 
-    def tile(self, image: str, version: int, x: int, y: int, *, unsure: bool = False) -> bytes:
-        """Return a PNG of the classes of a tile, or of how unsure they are; an empty one for an old fit."""
+    def tile(
+        self,
+        image: str,
+        version: int,
+        x: int,
+        y: int,
+        *,
+        unsure: bool = False,
+        least: float = 0.0,
+        hidden: Collection[int] = (),
+    ) -> bytes:
+        """Return a PNG of the classes of a tile, or of how unsure they are; an empty one for an old fit.
+
+        Pixels whose class has a probability below `least`, and those of `hidden` classes, are transparent.
+        """
         if version not in self._models:
             return EMPTY
         model, names = self._models[version]
@@ -86,9 +99,11 @@ class Live:
             colors = [(*_UNSURE, 200 * k // (_UNSURE_STEPS - 1)) for k in range(_UNSURE_STEPS)]
             return palette_png(np.clip(steps, 0, _UNSURE_STEPS - 1).astype(np.uint8), colors)
         colors = []
-        for kind in self._project.study.classes:
-            colors.append((*kind.color, 0 if is_background_class(kind.name) else _OPACITY))
-        return palette_png(p.argmax(axis=2).astype(np.uint8), colors)
+        for number, kind in enumerate(self._project.study.classes):
+            shown = number not in hidden and not is_background_class(kind.name)
+            colors.append((*kind.color, _OPACITY if shown else 0))
+        numbers = np.where(p.max(axis=2) >= least, p.argmax(axis=2), len(names))
+        return palette_png(numbers.astype(np.uint8), [*colors, (0, 0, 0, 0)])
 
     def maps(self, image: str, x: int, y: int) -> np.ndarray:
         """Return the feature maps of a tile of the classifier's scale, float16 (512, 512, F)."""

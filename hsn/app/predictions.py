@@ -9,7 +9,8 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ import numpy as np
 from PIL import Image
 
 from ..errors import InputError
+from ..exports.geojson import measurement_name
+from ..models import keras_file
 from ..models.card import Card
-from ..models.folders import CARD, available
+from ..models.folders import CARD, NET, available
 from ..projects.study import MODELS
 from .project import Project
 from .tiles import EMPTY, Cache, palette_png, tile_box
@@ -32,7 +35,25 @@ _KEPT = 64  # decoded blocks
 _FILL, _LINE = 110, 255  # opacities
 _RIM = 128  # see `hsn.app.predictor`
 _UNSURE = (255, 0, 200)
+_SCORE = measurement_name("score")
 SHOW = ("fill", "rims", "both")
+_ARCHITECTURE = "encoder_unet"  # of the nets that `hsn fit` trains on a study
+
+
+@dataclass(frozen=True)
+class Look:
+    """Which part of a result is shown.
+
+    Attributes
+    ----------
+    least : float
+        Smallest probability that is shown, 0 to 1. Default: 0, everything.
+    hidden : frozenset of int
+        Positions of the classes of the project that are not shown. Default: none.
+    """
+
+    least: float = 0.0
+    hidden: frozenset[int] = frozenset()
 
 
 class Predictions:
@@ -137,7 +158,18 @@ class Predictions:
             return 1.0
         return max(1.0, Card.read(self.folder_of(model)).mpp / (self._project.mpp(image) or 1.0))
 
-    def tile(self, model: str, image: str, z: int, x: int, y: int, *, show: str, unsure: bool) -> bytes:
+    def tile(
+        self,
+        model: str,
+        image: str,
+        z: int,
+        x: int,
+        y: int,
+        *,
+        show: str = "both",
+        unsure: bool = False,
+        look: Look = Look(),
+    ) -> bytes:
         """Return a PNG of what is known of a tile; an empty one if nothing is."""
         box = tile_box(self._project.slide(image), z, x, y)
         if box is None:
@@ -149,25 +181,37 @@ class Predictions:
         about: dict[str, Any] = {}
         for row in range(max(0, int(first[1] // side) - 1), int(last[1] // side) + 2):
             for col in range(max(0, int(first[0] // side) - 1), int(last[0] // side) + 2):
-                block = self._block(model, image, (col, row), unsure)
+                block = self._block(model, image, (col, row), "-unsure.png" if unsure else ".png")
                 if block is not None:
                     about = block[1]
-                    _paste(codes, block, first, step, (width, height))
+                    if look.least and not unsure:
+                        sure = self._block(model, image, (col, row), "-sure.png")[0]
+                        block = (np.where(sure >= 255 * look.least, block[0], 0), about)
+                    paste_block(codes, block, first, step, (width, height))
         if not about:
             return EMPTY
         if unsure:
             return palette_png(codes, [(*_UNSURE, round(k * 0.8)) for k in range(256)])
-        return palette_png(codes, self._palette(about, show))
+        own = {kind.name: kind.color for kind in self._project.study.classes}
+        return palette_png(codes, palette_of(about, own, show=show, hidden=self._hidden(look)))
 
-    def objects(self, model: str, image: str, bbox: list[float], limit: int) -> list[dict[str, Any]]:
-        """Return the objects whose outline touches a box, as features; at most `limit`."""
+    def objects(
+        self, model: str, image: str, bbox: list[float], limit: int, look: Look = Look()
+    ) -> list[dict[str, Any]]:
+        """Return the shown objects whose outline touches a box, as features; at most `limit`."""
+        hidden = self._hidden(look)
         side = self.block_px(model, image)
         left, top, right, bottom = bbox
         found: list[dict[str, Any]] = []
         for row in range(max(0, int(top // side) - 1), int(bottom // side) + 2):
             for col in range(max(0, int(left // side) - 1), int(right // side) + 2):
-                block = self._block(model, image, (col, row), False)
+                block = self._block(model, image, (col, row), ".png")
                 for feature in block[1]["objects"] if block is not None else ():
+                    properties = feature["properties"]
+                    if properties["classification"]["name"] in hidden:
+                        continue
+                    if round(255 * properties["measurements"][_SCORE]) < 255 * look.least:  # as pixels are
+                        continue
                     corners = np.array(_outer(feature["geometry"]))
                     (x0, y0), (x1, y1) = corners.min(axis=0), corners.max(axis=0)
                     if x1 >= left and x0 <= right and y1 >= top and y0 <= bottom:
@@ -184,23 +228,15 @@ class Predictions:
         if self._child is not None:
             self._child.kill()
 
-    def _palette(self, about: dict[str, Any], show: str) -> list[tuple[int, int, int, int]]:
-        own = {kind.name: kind.color for kind in self._project.study.classes}
-        colors = [
-            own.get(name, tuple(color)) for name, color in zip(about["classes"], about["colors"], strict=True)
-        ]
-        fill, line = (_FILL if show != "rims" else 0), (_LINE if show != "fill" else _FILL)
-        palette = [(0, 0, 0, 0)] * 256
-        for number, (r, g, b) in enumerate(colors, 1):
-            palette[number] = (r, g, b, fill)
-            palette[number + _RIM] = (r, g, b, line)
-        return palette
+    def _hidden(self, look: Look) -> set[str]:
+        """Return the names of the classes that are not shown."""
+        return {kind.name for k, kind in enumerate(self._project.study.classes) if k in look.hidden}
 
     def _path(self, model: str, image: str, block: tuple[int, int]) -> Path:
         return self._project.folder / FOLDER / model / image / f"{block[0]}_{block[1]}"
 
-    def _block(self, model: str, image: str, block: tuple[int, int], unsure: bool) -> Any:
-        """Return codes and description of a block; None if it is not ready."""
+    def _block(self, model: str, image: str, block: tuple[int, int], suffix: str) -> Any:
+        """Return an array and the description of a block; None if it is not ready."""
         path = self._path(model, image, block)
         try:
             changed = path.with_suffix(".json").stat().st_mtime_ns
@@ -209,10 +245,9 @@ class Predictions:
 
         def read() -> Any:
             about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-            name = path.name + ("-unsure.png" if unsure else ".png")
-            return np.asarray(Image.open(path.with_name(name))), about
+            return np.asarray(Image.open(path.with_name(path.name + suffix))), about
 
-        return self._blocks.get((model, image, block, unsure, changed), read)
+        return self._blocks.get((model, image, block, suffix, changed), read)
 
     # --- The child process -------------------------------------------------------------------------------------------
 
@@ -275,7 +310,41 @@ class Predictions:
         return self._child
 
 
-def _paste(
+def palette_of(
+    about: dict[str, Any],
+    own: Mapping[str, tuple[int, int, int]],
+    *,
+    show: str = "both",
+    hidden: Collection[str] = (),
+) -> list[tuple[int, int, int, int]]:
+    """Return the color and opacity of each code of a block, see `hsn.app.predictor.segment_block`.
+
+    Parameters
+    ----------
+    about : dict
+        With names of `classes` and their `colors`.
+    own : dict of str to (int, int, int)
+        Colors that are used instead for the classes with these names.
+    show : {"fill", "rims", "both"}
+    hidden : collection of str
+        Classes that are transparent.
+
+    Examples
+    --------
+    >>> palette = palette_of({"classes": ["A"], "colors": [(1, 2, 3)]}, {}, show="rims")
+    >>> palette[1], palette[129]
+    ((1, 2, 3, 0), (1, 2, 3, 255))
+    """
+    fill, line = (_FILL if show != "rims" else 0), (_LINE if show != "fill" else _FILL)
+    palette = [(0, 0, 0, 0)] * 256
+    for number, (name, color) in enumerate(zip(about["classes"], about["colors"], strict=True), 1):
+        if name not in hidden:
+            r, g, b = own.get(name, tuple(color))
+            palette[number], palette[number + _RIM] = (r, g, b, fill), (r, g, b, line)
+    return palette
+
+
+def paste_block(
     codes: np.ndarray,
     block: tuple[np.ndarray, dict],
     first: tuple[int, int],
@@ -312,4 +381,5 @@ def _about(folder: Path) -> dict[str, Any]:
         "mpp": card.mpp,
         "scores": dict(card.scores or {}),
         "notes": card.data or "",
+        "base": keras_file.architecture(folder / NET) == _ARCHITECTURE,
     }

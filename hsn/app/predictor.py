@@ -6,6 +6,7 @@ belongs to the block that holds its center, so that each object is written once.
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def main() -> None:
 
 
 def predict(request: dict[str, Any]) -> None:
-    """Segment a block and write ``OUT.png``, ``OUT-unsure.png`` and ``OUT.json``.
+    """Segment a block and write ``OUT.png``, ``OUT-sure.png``, ``OUT-unsure.png`` and ``OUT.json``.
 
     Parameters
     ----------
@@ -52,9 +53,9 @@ def predict(request: dict[str, Any]) -> None:
     shape = (round((right - left) / factor), round((bottom - top) / factor))
     pixels = read_box(slide, left, top, *shape, factor)
     core = [round((v - origin) / factor) for v, origin in zip(request["core"], (left, top) * 2, strict=True)]
-    codes, unsure, names, colors, objects = _segment(model, pixels, request["mpp"] * factor, core)
+    codes, sure, unsure, names, colors, objects = segment_block(model, pixels, request["mpp"] * factor, core)
     out = Path(request["out"])
-    for suffix, array in ((".png", codes), ("-unsure.png", unsure)):
+    for suffix, array in ((".png", codes), ("-sure.png", sure), ("-unsure.png", unsure)):
         with atomic_write(out.with_name(out.name + suffix)) as temporary:
             temporary.write_bytes(encode(Image.fromarray(array), "PNG", compress_level=1))
     for feature in objects:
@@ -69,13 +70,34 @@ def predict(request: dict[str, Any]) -> None:
     write_json(out.with_name(out.name + ".json"), about)
 
 
-def _segment(model: Any, pixels: np.ndarray, mpp: float, core: list[int]) -> tuple[Any, ...]:
-    """Return codes of the pixels, their uncertainty, names and colors of the classes, and the objects as features."""
+def segment_block(model: Any, pixels: np.ndarray, mpp: float, core: Sequence[int]) -> tuple[Any, ...]:
+    """Segment an image with a net, and keep the objects whose center lies in a box.
+
+    Parameters
+    ----------
+    model : hsn.models.Model
+    pixels : uint8 array, shape (H, W, 3)
+    mpp : float
+        Micrometers per pixel.
+    core : sequence of int
+        Left, top, right and bottom of the box.
+
+    Returns
+    -------
+    codes : uint8 (H, W)
+        Number of the class, from 1; `RIM` is added at the border of an object. 0: nothing.
+    sure, unsure : uint8 (H, W)
+        Score of the object or of the pixel, and small difference of the two best classes, from 0 to 255.
+    names, colors : list
+        Of the classes.
+    objects : list of dict
+        GeoJSON features in pixels of the image.
+    """
     from ..exports.geojson import features
     from ..supervision import segment
 
     codes = np.zeros(pixels.shape[:2], np.uint8)
-    unsure = np.zeros(pixels.shape[:2], np.uint8)
+    sure, unsure = np.zeros_like(codes), np.zeros_like(codes)
     names: list[str] = []
     colors: list[Any] = []
     objects: list[dict[str, Any]] = []
@@ -86,6 +108,7 @@ def _segment(model: Any, pixels: np.ndarray, mpp: float, core: list[int]) -> tup
         if result.instances is not None:
             table = result.objects.named(request_name(pixels))
             x, y = table["centroid_x_px"], table["centroid_y_px"]
+            score = np.append(0.0, table["score"])[result.instances]  # the mean probability of an object
             kept = table[(x >= left) & (x < right) & (y >= top) & (y < bottom)]
             objects += features(kept, object_type="detection")
             own = np.isin(result.instances, kept["id"])
@@ -96,16 +119,18 @@ def _segment(model: Any, pixels: np.ndarray, mpp: float, core: list[int]) -> tup
             inside[top:bottom, left:right] = True
             labels = np.where(inside, labels, 0)
             rim = _rims(labels) & (labels > 0)
+            score = result.probabilities.max(axis=2)
         drawn = (labels > 0) & (codes == 0)
         values = labels + len(names) + np.where(rim, RIM, 0)
         codes = np.where(drawn, values, codes).astype(np.uint8)
+        sure[drawn] = np.rint(255 * np.clip(score[drawn], 0, 1))
         names += result.taxonomy.names[1:]
         colors += result.taxonomy.colors[1:]
         if number == 0:
             best = np.sort(result.probabilities, axis=2)
             margin = best[..., -1] - best[..., -2] if best.shape[2] > 1 else best[..., -1]
             unsure = np.rint(255 * (1 - np.clip(margin, 0, 1))).astype(np.uint8)
-    return codes, unsure, names, colors, objects
+    return codes, sure, unsure, names, colors, objects
 
 
 def request_name(pixels: np.ndarray) -> str:

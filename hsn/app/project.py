@@ -29,14 +29,13 @@ from typing import Any
 from ..checks import as_mpp, one_of
 from ..data.image_files import distinct_names, find_images
 from ..errors import InputError
-from ..files import atomic_write, check_writable, read_text
+from ..files import SAMPLE, atomic_write, check_writable, read_text
 from ..images.slide import Slide, open_slide
 from ..locks import take_lock
 from ..notes import note
 from ..projects.study import STUDY, Study, StudyImage, new_study, read_study, write_images
 
 TOUR = "hsn-tour"
-_SAMPLE = Path(__file__).parents[2] / "img" / "04_slide_region_cc0" / "CMU-1-Small-Region.svs"
 DEFAULT, SETTINGS, LOCK, SERVER = "hsn-project", "project.toml", "app.lock", "server.json"
 FORMAT = 1
 ROLES = {"": "learn", "train": "learn", "val": "check", "test": "test"}
@@ -138,6 +137,11 @@ class Project:
     def aim(self) -> Aim | None:
         """The aim; None if the user has to choose it."""
         return AIMS.get(self.settings.get("aim", ""))
+
+    @property
+    def base(self) -> str:
+        """Name of the net that trainings begin with; empty for the pretrained encoder alone."""
+        return str(self.settings.get("base", self.aim.base if self.aim else ""))
 
     def image(self, name: Any) -> Picture:
         """Return an image by its id.
@@ -317,7 +321,7 @@ def open_project(
 
 
 def open_tour(folder: Path = Path(TOUR), *, user: str | None = None) -> Project:
-    """Open a project for the first steps: a copy of the slide region (CC0) of a checkout.
+    """Open a project for the first steps: a copy of the shipped slide region (CC0).
 
     Parameters
     ----------
@@ -328,17 +332,17 @@ def open_tour(folder: Path = Path(TOUR), *, user: str | None = None) -> Project:
     Raises
     ------
     InputError
-        "app-nothing" without a checkout, or a code of `open_project`.
+        "app-nothing" without the sample slide, or a code of `open_project`.
     """
-    if not _SAMPLE.is_file():
+    if not SAMPLE.is_file():
         raise InputError("app-nothing", "images or a project must be given", got="neither",
                          hint="give a folder of images: hsn app slides/")  # fmt: skip
     check_writable(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    slide = folder / _SAMPLE.name
+    slide = folder / SAMPLE.name
     if not slide.is_file():
         with atomic_write(slide) as temporary:
-            shutil.copyfile(_SAMPLE, temporary)
+            shutil.copyfile(SAMPLE, temporary)
     project = open_project([folder], aim="nuclei", user=user)
     project.change(tour="yes")
     return project

@@ -24,7 +24,7 @@ from .features import SPECIAL
 from .guard import cookie_name
 from .jobs import Jobs
 from .live import Live
-from .predictions import SHOW, Predictions
+from .predictions import SHOW, Look, Predictions
 from .project import AIMS, Project
 from .suggest import find_warnings, find_worst, suggest_places
 from .tiles import EMPTY, ImageTiles, levels_of
@@ -51,7 +51,7 @@ class Routes:
     def __init__(self, project: Project, *, token: str, port: int) -> None:
         self.project, self._token, self._port = project, token, port
         self.hub = Hub()
-        self.annotations = Annotations(project, self._changed)
+        self.annotations = Annotations(project)
         import_existing(project, self.annotations)
         self.tiles = ImageTiles(project.slide)
         self.jobs = Jobs(project, self.annotations, self.hub.publish)
@@ -129,7 +129,7 @@ class Routes:
             "aims": {name: {"title": a.title, "tool": a.tool, "classes": dict(a.classes)} for name, a in AIMS.items()},
             "tour": project.settings.get("tour") == "yes",
             "tool": aim.tool if aim else "click",
-            "base": project.settings.get("base", aim.base if aim else ""),
+            "base": project.base,
             "classes": [{"name": c.name, "color": c.color, "kind": c.kind} for c in project.study.classes],
             "special": SPECIAL,
             "images": [
@@ -139,7 +139,9 @@ class Routes:
         })  # fmt: skip
 
     def change_project(self, data: dict[str, Any]) -> dict[str, Any]:
-        """Set the aim, and with it the classes, as long as nothing is annotated."""
+        """Set the net that trainings begin with; or the aim, and with it the classes if they have no annotation."""
+        if "base" in data:
+            return self._change_base(data["base"])
         aim, classes = data.get("aim"), data.get("classes")
         if aim not in AIMS:
             raise InputError("aim-unknown", f"`aim` must be one of {', '.join(AIMS)}", got=repr(aim)[:40],
@@ -151,11 +153,16 @@ class Routes:
                              hint="keep these classes")  # fmt: skip
         self.project.set_classes(classes)
         self.project.change(aim=aim)
-        self._project_changed()
         return {}
 
-    def _project_changed(self) -> None:
-        """React to other classes or another aim."""
+    def _change_base(self, base: Any) -> dict[str, Any]:
+        """Set the net that trainings begin with, by its name; empty for the pretrained encoder alone."""
+        names = ["", *(model["name"] for model in self.predictions.models() if model["base"])]
+        if base not in names:
+            raise InputError("model-unknown", "`base` must be a net of the list", got=repr(base)[:60],
+                             hint="reload the page")  # fmt: skip
+        self.project.change(base=base)
+        return {"base": base}
 
     def get_image(self, request: Request) -> Response:
         """Answer the size, the zoom levels and the scale of an image."""
@@ -201,7 +208,8 @@ class Routes:
         """Answer a tile of the instant classifier."""
         name = self.project.image(request.path_params["id"]).id
         version, x, y = (request.path_params[key] for key in ("version", "x", "y"))
-        data = self.live.tile(name, version, x, y, unsure=unsure)
+        look = look_of(request)
+        data = self.live.tile(name, version, x, y, unsure=unsure, least=look.least, hidden=look.hidden)
         return Response(data, media_type="image/png", headers=NEVER_KEPT if data is EMPTY else _KEPT)
 
     def get_unsure(self, request: Request) -> Response:
@@ -242,7 +250,8 @@ class Routes:
             raise HTTPException(404)
         self.predictions.folder_of(model)
         place = [values[key] for key in "zxy"]
-        data = self.predictions.tile(model, name, *place, show=show, unsure=layer == "net-unsure")
+        unsure, look = layer == "net-unsure", look_of(request)
+        data = self.predictions.tile(model, name, *place, show=show, unsure=unsure, look=look)
         return Response(data, media_type="image/png", headers=NEVER_KEPT)
 
     def get_objects(self, request: Request) -> Response:
@@ -256,7 +265,8 @@ class Routes:
             raise HTTPException(400, json.dumps({"message": "bbox must be four numbers"})) from None
         model = query.get("model", "")
         self.predictions.folder_of(model)
-        return answer(self.predictions.objects(model, name, [left, top, right, bottom], limit))
+        box = [left, top, right, bottom]
+        return answer(self.predictions.objects(model, name, box, limit, look_of(request)))
 
     # --- Trainings ---------------------------------------------------------------------------------------------------
 
@@ -317,9 +327,6 @@ class Routes:
         if writer is not None and session != writer:
             raise HTTPException(423, json.dumps({"message": "another page edits; this one reads only"}))
 
-    def _changed(self, images: set[str], seq: int) -> None:
-        """React to edits."""
-
     def get_history(self, request: Request) -> Response:
         """Answer the last edits."""
         return answer(self.annotations.history())
@@ -372,6 +379,19 @@ class Routes:
         """Answer a stream of messages."""
         stream = self.hub.listen(request.query_params.get("session", ""))
         return StreamingResponse(stream, media_type="text/event-stream", headers=NEVER_KEPT)
+
+
+def look_of(request: Request) -> Look:
+    """Return which part of a result is asked for: `least`, a probability, and `hide`, positions of classes."""
+    query = request.query_params
+    try:
+        least = float(query.get("least", 0))
+        hidden = frozenset(int(number) for number in query.get("hide", "").split(",") if number)
+    except ValueError:
+        least, hidden = -1.0, frozenset()
+    if not 0 <= least <= 1:
+        raise HTTPException(400, json.dumps({"message": "`least` must be 0 to 1, and `hide` numbers"}))
+    return Look(least, hidden)
 
 
 def _texts(values: Any) -> bool:

@@ -33,7 +33,7 @@ def doctor(
     checks = [_python(), *_packages(), *_backends()]
     if not quick and all(check.ok for check in checks):
         checks += [_devices(), _crf()]
-    checks += [_home(), _nets(), _fetch()]
+    checks += [_home(), _nets(), _app(), _fetch()]
     ok = all(check.ok for check in checks)
     rows = [
         ("ok" if c.ok else "MISSING", c.name, f"{c.found}; {c.hint}" if c.hint else c.found) for c in checks
@@ -127,6 +127,19 @@ def _nets() -> Check:
     names = ", ".join(name for name, _, _ in available())
     hint = "" if names else "train one (`hsn fit`) or fetch the release (`hsn models fetch`)"
     return Check("trained nets", True, names or "none yet", hint)
+
+
+def _app() -> Check:
+    """Check the packages of `hsn app`, and its sample slide."""
+    from ..files import SAMPLE
+
+    packages = {name: keras_start.package_version(name) for name in ("starlette", "uvicorn")}
+    found = ", ".join(f"{name} {version or 'is not installed'}" for name, version in packages.items())
+    if not all(packages.values()):
+        return Check("browser", True, found, 'optional, for `hsn app`: pip install "hsn[app]"')
+    return Check(
+        "browser", True, found, "" if SAMPLE.is_file() else "the sample slide is missing: install hsn again"
+    )
 
 
 def _fetch() -> Check:

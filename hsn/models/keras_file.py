@@ -153,6 +153,21 @@ def _is_stock(node: dict[str, Any]) -> bool:
     return str(module) in _MODULES and name in _CLASSES and node.get("registered_name") in (None, name)
 
 
+def architecture(path: Path) -> str:
+    """Return the name of the architecture in a ``.keras`` file; empty for a file that cannot be read.
+
+    Examples
+    --------
+    >>> architecture(Path("missing.keras"))
+    ''
+    """
+    try:
+        with archive.opened(path, max_bytes=NET_BYTES) as opened, archive.damage_reported(path, ARCHITECTURE):
+            return str(json.loads(opened.read(ARCHITECTURE))["config"]["name"])
+    except (InputError, ValueError, KeyError, TypeError, RecursionError):
+        return ""
+
+
 def read(path: Path) -> Any:
     """Open a ``.keras`` file that has passed `check`, as a net that is not compiled."""
     start_keras()  # takes seconds; cards and checks do not need it

@@ -1,6 +1,9 @@
 """Trainings: what is written is what `hsn fit` takes; a child's progress, end, cancel and resume."""
 
 import json
+import os
+import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -17,6 +20,7 @@ from hsn.app.inputs import CROP_PX, write_input
 from hsn.app.jobs import Jobs
 from hsn.app.project import close_project, open_project
 from hsn.images.read import read, write
+from hsn.models.folders import find
 from hsn.projects.study import find_study, read_study
 
 # A child that reports two epochs, waits if it is told to, and writes a card.
@@ -123,8 +127,26 @@ def test_a_training_whose_process_is_gone_is_interrupted(jobs, project, annotati
     name = jobs.start()
     assert jobs.ended.wait(30)
     jobs._set(name, state="running", pid=gone.pid, started="12345")
+    (jobs._folder(name) / "card.json").unlink()
     again = Jobs(project, annotations, lambda kind, **values: None)
     assert again.describe(name)["state"] == "interrupted"
+
+
+def test_a_training_that_ended_while_no_server_ran_is_done(jobs, project, annotations):
+    name = jobs.start()
+    assert jobs.ended.wait(30)
+    jobs._set(name, state="running")
+    assert Jobs(project, annotations, lambda kind, **values: None).describe(name)["state"] == "done"
+
+
+def test_a_training_that_is_killed_from_outside_can_be_resumed(jobs):
+    jobs.wait[0] = 60
+    name = jobs.start()
+    until(lambda: jobs.describe(name)["rows"])
+    os.killpg(jobs.read(name)["pid"], signal.SIGKILL)
+    assert jobs.ended.wait(30)
+    assert jobs.describe(name)["state"] == "interrupted"
+    assert "memory" in jobs.describe(name)["reason"]
 
 
 def test_nothing_annotated_is_an_error(project, raises_code):
@@ -162,6 +184,24 @@ def test_crops_of_a_large_image_hold_the_marks_in_place(tmp_path, feature, put):
             rows, cols = np.nonzero(mask)
             assert set(image[rows, cols, 1].tolist()) == {g for g in range(5, 15)}  # 2.5 um are 10 px
     assert clicks == 1
+
+
+def test_trainings_begin_with_the_net_that_is_chosen_from_the_list(client, project, monkeypatch):
+    offered = {model["name"] for model in client.get("/api/models").json() if model["base"]}
+    assert {"nuclei-masks", "nuclei-cc0", "nuclei-points"} <= offered
+    assert "glas-masks" not in offered  # an older net with other layers
+    assert client.get("/api/project").json()["base"] == "nuclei-masks"
+    for wrong in ("glas-masks", "../secret", "/etc/passwd", "0001", 3, None):
+        assert client.post("/api/project", json={"base": wrong}).status_code == 404
+    for base, words in (("nuclei-cc0", ["--start", "nuclei-cc0"]), ("", [])):
+        assert client.post("/api/project", json={"base": base}).json() == {"base": base}
+        command = Jobs(project, None, print)._command(project.folder / "models" / "0001", 0.25, 2)
+        assert command[command.index("--out") + 2 : command.index("--epochs")] == words
+    own = project.folder.resolve() / "models" / "0007"
+    shutil.copytree(find("nuclei-cc0"), own)
+    assert client.post("/api/project", json={"base": "0007"}).status_code == 200
+    command = Jobs(project, None, print)._command(project.folder / "models" / "0008", 0.25, 2)
+    assert command[command.index("--start") + 1] == str(own)
 
 
 @pytest.mark.slow

@@ -77,3 +77,14 @@ def test_strokes_cover_their_width(feature):
     assert rows.max() <= 23
     assert cols.min() <= 10
     assert cols.max() >= 50
+
+
+def test_a_threshold_hides_pixels_that_are_less_probable(live):
+    def shown(**look):
+        png = Image.open(io.BytesIO(live.tile("a", live.version, 0, 0, **look)))
+        return np.asarray(png.convert("RGBA"))[:400, :500, 3] > 0
+
+    everything, sure = shown(), shown(least=0.95)
+    assert 0 < sure.sum() < everything.sum()
+    assert not (sure & ~everything).any()
+    assert not shown(hidden={0}).any()

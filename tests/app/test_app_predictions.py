@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from hsn.app import predictor
-from hsn.app.predictions import Predictions, _paste
+from hsn.app.predictions import Look, Predictions, paste_block
 from hsn.app.project import close_project, open_project
 from hsn.app.tiles import EMPTY
 from hsn.images.read import write
@@ -78,11 +78,11 @@ def test_a_tile_is_made_of_the_pixels_of_its_block():
     array = np.zeros((40, 60), np.uint8)
     array[10:20, 30:40] = 1
     codes = np.zeros((512, 512), np.uint8)
-    _paste(codes, (array, {"read": [100, 200, 220, 280], "factor": 2.0}), (0, 0), 1, (512, 512))
+    paste_block(codes, (array, {"read": [100, 200, 220, 280], "factor": 2.0}), (0, 0), 1, (512, 512))
     assert codes.sum() == 20 * 20
     assert codes[220:240, 160:180].all()
     half = np.zeros((512, 512), np.uint8)
-    _paste(half, (array, {"read": [100, 200, 220, 280], "factor": 2.0}), (0, 0), 2, (512, 512))
+    paste_block(half, (array, {"read": [100, 200, 220, 280], "factor": 2.0}), (0, 0), 2, (512, 512))
     assert half[110:120, 80:90].all()
     assert half.sum() == 100
 
@@ -102,6 +102,34 @@ def test_what_is_visible_is_asked_for_from_the_middle_and_old_requests_are_dropp
     assert predictions.view(MODEL, "large", [0, 0, 5000, 4500], 4)["far"] is False
     predictions.close()
     close_project(project)
+
+
+def test_a_threshold_hides_objects_that_are_less_probable(project):
+    predictions = Predictions(project, lambda kind, **values: None, lambda: False)
+    path = predictions._path(MODEL, "a", (0, 0))
+    path.parent.mkdir(parents=True)
+    predictor.predict(request(project, [0, 0, 420, 300], [0, 0, 420, 300], path))
+    found = predictions.objects(MODEL, "a", [0, 0, 420, 300], 2000)
+    scores = np.array([feature["properties"]["measurements"]["Probability"] for feature in found])
+    look = Look(least=float(np.median(scores)))
+
+    def shown(look):
+        png = Image.open(io.BytesIO(predictions.tile(MODEL, "a", 0, 0, 0, look=look)))
+        return np.asarray(png.convert("RGBA"))[:300, :420, 3] > 0
+
+    kept = predictions.objects(MODEL, "a", [0, 0, 420, 300], 2000, look)
+    assert 0 < len(kept) < len(found)
+    assert abs(len(kept) - np.count_nonzero(scores >= look.least)) <= 1  # of 255 steps
+    everything, sure = shown(Look()), shown(look)
+    assert 0 < sure.sum() < everything.sum()
+    for feature in found:
+        x, y = np.mean(feature["geometry"]["coordinates"][0][:-1], axis=0).astype(int)
+        if everything[y, x]:
+            assert sure[y, x] == (feature in kept)
+    hidden = Look(hidden=frozenset({0}))  # Nucleus
+    assert not shown(hidden).any()
+    assert predictions.objects(MODEL, "a", [0, 0, 420, 300], 2000, hidden) == []
+    predictions.close()
 
 
 @pytest.mark.slow

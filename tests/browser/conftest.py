@@ -1,7 +1,6 @@
 """A server of the app in a process of its own, and a page of it in Chromium."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -10,27 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from find_chromium import find_chromium
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "app"))  # for app_fakes
-
-CHROMIUM = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
-_APT = "apt-get update -qq && apt-get install -qq -y chromium fonts-dejavu-core"
 
 
 def pytest_collection_modifyitems(items):
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.browser)
-
-
-def find_chromium():
-    """Return the path of a Chromium of the system; install Debian's if this is allowed. None without one."""
-    found = next((path for path in CHROMIUM if Path(path).exists()), None) or shutil.which("chromium")
-    if found is None and shutil.which("apt-get") and os.geteuid() == 0:
-        subprocess.run(["sh", "-c", _APT], check=False, capture_output=True, timeout=300)
-        found = shutil.which("chromium")
-    return found
 
 
 @pytest.fixture(scope="session")

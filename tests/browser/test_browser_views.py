@@ -142,3 +142,21 @@ def test_train_shows_a_curve_can_be_cancelled_and_resumed_and_gives_a_new_overla
     assert "--epochs 3" in page.page.text_content("pre.command")
     page.wait("hsn.nets.count > 1", seconds=120)
     assert page.errors == []
+
+
+def test_threshold_and_base_net_are_chosen_with_keys(serve, open_page, tissue):
+    page = open_page(serve(tissue, "--aim", "nuclei", "--mpp", "0.5"))
+    marked(page)
+    page.page.focus("#threshold")
+    page.press("End")
+    assert page.page.get_attribute("#threshold", "aria-valuetext") == "95 %"
+    page.wait(
+        "hsn.viewer.overlays.instant.getSource().getTileUrlFunction()([0, 0, 0]).includes('least=0.95')"
+    )
+    page.page.wait_for_selector("#base option[value=nuclei-cc0]", state="attached")
+    page.page.focus("#base")
+    page.page.keyboard.type("nuclei-cc0")
+    page.wait("hsn.project.base === 'nuclei-cc0'")
+    assert 'base = "nuclei-cc0"' in (tissue / "hsn-project" / "project.toml").read_text()
+    assert "Data Science Bowl" in page.page.inner_text("#base-note")
+    assert page.errors == []

@@ -113,3 +113,12 @@ def test_without_the_compiled_extension_scipy_is_used(run, monkeypatch):
     assert result.exit_code == 0
     assert found(result)["dense CRF"]["found"].startswith("SciPy")
     assert found(result)["dense CRF"]["hint"] == "install a compiler"
+
+
+def test_missing_packages_of_the_app_are_named_with_the_pip_line(run, without):
+    assert found(run("doctor", "--json", "--quick"))["browser"]["hint"] == ""
+    without("uvicorn")
+    result = run("doctor", "--json", "--quick")
+    assert result.exit_code == 0  # the app is optional
+    assert found(result)["browser"]["found"].endswith("uvicorn is not installed")
+    assert 'pip install "hsn[app]"' in found(result)["browser"]["hint"]

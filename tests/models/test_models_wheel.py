@@ -34,7 +34,7 @@ def wheel(tmp_path_factory):
     if int(version("setuptools").split(".")[0]) < 77:
         pytest.skip("building needs setuptools 77 or newer")
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    files = run("git", "-C", ROOT, "ls-files", "hsn", "pretrained").splitlines()
+    files = run("git", "-C", ROOT, "ls-files", "hsn", "pretrained", "img/04_slide_region_cc0").splitlines()
     for name in (*files, "pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE"):
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         (source / name).write_bytes((ROOT / name).read_bytes())
@@ -67,8 +67,16 @@ def test_the_wheel_holds_every_shipped_file_and_stays_small(wheel):
         names = set(packed.namelist())
     shipped = {path.relative_to(PRETRAINED).as_posix() for path in PRETRAINED.rglob("*") if path.is_file()}
     assert {f"hsn/pretrained/{name}" for name in shipped} <= names
-    assert "hsn/py.typed" in names
+    assert {"hsn/py.typed", "hsn/sample/CMU-1-Small-Region.svs", "hsn/sample/README.md"} <= names
     assert not [name for name in names if name.startswith(("tests/", "pretrained/"))]
+
+
+def test_an_installed_wheel_opens_the_sample_slide_with_the_tour(installed, tmp_path):
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    code = (
+        "from hsn.app.project import open_tour; p = open_tour(); print(p.mpp(*p.images), p.settings['tour'])"
+    )
+    assert run(installed, "-c", code, cwd=tmp_path, env=environment).split() == ["0.499", "yes"]
 
 
 def test_an_installed_wheel_segments_outside_of_the_checkout(installed, tmp_path, ihc):

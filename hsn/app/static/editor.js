@@ -1,4 +1,5 @@
 // Changes annotations: draws them at once, sends them to the server, and can take them back.
+import { newId } from "./dom.js";
 
 export class Editor {
   /**
@@ -32,7 +33,7 @@ export class Editor {
   /** Add new features of this image: `[{geometry, name, width_um}]`; returns their ids. */
   add(shapes, origin = "free") {
     const edits = shapes.map(({ geometry, name, width_um }) => {
-      const id = crypto.randomUUID();
+      const id = newId();
       const properties = { objectType: "annotation", classification: { name } };
       if (geometry.type === "LineString") properties.hsn = { width_um };
       return { op: "put", image: this.image.id, id, origin, feature: { type: "Feature", id, geometry, properties } };

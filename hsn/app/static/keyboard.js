@@ -2,9 +2,9 @@
 
 const STEP_PX = 60;
 
-/** Listen to keys; `actions` maps a key to a function. */
-export function listenToKeys(actions, viewer) {
-  addEventListener("keydown", (event) => {
+/** Listen to keys; `actions` maps a key to a function. `where`: the page, or an element. */
+export function listenToKeys(actions, viewer, where = globalThis) {
+  where.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     const place = event.target;
     if (["INPUT", "SELECT", "TEXTAREA"].includes(place.tagName) && place.type !== "range" && place.type !== "checkbox") return;
@@ -17,8 +17,8 @@ export function listenToKeys(actions, viewer) {
     event.preventDefault();
     (action ?? move)();
   });
-  addEventListener("keyup", (event) => {
-    if (event.key === " ") actions.spaceReleased();
+  where.addEventListener("keyup", (event) => {
+    if (event.key === " ") actions.spaceReleased?.();
   });
 }
 

@@ -12,9 +12,9 @@ export class Nets {
     this.epoch = Date.now();
     this.count = 0;
     this.select = make("select", { id: "net", "aria-label": "Net", change: () => this.choose(this.select.value) });
-    this.modes = make("select", { "aria-label": "How the net's result is drawn", change: () => { this.show = this.modes.value; this.#draw(); } },
+    this.modes = make("select", { "aria-label": "How the net's result is drawn", change: () => { this.show = this.modes.value; this.draw(); } },
       ...["both", "fill", "rims"].map((mode) => make("option", { value: mode }, mode)));
-    this.box = make("input", { type: "checkbox", checked: true, change: () => { this.shown = this.box.checked; this.#draw(); this.#ask(); } });
+    this.box = make("input", { type: "checkbox", checked: true, change: () => { this.shown = this.box.checked; this.draw(); this.#ask(); } });
     this.note = make("p", { class: "note", role: "status", id: "net-status" });
     byId("panels").append(make("section", { "aria-labelledby": "net-title" }, make("h2", { id: "net-title" }, "Net ", make("kbd", {}, "["), make("kbd", {}, "]")),
       make("div", { class: "row" }, make("label", {}, this.box, " show"), this.select, this.modes), this.note,
@@ -34,19 +34,20 @@ export class Nets {
     }
     fill(this.select, make("option", { value: "" }, "none"), ...names.map((name) => make("option", { value: name, selected: name === this.chosen }, name)));
     this.select.value = this.chosen;
-    this.#draw();
+    this.draw();
     this.#ask();
+    this.app.netsChanged?.(this.models);
   }
 
   opened() {
-    this.#draw();
+    this.draw();
     this.#ask();
   }
 
   choose(name) {
     this.chosen = name;
     this.select.value = name;
-    this.#draw();
+    this.draw();
     this.#ask();
   }
 
@@ -90,10 +91,10 @@ export class Nets {
     const id = encodeURIComponent(this.app.viewer.image.id);
     const top = this.app.viewer.image.levels - 1;
     const { chosen, show, count } = this;
-    return ([z, x, y]) => `tiles/${id}/net/${chosen}/${top - z}/${x}/${y}?show=${show}&n=${count}`;
+    return ([z, x, y]) => `tiles/${id}/net/${chosen}/${top - z}/${x}/${y}?show=${show}&${this.app.overlays.query()}&n=${count}`;
   }
 
-  #draw() {
+  draw() {
     const { viewer } = this.app;
     if (!viewer.image) return;
     if (!this.chosen || !this.shown) {
@@ -113,7 +114,7 @@ export class Nets {
     const { app } = this;
     if (!this.chosen) return;
     const [x, y] = app.pointer ?? app.viewer.center();
-    const query = `bbox=${x - 1},${y - 1},${x + 1},${y + 1}&model=${encodeURIComponent(this.chosen)}&limit=5`;
+    const query = `bbox=${x - 1},${y - 1},${x + 1},${y + 1}&model=${encodeURIComponent(this.chosen)}&limit=5&${app.overlays.query()}`;
     const found = await get(`api/images/${encodeURIComponent(app.image.id)}/objects?${query}`);
     const object = found.find(({ geometry }) => geometry.type === "Polygon");
     if (!object) {

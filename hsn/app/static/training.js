@@ -14,15 +14,55 @@ export class Training {
     this.status = make("p", { role: "status", "aria-live": "polite", id: "training-status" });
     this.button = make("button", { type: "button", class: "primary", id: "train", click: () => this.train() }, "Train ", make("kbd", {}, "T"));
     this.long = make("input", { type: "checkbox" });
+    this.base = make("select", { id: "base", "aria-label": "Net that the training begins with", change: () => this.#chooseBase() });
+    this.baseNote = make("p", { class: "note", role: "status", id: "base-note" });
     byId("panels").append(make("section", { "aria-labelledby": "training-title" }, make("h2", { id: "training-title" }, "Training"),
-      make("div", { class: "row" }, this.button, make("label", {}, this.long, " long")), this.status, this.box));
+      make("div", { class: "row" }, this.button, make("label", {}, this.long, " long")),
+      make("label", { class: "row" }, "Begin with ", this.base), this.baseNote, this.status, this.box));
     app.keys.T = () => this.train();
+    app.netsChanged = (models) => this.#showBases(models);
     this.refresh();
   }
 
   async refresh() {
     this.jobs = await get("api/jobs");
     this.#draw();
+  }
+
+  /** List the nets that a training can begin with. */
+  #showBases(models) {
+    this.bases = models.filter(({ base }) => base);
+    const { base } = this.app.project;
+    fill(this.base, ...this.bases.map(({ name }) => make("option", { value: name }, /^\d+$/.test(name) ? `${name} (trained here)` : name)),
+      make("option", { value: "" }, "pretrained encoder only"));
+    this.base.value = base;
+    this.#describeBase();
+  }
+
+  /** Store the chosen net; one request at a time, so that the last choice wins. */
+  #chooseBase() {
+    this.#describeBase();
+    this.stored = (this.stored ?? Promise.resolve()).then(() => this.#storeBase());
+  }
+
+  async #storeBase() {
+    const base = this.base.value;
+    if (base === this.app.project.base) return;
+    try {
+      await post("api/project", { base });
+      this.app.project.base = base;
+    } catch (error) {
+      this.base.value = this.app.project.base;
+      this.status.textContent = error.message;
+      this.#describeBase();
+    }
+  }
+
+  #describeBase() {
+    const chosen = this.bases.find(({ name }) => name === this.base.value);
+    const own = chosen && /^\d+$/.test(chosen.name);
+    this.baseNote.textContent = own ? "A net that was trained again and again forgets; a shipped net and all marks are safer."
+      : chosen ? `Learned from ${chosen.notes}.` : "The net knows textures of natural images only: it needs many more marks.";
   }
 
   async train() {

@@ -20,6 +20,7 @@ export class Viewer {
     this.classes = [];
     this.selected = null;
     this.overlays = {};
+    this.load = null; // in a notebook: a function that returns the tile of an address, as a Blob
     const controls = ol.control.defaults.defaults({ attribution: false, rotate: false });
     this.map = new ol.Map({ target: element, controls, interactions: ol.interaction.defaults.defaults({
       altShiftDragRotate: false, pinchRotate: false, doubleClickZoom: false, keyboard: false }) });
@@ -70,7 +71,16 @@ export class Viewer {
     const middle = version === "" ? "" : `/${version}`;
     return new ol.layer.Tile({ ...options, extent: this.extent, source: new ol.source.TileImage({
       projection: this.projection, tileGrid: grid, interpolate, transition: interpolate ? 120 : 0, cacheSize: 256,
+      tileLoadFunction: this.load ? (tile, path) => this.#fetch(tile, path) : undefined,
       tileUrlFunction: ([z, x, y]) => `tiles/${id}/${kind}${middle}/${top - z}/${x}/${y}${query}` }) });
+  }
+
+  /** Load a tile by `this.load`. */
+  async #fetch(tile, path) {
+    const image = tile.getImage();
+    const address = URL.createObjectURL(await this.load(path));
+    image.addEventListener("load", () => URL.revokeObjectURL(address), { once: true });
+    image.src = address;
   }
 
   /** Put a layer over the image, under the annotations; the old one of this name goes when the new one is drawn. */
