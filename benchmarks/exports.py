@@ -55,8 +55,8 @@ def report(rows, chosen):
             ]
             for row in rows
         ],
-        "note": f"Polygons of {CORNERS} corners with 4 measurements, in batches of {BATCH:,}. `json.dump` cannot stream,"
-        " so it holds all features; a million of them are not tried.",
+        "note": f"Polygons of {CORNERS} corners with 4 measurements, in batches of {BATCH:,}. `json.dump` cannot"
+        " stream, so it holds all features; a million of them are not tried.",
     }  # fmt: skip
     return {
         "title": "Exports",
