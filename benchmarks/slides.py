@@ -5,6 +5,7 @@
     python benchmarks/slides.py truth --width 6000 --height 5000    # a drawn slide: every nucleus and gland found once
     python benchmarks/slides.py memory --sides 5000 10000 20000     # drawn slides: memory of the largest process
     python benchmarks/slides.py patch --side 1500               # a drawn slide as a slide, and as one image
+    python benchmarks/slides.py patch --before CHECKOUT         # also by an earlier version of hsn
     python benchmarks/slides.py scheduler                       # overhead of Dask; 64 workers that only wait
 
 Each run is a process of its own, in an empty folder. `digest` is that of the label image and the table; it must be the
@@ -28,6 +29,7 @@ from scipy import ndimage
 
 from hsn.data.synthetic_slide import draw_slide
 from hsn.files import write_json
+from hsn.images.slide import open_slide
 
 RESULTS = Path(__file__).parent / "results" / "slides.json"
 HEAD = {
@@ -60,30 +62,29 @@ if __name__ == "__main__":
 """
 IMAGE = """
 import json, os, resource, sys, time
+import numpy as np
 import hsn
-from hsn.images.slide import open_slide
 if __name__ == "__main__":
-    slide, model = sys.argv[1:]
-    opened = open_slide(slide)
-    hsn.segment(opened.read_level(0, 0, 64, 64), model, mpp=opened.mpp)  # loads the net
+    pixels, mpp, model = np.load(sys.argv[1]), float(sys.argv[2]), sys.argv[3]
+    hsn.segment(pixels[:64, :64], model, mpp=mpp)  # loads the net
     usage, start = resource.getrusage(resource.RUSAGE_SELF), time.time()
-    result = hsn.segment(opened.read_level(0, 0, *opened.dimensions[::-1]), model, mpp=opened.mpp)
-    later = resource.getrusage(resource.RUSAGE_SELF)
+    result = hsn.segment(pixels, model, mpp=mpp)
+    end = resource.getrusage(resource.RUSAGE_SELF)
     print(json.dumps({
         "objects": int(result.instances.max()),
         "seconds": round(time.time() - start, 1),
-        "cpu_s": round(later.ru_utime + later.ru_stime - usage.ru_utime - usage.ru_stime, 1),
-        "peak_mb": later.ru_maxrss // 1000,
+        "cpu_s": round(end.ru_utime + end.ru_stime - usage.ru_utime - usage.ru_stime, 1),
+        "peak_mb": round(end.ru_maxrss / 1024),
     }))
 """
 
 
-def run_script(script, *arguments):
-    """Run a script in a process of its own; return what it prints, as data."""
+def run_script(script, *arguments, root=Path(__file__).parents[1]):
+    """Run a script in a process of its own with the package of a checkout; return what it prints, as data."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "run.py"
         path.write_text(script)
-        environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+        environment = os.environ | {"PYTHONPATH": str(root)}
         done = subprocess.run(
             [sys.executable, str(path), *map(str, arguments)], capture_output=True, text=True, check=False,
             env=environment,
@@ -232,32 +233,39 @@ def measure_memory(options, folder):
 
 
 def measure_patch(options, folder):
-    """Segment the same pixels as a slide and as one image."""
-    path = folder / "drawn.svs"
+    """Segment the same pixels as a slide and as one image, also by an earlier version of hsn with its own net."""
+    path, pixels = folder / "drawn.svs", folder / "drawn.npy"
     draw_slide(path, (options.side, options.side), side=1024)
-    slide = segment(path, options.model, None, folder / "slide", 1, 2048)
-    image = run_script(IMAGE, path, options.model)
-    area = (options.side * 0.25 / 1000) ** 2
-    rows = [
-        [
-            "slide",
-            slide["objects"],
-            slide["cpu_s"],
-            slide["cpu_s_windows"],
-            round(slide["cpu_s"] / area, 1),
-            slide["peak_mb"],
-        ],
-        ["image", image["objects"], image["cpu_s"], "", round(image["cpu_s"] / area, 1), image["peak_mb"]],
-    ]
+    opened = open_slide(path)
+    np.save(pixels, opened.read_level(0, 0, *opened.dimensions[::-1]))
+    nets = [options.model]
+    if options.before:
+        nets.append((options.before / "pretrained" / options.model).absolute())
+    rows = []
+    for net in nets:
+        name = "the shipped net" if net == options.model else "the net of the earlier version"
+        slide = segment(path, net, None, folder / f"slide {len(rows)}", 1, 2048)
+        rows.append([name, "slide", slide])
+        rows.append([name, "one image", run_script(IMAGE, pixels, opened.mpp, net)])
+        if net != options.model:
+            earlier = run_script(IMAGE, pixels, opened.mpp, net, root=options.before)
+            rows.append([name, "one image, by the earlier version", earlier])
+    area = (options.side * opened.mpp / 1000) ** 2
+    before = " --before CHECKOUT" if options.before else ""
+    columns = ("objects", "seconds", "cpu_s", "cpu_s_windows", "peak_mb")
     return {
         "title": "A slide against one image of the same pixels",
-        "command": f"python benchmarks/slides.py patch --side {options.side}",
-        "columns": ["as", "objects", "cpu_s", "cpu_s_windows", "cpu_s per mm2", "peak_mb"],
-        "rows": rows,
+        "command": f"python benchmarks/slides.py patch --side {options.side}{before}",
+        "columns": ["net", "as", *columns, "cpu_s per mm2"],
+        "rows": [
+            [*row[:2], *(row[2].get(name, "") for name in columns), round(row[2]["cpu_s"] / area, 1)]
+            for row in rows
+        ],
         "note": f"{options.side} x {options.side} px of a drawn slide at 0.25 um/px with {options.model}, one process."
-        " The slide's seconds include the start of Python and of the net (the image's do not), the tissue mask, files"
-        " and measurements. The image has no glass left out.",
-    }
+        " The slide's CPU seconds include the start of Python and of the net (those of the image do not), the tissue"
+        " mask, measurements and files. The image has no glass left out. The earlier version is a checkout of the"
+        " first edition, commit 24b16dc.",
+    }  # fmt: skip
 
 
 def measure_scheduler(options, folder):
@@ -322,6 +330,7 @@ def main():
     commands.choices["truth"].add_argument("--height", type=int, default=5000)
     commands.choices["memory"].add_argument("--sides", type=int, nargs="+", default=[5000, 10000])
     commands.choices["patch"].add_argument("--side", type=int, default=1500)
+    commands.choices["patch"].add_argument("--before", type=Path, help="checkout of an earlier version")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         table = COMMANDS[options.command](options, Path(folder))
