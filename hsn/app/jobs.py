@@ -27,6 +27,7 @@ from .project import Project
 
 JOB, COMMAND, PROGRESS, LOG = "job.json", "command.txt", "progress.jsonl", "log.txt"
 RUNNING, DONE, CANCELLED, FAILED, INTERRUPTED = "running", "done", "cancelled", "failed", "interrupted"
+QUICK_EPOCHS, QUICK_STEPS = 5, 20
 _POLL_S = 0.5
 _GRACE_S = 10.0
 _NICE = 10
@@ -98,7 +99,7 @@ class Jobs:
         Parameters
         ----------
         epochs : int, optional
-            Default: a budget of steps, so that the time does not grow with the images.
+            Default: `QUICK_EPOCHS` of `QUICK_STEPS` batches, so that the time does not grow with the images.
         long : bool
             Whether to use the number of epochs of `hsn fit`. Default: False.
 
@@ -119,15 +120,16 @@ class Jobs:
             if not written.images:
                 raise InputError("nothing-annotated", "images with a known scale must be annotated before a training",
                                  got="none", hint="click or paint something")  # fmt: skip
-            chosen = epochs or (None if long else written.epochs)
-            command = self._command(folder, mpp, chosen)
+            quick = epochs is None and not long
+            chosen, steps = (QUICK_EPOCHS, QUICK_STEPS) if quick else (epochs, None)
+            command = self._command(folder, mpp, chosen, steps)
             (folder / COMMAND).write_text(shlex.join(["hsn", *command[3:]]) + "\n", encoding="utf-8")
             self._set(name, command=command, epochs=chosen, checked=written.checked, at=time.time())
             self._launch(name)
         self._annotations.log("train", model=name)
         return name
 
-    def _command(self, folder: Path, mpp: float, epochs: int | None) -> list[str]:
+    def _command(self, folder: Path, mpp: float, epochs: int | None, steps: int | None) -> list[str]:
         command = [
             sys.executable,
             "-m",
@@ -142,6 +144,7 @@ class Jobs:
         base = self._project.base
         command += ["--start", str(self._folder(base)) if base.isdigit() else base] if base else []
         command += ["--epochs", str(epochs)] if epochs else []
+        command += ["--steps", str(steps)] if steps else []
         return [*command, "--progress", str(folder / PROGRESS)]
 
     def cancel(self, name: str) -> None:

@@ -59,7 +59,7 @@ def jobs(project, annotations, monkeypatch):
     monkeypatch.setattr(
         Jobs,
         "_command",
-        lambda self, folder, mpp, epochs: [sys.executable, "-c", CHILD, str(folder), str(wait[0])],
+        lambda self, folder, *budget: [sys.executable, "-c", CHILD, str(folder), str(wait[0])],
     )
     jobs = Jobs(project, annotations, publish)
     jobs.wait, jobs.messages, jobs.ended = wait, messages, ended
@@ -195,12 +195,12 @@ def test_trainings_begin_with_the_net_that_is_chosen_from_the_list(client, proje
         assert client.post("/api/project", json={"base": wrong}).status_code == 404
     for base, words in (("nuclei-cc0", ["--start", "nuclei-cc0"]), ("", [])):
         assert client.post("/api/project", json={"base": base}).json() == {"base": base}
-        command = Jobs(project, None, print)._command(project.folder / "models" / "0001", 0.25, 2)
+        command = Jobs(project, None, print)._command(project.folder / "models" / "0001", 0.25, 2, None)
         assert command[command.index("--out") + 2 : command.index("--epochs")] == words
     own = project.folder.resolve() / "models" / "0007"
     shutil.copytree(find("nuclei-cc0"), own)
     assert client.post("/api/project", json={"base": "0007"}).status_code == 200
-    command = Jobs(project, None, print)._command(project.folder / "models" / "0008", 0.25, 2)
+    command = Jobs(project, None, print)._command(project.folder / "models" / "0008", 0.25, 2, None)
     assert command[command.index("--start") + 1] == str(own)
 
 
