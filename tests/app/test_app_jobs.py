@@ -31,7 +31,7 @@ folder, wait = Path(sys.argv[1]), float(sys.argv[2])
 for epoch in (1, 2):
     with (folder / "progress.jsonl").open("a") as file:
         row = {"stage": "training", "done": epoch, "total": 2, "epoch": epoch, "loss": 1 / epoch}
-        row["validation_f1"] = epoch / 4
+        row["rate"], row["validation_f1"] = 0.1, epoch / 4
         file.write(json.dumps(row) + "\\n")
     time.sleep(wait)
 (folder / "card.json").write_text("{}")
@@ -82,7 +82,9 @@ def test_a_training_reports_its_progress_and_ends(jobs):
     told = jobs.describe(name)
     assert told["state"] == "done"
     assert [row["validation_f1"] for row in told["rows"]] == [0.25, 0.5]
-    assert [m["epoch"] for m in jobs.messages if m["type"] == "progress"] == [1, 2]
+    last = [m for m in jobs.messages if m["type"] == "progress"][-1]
+    assert last["rows"] == told["rows"]
+    assert last["last"]["done"] == 2
 
 
 def test_one_training_at_a_time_and_cancel_then_resume(jobs, raises_code):
