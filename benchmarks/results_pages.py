@@ -18,6 +18,8 @@ RESULTS, PAGES = ROOT / "benchmarks" / "results", ROOT / "docs" / "results"
 
 def format_number(value):
     """Return a number as text without a leading zero: ".559"."""
+    if isinstance(value, int) and value >= 1_000_000:  # "g" would write 1e+06
+        return f"{value:,}"
     text = f"{value:.3f}" if isinstance(value, float) and abs(value) < 1 else f"{value:g}"
     return text.replace("0.", ".", 1) if text.lstrip("-").startswith("0.") else text
 

@@ -31,6 +31,7 @@ def _shipped(name: str, checkout: str) -> Path:
 
 PRETRAINED = _shipped("pretrained", "pretrained")  # the shipped nets
 SAMPLE = _shipped("sample", "img/04_slide_region_cc0") / "CMU-1-Small-Region.svs"  # a slide region, CC0
+ZARR = ".zarr"  # suffix of a Zarr store, which is a folder
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
 
@@ -302,8 +303,8 @@ def first_line(error: Exception) -> str:
 def walk_files(folder: Path | str) -> list[Path]:
     """List the files in and below a folder, sorted, without hidden ones; linked folders are followed.
 
-    Each folder is searched once, even if several links lead to it; a link to a folder above ends there. Links whose
-    target is gone are listed.
+    A Zarr store, a folder that ends in `.zarr`, is one entry. Each folder is searched once, even if several links lead
+    to it; a link to a folder above ends there. Links whose target is gone are listed.
 
     Examples
     --------
@@ -324,6 +325,8 @@ def walk_files(folder: Path | str) -> list[Path]:
         for root, folders, names in os.walk(start):
             seen.add(os.path.realpath(root))
             folders[:] = sorted(name for name in folders if name[0] != ".")
+            names += [name for name in folders if name.lower().endswith(ZARR)]
+            folders[:] = [name for name in folders if not name.lower().endswith(ZARR)]
             # Real folders first: a folder that is reached twice keeps its own name.
             links += [Path(root, name) for name in folders if os.path.islink(os.path.join(root, name))]
             folders[:] = [name for name in folders if os.path.realpath(os.path.join(root, name)) not in seen]

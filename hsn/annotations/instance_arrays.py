@@ -1,5 +1,6 @@
 """Read label images from NumPy (`.npy`), MATLAB (`.mat`), OME-Zarr and DICOM Segmentation; nothing is unpickled."""
 
+import itertools
 import struct
 import zlib
 from pathlib import Path
@@ -16,6 +17,7 @@ from .cellpose import read_masks
 from .zarr_chunks import check_chunks
 
 _MATLAB_NAMES = ("inst_map", "instance_map", "instances", "label_map", "labels")
+_SEARCHED_BYTES = 2**20  # of the metadata of a Zarr store
 _ZARR_LABELS = ("objects", "instances", "nuclei", "cells", "labels", "classes")
 
 
@@ -98,6 +100,23 @@ def read_mat(path: Path | str) -> np.ndarray:
     except (ValueError, struct.error, zlib.error) as error:
         raise _damaged(path, error) from None
     return _as_labels(stored, path)
+
+
+def is_ome_zarr(path: Path | str) -> bool:
+    """Return whether a folder is OME-Zarr: of labels, or of an image with labels.
+
+    Examples
+    --------
+    >>> is_ome_zarr("missing.zarr")
+    False
+    """
+    for file in (Path(path, *names) for names in itertools.product(("", "labels"), ("zarr.json", ".zattrs"))):
+        if file.is_file():
+            with file.open("rb") as opened:
+                start = opened.read(_SEARCHED_BYTES)
+            if b'"image-label"' in start or b'"labels"' in start:
+                return True
+    return False
 
 
 def read_ome_zarr(path: Path | str) -> np.ndarray:

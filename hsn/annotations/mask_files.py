@@ -13,7 +13,7 @@ from scipy.ndimage import label as components
 from skimage import measure
 
 from ..errors import InputError
-from ..files import read_text
+from ..files import ZARR, read_text
 from ..limits import OUTLINE_TEXT_BYTES, READ_PIXELS
 from ..notes import note
 from ..rasters import decode_pages
@@ -45,6 +45,7 @@ ARRAYS = {
     ".npy": instance_arrays.read_npy,
     ".mat": instance_arrays.read_mat,
     ".dcm": instance_arrays.read_dicom,
+    ZARR: instance_arrays.read_ome_zarr,
 }
 _PATTERN = NamePattern(
     "cp[ _-]masks?|object[ _-]identities|roi[ _-]?sets?|"
@@ -68,9 +69,10 @@ _WORDS = Words(
 def pair(folder: Path | str, *, besides: Collection[str] = (), least: int = 1) -> Pairs:
     """Find images and their masks in a folder and its subfolders.
 
-    A mask is an `.xml`, `.zip`, `.roi`, `.npy`, `.mat` or `.dcm` file, GeoJSON or COCO JSON with outlines, or an image
-    with an ending such as `_anno`, `_label` or `_mask`, or in a folder of such a name. It belongs to the image with the
-    same name without the ending. If an image has a label image and outlines, the label image is used.
+    A mask is an `.xml`, `.zip`, `.roi`, `.npy`, `.mat` or `.dcm` file, GeoJSON or COCO JSON with outlines, OME-Zarr
+    with labels, or an image with an ending such as `_anno`, `_label` or `_mask`, or in a folder of such a name. It
+    belongs to the image with the same name without the ending. If an image has a label image and outlines, the label
+    image is used.
 
     Parameters
     ----------
@@ -173,8 +175,7 @@ def read(path: Path | str, shape: tuple[int, int] | None) -> np.ndarray:
             )
         return OUTLINES[path.suffix.lower()](path, shape)
     if path.suffix.lower() in ARRAYS or path.is_dir():
-        read_array = ARRAYS.get(path.suffix.lower(), instance_arrays.read_ome_zarr)
-        stored = read_array(path)
+        stored = ARRAYS[ZARR if path.is_dir() else path.suffix.lower()](path)
         check_size(path, stored.shape, shape)
         return as_instances(stored, path)
     limit = READ_PIXELS if shape is None else min(READ_PIXELS, shape[0] * shape[1])
@@ -293,7 +294,7 @@ def _instances_of_pages(pages: list[np.ndarray], path: Path) -> np.ndarray:
 
 
 def is_mask_file(path: Path | str) -> bool:
-    """Return whether a file can hold masks: JSON files must have outlines and no points.
+    """Return whether a file can hold masks: JSON must have outlines and no points, a Zarr store must have labels.
 
     Only the first megabyte of a JSON file is searched.
 
@@ -305,6 +306,8 @@ def is_mask_file(path: Path | str) -> bool:
     path = Path(path)
     if path.suffix.lower() == _PACKED:
         return path.with_suffix("").suffix.lower() in _JSON
+    if path.suffix.lower() == ZARR:
+        return instance_arrays.is_ome_zarr(path)
     if path.suffix.lower() not in _JSON:
         return True
     try:

@@ -280,7 +280,7 @@ class _Files:
             if inner.parts[0] in besides:
                 continue
             name, suffix = annotated(inner), path.suffix.lower()
-            if (name is not None or suffix in PICTURES) and not path.is_file():
+            if (name is not None or suffix in PICTURES) and not path.exists():
                 if path.is_symlink():
                     self.broken.append((path, "is a link to a file that does not exist"))
             elif name is not None:

@@ -126,7 +126,9 @@ def write(path: Path | str, image: npt.ArrayLike) -> None:
         temporary.write_bytes(encoded.tobytes())
 
 
-def list_images(folder: Path | str, *, suffixes: Sequence[str] = SUFFIXES) -> list[Path]:
+def list_images(
+    folder: Path | str, *, suffixes: Sequence[str] = SUFFIXES, folders: bool = False
+) -> list[Path]:
     """List the image files of a folder, sorted by name.
 
     Parameters
@@ -135,6 +137,8 @@ def list_images(folder: Path | str, *, suffixes: Sequence[str] = SUFFIXES) -> li
         A folder (not searched recursively) or one file.
     suffixes : sequence of str
         Accepted file name suffixes, lower case. Default: those of PNG, JPEG, TIFF and BMP.
+    folders : bool
+        Whether to list Zarr stores, too, which are folders. Default: False.
 
     Returns
     -------
@@ -168,7 +172,7 @@ def list_images(folder: Path | str, *, suffixes: Sequence[str] = SUFFIXES) -> li
     found = sorted(
         path
         for path in folder.iterdir()
-        if path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file()
+        if path.suffix.lower() in suffixes and not path.name.startswith(".") and (path.is_file() or folders)
     )
     if not found:
         raise InputError(

@@ -18,8 +18,6 @@ from ..reports.confusion import write_scores
 from ..reports.object_scores import no_pairs_scored, score_objects
 from ..supervision import method_of, open_model
 from .scale_check import ScaleCheck
-from .segmentation import segment_all
-from .source_evaluation import score_sources
 
 
 @dataclass(frozen=True)
@@ -156,6 +154,8 @@ def _by_source(model, images, truth, by, taxonomy, suffix, mpp, out, progress):
     if model is None:
         raise InputError("images-missing", f"`by={by}` must come with a net and its training images", got="no net",
                          hint="give the trained folder: --model")  # fmt: skip
+    from .source_evaluation import score_sources  # with Keras
+
     with collect_notes() as notes:
         pairs, failures = _pair(images, truth, suffix, True)
         errors, failed = score_sources(pairs, model, taxonomy=taxonomy, mpp=mpp, progress=progress)
@@ -205,6 +205,8 @@ def _summarize(evaluations, unlisted):
 
 def _segment_objects(pairs, model, *, mpp, out, progress):
     """Segment the images; return pairs of files, the found objects and the true ones, and failures."""
+    from .segmentation import segment_all  # with Keras, which files of predictions do not need
+
     batch = segment_all([image for image, _ in pairs], model, out, mpp=mpp, progress=progress)
     truth = {str(image): path for image, path in pairs}
     found = [

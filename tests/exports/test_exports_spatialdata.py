@@ -1,6 +1,8 @@
 """SpatialData, read back with the library; skipped where the extra is not installed."""
 
 import dataclasses
+import importlib
+import importlib.util
 import sys
 
 import numpy as np
@@ -15,7 +17,9 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # of the packages below Spati
 
 @pytest.fixture
 def library():
-    return pytest.importorskip("spatialdata", reason='needs `pip install "hsn[spatialdata]"`')
+    if importlib.util.find_spec("spatialdata") is None:
+        pytest.skip('needs `pip install "hsn[spatialdata]"`')
+    return importlib.import_module("spatialdata")
 
 
 @pytest.mark.slow

@@ -57,6 +57,18 @@ def test_geopandas_reads_outlines_and_a_part_of_them(result, instances, tmp_path
     assert part["id"].tolist() == [1]
 
 
+def test_simplified_outlines_stay_within_the_stated_distance(result, tmp_path):
+    write_geoparquet(tmp_path / "exact.parquet", [result.objects])
+    write_geoparquet(tmp_path / "simple.parquet", [result.objects], simplify_px=0.5)
+    exact, simple = (
+        shapely.from_wkb(pyarrow.parquet.read_table(tmp_path / name)["geometry"].to_pylist())
+        for name in ("exact.parquet", "simple.parquet")
+    )
+    assert shapely.is_valid(simple).all()
+    assert (shapely.hausdorff_distance(exact, simple) <= 0.5 + 1e-9).all()
+    assert shapely.get_num_coordinates(simple).sum() < shapely.get_num_coordinates(exact).sum()
+
+
 def test_geoparquet_is_well_known_binary_with_boxes(result, tmp_path):
     write_geoparquet(tmp_path / "a.parquet", [result.objects])
     read = pyarrow.parquet.read_table(tmp_path / "a.parquet")
