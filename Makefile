@@ -3,12 +3,14 @@ BIN := .venv/bin
 
 .PHONY: setup demo test test-all lint wheel bench sanitize
 setup: .venv/ready
-.venv/installed: pyproject.toml setup.py
+.venv/bin/python:
 	$(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet --upgrade pip
+.venv/installed: pyproject.toml setup.py | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --editable .
 	touch $@
-.venv/ready: .venv/installed
-	$(BIN)/python -m pip install --quiet --editable '.[dev]' && { $(BIN)/python -m pip install --quiet pydensecrf2 || echo 'pydensecrf2 did not build here: the tests against it will skip.'; }
+# One installation, because each compiles the extension.
+.venv/ready: pyproject.toml setup.py | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --editable '.[dev]' && touch .venv/installed && { $(BIN)/python -m pip install --quiet pydensecrf2 || echo 'pydensecrf2 did not build here: the tests against it will skip.'; }
 	touch $@
 
 demo: .venv/installed
