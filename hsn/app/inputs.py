@@ -20,9 +20,6 @@ from .tiles import read_box
 
 CROP_PX = 1024  # of the written images
 MARGIN_PX = 128  # around the cell of a grid, so that marks at its border have surroundings
-_STEP_PIXELS = 4 * 256**2  # of one batch, see `hsn.supervision.mixed`
-_QUICK_STEPS = 160  # batches of a quick training
-_MIN_EPOCHS, _MAX_EPOCHS = 4, 40
 
 
 @dataclass(frozen=True)
@@ -35,14 +32,11 @@ class Input:
     images : int
     checked : int
         Number of crops of check images.
-    epochs : int
-        Number of epochs of a quick training.
     """
 
     folder: Path
     images: int
     checked: int
-    epochs: int
 
 
 def write_input(project: Project, annotations: Annotations, folder: Path, mpp: float) -> Input:
@@ -66,7 +60,6 @@ def write_input(project: Project, annotations: Annotations, folder: Path, mpp: f
     study = new_study(folder, classes=kinds, annotator=project.user, colors=colors)
     rows: list[StudyImage] = []
     tags: dict[str, dict[str, int]] = {}
-    pixels = 0.0
     for image, picture in project.images.items():
         features, own_tags = annotations.features(image), annotations.tags(image)
         scale = project.mpp(image)
@@ -85,15 +78,11 @@ def write_input(project: Project, annotations: Annotations, folder: Path, mpp: f
             text = json.dumps({"type": "FeatureCollection", "features": moved}, ensure_ascii=False)
             (folder / ANNOTATIONS / f"{name}.geojson").write_text(text, encoding="utf-8")
             rows.append(StudyImage(path.resolve(), scale * factor, image, SPLITS[picture.role]))
-            if picture.role == "learn":
-                pixels += math.prod(shape) * (scale * factor / mpp) ** 2
             if own_tags and (whole or not features):
                 tags[path.name] = own_tags
     write_images(study, rows)
     _write_tags(folder, list(kinds), tags)
-    steps = max(1, math.ceil(pixels / _STEP_PIXELS))
-    epochs = int(np.clip(round(_QUICK_STEPS / steps), _MIN_EPOCHS, _MAX_EPOCHS))
-    return Input(folder, len(rows), sum(row.split == "val" for row in rows), epochs)
+    return Input(folder, len(rows), sum(row.split == "val" for row in rows))
 
 
 def crops_of(

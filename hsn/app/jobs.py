@@ -12,13 +12,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
 from ..files import write_json
 from ..locks import process_start
+from ..models.card import Card
 from ..models.folders import CARD
 from ..projects.study import MODELS
 from .annotations import Annotations
@@ -27,6 +28,7 @@ from .project import Project
 
 JOB, COMMAND, PROGRESS, LOG = "job.json", "command.txt", "progress.jsonl", "log.txt"
 RUNNING, DONE, CANCELLED, FAILED, INTERRUPTED = "running", "done", "cancelled", "failed", "interrupted"
+QUICK_EPOCHS, QUICK_STEPS = 5, 20
 _POLL_S = 0.5
 _GRACE_S = 10.0
 _NICE = 10
@@ -72,19 +74,12 @@ class Jobs:
 
     def describe(self, name: str) -> dict[str, Any]:
         """Return state, rows of progress by epoch, and the last message of a training."""
-        job = self.read(name)
-        rows: dict[Any, dict[str, Any]] = {}
-        last: dict[str, Any] = {}
-        for line in _lines(self._folder(name) / PROGRESS):
-            last = line
-            if line.get("epoch") is not None and line.get("stage") == "training":
-                rows[line["epoch"]] = rows.get(line["epoch"], {}) | {
-                    k: v for k, v in line.items() if k not in _TIMES
-                }
+        job, lines = self.read(name), _lines(self._folder(name) / PROGRESS)
         return {
-            "name": name, "state": job.get("state"), "reason": job.get("reason", ""), "rows": list(rows.values()),
-            "last": last, "command": shlex.join(job.get("command", [])), "checked": job.get("checked", 0),
-            "epochs": job.get("epochs"), "at": job.get("at"),
+            "name": name, "state": job.get("state"), "reason": job.get("reason", ""), "rows": rows_of(lines),
+            "last": lines[-1] if lines else {}, "command": shlex.join(job.get("command", [])),
+            "checked": job.get("checked", 0), "epochs": job.get("epochs"), "at": job.get("at"),
+            "notes": self._notes(name),
         }  # fmt: skip
 
     @property
@@ -98,7 +93,7 @@ class Jobs:
         Parameters
         ----------
         epochs : int, optional
-            Default: a budget of steps, so that the time does not grow with the images.
+            Default: `QUICK_EPOCHS` of `QUICK_STEPS` batches, so that the time does not grow with the images.
         long : bool
             Whether to use the number of epochs of `hsn fit`. Default: False.
 
@@ -119,15 +114,16 @@ class Jobs:
             if not written.images:
                 raise InputError("nothing-annotated", "images with a known scale must be annotated before a training",
                                  got="none", hint="click or paint something")  # fmt: skip
-            chosen = epochs or (None if long else written.epochs)
-            command = self._command(folder, mpp, chosen)
+            quick = epochs is None and not long
+            chosen, steps = (QUICK_EPOCHS, QUICK_STEPS) if quick else (epochs, None)
+            command = self._command(folder, mpp, chosen, steps)
             (folder / COMMAND).write_text(shlex.join(["hsn", *command[3:]]) + "\n", encoding="utf-8")
             self._set(name, command=command, epochs=chosen, checked=written.checked, at=time.time())
             self._launch(name)
         self._annotations.log("train", model=name)
         return name
 
-    def _command(self, folder: Path, mpp: float, epochs: int | None) -> list[str]:
+    def _command(self, folder: Path, mpp: float, epochs: int | None, steps: int | None) -> list[str]:
         command = [
             sys.executable,
             "-m",
@@ -142,6 +138,7 @@ class Jobs:
         base = self._project.base
         command += ["--start", str(self._folder(base)) if base.isdigit() else base] if base else []
         command += ["--epochs", str(epochs)] if epochs else []
+        command += ["--steps", str(steps)] if steps else []
         return [*command, "--progress", str(folder / PROGRESS)]
 
     def cancel(self, name: str) -> None:
@@ -203,8 +200,8 @@ class Jobs:
         while not self._closed:
             ended = process.poll() is not None if process else not _is_running(self.read(name))
             lines = _lines(path)
-            for line in lines[seen:]:
-                self._publish("progress", name=name, **{k: v for k, v in line.items() if k != "type"})
+            if len(lines) > seen:
+                self._publish("progress", name=name, rows=rows_of(lines), last=lines[-1])
             seen = len(lines)
             if ended:
                 self._finish(name, process)
@@ -224,13 +221,43 @@ class Jobs:
         self._set(name, state=state, reason=reason)
         self._publish("job", name=name, state=state, reason=reason)
 
+    def _notes(self, name: str) -> str:
+        """Return which epoch was kept, and why; empty before the end."""
+        if not self._is_trained(name):
+            return ""
+        try:
+            return Card.read(self._folder(name)).notes
+        except InputError:
+            return ""
+
     def _is_trained(self, name: str) -> bool:
         """Return whether a training has written its net."""
         card = self._folder(name) / CARD
         return card.is_file() and card.stat().st_mtime >= self.read(name).get("at", 0)
 
 
-_TIMES = ("time", "stage", "done", "total", "eta_s")
+def rows_of(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return loss and scores of each epoch from lines of progress.
+
+    The scores in a line of a step are those after the epoch before.
+
+    Examples
+    --------
+    >>> step = {"stage": "training", "epoch": 2, "step": 1, "loss": 0.5, "validation_f1": 0.75}
+    >>> rows_of([{"stage": "training", "epoch": 1, "step": 1, "loss": 0.9}, step])
+    [{'epoch': 1, 'loss': 0.9, 'validation_f1': 0.75}, {'epoch': 2, 'loss': 0.5}]
+    """
+    rows: dict[int, dict[str, Any]] = {}
+    for line in lines:
+        epoch = line.get("epoch")
+        if type(epoch) is not int or line.get("stage") != "training":
+            continue
+        if "loss" in line:
+            rows.setdefault(epoch, {"epoch": epoch})["loss"] = line["loss"]
+        validated = epoch if "rate" in line else epoch - 1  # the last line is the row of the last epoch
+        if validated in rows:
+            rows[validated] |= {k: v for k, v in line.items() if k.startswith("validation")}
+    return list(rows.values())
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

@@ -42,7 +42,7 @@ _ARCHITECTURE = "encoder_unet"  # of the nets that `hsn fit` trains on a study
 
 @dataclass(frozen=True)
 class Look:
-    """Which part of a result is shown.
+    """Describes which part of a result is shown.
 
     Attributes
     ----------

@@ -288,18 +288,17 @@ def open_project(
     ------
     InputError
         "app-nothing" without places and folder, "folder-not-writable", "run-locked", "aim-unknown", "images-missing",
-        "data-missing" for a path that does not exist.
+        "mpp-range", "data-missing" for a path that does not exist, or a code of `hsn.open_slide` for a given file.
     """
     if aim is not None:
         one_of("aim", aim, AIMS)
-    for place in places:
-        if not place.exists():
-            raise InputError("data-missing", f"{place} must be an image, a slide or a folder of these",
-                             got="a path that does not exist", hint="correct the path")  # fmt: skip
+    mpp = None if mpp is None else as_mpp(mpp)
     folder = _folder_of(places, folder)
+    _check_places(places, folder, mpp)
     check_writable(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o700)
+    if not folder.is_dir():
+        folder.mkdir(parents=True)
+        folder.chmod(0o700)
     take_lock(folder / LOCK)
     try:
         if not (folder / STUDY).is_file():
@@ -312,12 +311,31 @@ def open_project(
         if places:
             project.add(places, mpp)
         if not project.images:
-            raise InputError("images-missing", f"{folder} must hold the list of one image or more", got="none",
-                             hint="give images, slides or folders")  # fmt: skip
+            raise _no_images(folder, "none that exists")
     except BaseException:
         (folder / LOCK).unlink(missing_ok=True)
         raise
     return project
+
+
+def _check_places(places: Sequence[Path], folder: Path, mpp: float | None) -> None:
+    """Raise if places hold no image, or a given file cannot be read; before a project is made."""
+    for place in places:
+        if not place.exists():
+            raise InputError("data-missing", f"{place} must be an image, a slide or a folder of these",
+                             got="a path that does not exist", hint="correct the path")  # fmt: skip
+        if place.is_file():
+            open_slide(place, mpp=mpp or 1.0)
+    if (folder / STUDY).is_file():
+        return
+    found, failures = find_images(places, slides=True)
+    if not found:
+        raise _no_images(folder, "; ".join(reason for _, reason in failures) or "no project and no images")
+
+
+def _no_images(folder: Path, got: str) -> InputError:
+    return InputError("images-missing", f"{folder} must be a project of one image or more", got=got,
+                      hint="give images, slides or folders of them")  # fmt: skip
 
 
 def open_tour(folder: Path = Path(TOUR), *, user: str | None = None) -> Project:

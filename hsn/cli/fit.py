@@ -59,6 +59,7 @@ def fit(
     min_score: fit_options.MinScore = None,
     without: fit_options.Without = None,
     tissues: fit_options.Tissues = None,
+    steps: fit_options.Steps = None,
     validation: fit_options.Validation = 0.2,
     seed: fit_options.Seed = 0,
     progress: fit_options.ProgressFile = None,
@@ -71,7 +72,7 @@ def fit(
         "min_share": min_share, "stain": stain, "rounds": rounds, "radius_um": radius_um,
         "complete": complete or None, "label": label, "background": background, "labels": labels, "encoder": encoder,
         "n": n, "synthetic": synthetic, "min_score": min_score, "without": without and tuple(without),
-        "tissues": tissues and tuple(split_names(tissues)),
+        "tissues": tissues and tuple(split_names(tissues)), "steps": steps,
     }  # fmt: skip
     options = {name: value for name, value in options.items() if value is not None}
     given = {"tags": tags, "points": points, "masks": masks, "selected": selected}

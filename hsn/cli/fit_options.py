@@ -203,6 +203,12 @@ Without = Annotated[
         _MIXED, "Leave a kind of annotation out: masks, scribbles, points, boxes or tags.", metavar="KIND"
     ),
 ]
+Steps = Annotated[
+    int | None,
+    _option(
+        _MIXED, "Batches per epoch. Default: as many as show the annotated images once.", metavar="N", min=1
+    ),
+]
 Tissues = Annotated[
     str | None,
     _option(_MIXED, "Classes that are tissues: 'Tumor,Stroma'. Default: classes without a word for objects."),

@@ -34,7 +34,7 @@ OPTIONS = {
     "points": ("rounds", "radius_um", "complete", "label", "background", "labels", "encoder"),
     "tags": ("classes", "window_px", "min_share", "cell_px"),
     "selected": ("n", "synthetic", "rounds", "min_score"),
-    "mixed": ("without", "tissues", "radius_um"),
+    "mixed": ("without", "tissues", "radius_um", "steps"),
 }
 # Folders of earlier stages of a run.
 STAGES = {"points": "detection/round-*", "selected": "rounds/*", "tags": "stage-*"}
@@ -181,7 +181,8 @@ def fit(
     seed : int
         Seed of initial weights, order and augmentation. Default: 0.
     start : str, path or Model, optional
-        Trained net to start from. The weights of matching layers are copied.
+        Trained net to start from. The weights of matching layers are copied. Mixed annotation then takes small steps,
+        and learns from the predictions of that net where nothing is marked.
     device : str, optional
         "cpu", "gpu" or "gpu:1". Default: the backend chooses.
     taxonomy : str, path, Taxonomy, or sequence of these, optional
@@ -296,7 +297,8 @@ def prepare(
         with _on_device(device):
             ready = setup.prepare(found, request, chosen, progress=progress)
             if start is not None:
-                notes = [*notes, _copy_start_weights(ready.net, start)]
+                ready, sentence = _begin_with(start, ready, setup)
+                notes = [*notes, sentence]
     ready.notes[:0] = [*notes, *assumed.sentences()]
     return Fit(kind, ready, out, str(found), device)
 
@@ -479,14 +481,16 @@ def _taxonomies(taxonomy):
     return tuple(taxonomies.get(name) for name in ([taxonomy] if single else taxonomy))
 
 
-def _copy_start_weights(net, start):
-    """Copy the weights of a trained net; return a sentence with the number of copied layers."""
+def _begin_with(start, ready, setup):
+    """Copy the weights of a trained net; return the set-up and a sentence with the number of copied layers."""
     from ..nets.transfer import copy_weights
     from ..supervision import open_model
 
     model = open_model(start)
-    copied, total = copy_weights(net, model.net)
-    return f"started from {model.card.name}: weights of {copied} of {total} layers"
+    copied, total = copy_weights(ready.net, model.net)
+    if hasattr(setup, "continue_from"):
+        ready = setup.continue_from(ready, model)
+    return ready, f"started from {model.card.name}: weights of {copied} of {total} layers"
 
 
 def _on_device(device):

@@ -31,7 +31,7 @@ folder, wait = Path(sys.argv[1]), float(sys.argv[2])
 for epoch in (1, 2):
     with (folder / "progress.jsonl").open("a") as file:
         row = {"stage": "training", "done": epoch, "total": 2, "epoch": epoch, "loss": 1 / epoch}
-        row["validation_f1"] = epoch / 4
+        row["rate"], row["validation_f1"] = 0.1, epoch / 4
         file.write(json.dumps(row) + "\\n")
     time.sleep(wait)
 (folder / "card.json").write_text("{}")
@@ -59,7 +59,7 @@ def jobs(project, annotations, monkeypatch):
     monkeypatch.setattr(
         Jobs,
         "_command",
-        lambda self, folder, mpp, epochs: [sys.executable, "-c", CHILD, str(folder), str(wait[0])],
+        lambda self, folder, *budget: [sys.executable, "-c", CHILD, str(folder), str(wait[0])],
     )
     jobs = Jobs(project, annotations, publish)
     jobs.wait, jobs.messages, jobs.ended = wait, messages, ended
@@ -82,7 +82,9 @@ def test_a_training_reports_its_progress_and_ends(jobs):
     told = jobs.describe(name)
     assert told["state"] == "done"
     assert [row["validation_f1"] for row in told["rows"]] == [0.25, 0.5]
-    assert [m["epoch"] for m in jobs.messages if m["type"] == "progress"] == [1, 2]
+    last = [m for m in jobs.messages if m["type"] == "progress"][-1]
+    assert last["rows"] == told["rows"]
+    assert last["last"]["done"] == 2
 
 
 def test_one_training_at_a_time_and_cancel_then_resume(jobs, raises_code):
@@ -195,12 +197,12 @@ def test_trainings_begin_with_the_net_that_is_chosen_from_the_list(client, proje
         assert client.post("/api/project", json={"base": wrong}).status_code == 404
     for base, words in (("nuclei-cc0", ["--start", "nuclei-cc0"]), ("", [])):
         assert client.post("/api/project", json={"base": base}).json() == {"base": base}
-        command = Jobs(project, None, print)._command(project.folder / "models" / "0001", 0.25, 2)
+        command = Jobs(project, None, print)._command(project.folder / "models" / "0001", 0.25, 2, None)
         assert command[command.index("--out") + 2 : command.index("--epochs")] == words
     own = project.folder.resolve() / "models" / "0007"
     shutil.copytree(find("nuclei-cc0"), own)
     assert client.post("/api/project", json={"base": "0007"}).status_code == 200
-    command = Jobs(project, None, print)._command(project.folder / "models" / "0008", 0.25, 2)
+    command = Jobs(project, None, print)._command(project.folder / "models" / "0008", 0.25, 2, None)
     assert command[command.index("--start") + 1] == str(own)
 
 

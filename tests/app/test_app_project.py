@@ -131,6 +131,38 @@ def test_scripts_write_text_and_no_html(path):
     assert "https://" not in text
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "code"),
+    [
+        ("notes.txt", b"text", "image-format"),
+        ("broken.png", b"not an image", "image-format"),
+        ("empty", None, "images-missing"),
+    ],
+)
+def test_places_without_a_readable_image_are_errors_and_make_no_project(
+    tmp_path, raises_code, name, content, code
+):
+    if content is None:
+        (tmp_path / name).mkdir()
+    else:
+        (tmp_path / name).write_bytes(content)
+    with raises_code(code):
+        open_project([tmp_path / name])
+    assert [path.name for path in tmp_path.rglob("*")] == [name]
+
+
+def test_a_folder_that_is_not_a_project_is_an_error_and_stays_as_it_is(tmp_path, raises_code):
+    with raises_code("images-missing"):
+        open_project([], tmp_path / "nothing")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_wrong_scale_is_an_error(images, raises_code):
+    with raises_code("mpp-range"):
+        open_project([images], mpp=-1.0)
+    assert not (images / "hsn-project").exists()
+
+
 def test_a_place_that_does_not_exist_is_an_error_and_makes_no_project(tmp_path, raises_code, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with raises_code("data-missing"):

@@ -169,6 +169,17 @@ def test_the_loop_without_a_mouse(serve, open_page, tissue):
     page.press("z")
     page.saved()
     assert len(page.features()) == 2
+    asked = []
+    page.page.route(
+        "**/api/train", lambda route: (asked.append(route.request.post_data), route.fulfill(json={}))
+    )
+    page.press("t")
+    page.wait("!document.querySelector('#train').disabled")
+    assert json.loads(asked[0]) == {"long": False}
+    page.press("e")
+    page.page.wait_for_selector("dialog[open] #annotations-zip")
+    page.press("Escape")
+    page.page.focus("#map")
     page.press("PageDown")
     page.wait("hsn.image.id === 'two'")
     assert page.features() == []

@@ -323,3 +323,43 @@ def test_a_study_folder_brings_its_classes_scales_groups_and_split(tmp_path):
     assert setup.config.train.validation == (2,)
     assert [annotation.group for annotation in setup.annotations] == ["patient 0", "patient 1", "patient 2"]
     assert {annotation.mpp for annotation in setup.annotations} == {0.25}
+
+
+# --- Beginning with a trained net ----------------------------------------------------------------------------------
+
+
+def clicked_study(folder, drawn, clicks=6):
+    study = new_study(folder, classes={"Nucleus": "object", "Background": "tissue"}, mpp=MPP)
+    path = folder / "images" / "a.png"
+    write(path, drawn[1].image)
+    write_images(study, [StudyImage(path, MPP, None, "")])
+    places = points_from_instances(drawn[1].instances, place="inside").tolist()[:clicks]
+    points = tuple(Point(*place, label="Nucleus") for place in places)
+    qupath.write(folder / "annotations" / "a.geojson", Annotation(points=points))
+    return folder
+
+
+def test_a_training_that_begins_with_a_net_takes_small_steps_and_its_post_processing(tmp_path, drawn):
+    study = clicked_study(tmp_path / "study", drawn)
+    fresh = fitting.prepare(study, {}, {}, mpp=MPP, out=tmp_path / "a").setup.config
+    base = hsn.models.load("nuclei-cc0")
+    ready = fitting.prepare(study, {}, {"steps": 7}, mpp=MPP, out=tmp_path / "b", start="nuclei-cc0").setup
+    assert ready.config.train.steps == 7
+    assert ready.config.train.learning_rate < fresh.train.learning_rate
+    assert ready.config.pseudo_start == 0 < fresh.pseudo_start
+    assert ready.config.postprocess.to_dict() == base.config["postprocess"] != fresh.postprocess.to_dict()
+    np.testing.assert_array_equal(ready.net.get_weights()[0], base.net.get_weights()[0])
+
+
+def test_the_last_epoch_is_kept_if_too_few_clicks_validate(tmp_path, drawn, monkeypatch):
+    from hsn.supervision.mixed import validation
+
+    points = annotations_of(drawn)[1]
+    samples = training_images(
+        [drawn[1].image], [(points, True)], Prepare(preset("cpu").replace(mpp=MPP, image_mpp=MPP), False)
+    )
+    config = preset("cpu").replace(mpp=MPP, image_mpp=MPP)
+    monkeypatch.setattr(validation, "_MIN_CLICKS", len(points.points))
+    assert validation.find_monitor(samples, config) == "f1"
+    monkeypatch.setattr(validation, "_MIN_CLICKS", len(points.points) + 1)
+    assert validation.find_monitor(samples, config) == "last"

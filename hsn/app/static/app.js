@@ -48,7 +48,7 @@ class App {
     this.modules = [this.overlays, new Training(this), this.nets, new Help(this), new Exchange(this)];
     this.viewer.map.on("pointermove", (event) => this.#position(event.coordinate));
     this.source = listen(this.sender.session, (message) => this.#heard(message), () => this.#lost());
-    await this.open(this.project.images[0].id);
+    for (const { id } of this.project.images) if (await this.open(id)) break;
     if (!this.sender.waiting.length) this.#status("all saved");
     this.#drawKept();
   }
@@ -60,8 +60,23 @@ class App {
     this.reload();
   }
 
-  /** Show an image. */
+  /** Show an image; returns whether it could be read. */
   async open(id) {
+    const alarm = byId("alarm");
+    if (this.failed) alarm.hidden = true;
+    this.failed = false;
+    try {
+      await this.#open(id);
+      return true;
+    } catch (error) {
+      this.failed = Boolean(this.image); // at the start, the reason stays until something is saved
+      alarm.textContent = `${id}: ${error.message}`;
+      alarm.hidden = false;
+      return false;
+    }
+  }
+
+  async #open(id) {
     let image = await get(`api/images/${encodeURIComponent(id)}`);
     if (image.mpp === null && await askScale(image)) image = await get(`api/images/${encodeURIComponent(id)}`);
     const { features } = await get(`api/images/${encodeURIComponent(id)}/features`);

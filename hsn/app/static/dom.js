@@ -19,6 +19,20 @@ export function fill(element, ...children) {
   element.replaceChildren(...children.filter((child) => child !== null && child !== undefined));
 }
 
+/** Replace the content of an element that changes often: open details stay open, and a summary keeps the focus. */
+export function refill(element, ...children) {
+  const details = () => [...element.querySelectorAll("details")];
+  const title = (each) => each.querySelector("summary").textContent;
+  const open = details().filter((each) => each.open).map(title);
+  const focused = details().find((each) => each.querySelector("summary") === document.activeElement);
+  const name = focused && title(focused);
+  fill(element, ...children);
+  for (const each of details()) {
+    each.open ||= open.includes(title(each));
+    if (title(each) === name) each.querySelector("summary").focus();
+  }
+}
+
 const SVG = "http://www.w3.org/2000/svg";
 
 /** Make an SVG element. */

@@ -1,5 +1,6 @@
 // Import of QuPath's GeoJSON, and export of annotations and results.
 import { byId, make, openDialog } from "./dom.js";
+import { commandOf } from "./training.js";
 import { post } from "./transport.js";
 
 const FORMATS = ["geojson", "csv", "label-images", "imagej", "coco", "ome-tiff", "parquet"];
@@ -67,7 +68,7 @@ export class Exchange {
         const { name, commands } = await post("api/export", { images, formats, model: net.value });
         this.status.textContent = `Export ${name} is being made…`;
         close();
-        openDialog(`Export ${name}`, make("p", {}, "These commands repeat it:"), make("pre", { class: "command" }, commands.join("\n")),
+        openDialog(`Export ${name}`, make("p", {}, "It runs in the background; a link appears under Files when it is done."), commandOf(commands.join("\n"), { open: true }),
           make("button", { type: "button", class: "primary", click: () => byId("dialog").close() }, "Close"));
       } catch (failure) {
         error.textContent = failure.message;

@@ -82,7 +82,7 @@ export class Nets {
 
   #say(missing, { far = false, waits = false } = {}) {
     const model = this.models.find(({ name }) => name === this.chosen);
-    const license = model?.license ? `Licence of ${model.name}: ${model.license}. ` : "";
+    const license = model?.license ? `License of ${model.name}: ${model.license}. ` : "";
     const state = far ? "Zoom in to see what it finds." : waits ? "It waits for the training." : missing ? `Looking, ${missing} part${missing > 1 ? "s" : ""} left…` : "";
     this.note.textContent = license + state;
   }

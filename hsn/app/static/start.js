@@ -5,12 +5,15 @@ import { post } from "./transport.js";
 /** Ask for the aim of a new project; resolves when it is stored. */
 export function askAim(aims) {
   return new Promise((resolve) => {
+    const dialog = document.getElementById("dialog");
+    const stay = (event) => event.preventDefault(); // Escape does not answer the question
     const names = make("input", { type: "text", "aria-label": "Classes", placeholder: "Tumor, Stroma, Background" });
     const error = make("p", { role: "alert" });
     const choose = async (aim) => {
       const classes = classesOf(names.value, aims[aim].classes);
       try {
         await post("api/project", classes ? { aim, classes } : { aim });
+        dialog.removeEventListener("cancel", stay);
         close();
         resolve();
       } catch (failure) {
@@ -21,7 +24,7 @@ export function askAim(aims) {
       class: k ? "" : "primary", "data-aim": aim, click: () => choose(aim) }, `${title} (${Object.keys(classes).join(", ")})`));
     const close = openDialog("What do you want to find?", make("div", { class: "choices" }, ...buttons),
       make("label", {}, "Own classes instead, separated by commas (leave empty for those in brackets):", names), error);
-    document.getElementById("dialog").addEventListener("cancel", (event) => event.preventDefault(), { once: true });
+    dialog.addEventListener("cancel", stay);
   });
 }
 

@@ -1,5 +1,5 @@
 // Trainings: start, progress, cancel, resume, and the curves.
-import { byId, duration, fill, make } from "./dom.js";
+import { byId, duration, fill, make, refill } from "./dom.js";
 import { curvesOf, scoreOf } from "./curves.js";
 import { del, get, post } from "./transport.js";
 
@@ -11,14 +11,16 @@ export class Training {
     this.jobs = [];
     this.last = null;
     this.box = make("div", {});
+    this.actions = make("div", {});
+    this.left = make("p", { class: "note", id: "training-left" }); // not announced: it changes each second
     this.status = make("p", { role: "status", "aria-live": "polite", id: "training-status" });
     this.button = make("button", { type: "button", class: "primary", id: "train", click: () => this.train() }, "Train ", make("kbd", {}, "T"));
-    this.long = make("input", { type: "checkbox" });
+    this.long = make("input", { type: "checkbox", title: "40 epochs that show every pixel, as hsn fit does; takes an hour or more" });
     this.base = make("select", { id: "base", "aria-label": "Net that the training begins with", change: () => this.#chooseBase() });
     this.baseNote = make("p", { class: "note", role: "status", id: "base-note" });
     byId("panels").append(make("section", { "aria-labelledby": "training-title" }, make("h2", { id: "training-title" }, "Training"),
       make("div", { class: "row" }, this.button, make("label", {}, this.long, " long")),
-      make("label", { class: "row" }, "Begin with ", this.base), this.baseNote, this.status, this.box));
+      make("label", { class: "row" }, "Begin with ", this.base), this.baseNote, this.status, this.left, this.actions, this.box));
     app.keys.T = () => this.train();
     app.netsChanged = (models) => this.#showBases(models);
     this.refresh();
@@ -86,13 +88,9 @@ export class Training {
   }
 
   #progress(message) {
-    this.last = message;
+    this.last = message.last;
     const job = this.jobs.find((each) => each.name === message.name);
-    if (job && message.epoch !== undefined && message.stage === "training") {
-      const row = job.rows.find((each) => each.epoch === message.epoch);
-      if (row) Object.assign(row, message);
-      else job.rows.push({ ...message });
-    }
+    if (job) job.rows = message.rows;
     this.#draw();
   }
 
@@ -105,33 +103,45 @@ export class Training {
       fill(this.box);
       return;
     }
-    this.status.textContent = this.#sentence(job);
-    const action = running
+    const sentence = this.#sentence(job);
+    if (this.status.textContent !== sentence) this.status.textContent = sentence; // announced when it changes
+    this.left.textContent = running && this.last ? this.#remaining(this.last) : "";
+    this.#act(job);
+    refill(this.box, ...curvesOf(job, previous?.rows.length ? previous : null), commandOf(job.command));
+  }
+
+  /** Offer to cancel or to resume; the button stays, and keeps the focus, until the state changes. */
+  #act(job) {
+    if (this.acted === `${job.name} ${job.state}`) return;
+    this.acted = `${job.name} ${job.state}`;
+    fill(this.actions, job.state === "running"
       ? make("button", { type: "button", id: "cancel", click: () => del(`api/jobs/${job.name}`) }, "Cancel")
       : ["cancelled", "failed", "interrupted"].includes(job.state)
-        ? make("button", { type: "button", id: "resume", click: () => post(`api/jobs/${job.name}/resume`, {}) }, "Resume") : null;
-    fill(this.box, action, ...curvesOf(job, previous?.rows.length ? previous : null), commandOf(job));
+        ? make("button", { type: "button", id: "resume", click: () => post(`api/jobs/${job.name}/resume`, {}) }, "Resume") : null);
+  }
+
+  #remaining({ stage, done, total, eta_s: left }) {
+    const share = total ? ` ${Math.floor((100 * done) / total)} %` : "";
+    return `${stage}${share}${left ? `, ${duration(left)} left` : ""}`;
   }
 
   #sentence(job) {
     const { state, name, reason } = job;
-    if (state === "running" && this.last) {
-      const { stage, eta_s: left } = this.last;
-      return `${name}: ${stage}${left ? `, ${duration(left)} left` : ""}`;
-    }
     const score = scoreOf(job.rows);
-    const best = score ? Math.max(...job.rows.map((row) => row[score] ?? 0)).toFixed(3) : null;
+    const kept = job.rows.find(({ epoch }) => `${epoch}` === /^epoch (\d+)/.exec(job.notes)?.[1]);
     const from = job.checked ? `on ${job.checked} check image${job.checked > 1 ? "s" : ""}` : "on held-out parts of the training images";
-    const known = state === "done" ? (best ? `, best score ${best} ${from}` : ", score unknown: mark check images too") : "";
-    return `${name}: ${STATES[state] ?? "?"}${state === "running" ? ", starting" : ""}${reason ? `: ${reason}` : ""}${known}`;
+    const known = state !== "done" ? ""
+      : job.notes.includes("too few") ? ", score unknown: fewer than 20 clicks to check with"
+        : typeof kept?.[score] === "number" ? `, score ${kept[score].toFixed(3)} ${from}` : ", score unknown: mark check images too";
+    return `${name}: ${STATES[state] ?? "?"}${reason ? `: ${reason}` : ""}${known}`;
   }
 }
 
-/** Return the command line of a training, and a button that copies it. */
-export function commandOf(job) {
+/** Return the command line of a training or an export, and a button that copies it. */
+export function commandOf(command, { open = false } = {}) {
   const button = make("button", { type: "button", click: async () => {
-    await navigator.clipboard.writeText(job.command);
+    await navigator.clipboard.writeText(command);
     button.textContent = "Copied";
   } }, "Copy");
-  return make("details", {}, make("summary", {}, "Command that repeats this"), make("pre", { class: "command" }, job.command), button);
+  return make("details", { open }, make("summary", {}, "Command that repeats this"), make("pre", { class: "command" }, command), button);
 }

@@ -34,6 +34,7 @@ MONITORS = {
     "iou": "-validation_iou",
     "auc": "-validation_auc",
     "loss": "validation_loss",
+    "last": "-epoch",
 }
 
 
@@ -69,8 +70,8 @@ class Config(BaseConfig):
     postprocess : PostProcess
     tiling : Tiling
     train : TrainConfig
-        Its `monitor` is "auto", or one of "pq", "f1", "iou", "auc" and "loss". "auto": the most precise measure that
-        the validation images allow.
+        Its `monitor` is "auto", or one of "pq", "f1", "iou", "auc", "loss" and "last". "auto": the most precise measure
+        that the validation images allow.
     tune_postprocess : bool
         Whether post-processing is tuned on completely outlined validation images.
     radius_um : float

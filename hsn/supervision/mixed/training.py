@@ -178,5 +178,6 @@ def card(config, history, monitor, split, *, name):
     """Return the card of what `fit` trained."""
     kept = history.epochs[history.best]
     where = "blocks of the training images" if split.blocks else f"{len(split.held_out)} validation images"
-    notes = f"epoch {kept['epoch']} of {len(history.epochs)} was kept, by {monitor} on {where}"
+    why = "too few clicks validate" if monitor == "last" else f"by {monitor} on {where}"
+    notes = f"epoch {kept['epoch']} of {len(history.epochs)} was kept, {why}"
     return models.card_of(config, kept, name=name, notes=notes)

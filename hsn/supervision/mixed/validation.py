@@ -17,6 +17,7 @@ from .from_tags import channels_of, class_probability
 from .sources import SCRIBBLE, SOURCES, UNUSED, to_possible
 from .target_maps import centers
 
+_MIN_CLICKS = 20  # that validate: fewer cannot rank epochs
 GRID = 4  # rows and columns of blocks, if no image can be held out
 
 
@@ -95,14 +96,18 @@ def validate(net, samples, config):
 
 
 def find_monitor(samples, config):
-    """Return the most precise measure that the annotation of the validation images allows, a key of `MONITORS`."""
+    """Return the most precise measure that the annotation of the validation images allows, a key of `MONITORS`.
+
+    F1 of a few clicks takes a few values only, and the first of equal epochs would be kept: then the last one is.
+    """
     if config.train.monitor != "auto":
         return config.train.monitor
     scores = _Scores(config)
     for record in (sample.load() for sample in samples):
         scores.add(record, np.full((*record.validating.shape, len(config.classes)), 1 / 3, np.float32))
     found = scores.result()
-    return next(name for name in MONITORS if f"validation_{name}" in found)
+    name = next(name for name in MONITORS if f"validation_{name}" in found)
+    return "last" if name == "f1" and scores.clicks < _MIN_CLICKS else name
 
 
 class _Scores:
@@ -112,7 +117,7 @@ class _Scores:
         self._config, self._losses = config, []
         self._matching, self._points = Matching(), PointMatching()
         self._counts = np.zeros((len(config.tissues),) * 2, np.int64)
-        self._outlined = self._clicked = False
+        self._outlined, self.clicks = False, 0
         self._tags = [([], []) for _ in channels_of(config)]
 
     def add(self, record, probabilities):
@@ -145,7 +150,7 @@ class _Scores:
             self._outlined = True
             self._matching += match(overlaps(record.instances * region, instances * region))
         else:
-            self._clicked = True
+            self.clicks += len(clicks)
             found = centers(instances)
             found = found[record.validating[_places(found, region.shape)]]
             radius_px = self._config.radius_px
@@ -161,7 +166,7 @@ class _Scores:
         scores = {"validation_loss": float(np.mean(self._losses)) if self._losses else 0.0}
         if self._outlined:
             scores["validation_pq"] = self._matching.pq
-        if self._clicked:
+        if self.clicks:
             scores["validation_f1"] = self._points.f1
         if self._counts.any():
             scores["validation_iou"] = mean_iou(self._counts)
