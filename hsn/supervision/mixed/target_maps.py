@@ -12,12 +12,11 @@ import numpy as np
 from ...annotations.annotation import fill, number_objects
 from ...annotations.colors import resize_labels
 from ...annotations.mask_files import read as read_masks
-from ...annotations.points import to_pixels
+from ...annotations.points import merge_points, to_pixels
 from ...checks import as_image, same_shape
 from ...errors import InputError
 from ...instances import renumber
 from ...types import Targets
-from ..points.detection import merge_points
 from .from_boxes import add_boxes
 from .from_masks import add_masks
 from .from_points import add_points
@@ -123,7 +122,7 @@ def know(pixels, annotation, shape, config, *, found=None):
         clicks, clicked = beside, complete & ~outlined
         if found is not None and len(found):
             others = found[~(complete | (instances > 0))[tuple(to_pixels(found, size).T)]]
-            clicks, clicked = merge_points(beside, others, config), ~outlined
+            clicks, clicked = merge_points(beside, others, radius_px=config.radius_px), ~outlined
         _add_points(maps, pixels, clicks, instances, clicked & (not annotation.boxes), config)
     add_scribbles(heads, annotation.scribbles, factor, config)
     if config.has_objects and (instances.any() or outlined.any()):
