@@ -249,10 +249,10 @@ def merge_points(clicks: npt.ArrayLike, found: npt.ArrayLike, *, radius_px: floa
     >>> merge_points([[5, 5]], [[9, 9], [5.5, 40.8]], radius_px=11).tolist()
     [[5.0, 5.0], [5.0, 40.0]]
     """
-    clicks, found = as_points(clicks), np.floor(as_points(found))
-    if len(clicks) and len(found):
-        found = found[KDTree(np.floor(clicks + 0.5)).query(found)[0] > radius_px]
-    return np.concatenate([clicks, found]).astype(np.float32)
+    kept, others = as_points(clicks), np.floor(as_points(found))
+    if len(kept) and len(others):
+        others = others[KDTree(np.floor(kept + 0.5)).query(others)[0] > radius_px]
+    return np.concatenate([kept, others]).astype(np.float32)
 
 
 def _read_text(path: Path) -> str:
