@@ -5,7 +5,7 @@
     python benchmarks/mixed.py score --out out/mixed-C-0 --final                # test images, once, at the end
     python benchmarks/mixed.py table out/mixed.jsonl              # means over seeds, intervals over images
     python benchmarks/mixed.py labels --arm A --json benchmarks/results/mixed_labels.json  # errors of targets by source
-    python benchmarks/mixed.py train --arm C --mpp 0.5 --epochs 6 --steps 40 --out out/small-C   # the smaller run
+    python benchmarks/mixed.py train --arm C --mpp 0.5 --epochs 6 --steps 40 --click-epochs 2 --out out/C    # smaller
 
 | arm | annotation of the 12 training images |
 |---|---|
@@ -90,16 +90,18 @@ def study(arm, seed):
     return [s.image() for s in (*learned, *held_out)], annotations, len(learned), minutes
 
 
-def train(arm, seed, out, *, mpp, epochs, steps):
-    """Train one arm."""
+def train(arm, seed, out, *, mpp, epochs, steps, click_epochs):
+    """Train one arm; `click_epochs` of the epochs are the first stage of arms with clicks."""
     images, annotations, count, minutes = study(arm, seed)
+    first = click_epochs if arm in "ACD" else 0
     config = mixed.preset("cpu").replace(
         mpp=mpp,
         image_mpp=multiorgan.MPP,
+        click_epochs=first,
         weights=None if arm == "D" else {"unlabeled": 0.0},
         postprocess={"grow_um": 3 * mpp},
         train={
-            "epochs": epochs,
+            "epochs": epochs - first,
             "steps": steps,
             "seed": seed,
             "validation": tuple(range(count, len(images))),
@@ -111,7 +113,15 @@ def train(arm, seed, out, *, mpp, epochs, steps):
         )
     net = segmenters.build_heads([Head("objects", 3, "softmax")], seed=seed)
     history = mixed.fit(net, images, annotations, config, out=out)
-    about = {"arm": arm, "seed": seed, "minutes": minutes, "mpp": mpp, "epochs": epochs, "steps": steps}
+    about = {
+        "arm": arm,
+        "seed": seed,
+        "minutes": minutes,
+        "mpp": mpp,
+        "epochs": epochs,
+        "steps": steps,
+        "click_epochs": first,
+    }
     (Path(out) / "benchmark.json").write_text(
         json.dumps(about | {"best": history.epochs[history.best]}, indent=1)
     )
@@ -186,11 +196,15 @@ def main():
     parser.add_argument("--mpp", type=float, default=multiorgan.MPP)
     parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument(
+        "--click-epochs", type=int, default=5, help="of the epochs: the first stage of clicks"
+    )
     parser.add_argument("--final", action="store_true")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     if given.command == "train":
-        train(given.arm, given.seed, given.out, mpp=given.mpp, epochs=given.epochs, steps=given.steps)
+        options = {name: getattr(given, name) for name in ("mpp", "epochs", "steps", "click_epochs")}
+        train(given.arm, given.seed, given.out, **options)
     elif given.command == "score":
         rows = score(given.out, final=given.final)
         if given.json:

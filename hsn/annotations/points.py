@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import center_of_mass, generate_binary_structure
 from scipy.ndimage import label as components
+from scipy.spatial import KDTree
 
 from ..checks import same_length
 from ..errors import InputError
@@ -227,6 +228,31 @@ def to_pixels(points: npt.ArrayLike, shape: tuple[int, int]) -> np.ndarray:
     """
     nearest = np.floor(as_points(points, shape) + np.float32(0.5)).astype(np.int64)
     return np.clip(nearest, 0, np.array(shape[:2]) - 1)
+
+
+def merge_points(clicks: npt.ArrayLike, found: npt.ArrayLike, *, radius_px: float) -> np.ndarray:
+    """Return the clicks, and the found points that are more than the radius of an object away from each of them.
+
+    Parameters
+    ----------
+    clicks, found : float arrays, shapes (N, 2) and (M, 2)
+        Row and column.
+    radius_px : float
+
+    Returns
+    -------
+    float32 array, shape (K, 2)
+        The clicks first; found points as whole pixels.
+
+    Examples
+    --------
+    >>> merge_points([[5, 5]], [[9, 9], [5.5, 40.8]], radius_px=11).tolist()
+    [[5.0, 5.0], [5.0, 40.0]]
+    """
+    kept, others = as_points(clicks), np.floor(as_points(found))
+    if len(kept) and len(others):
+        others = others[KDTree(np.floor(kept + 0.5)).query(others)[0] > radius_px]
+    return np.concatenate([kept, others]).astype(np.float32)
 
 
 def _read_text(path: Path) -> str:

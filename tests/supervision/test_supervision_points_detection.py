@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hsn.annotations.points import merge_points
 from hsn.supervision.points import preset
 from hsn.supervision.points.config import Config
 from hsn.supervision.points.crops import detection_crops
-from hsn.supervision.points.detection import click_targets, find_background, find_points, merge_points
+from hsn.supervision.points.detection import click_targets, find_background, find_points
 from hsn.supervision.points.images import load_images
 from hsn.supervision.points.losses import detection_loss
 
@@ -103,12 +104,12 @@ def test_local_maxima_separate_touching_nuclei():
 
 def test_found_points_within_a_radius_of_a_click_are_dropped():
     given_, found = [[30.2, 30.4]], [[30, 41], [30, 41.9], [30, 42.9]]
-    assert merge_points(given_, found, preset("qu2020")).tolist() == [
+    assert merge_points(given_, found, radius_px=11).tolist() == [
         np.float32([30.2, 30.4]).tolist(),
         [30, 42],
     ]
-    assert merge_points([], [[1.9, 2.9]], preset("qu2020")).tolist() == [[1, 2]]
-    assert merge_points(given_, np.zeros((0, 2)), preset("qu2020")).shape == (1, 2)
+    assert merge_points([], [[1.9, 2.9]], radius_px=11).tolist() == [[1, 2]]
+    assert merge_points(given_, np.zeros((0, 2)), radius_px=11).shape == (1, 2)
 
 
 def test_low_probabilities_and_too_large_components_are_background():

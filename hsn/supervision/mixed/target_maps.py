@@ -12,7 +12,7 @@ import numpy as np
 from ...annotations.annotation import fill, number_objects
 from ...annotations.colors import resize_labels
 from ...annotations.mask_files import read as read_masks
-from ...annotations.points import to_pixels
+from ...annotations.points import merge_points, to_pixels
 from ...checks import as_image, same_shape
 from ...errors import InputError
 from ...instances import renumber
@@ -97,7 +97,8 @@ def know(pixels, annotation, shape, config, *, found=None):
         Height and width of the image before it was rescaled.
     config : Config
     found : float array, shape (M, 2), optional
-        Centers of objects that a net found, at the net's scale: with the clicks they are all objects.
+        Centers of objects that a net found, at the net's scale. Outside of complete regions, they and the clicks are
+        all objects.
 
     Returns
     -------
@@ -118,9 +119,11 @@ def know(pixels, annotation, shape, config, *, found=None):
         maps = heads["objects"]
         outlined = _outlined(annotation, regions, instances, beside, factor)
         add_boxes(maps, pixels, annotation.boxes, complete & ~outlined, factor, config)
-        _add_points(
-            maps, pixels, beside, instances, complete & ~outlined, config, found, bool(annotation.boxes)
-        )
+        clicks, clicked = beside, complete & ~outlined
+        if found is not None and len(found):
+            others = found[~(complete | (instances > 0))[tuple(to_pixels(found, size).T)]]
+            clicks, clicked = merge_points(beside, others, radius_px=config.radius_px), ~outlined
+        _add_points(maps, pixels, clicks, instances, clicked & (not annotation.boxes), config)
     add_scribbles(heads, annotation.scribbles, factor, config)
     if config.has_objects and (instances.any() or outlined.any()):
         add_masks(heads["objects"], instances, outlined, config)
@@ -130,15 +133,13 @@ def know(pixels, annotation, shape, config, *, found=None):
     return Known(heads, instances, outlined & ~ignored, beside, tags)
 
 
-def _add_points(maps, pixels, points, instances, complete, config, found, boxed):
-    """Add clicks; with centers that a net found, or outlined objects, these separate the clicked ones, too."""
-    if found is not None and len(found):
-        points, complete = np.concatenate([points, found]), np.ones(instances.shape, bool)
+def _add_points(maps, pixels, points, instances, complete, config):
+    """Add clicks; outlined objects separate the clicked ones, too."""
     if not len(points):
         return
     if instances.any():
         points = np.concatenate([points, centers(instances)])
-    add_points(maps, pixels, points, complete & (not boxed), config)
+    add_points(maps, pixels, points, complete, config)
 
 
 def objects_of(annotation, shape, size):

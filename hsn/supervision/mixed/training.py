@@ -1,6 +1,7 @@
 """Train one net on images with mixed annotation, and write it as a trained folder."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from ...training.tuning import tune_postprocess
 from .config import MONITORS, Config
 from .crops import MixedCrops, MixedRecord, count_kinds
 from .losses import make_loss
+from .others import FOLDER, find_others, has_partial_clicks, read_found
 from .sources import UNKNOWN, UNUSED
 from .target_maps import know
 from .teacher import Teacher
@@ -26,7 +28,9 @@ from .validation import find_monitor, held_out_pixels, split_images, validate
 TARGETS = "targets"  # folder of the source maps
 CONTENTS = {
     f"{TARGETS}/HEAD/NAME.png": "source of what is known about each pixel: 0 unknown, 1 mask, 2 scribble, 3 point, "
-    "4 Voronoi label, 5 cluster label, 6 absent tag, 9 box"
+    "4 Voronoi label, 5 cluster label, 6 absent tag, 9 box",
+    f"training/{FOLDER}/found/NAME.csv": "centers of the objects that a first stage found in images with clicks on "
+    "some of their objects, x and y at the net's scale",
 }
 _MAX_STEPS = 250  # batches per epoch, whatever the number of images
 
@@ -62,30 +66,47 @@ def fit(net, images, annotations, config, *, out, progress=None):
     )
     tasks = [(annotation, k in split.held_out) for k, annotation in enumerate(given)]
     samples = training_images(images, tasks, Prepare(config, split.blocks), progress=progress)
-    learned, held_out = ([samples[k] for k in side] for side in split[:2])
+    partial = [sample for sample, a in zip(samples, given, strict=True) if has_partial_clicks(a)]
     with Run.open(
         out, config, net=net, data=(images, annotations), contents=CONTENTS, progress=progress
     ) as run:
+        if partial and config.has_objects and config.click_epochs:
+            folder = run.folder / FOLDER
+            first = config.replace(train={"epochs": min(config.click_epochs, train.epochs)})
+            find_others(
+                net, partial, config, folder,
+                lambda folder: _train(net, samples, split, first, folder, "first stage", progress), progress=progress,
+            )  # fmt: skip
+            samples = training_images(images, tasks, Prepare(config, split.blocks, folder), progress=progress)
         write_sources(samples, config, run.out / TARGETS)
-        counts = [count_kinds(sample.load()) for sample in learned]
-        crops = MixedCrops(learned, counts, config, steps=train.steps or _steps(learned, counts, train))
-        monitor = find_monitor(held_out, config)
-        optimizer = adam(train, encoder=encoder_variables(net))
-        spec = LoopSpec.of(
-            train,
-            steps=crops.steps,
-            batch=crops.batch,
-            complete=Teacher(net, optimizer, config).complete,
-            validate=lambda: validate(net, held_out, config),
-            monitor=MONITORS[monitor],
-        )
-        history = fit_net(
-            net, make_loss(config), spec, out=run.folder, train=train, optimizer=optimizer, progress=progress
-        )
+        history, monitor = _train(net, samples, split, config, run.folder, "training", progress)
+        held_out = [samples[k] for k in split.held_out]
         config = _tune(net, held_out, config) if monitor == "pq" else config
         models.save(out, net, card(config, history, monitor, split, name=run.out.name), config.to_dict())
         run.finish(history)
     return history
+
+
+def _train(net, samples, split, config, folder, stage, progress):
+    """Train the net on the targets of the samples; return the history, and the measure that chose the epoch."""
+    train = config.train
+    learned, held_out = ([samples[k] for k in side] for side in split[:2])
+    counts = [count_kinds(sample.load()) for sample in learned]
+    crops = MixedCrops(learned, counts, config, steps=train.steps or _steps(learned, counts, train))
+    monitor = find_monitor(held_out, config)
+    optimizer = adam(train, encoder=encoder_variables(net))
+    spec = LoopSpec.of(
+        train,
+        steps=crops.steps,
+        batch=crops.batch,
+        complete=Teacher(net, optimizer, config).complete,
+        validate=lambda: validate(net, held_out, config),
+        monitor=MONITORS[monitor],
+        stage=stage,
+    )
+    loss = make_loss(config)
+    history = fit_net(net, loss, spec, out=folder, train=train, optimizer=optimizer, progress=progress)
+    return history, monitor
 
 
 @dataclass(frozen=True)
@@ -94,13 +115,15 @@ class Prepare:
 
     config: Config
     blocks: bool
+    found: Path | None = None  # folder of the first stage
 
     def __call__(self, name, image, task):
         """Rescale an image and collect what is known about it."""
         annotation, held_out = task
         config = self.config
         pixels = rescale(image, annotation.mpp or config.image_mpp, config.mpp)
-        known = know(pixels, annotation, image.shape[:2], config)
+        found = None if self.found is None else read_found(self.found, name)
+        known = know(pixels, annotation, image.shape[:2], config, found=found)
         maps = [known.heads[head.name] for head in config.heads]
         possible, weight, source = (np.stack([head[k] for head in maps]) for k in range(3))
         record = MixedRecord(

@@ -9,7 +9,6 @@ and draws them again. Moving the clicks loses none of them, and does not shift t
 
 import cv2
 import numpy as np
-from scipy.spatial import KDTree
 from skimage.feature import peak_local_max
 
 from ...annotations.points import as_points
@@ -149,29 +148,3 @@ def find_background(probability, config):
     components, areas_um2 = _components(rounded > config.bright_threshold, config)
     too_large = np.append(False, areas_um2 >= config.max_peak_area_um2)
     return (rounded < config.background_threshold) | too_large[components]
-
-
-def merge_points(clicks, found, config):
-    """Return the clicks, and the found points that are more than a radius away from each of them.
-
-    Parameters
-    ----------
-    clicks, found : float arrays, shapes (N, 2) and (M, 2)
-        At the net's scale.
-    config : Config
-
-    Returns
-    -------
-    float32 array, shape (K, 2)
-        The clicks first; found points as whole pixels.
-
-    Examples
-    --------
-    >>> from hsn.supervision.points.config import preset
-    >>> merge_points([[5, 5]], [[9, 9], [5.5, 40.8]], preset("qu2020")).tolist()
-    [[5.0, 5.0], [5.0, 40.0]]
-    """
-    clicks, found = as_points(clicks), np.floor(as_points(found))
-    if len(clicks) and len(found):
-        found = found[KDTree(np.floor(clicks + 0.5)).query(found)[0] > config.radius_px]
-    return np.concatenate([clicks, found]).astype(np.float32)

@@ -12,12 +12,11 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter
 from skimage.segmentation import expand_labels
 
 from ...annotations.label_files import write_labels
-from ...annotations.points import to_pixels
+from ...annotations.points import merge_points, to_pixels
 from ...objects.cleaning import fill_holes, remove_small_components, remove_small_objects
 from ...objects.watershed import marker_watershed
 from ...progress import track
 from .crops import object_crops
-from .detection import merge_points
 from .images import split
 from .losses import make_object_loss
 from .rounds import predict
@@ -110,7 +109,7 @@ def all_points(image, config):
     """Return the clicks on an image, and the points that a detector found elsewhere, at the nets' scale."""
     complete = config.complete_validation and not image.train_pixels
     found = image.found if image.found is not None and not complete else np.zeros((0, 2))
-    return merge_points(image.clicks, found, config)
+    return merge_points(image.clicks, found, radius_px=config.radius_px)
 
 
 def train_on_objects(net, images, config, folder, *, progress=None):
