@@ -170,16 +170,22 @@ def main():
                 exports = check_exports(client, model.name)
             finally:
                 server.terminate()
+    print(store(rows, exports))
+
+
+def store(rows, exports=None):
+    """Write the results so far; return them as text."""
     content = {"seed": SEED, "annotated": LEARNED, "held_out": HELD_OUT, "rows": rows, "exports": exports}
-    RESULTS.write_text(json.dumps(content, indent=1) + "\n")
-    print(json.dumps(content, indent=1))
+    text = json.dumps(content, indent=1) + "\n"
+    RESULTS.write_text(text)
+    return text
 
 
 def annotate_and_train(client, folder, data, epochs):
     """Mark and train, correct and train again; return the scores of each net, and the folder of the last one."""
     rng = np.random.default_rng(SEED)
     rows = [{"net": "base: nuclei-masks"} | score("nuclei-masks", data)]
-    print(rows[-1], flush=True)
+    store(rows)
     regions = regionprops(truth_of(data, LEARNED))
     chosen = [regions[k] for k in rng.permutation(len(regions))[:CLICKS]]
     client.mark(LEARNED, points(chosen) + strokes(truth_of(data, LEARNED) == 0, STROKES, rng), "free")
@@ -192,7 +198,7 @@ def annotate_and_train(client, folder, data, epochs):
         model = folder / "hsn-project" / "models" / job["name"]
         about = {"net": f"training {number}", "new_marks": marks, "epochs": job["epochs"]}
         rows.append(about | {"seconds": round(seconds)} | score(model, data))
-        print(rows[-1], flush=True)
+        store(rows)
     return rows, model
 
 

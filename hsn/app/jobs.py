@@ -28,7 +28,7 @@ from .project import Project
 
 JOB, COMMAND, PROGRESS, LOG = "job.json", "command.txt", "progress.jsonl", "log.txt"
 RUNNING, DONE, CANCELLED, FAILED, INTERRUPTED = "running", "done", "cancelled", "failed", "interrupted"
-QUICK_EPOCHS, QUICK_STEPS = 5, 20
+QUICK_EPOCHS, QUICK_STEPS = 3, 20
 _POLL_S = 0.5
 _GRACE_S = 10.0
 _NICE = 10

@@ -24,6 +24,7 @@ export class Strip {
       tab.tabIndex = other === name ? 0 : -1;
     }
     byId("strip").setAttribute("aria-labelledby", `tab-${name}`);
+    fill(byId("strip"), make("p", { class: "note" }, "Loading…"));
     this.refresh(name);
   }
 
