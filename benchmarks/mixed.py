@@ -5,7 +5,7 @@
     python benchmarks/mixed.py score --out out/mixed-C-0 --final                # test images, once, at the end
     python benchmarks/mixed.py table out/mixed.jsonl              # means over seeds, intervals over images
     python benchmarks/mixed.py labels --arm A --json benchmarks/results/mixed_labels.json  # errors of targets by source
-    python benchmarks/mixed.py train --arm C --mpp 0.5 --epochs 6 --steps 40 --click-epochs 2 --out out/C    # smaller
+    python benchmarks/mixed.py train --arm C --mpp 0.5 --epochs 6 --steps 40 --out out/small-C   # the smaller run
 
 | arm | annotation of the 12 training images |
 |---|---|
@@ -197,7 +197,7 @@ def main():
     parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument(
-        "--click-epochs", type=int, default=5, help="of the epochs: the first stage of clicks"
+        "--click-epochs", type=int, default=0, help="of the epochs: the first stage of clicks"
     )
     parser.add_argument("--final", action="store_true")
     parser.add_argument("--json", type=Path)

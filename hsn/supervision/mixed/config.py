@@ -95,7 +95,8 @@ class Config(BaseConfig):
         The loss of a kind is divided by at least this number of known pixels of a batch.
     click_epochs : int
         Where not all objects of an image are clicked, a first stage of so many epochs, at most `train.epochs`, looks
-        for the others; see `hsn.supervision.mixed.others`. 0: no first stage.
+        for the others; see `hsn.supervision.mixed.others`. Default: 0, no first stage, which was better on validation
+        images in short trainings (docs/results/mixed.md).
     pseudo_start, pseudo_ramp : float
         Shares of the epochs before pseudo-labels of unknown pixels begin, and until they have their full weight.
     pseudo_threshold : float
@@ -140,7 +141,7 @@ class Config(BaseConfig):
     weights: dict[str, float] | None = None
     pool_rate: Positive = 5.0
     min_known_px: Positive = 256.0
-    click_epochs: int = 10
+    click_epochs: int = 0
     pseudo_start: Share = 0.2
     pseudo_ramp: Share = 0.2
     pseudo_threshold: Share = 0.9
