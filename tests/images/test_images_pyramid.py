@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from hsn.images import pyramid
@@ -61,6 +61,7 @@ def by_words(line, scale):
 
 @given(st.lists(st.floats(0, 255), min_size=12, max_size=20), st.floats(0.4, 2.5).filter(lambda s: s != 1))
 def test_resampling_equals_the_documented_operator(line, scale):
+    assume(abs(len(line) * scale - round(len(line) * scale)) > 1e-6)  # otherwise the size is a matter of rounding
     made = pyramid.resample(np.array([line]), scale)
     np.testing.assert_allclose(made[0], by_words(line, scale), atol=1e-10, rtol=0)
 
