@@ -4,7 +4,6 @@ An executor has one method, ``run(tasks)``. It yields ``(key, result)`` as tasks
 failed task is its `InputError`. Tasks can be repeated, so that the tasks of a dead process are run again.
 """
 
-import multiprocessing
 import os
 import sys
 import threading
@@ -13,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any, NamedTuple, Protocol, Self
 
 try:
@@ -26,6 +26,7 @@ from ..progress import Cancelled
 
 MAX_DEATHS = 2  # processes that a task may end while it runs alone
 _CHECK_PARENT_S = 1.0
+_CHECK_POOL_S = 5.0  # without a result: is the pool still there?
 _THREADS = (
     "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"
 )  # fmt: skip
@@ -89,6 +90,7 @@ class Processes:
     def __init__(self, workers: int, *, keras: bool = True) -> None:
         self.workers, self._keras = workers, keras
         self._pool: ProcessPoolExecutor | None = None
+        self._started = _Started()
 
     def run(self, tasks: Iterable[Task]) -> Generator[tuple[str, Any]]:
         """Yield the key and the result, or the error, of each task.
@@ -118,13 +120,15 @@ class Processes:
                 self._submit(running, task, 0)
             if not running:
                 return
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            done, _ = wait(running, timeout=_CHECK_POOL_S, return_when=FIRST_COMPLETED)
+            if not done and self._is_broken():
+                done = set(running)  # Python 3.11 forgets a task that was given while the pool broke
             for future in done:
                 task, deaths = running.pop(future)
                 try:
-                    yield task.key, future.result()
-                except BrokenProcessPool:
-                    self._close()
+                    yield task.key, future.result(timeout=0)
+                except (BrokenProcessPool, TimeoutError):
+                    self._close(broken=True)
                     if deaths >= MAX_DEATHS:
                         yield task.key, task_died(task)
                     else:
@@ -139,17 +143,34 @@ class Processes:
     def _submit(self, running: dict[Future, tuple[Task, int]], task: Task, deaths: int) -> None:
         for _ in range(2):
             if self._pool is None:
-                self._pool = _start_pool(self.workers, self._keras)
+                self._started = _Started()
+                self._pool = _start_pool(self.workers, self._keras, self._started)
             try:
                 running[self._pool.submit(run_task, task.function, task.arguments)] = (task, deaths)
                 return
-            except BrokenProcessPool:  # it broke since the last task
-                self._close()
+            except (
+                BrokenProcessPool,
+                OSError,
+            ):  # it broke since the last task, maybe while a process started
+                self._close(broken=True)
         raise task_died(task)
 
-    def _close(self) -> None:
+    def _is_broken(self) -> bool:
+        """Return whether the pool takes no task any more."""
+        try:
+            return self._pool is None or self._pool.submit(abs, 0) is None
+        except (BrokenProcessPool, OSError):
+            return True
+
+    def _close(self, *, broken: bool = False) -> None:
         pool, self._pool = self._pool, None
         if pool is not None:
+            if (
+                broken
+            ):  # a process that started while the pool broke is not ended by Python 3.11, which waits for it
+                for process in self._started.processes:
+                    if process.pid is not None:
+                        process.kill()
             pool.shutdown(wait=True, cancel_futures=True)
 
 
@@ -189,12 +210,25 @@ def task_died(task: Task, got: str = f"its end, {MAX_DEATHS + 1} times") -> Inpu
     )
 
 
-def _start_pool(workers: int, keras: bool) -> ProcessPoolExecutor:
+class _Started(SpawnContext):
+    """Starts processes afresh, and remembers them."""
+
+    def __init__(self) -> None:
+        self.processes: list[SpawnProcess] = []
+
+    def Process(self, *arguments: Any, **options: Any) -> SpawnProcess:  # type: ignore[override]  # noqa: N802
+        """Return a new process."""
+        process = SpawnProcess(*arguments, **options)
+        self.processes.append(process)
+        return process
+
+
+def _start_pool(workers: int, keras: bool, context: SpawnContext) -> ProcessPoolExecutor:
     """Start processes that share the cores, and end when this process ends."""
     threads = max(1, (os.cpu_count() or 1) // workers)
     pool = ProcessPoolExecutor(
         workers,
-        mp_context=multiprocessing.get_context("spawn"),
+        mp_context=context,
         initializer=_start_worker,
         initargs=(os.getpid(), threads, keras),
     )
