@@ -92,7 +92,7 @@ def _with_outlines(folder: str | Path) -> list[Path]:
     """Return label images and outlines; of several for one image, a label image takes precedence."""
     by_name: dict[str, list[Path]] = defaultdict(list)
     suffixes = (*SUFFIXES, *mask_files.OUTLINES, *mask_files.ARRAYS)
-    for path in list_images(folder, suffixes=suffixes, folders=True):
+    for path in list_images(folder, suffixes=suffixes):
         if mask_files.is_mask_file(path):
             by_name[mask_files.strip_ending(path.stem)].append(path)
     return [path for files in by_name.values() for path in mask_files.preferred(files)[0]]

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ..checks import as_image
 from ..errors import InputError
-from ..files import atomic_write
+from ..files import ZARR, atomic_write
 from ..limits import READ_PIXELS as MAX_PIXELS
 from ..notes import note
 from ..rasters import decode, shown_rgb
@@ -126,9 +126,7 @@ def write(path: Path | str, image: npt.ArrayLike) -> None:
         temporary.write_bytes(encoded.tobytes())
 
 
-def list_images(
-    folder: Path | str, *, suffixes: Sequence[str] = SUFFIXES, folders: bool = False
-) -> list[Path]:
+def list_images(folder: Path | str, *, suffixes: Sequence[str] = SUFFIXES) -> list[Path]:
     """List the image files of a folder, sorted by name.
 
     Parameters
@@ -136,9 +134,7 @@ def list_images(
     folder : path
         A folder (not searched recursively) or one file.
     suffixes : sequence of str
-        Accepted file name suffixes, lower case. Default: those of PNG, JPEG, TIFF and BMP.
-    folders : bool
-        Whether to list Zarr stores, too, which are folders. Default: False.
+        Accepted file name suffixes, lower case. `.zarr` is that of a folder. Default: those of PNG, JPEG, TIFF and BMP.
 
     Returns
     -------
@@ -172,7 +168,9 @@ def list_images(
     found = sorted(
         path
         for path in folder.iterdir()
-        if path.suffix.lower() in suffixes and not path.name.startswith(".") and (path.is_file() or folders)
+        if path.suffix.lower() in suffixes
+        and not path.name.startswith(".")
+        and (path.is_dir() if path.suffix.lower() == ZARR else path.is_file())
     )
     if not found:
         raise InputError(

@@ -148,26 +148,26 @@ class Processes:
             try:
                 running[self._pool.submit(run_task, task.function, task.arguments)] = (task, deaths)
                 return
-            except (
-                BrokenProcessPool,
-                OSError,
-            ):  # it broke since the last task, maybe while a process started
+            # It broke since the last task; OSError: while a process started.
+            except (BrokenProcessPool, OSError):
                 self._close(broken=True)
         raise task_died(task)
 
     def _is_broken(self) -> bool:
         """Return whether the pool takes no task any more."""
+        if self._pool is None:
+            return True
         try:
-            return self._pool is None or self._pool.submit(abs, 0) is None
+            self._pool.submit(abs, 0)
         except (BrokenProcessPool, OSError):
             return True
+        return False
 
     def _close(self, *, broken: bool = False) -> None:
         pool, self._pool = self._pool, None
         if pool is not None:
-            if (
-                broken
-            ):  # a process that started while the pool broke is not ended by Python 3.11, which waits for it
+            if broken:
+                # Python 3.11 does not end a process that started while the pool broke, and would wait for it.
                 for process in self._started.processes:
                     if process.pid is not None:
                         process.kill()

@@ -8,11 +8,8 @@ The folder of the stage has its training; `found/NAME.csv`, the centers of each 
 `found.json`, their numbers, which is written last and marks the stage as done.
 """
 
-import numpy as np
-
-from ...annotations import point_tables
-from ...files import atomic_write, read_text, write_json
-from ...limits import POINTS_BYTES
+from ...annotations import points as point_files
+from ...files import write_json
 from ...objects.labeling import label_instances
 from ...prediction.tiling import predict_tiled
 from ...progress import track
@@ -61,15 +58,11 @@ def find_others(net, samples, config, folder, train, *, progress=None):
         )
         found = centers(instances)
         counts[sample.name] = len(found)
-        with atomic_write(folder / "found" / f"{sample.name}.csv") as temporary:
-            temporary.write_text(point_tables.compose(found, [None] * len(found)), encoding="utf-8")
+        point_files.write(folder / "found" / f"{sample.name}.csv", found)
     write_json(folder / COUNTS, counts)
 
 
 def read_found(folder, name):
     """Return the centers that the first stage found in an image, float (M, 2), or None without a file."""
     path = folder / "found" / f"{name}.csv"
-    if not path.exists():
-        return None
-    text = read_text(path, max_bytes=POINTS_BYTES)
-    return np.array(point_tables.parse(text, path)[0], float).reshape(-1, 2)
+    return point_files.read(path) if path.exists() else None
