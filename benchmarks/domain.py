@@ -2,37 +2,42 @@
 
     python benchmarks/domain.py cards               # write the field `domain` of the shipped cards
     python benchmarks/domain.py cards nuclei-masks  # of one card
-    python benchmarks/domain.py score               # test images and altered copies -> benchmarks/results/domain.json
+    python benchmarks/domain.py score --sizes       # test images and altered copies -> benchmarks/results/domain.json
 
-`HSN_DATA` names the folder that holds `glas`, `multiorgan` and `cryonuseg`. Statistics and limits come from training
-and validation images. Test images are only scored.
+`HSN_DATA` names the folder that holds `glas`, `multiorgan`, `cryonuseg` and `dsb2018_histology`. Statistics and limits
+come from training and validation images. Test images are only scored.
 """
 
 import argparse
 import json
 import platform
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 from skimage.data import immunohistochemistry
 
-from hsn.data import cryonuseg, data_folder, glas, multiorgan
+from hsn.data import cryonuseg, data_folder, dsb2018, glas, multiorgan
+from hsn.images.scale import Scale
 from hsn.images.scaling import rescale
 from hsn.models import Card
 from hsn.notes import collect_notes
 from hsn.prediction.encoder_features import encoder_features
 from hsn.stains.density import from_density, optical_density
-from hsn.stains.domain import find_departures, fit_domain
+from hsn.stains.domain import departures_of, find_departures, fit_domain, is_scale_doubtful, measure
 from hsn.stains.macenko import estimate_stains, separate_stains
 from hsn.supervision import open_model, segment
-from hsn.workflows.scale_check import ScaleCheck
+from hsn.workflows.scale_check import FEW, ScaleCheck
 
 ROOT = Path(__file__).parents[1]
 PRETRAINED, RESULTS = ROOT / "pretrained", ROOT / "benchmarks" / "results" / "domain.json"
 SHIPPED = ("glas-tags", "glas-tags-cam", "glas-masks", "nuclei-masks", "nuclei-points", "nuclei-cc0")
 PAS = np.array([[0.644, 0.717, 0.267], [0.175, 0.972, 0.155]])  # hematoxylin and PAS, Ruifrok & Johnston
+COMMAND = "python benchmarks/domain.py cards; python benchmarks/domain.py score --sizes"
+SIZED, SIZE = ("unchanged", "half size"), "size of the objects"
+BATCHES, SEED = 1000, 0  # random batches of images
 HALF_PX = 256  # side of the tiles of the immunohistochemistry image
 
 
@@ -41,6 +46,8 @@ def samples(name, split):
     if name.startswith("glas"):
         return glas.list_samples(data_folder("glas"), "train" if split == "train" else "testA")
     parts = ("train", "validation") if split == "train" else ("test",)
+    if name == "nuclei-cc0":
+        return [s for part in parts for s in dsb2018.list_samples(data_folder("dsb2018_histology"), part)]
     return [s for part in parts for s in multiorgan.list_samples(data_folder("multiorgan"), part)]
 
 
@@ -92,31 +99,63 @@ def versions(image, image_mpp, mpp):
     }
 
 
-def tally(images, image_mpp, model, *, sizes):
-    """Return what `segment` warns about by the name of the version, one list per image.
+@dataclass(frozen=True)
+class Checked:
+    """What `segment` finds in one image.
 
-    With `sizes`, objects of unchanged and halved images are segmented and their sizes compared, as in `segment`.
+    Attributes
+    ----------
+    departures : list of str
+    doubtful : bool
+        Whether features of the image are near to those of half the size.
+    instances : int array (H, W) or None
+        None if objects are not compared.
     """
-    found, mpp = {}, model.card.mpp
-    encode = encoder_features(model.net, model.card.normalization)
+
+    departures: list
+    doubtful: bool
+    instances: np.ndarray | None
+
+
+def check_versions(images, image_mpp, model, *, sizes):
+    """Return what is found in altered copies of images: name of the version -> list of `Checked`.
+
+    With `sizes`, unchanged and halved images are segmented, and the sizes of their objects compared, as in `segment`.
+    """
+    found, card = {}, model.card
+    encode = encoder_features(model.net, card.normalization)
     for image in images:
-        for name, version in versions(image, image_mpp, mpp).items():
+        for name, version in versions(image, image_mpp, card.mpp).items():
             if version is None:
                 continue
-            departures = find_departures(version, model.card.domain, encode)
-            if sizes and name in ("unchanged", "half size") and has_other_sizes(version, mpp, model):
-                departures.append("size of the objects")
-            found.setdefault(name, []).append(departures)
+            row = measure(version, encode)
+            compared = sizes and name in SIZED
+            instances = segment(version, model, mpp=card.mpp).instances if compared else None
+            checked = Checked(departures_of(row, card.domain), is_scale_doubtful(row, card.domain), instances)
+            if has_other_sizes([checked], model):
+                checked.departures.append(SIZE)
+            found.setdefault(name, []).append(checked)
     return found
 
 
-def has_other_sizes(image, mpp, model):
-    """Segment an image; tell whether its objects have another size than those of the training images."""
+def has_other_sizes(batch, model):
+    """Tell whether the objects of a batch have another size than those of the training images."""
     check = ScaleCheck(model)
     with collect_notes() as notes:
-        check.add(check.of(image, mpp), segment(image, model, mpp=mpp).instances)
+        for checked in batch:
+            check.add(Scale(model.card.mpp, "given"), checked.instances, doubtful=checked.doubtful)
         check.note_sizes()
     return bool(notes.sentences())
+
+
+def check_batches(checked, model):
+    """Return the departures of random batches of five images: those of each image, and the size of all objects."""
+    rng, found = np.random.default_rng(SEED), []
+    for _ in range(BATCHES):
+        batch = [checked[k] for k in rng.choice(len(checked), FEW, replace=False)]
+        reasons = {reason for image in batch for reason in image.departures} - {SIZE}
+        found.append([*reasons, *[SIZE] * has_other_sizes(batch, model)])
+    return found
 
 
 def stained(image_mpp, mpp):
@@ -127,8 +166,8 @@ def stained(image_mpp, mpp):
 
 
 def score(*, sizes):
-    """Score the cards of one net of glands and one of nuclei; return the rows of the table."""
-    rows = []
+    """Score the cards of one net of glands and one of nuclei; return the rows of images and those of batches."""
+    rows, batches = [], []
     for name in ("glas-masks", "nuclei-masks"):
         model = open_model(PRETRAINED / name)
         card = model.card
@@ -138,13 +177,15 @@ def score(*, sizes):
             sets["CryoNuSeg"] = frozen("all")
         for title, found in sets.items():
             images = (sample.image() for sample in found)
-            for version, departures in tally(images, room.MPP, model, sizes=sizes).items():
-                rows.append(row(name, title, version, departures))
+            for version, checked in check_versions(images, room.MPP, model, sizes=sizes).items():
+                rows.append(row(name, title, version, [image.departures for image in checked]))
+                if sizes and version in SIZED:
+                    batches.append(row(name, title, version, check_batches(checked, model)))
         tiles = stained(room.MPP, card.mpp)
         encode = encoder_features(model.net, card.normalization)
         departures = [find_departures(tile, card.domain, encode) for tile in tiles]
         rows.append(row(name, "IHC (scikit-image), tiles", "unchanged", departures))
-    return rows
+    return rows, batches
 
 
 def row(name, title, version, departures):
@@ -185,18 +226,26 @@ def main():
     if args.what == "cards":
         write_cards(args.names)
         return
-    rows, (check_ms, segment_ms) = score(sizes=args.sizes), cost_ms()
+    (rows, batches), (check_ms, segment_ms) = score(sizes=args.sizes), cost_ms()
+    columns = ["net", "images", "version", "count", "warned", "share", "reasons"]
     page = {
         "title": "Images unlike the training images",
         "summary": "Share of images that `segment` warns about, for test images and altered copies of them.",
         "measured": f"Python {platform.python_version()}, {platform.machine()}",
         "tables": [{
             "title": "Warned images",
-            "command": "python benchmarks/domain.py cards; python benchmarks/domain.py score",
-            "columns": ["net", "images", "version", "count", "warned", "share", "reasons"],
+            "command": COMMAND,
+            "columns": columns,
             "rows": rows,
             "note": f"One check of an image of 1000 x 1000 px by nuclei-masks takes {check_ms:.0f} ms of processor"
             f" time, {100 * check_ms / segment_ms:.1f} % of its segmentation.",
+        }, {
+            "title": "Warned batches of five images",
+            "command": COMMAND,
+            "columns": columns,
+            "rows": batches,
+            "note": f"{BATCHES} batches, drawn without replacement from the images above; seed {SEED}. A batch is"
+            " warned about if one of its images is, or if the objects of all its images have another size.",
         }],
         "findings": FINDINGS,
     }  # fmt: skip

@@ -28,6 +28,7 @@ _MIN_IMAGES = 8  # fewer give no reliable limits
 _COLORS, _OCTAVES = 5, 5
 _OWN = 1 + _COLORS + 2 * _OCTAVES  # features without those of an encoder
 _RIDGE = 0.01  # penalty of the discriminant of many features, in units of their variance
+_DOUBTFUL = 0.9  # quantile of the scores of left-out training images from which the scale is in doubt
 _DIGITS = 6  # significant ones of stored numbers
 
 Encode = Callable[[np.ndarray], np.ndarray]
@@ -49,6 +50,9 @@ class Domain:
         Smallest ratio of the finest octave to the third, as a natural logarithm.
     scale_weights, max_scale_score : tuple, float
         Linear discriminant of images at half the size, of details or of features of an encoder, and its largest value.
+    doubtful_scale_score : float or None
+        Value of the discriminant that 90 % of the training images do not exceed: from here on, small objects are a
+        reason to doubt the scale. None for cards of older versions.
 
     Examples
     --------
@@ -66,6 +70,7 @@ class Domain:
     min_sharpness: float
     scale_weights: _Numbers
     max_scale_score: float
+    doubtful_scale_score: float | None = None
 
 
 def measure(image: npt.ArrayLike, encode: Encode | None = None) -> np.ndarray:
@@ -120,6 +125,7 @@ def fit_domain(images: Iterable[np.ndarray], encode: Encode | None = None) -> Do
         min_sharpness=float(np.mean(sharpness)),
         scale_weights=_tuple(weights),
         max_scale_score=float(max(highest, (highest + np.quantile(half_scores, 0.05)) / 2)),
+        doubtful_scale_score=float(np.quantile(scores, _DOUBTFUL)),
     )
 
 
@@ -134,7 +140,11 @@ def find_departures(image: npt.ArrayLike, domain: Domain, encode: Encode | None 
         "nearly blank" alone, or any of "stain unlike the training images", "looks out of focus" and "scale unlike the
         training images"; empty for an image that resembles them.
     """
-    row = measure(image, encode)
+    return departures_of(measure(image, encode), domain)
+
+
+def departures_of(row: np.ndarray, domain: Domain) -> list[str]:
+    """Name the departures of an image with the features `row` of `measure`; see `find_departures`."""
     if row[0] < domain.min_tissue:
         return ["nearly blank"]
     found = []
@@ -143,11 +153,29 @@ def find_departures(image: npt.ArrayLike, domain: Domain, encode: Encode | None 
         found.append("stain unlike the training images")
     if _sharpness(row) < domain.min_sharpness:
         found.append("looks out of focus")
-    elif len(_scale(row)) == len(domain.scale_weights) and (
-        _scale(row) @ np.array(domain.scale_weights) > domain.max_scale_score
-    ):
+    elif _scale_score(row, domain) > domain.max_scale_score:
         found.append("scale unlike the training images")
     return found
+
+
+def is_scale_doubtful(row: np.ndarray, domain: Domain) -> bool:
+    """Tell whether an image with the features `row` is nearer to half size than 90 % of the training images.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> images = [cv2.resize(rng.integers(60, 200, (40, 40, 3), np.uint8), (160, 160)) for _ in range(8)]
+    >>> domain = fit_domain(images)
+    >>> [is_scale_doubtful(measure(cv2.resize(images[0], (side, side))), domain) for side in (160, 80)]
+    [False, True]
+    """
+    return domain.doubtful_scale_score is not None and _scale_score(row, domain) > domain.doubtful_scale_score
+
+
+def _scale_score(row: np.ndarray, domain: Domain) -> float:
+    """Return the value of the discriminant; minus infinity if it was fitted with other features."""
+    features, weights = _scale(row), np.array(domain.scale_weights)
+    return float(features @ weights) if len(features) == len(weights) else -np.inf
 
 
 def spread(count: int) -> list[int]:

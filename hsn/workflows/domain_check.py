@@ -7,11 +7,13 @@ from ..images.scaling import rescale
 from ..models.folders import load
 from ..notes import note
 from ..prediction.encoder_features import encoder_features
-from ..stains.domain import find_departures, fit_domain, spread
+from ..stains.domain import departures_of, fit_domain, is_scale_doubtful, measure, spread
 
 
 def check_domain(model, image, mpp, where):
     """Note how an image differs from the training images of a net; a card without statistics checks nothing.
+
+    Returns whether its details or features are nearer to half size than those of most training images.
 
     Parameters
     ----------
@@ -24,10 +26,12 @@ def check_domain(model, image, mpp, where):
         Name of the image.
     """
     card = model.card
-    if card.domain is not None and image is not None:
-        encode = encoder_features(model.net, card.normalization)
-        for departure in find_departures(rescale(image, mpp, card.mpp), card.domain, encode):
-            note(f"{departure}, so the result may be wrong", where)
+    if card.domain is None or image is None:
+        return False
+    row = measure(rescale(image, mpp, card.mpp), encoder_features(model.net, card.normalization))
+    for departure in departures_of(row, card.domain):
+        note(f"{departure}, so the result may be wrong", where)
+    return is_scale_doubtful(row, card.domain)
 
 
 def store_domain(folder, images, config):

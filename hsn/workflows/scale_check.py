@@ -10,7 +10,10 @@ from ..notes import note
 from ..supervision import method_of
 
 MAX_FACTOR = 1.5  # of diameters; beyond it the scale is in doubt
-MAX_FACTOR_OF_FEW, FEW = 2.0, 5  # with fewer images: single training images of nuclei differ by this factor
+MAX_FACTOR_OF_FEW, FEW = (
+    2.0,
+    5,
+)  # with fewer images, unless small objects agree with the features of the images
 MIN_OBJECTS = 20  # fewer have no reliable median
 
 
@@ -25,7 +28,7 @@ class ScaleCheck:
     def __init__(self, model):
         self._diameter_um = model.card.object_diameter_um
         self._default = method_of(model)[1].image_mpp
-        self._scales, self._areas_um2 = [], []
+        self._scales, self._areas_um2, self._doubtful = [], [], []
 
     def of(self, image, mpp):
         """Return the `Scale` of an image; note an assumption about a file."""
@@ -38,9 +41,18 @@ class ScaleCheck:
             )
         return scale
 
-    def add(self, scale, instances):
-        """Add an image that was segmented at a scale; `instances` is int (H, W) or None."""
+    def add(self, scale, instances, *, doubtful=False):
+        """Add an image that was segmented at a scale.
+
+        Parameters
+        ----------
+        scale : Scale
+        instances : int array (H, W), or None
+        doubtful : bool
+            Whether the features of the image are near to those of half the size. Default: False.
+        """
         self._scales.append(scale)
+        self._doubtful.append(doubtful)
         if instances is not None:
             self._areas_um2.append(object_areas(instances) * scale.mpp**2)
 
@@ -63,7 +75,8 @@ class ScaleCheck:
             return
         diameter = median_diameter(self._areas_um2)
         factor = self._diameter_um / diameter
-        allowed = MAX_FACTOR if len(self._areas_um2) >= FEW else MAX_FACTOR_OF_FEW
+        agree = factor > 1 and np.mean(self._doubtful) > 0.5
+        allowed = MAX_FACTOR if agree or len(self._areas_um2) >= FEW else MAX_FACTOR_OF_FEW
         if not 1 / allowed <= factor <= allowed:
             likely = factor * float(np.median([scale.mpp for scale in self._scales]))
             note(

@@ -377,10 +377,11 @@ def _segment_one(image, model, scales, *, taxonomy, mpp, progress=None):
     """Segment an image at its scale; note doubts about a file. Returns the result and the `Scale`."""
     scale = scales.of(image, mpp)
     result = segment_image(image, model, taxonomy=taxonomy, mpp=scale.mpp, progress=progress)
-    scales.add(scale, result.instances)
+    doubtful = False
     if not isinstance(image, np.ndarray):
-        check_domain(model, result.image, scale.mpp, image)
+        doubtful = check_domain(model, result.image, scale.mpp, image)
         result = replace(result, name=Path(image).stem)
+    scales.add(scale, result.instances, doubtful=doubtful)
     return replace(result, mpp=None if scale.source == "assumed" else scale.mpp), scale
 
 

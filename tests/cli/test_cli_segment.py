@@ -16,6 +16,7 @@ import hsn
 from hsn.annotations.label_files import read_labels
 from hsn.data.image_files import distinct_names
 from hsn.images.read import read, write
+from hsn.instances import median_diameter, object_areas
 from hsn.progress import Cancelled
 from hsn.taxonomies import NUCLEI
 from hsn.types import Segmentation
@@ -302,6 +303,37 @@ def test_five_images_put_the_scale_in_doubt_earlier_than_one(objects_model):
                 check.add(Scale(1.0, "given"), squares)
             check.note_sizes()
         assert len(notes.sentences()) == count
+
+
+def test_small_objects_and_features_of_half_the_size_put_the_scale_of_one_image_in_doubt(
+    run, objects_model, images, monkeypatch
+):
+    from hsn.stains.domain import fit_domain
+    from hsn.workflows import scale_check
+
+    monkeypatch.setattr(scale_check, "MIN_OBJECTS", 1)
+    rng = np.random.default_rng(0)
+    domain = fit_domain([rng.integers(60, 200, (64, 64, 3), np.uint8) for _ in range(8)])
+    opened = hsn.load(objects_model)
+    diameter_um = (
+        median_diameter([object_areas(hsn.segment(images / "a.png", opened, mpp=0.25).instances)]) * 0.25
+    )
+    for factor, limit, count in (
+        (1.6, -1e9, 1),
+        (1.6, 1e9, 0),
+        (1.6, None, 0),
+        (1.4, -1e9, 0),
+        (0.6, -1e9, 0),
+    ):
+        changes = {
+            "object_diameter_um": factor * diameter_um,
+            "domain": dataclasses.replace(domain, max_scale_score=1e9, doubtful_scale_score=limit),
+        }
+        changed = dataclasses.replace(opened, card=opened.card.model_copy(update=changes))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            hsn.segment(images / "a.png", changed, mpp=0.25)
+        assert sum("um/px would fit" in str(each.message) for each in caught) == count, (factor, limit)
 
 
 def test_images_unlike_the_training_images_are_noted_once_per_batch(model, images):

@@ -1,12 +1,14 @@
 """Statistics of training images: other stains, blur, blank images and another scale are departures."""
 
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
 
 from hsn.data.synthetic import draw_tissue
 from hsn.models import Card
-from hsn.stains.domain import find_departures, fit_domain
+from hsn.stains.domain import find_departures, fit_domain, is_scale_doubtful, measure
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +63,17 @@ def test_features_of_an_encoder_tell_the_scale(tissue):
     assert departure not in find_departures(halves[0], domain), (
         "without the encoder the scale is not compared"
     )
+
+
+def test_half_the_size_makes_the_scale_doubtful(tissue, domain):
+    halves = [cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for image in tissue]
+    doubtful = [
+        [is_scale_doubtful(measure(image), domain) for image in images] for images in (halves, tissue)
+    ]
+    assert np.mean(doubtful[0][12:]) >= 5 / 6
+    assert np.mean(doubtful[1]) <= 1 / 6
+    older = dataclasses.replace(domain, doubtful_scale_score=None)
+    assert not any(is_scale_doubtful(measure(image), older) for image in halves)
 
 
 @pytest.mark.parametrize("level", [0, 255])
