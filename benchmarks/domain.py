@@ -3,6 +3,7 @@
     python benchmarks/domain.py cards               # write the field `domain` of the shipped cards
     python benchmarks/domain.py cards nuclei-masks  # of one card
     python benchmarks/domain.py score --sizes       # test images and altered copies -> benchmarks/results/domain.json
+    python benchmarks/domain.py score "Kumar test" --sizes
 
 `HSN_DATA` names the folder that holds `glas`, `multiorgan`, `cryonuseg` and `dsb2018_histology`. Statistics and limits
 come from training and validation images. Test images are only scored.
@@ -35,7 +36,11 @@ ROOT = Path(__file__).parents[1]
 PRETRAINED, RESULTS = ROOT / "pretrained", ROOT / "benchmarks" / "results" / "domain.json"
 SHIPPED = ("glas-tags", "glas-tags-cam", "glas-masks", "nuclei-masks", "nuclei-points", "nuclei-cc0")
 PAS = np.array([[0.644, 0.717, 0.267], [0.175, 0.972, 0.155]])  # hematoxylin and PAS, Ruifrok & Johnston
-COMMAND = "python benchmarks/domain.py cards; python benchmarks/domain.py score --sizes"
+STAINED = "IHC (scikit-image), tiles"
+SETS = (
+    ("GlaS test A", "glas-masks"), (STAINED, "glas-masks"),
+    ("Kumar test", "nuclei-masks"), ("CryoNuSeg", "nuclei-masks"), (STAINED, "nuclei-masks"),
+)  # fmt: skip
 SIZED, SIZE = ("unchanged", "half size"), "size of the objects"
 BATCHES, SEED = 1000, 0  # random batches of images
 HALF_PX = 256  # side of the tiles of the immunohistochemistry image
@@ -165,26 +170,21 @@ def stained(image_mpp, mpp):
     return [rescale(image[y : y + HALF_PX, x : x + HALF_PX], image_mpp, mpp) for y in starts for x in starts]
 
 
-def score(*, sizes):
-    """Score the cards of one net of glands and one of nuclei; return the rows of images and those of batches."""
+def score(title, name, *, sizes):
+    """Score the card of a net on one set of images; return the rows of images and those of batches."""
+    model, mpp = open_model(PRETRAINED / name), glas.MPP if name.startswith("glas") else multiorgan.MPP
+    if title == STAINED:
+        encode = encoder_features(model.net, model.card.normalization)
+        tiles = stained(mpp, model.card.mpp)
+        departures = [find_departures(tile, model.card.domain, encode) for tile in tiles]
+        return [row(name, title, "unchanged", departures)], []
     rows, batches = [], []
-    for name in ("glas-masks", "nuclei-masks"):
-        model = open_model(PRETRAINED / name)
-        card = model.card
-        room = glas if name.startswith("glas") else multiorgan
-        sets = {"GlaS test A" if room is glas else "Kumar test": samples(name, "test")}
-        if room is multiorgan:
-            sets["CryoNuSeg"] = frozen("all")
-        for title, found in sets.items():
-            images = (sample.image() for sample in found)
-            for version, checked in check_versions(images, room.MPP, model, sizes=sizes).items():
-                rows.append(row(name, title, version, [image.departures for image in checked]))
-                if sizes and version in SIZED:
-                    batches.append(row(name, title, version, check_batches(checked, model)))
-        tiles = stained(room.MPP, card.mpp)
-        encode = encoder_features(model.net, card.normalization)
-        departures = [find_departures(tile, card.domain, encode) for tile in tiles]
-        rows.append(row(name, "IHC (scikit-image), tiles", "unchanged", departures))
+    found = frozen("all") if title == "CryoNuSeg" else samples(name, "test")
+    versions_of = check_versions((sample.image() for sample in found), mpp, model, sizes=sizes)
+    for version, checked in versions_of.items():
+        rows.append(row(name, title, version, [image.departures for image in checked]))
+        if sizes and version in SIZED:
+            batches.append(row(name, title, version, check_batches(checked, model)))
     return rows, batches
 
 
@@ -221,34 +221,36 @@ def main():
     parser.add_argument(
         "--sizes", action="store_true", help="also segment, and compare the sizes of the objects"
     )
-    parser.add_argument("names", nargs="*", default=SHIPPED, help="nets; default: all shipped nets")
+    parser.add_argument("names", nargs="*", help="nets of `cards`, sets of images of `score`; default: all")
     args = parser.parse_args()
     if args.what == "cards":
-        write_cards(args.names)
+        write_cards(args.names or SHIPPED)
         return
-    (rows, batches), (check_ms, segment_ms) = score(sizes=args.sizes), cost_ms()
-    columns = ["net", "images", "version", "count", "warned", "share", "reasons"]
-    page = {
-        "title": "Images unlike the training images",
-        "summary": "Share of images that `segment` warns about, for test images and altered copies of them.",
-        "measured": f"Python {platform.python_version()}, {platform.machine()}",
-        "tables": [{
-            "title": "Warned images",
-            "command": COMMAND,
-            "columns": columns,
-            "rows": rows,
-            "note": f"One check of an image of 1000 x 1000 px by nuclei-masks takes {check_ms:.0f} ms of processor"
-            f" time, {100 * check_ms / segment_ms:.1f} % of its segmentation.",
-        }, {
-            "title": "Warned batches of five images",
-            "command": COMMAND,
-            "columns": columns,
-            "rows": batches,
-            "note": f"{BATCHES} batches, drawn without replacement from the images above; seed {SEED}. A batch is"
-            " warned about if one of its images is, or if the objects of all its images have another size.",
-        }],
-        "findings": FINDINGS,
-    }  # fmt: skip
+    for title, name in SETS:
+        if not args.names or title in args.names:
+            store_rows(*score(title, name, sizes=args.sizes))
+    if not args.names:
+        store_cost(*cost_ms())
+
+
+def store_rows(*tables):
+    """Replace the rows of the same net, images and version in the tables of the results."""
+    page = json.loads(RESULTS.read_text(encoding="utf-8"))
+    for table, rows in zip(page["tables"], tables, strict=True):
+        found = {tuple(each[:3]): each for each in (*table["rows"], *rows)}
+        order = [(name, title) for title, name in SETS]
+        table["rows"] = sorted(found.values(), key=lambda each: order.index((each[0], each[1])))
+    page |= {"measured": f"Python {platform.python_version()}, {platform.machine()}", "findings": FINDINGS}
+    RESULTS.write_text(json.dumps(page, indent=1) + "\n", encoding="utf-8")
+
+
+def store_cost(check_ms, segment_ms):
+    """Store the times of one check and of one segmentation."""
+    page = json.loads(RESULTS.read_text(encoding="utf-8"))
+    page["tables"][0]["note"] = (
+        f"One check of an image of 1000 x 1000 px by nuclei-masks takes {check_ms:.0f} ms of processor time,"
+        f" {100 * check_ms / segment_ms:.1f} % of its segmentation."
+    )
     RESULTS.write_text(json.dumps(page, indent=1) + "\n", encoding="utf-8")
 
 
