@@ -6,11 +6,11 @@ setup: .venv/ready
 .venv/bin/python:
 	$(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet --upgrade pip
 .venv/installed: pyproject.toml setup.py | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --editable .
+	$(BIN)/python -m pip install --quiet --no-compile --editable .
 	touch $@
-# One installation, because each compiles the extension.
+# One installation, because each compiles the extension. --no-compile: Python compiles the modules that it imports.
 .venv/ready: pyproject.toml setup.py | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --editable '.[dev]' && touch .venv/installed && { $(BIN)/python -m pip install --quiet pydensecrf2 || echo 'pydensecrf2 did not build here: the tests against it will skip.'; }
+	$(BIN)/python -m pip install --quiet --no-compile --editable '.[dev]' && touch .venv/installed && { $(BIN)/python -m pip install --quiet --no-compile pydensecrf2 || echo 'pydensecrf2 did not build here: the tests against it will skip.'; }
 	touch $@
 
 demo: .venv/installed
