@@ -17,7 +17,7 @@ demo: .venv/installed
 	$(BIN)/hsn demo --out out
 
 # Two processes with one thread each; a file's tests share a process, and with it their nets.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 test: setup
 	$(PYTEST)
 
