@@ -90,7 +90,7 @@ def main():
     parser.add_argument("--arm", choices=PERCENTS, default="10", help="percent of the clicks")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--measure", choices=("aji", "pq"), default="pq")
     parser.add_argument("--json", type=Path)
