@@ -21,7 +21,7 @@ from hsn.annotations.sampling import points_from_instances
 from hsn.nets import segmenters
 from hsn.nets.encoder_unet import Head
 from hsn.projects.cost import SECONDS
-from hsn.projects.forecast import forecast
+from hsn.projects.forecast import LEAST_PARTS, forecast
 from hsn.projects.subsets import part_of
 from hsn.supervision import mixed
 
@@ -65,12 +65,14 @@ def check(path, measure):
         scores[row["arm"]][row["image"]].append(row[measure])
         minutes[row["arm"]] = row["minutes"]
     table = {arm: np.array([np.mean(own[image]) for image in sorted(own)]) for arm, own in scores.items()}
-    for percent in PERCENTS:
+    for percent in (percent for percent in PERCENTS if percent in table):
         print(f"{percent} %: {minutes[percent]:.1f} min, {measure} {table[percent].mean():.3f}")
     for last in (5, 10):
-        known = [percent for percent in PERCENTS if float(percent) <= last]
+        known = [percent for percent in PERCENTS if float(percent) <= last and percent in table]
+        if len(known) < LEAST_PARTS:
+            continue
         spent = [minutes[percent] for percent in known]
-        goals = ("25", "50")
+        goals = [goal for goal in ("25", "50") if goal in table]
         more = [minutes[goal] - spent[-1] for goal in goals]
         found = forecast(spent, np.stack([table[percent] for percent in known]), more)
         for goal, expected in zip(goals, found, strict=True):
