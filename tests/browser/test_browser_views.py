@@ -137,7 +137,7 @@ def test_the_export_opens_in_the_reader_of_annotations_and_comes_back(serve, ope
 
 @pytest.mark.slow
 def test_train_shows_a_curve_can_be_cancelled_and_resumed_and_gives_a_new_overlay(serve, open_page, tissue):
-    page = open_page(serve(tissue, "--aim", "nuclei", "--mpp", "0.5"))
+    page = open_page(serve(tissue, "--aim", "nuclei", "--mpp", "0.5"), nets=True)
     marked(page)
     page.page.evaluate(
         "fetch('api/train', {method: 'POST', headers: {'Content-Type': 'application/json'},"
@@ -156,7 +156,7 @@ def test_train_shows_a_curve_can_be_cancelled_and_resumed_and_gives_a_new_overla
 
 
 def test_threshold_and_base_net_are_chosen_with_keys(serve, open_page, tissue):
-    page = open_page(serve(tissue, "--aim", "nuclei", "--mpp", "0.5"))
+    page = open_page(serve(tissue, "--aim", "nuclei", "--mpp", "0.5"), nets=True)
     marked(page)
     page.page.focus("#threshold")
     page.press("End")
