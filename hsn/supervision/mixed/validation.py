@@ -97,7 +97,7 @@ def validate(net, samples, config):
 
 
 class Allowed(NamedTuple):
-    """What the annotation of a validation image allows to measure.
+    """Measures that the annotation of a validation image allows.
 
     Attributes
     ----------
