@@ -6,18 +6,18 @@ setup: .venv/ready
 .venv/bin/python:
 	$(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet --upgrade pip
 .venv/installed: pyproject.toml setup.py | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --editable .
+	$(BIN)/python -m pip install --quiet --no-compile --editable .
 	touch $@
-# One installation, because each compiles the extension.
+# One installation, because each compiles the extension. --no-compile: Python compiles the modules that it imports.
 .venv/ready: pyproject.toml setup.py | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --editable '.[dev]' && touch .venv/installed && { $(BIN)/python -m pip install --quiet pydensecrf2 || echo 'pydensecrf2 did not build here: the tests against it will skip.'; }
+	$(BIN)/python -m pip install --quiet --no-compile --editable '.[dev]' && touch .venv/installed && { $(BIN)/python -m pip install --quiet --no-compile pydensecrf2 || echo 'pydensecrf2 did not build here: the tests against it will skip.'; }
 	touch $@
 
 demo: .venv/installed
 	$(BIN)/hsn demo --out out
 
 # Two processes with one thread each; a file's tests share a process, and with it their nets.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 test: setup
 	$(PYTEST)
 

@@ -61,13 +61,13 @@ class BuildPackage(build_py):
 
 
 class BuildOptional(build_ext):
-    """Build each level. A level that does not compile is left out with one line; without `portable`, all are."""
+    """Build the levels side by side. A level that does not compile is left out with one line."""
 
-    has_compiler = True
+    def finalize_options(self):
+        super().finalize_options()
+        self.parallel = self.parallel or True  # as many as there are cores
 
     def build_extension(self, extension):
-        if not self.has_compiler:
-            return
         level = extension.name.rpartition(".")[2]
         gcc, msvc = LEVELS[level]
         unix = self.compiler.compiler_type != "msvc"
@@ -76,7 +76,6 @@ class BuildOptional(build_ext):
         try:
             super().build_extension(extension)
         except Exception:  # whatever a missing or old compiler raises
-            self.has_compiler = level != "portable"
             print(f"hsn: {extension.name} was not built: no C++17 compiler; SciPy is used instead.")
 
 
@@ -90,9 +89,8 @@ def extensions():
     return [
         Pybind11Extension(
             f"hsn._native.{level}",
-            ["hsn/_native/module.cpp"],
-            depends=sorted(glob("hsn/_native/*.h")),
-            define_macros=[("HSN_MODULE", level)],
+            [f"hsn/_native/{level}.cpp"],
+            depends=["hsn/_native/module.cpp", *sorted(glob("hsn/_native/*.h"))],
             optional=True,
         )
         for level in (LEVELS if x86 else ["portable"])

@@ -39,6 +39,11 @@ HELD_OUT = (
 )
 CLICKS, STROKES = 30, 5
 RESULTS = Path(__file__).parent / "results" / "app_journey.json"
+HEAD = {
+    "title": "The first ten minutes of `hsn app`",
+    "summary": "A script plays an annotator of one image, trains twice, and exports. Five other images are held out.",
+    "measured": "Python 3.11, two processor cores that other programs used, too; no GPU",
+}
 
 
 class Client:
@@ -175,10 +180,46 @@ def main():
 
 def store(rows, exports=None):
     """Write the results so far; return them as text."""
-    content = {"seed": SEED, "annotated": LEARNED, "held_out": HELD_OUT, "rows": rows, "exports": exports}
+    findings = json.loads(RESULTS.read_text()).get("findings", []) if RESULTS.exists() else []
+    content = HEAD | {
+        "findings": findings,
+        "tables": [table_of_nets(rows)] + ([table_of_exports(exports)] if exports else []),
+    }
     text = json.dumps(content, indent=1) + "\n"
     RESULTS.write_text(text)
     return text
+
+
+def table_of_nets(rows):
+    """Return the table of the scores of each net."""
+    measures, images = ("dice", "recall", "precision"), ("annotated image", "held out")
+    columns = [f"{name}: {measure}" for name in images for measure in measures]
+    lines = []
+    for row in rows:
+        marks = row.get("new_marks")
+        about = (
+            [f"{marks['clicks']} clicks, {marks['strokes']} strokes", row["seconds"]] if marks else ["", ""]
+        )
+        lines.append([row["net"], *about, *(row[name][measure] for name in images for measure in measures)])
+    return {
+        "title": "A session of marks, trainings and corrections",
+        "command": "python benchmarks/app_journey.py",
+        "columns": ["net", "new marks", "training, s", *columns],
+        "rows": lines,
+        "note": f"Marked: {LEARNED}. Held out: {', '.join(HELD_OUT)}. Seed {SEED}. Recall: share of true nuclei that"
+        " hold the center of a found one. Precision: share of found centers that lie in a true nucleus.",
+    }  # fmt: skip
+
+
+def table_of_exports(exports):
+    """Return the table of the exported files, as other programs read them."""
+    marks = ", ".join(f"{count} {kind}" for kind, count in exports["marks"].items())
+    return {
+        "title": "The exported files, read by GeoPandas and Shapely",
+        "command": "python benchmarks/app_journey.py",
+        "columns": ["marks", "objects of the last net", "valid polygons", "mean area, px"],
+        "rows": [[marks, exports["objects"], exports["valid"], exports["mean_area_px"]]],
+    }
 
 
 def annotate_and_train(client, folder, data, epochs):

@@ -2,6 +2,7 @@
 
     python benchmarks/slides.py run SLIDE                       # a real slide with nuclei-masks
     python benchmarks/slides.py run SLIDE --blocks 512 1024 2048 --workers 1 2     # compares the digests of all runs
+    python benchmarks/slides.py scaling --side 8000             # a drawn slide: one worker with one core, two with two
     python benchmarks/slides.py truth --width 6000 --height 5000    # a drawn slide: every nucleus and gland found once
     python benchmarks/slides.py memory --sides 5000 10000 20000     # drawn slides: memory of the largest process
     python benchmarks/slides.py patch --side 1500               # a drawn slide as a slide, and as one image
@@ -43,7 +44,9 @@ import hashlib, json, os, resource, sys
 from hsn.images.slide import open_slide
 from hsn.wsi.run import Options, segment_slide
 if __name__ == "__main__":
-    slide, model, mpp, out, workers, block_px, warm = json.loads(sys.argv[1])
+    slide, model, mpp, out, workers, block_px, warm, cores = json.loads(sys.argv[1])
+    if cores:
+        os.sched_setaffinity(0, range(cores))
     before = 0.0
     if warm:
         import numpy as np
@@ -103,9 +106,12 @@ def run_script(script, *arguments, root=Path(__file__).parents[1]):
     return numbers
 
 
-def segment(slide, model, mpp, out, workers, block_px, *, warm=False):
-    """Segment a slide; return its numbers. `warm`: without the CPU seconds of the start of Python and of the net."""
-    arguments = json.dumps([str(slide), str(model), mpp, str(out), workers, block_px, warm])
+def segment(slide, model, mpp, out, workers, block_px, *, warm=False, cores=None):
+    """Segment a slide; return its numbers.
+
+    `warm`: without the CPU seconds of the start of Python and of the net. `cores`: how many the run may use; None: all.
+    """
+    arguments = json.dumps([str(slide), str(model), mpp, str(out), workers, block_px, warm, cores])
     return {"workers": workers, "block_px": block_px} | run_script(RUN, arguments)
 
 
@@ -159,6 +165,26 @@ def measure_run(options, folder):
         "rows": rows,
         "note": "`digest` is that of the label image and the table of objects.",
     }
+
+
+def measure_scaling(options, folder):
+    """Run a slide with one worker that has one core, and with two workers that have one core each."""
+    path = folder / "drawn.svs"
+    draw_slide(path, (options.side, options.side), side=1024)
+    runs = [
+        segment(path, options.model, None, folder / str(workers), workers, options.blocks[0], cores=workers)
+        for workers in options.workers
+    ]
+    columns = ("workers", "objects", "tissue_mm2", "seconds", "cpu_s", "load", "digest")
+    return {
+        "title": "Workers with one core each",
+        "command": f"python benchmarks/slides.py scaling --side {options.side}",
+        "columns": [*columns, "throughput"],
+        "rows": [[*(run[name] for name in columns), round(runs[0]["seconds"] / run["seconds"], 2)] for run in runs],
+        "note": f"A drawn slide of {options.side:,} x {options.side:,} px at 0.25 um/px with {options.model}, blocks of"
+        f" {options.blocks[0]} px. `throughput` is that of one worker with one core times the number. The seconds"
+        " include the start of Python and of the net.",
+    }  # fmt: skip
 
 
 _RUN_COLUMNS = (
@@ -314,6 +340,7 @@ def measure_scheduler(options, folder):
 
 COMMANDS = {
     "run": measure_run,
+    "scaling": measure_scaling,
     "truth": measure_truth,
     "memory": measure_memory,
     "patch": measure_patch,
@@ -331,13 +358,16 @@ def main():
         command = commands.add_parser(name)
         command.add_argument("--model", default="nuclei-masks")
         command.add_argument("--mpp", type=float)
-        command.add_argument("--workers", type=int, nargs="+", default=[1])
-        command.add_argument("--blocks", type=int, nargs="+", default=[1024] if name == "memory" else [2048])
+        command.add_argument("--workers", type=int, nargs="+", default=[1, 2] if name == "scaling" else [1])
+        command.add_argument(
+            "--blocks", type=int, nargs="+", default=[1024] if name in ("memory", "scaling") else [2048]
+        )
     commands.choices["run"].add_argument("slide")
     commands.choices["truth"].add_argument("--width", type=int, default=6000)
     commands.choices["truth"].add_argument("--height", type=int, default=5000)
     commands.choices["memory"].add_argument("--sides", type=int, nargs="+", default=[5000, 10000])
     commands.choices["patch"].add_argument("--side", type=int, default=1500)
+    commands.choices["scaling"].add_argument("--side", type=int, default=8000)
     commands.choices["patch"].add_argument(
         "--slide", type=Path, help="a slide of at most 16 Mpx, not a drawn one"
     )

@@ -25,6 +25,18 @@ from hypothesis import settings
 settings.register_profile("hsn", deadline=None, derandomize=bool(os.environ.get("CI")))  # CI repeats itself
 settings.load_profile("hsn")
 
+# Files that take longest begin, so that the processes of a parallel run end together.
+LONG = (
+    "test_browser_edits", "test_supervision_contract", "test_browser_views", "test_wsi_run", "test_cli_fit",
+    "test_nets_encoders", "test_cli_fit_points", "test_cli_fit_selected", "test_supervision_mixed_training",
+    "test_supervision_selected_training", "test_notebooks", "test_examples",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items):
+    order = {name: number for number, name in enumerate(LONG)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(LONG)))
+
 
 @pytest.fixture(autouse=True)
 def _no_network(monkeypatch):

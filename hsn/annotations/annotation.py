@@ -1,4 +1,4 @@
-"""All that an annotator said about one image: tags, points, objects, scribbles, boxes and regions.
+"""Annotation of one image: tags, points, objects, scribbles, boxes and regions.
 
 Positions are (row, col) in pixels of the image; the center of the first pixel is (0, 0).
 """
@@ -175,8 +175,8 @@ def fill(shapes: tuple[Shape, ...], shape: tuple[int, int], *, factor: tuple[flo
     [[1, 1, 1, 0], [1, 1, 1, 0]]
     """
     mask, covered = np.zeros(shape, bool), 0
-    for each in shapes:
-        box, pixels = _fill_one(each, shape, np.asarray(factor), width_px)
+    for drawn in shapes:
+        box, pixels = _fill_one(drawn, shape, np.asarray(factor), width_px)
         covered += pixels.size
         check_covered(covered, shape, "the annotation")
         mask[box] |= pixels
@@ -196,8 +196,8 @@ def number_objects(shapes: tuple[Shape, ...], shape: tuple[int, int], *,
     [[1, 1, 0, 2, 2]]
     """
     numbers, covered = np.zeros(shape, np.int32), 0
-    for number, each in enumerate(shapes, 1):
-        box, pixels = _fill_one(each, shape, np.asarray(factor), 1.0)
+    for number, drawn in enumerate(shapes, 1):
+        box, pixels = _fill_one(drawn, shape, np.asarray(factor), 1.0)
         covered += pixels.size
         check_covered(covered, shape, "the annotation")
         numbers[box][pixels] = number
@@ -205,17 +205,17 @@ def number_objects(shapes: tuple[Shape, ...], shape: tuple[int, int], *,
 
 
 def _fill_one(
-    each: Shape, shape: tuple[int, int], factor: np.ndarray, width_px: float
+    drawn: Shape, shape: tuple[int, int], factor: np.ndarray, width_px: float
 ) -> tuple[tuple[slice, slice], np.ndarray]:
     """Return the box around a shape, as slices of the image, and the pixels of the shape in it."""
-    rings = [(np.asarray(ring, float) + 0.5) * factor - 0.5 for ring in each.rings]
-    margin = 1 if each.closed else int(width_px) + 1
+    rings = [(np.asarray(ring, float) + 0.5) * factor - 0.5 for ring in drawn.rings]
+    margin = 1 if drawn.closed else int(width_px) + 1
     start = np.clip(np.floor(rings[0].min(axis=0)).astype(int) - margin, 0, shape)
     end = np.clip(np.ceil(rings[0].max(axis=0)).astype(int) + margin + 1, start, shape)
     box = slice(int(start[0]), int(end[0])), slice(int(start[1]), int(end[1]))
     size = (int(end[0] - start[0]), int(end[1] - start[1]))
     rings = [ring - start for ring in rings]
-    if not each.closed:
+    if not drawn.closed:
         return box, _draw_stroke(rings[0], size, width_px)
     mask = np.zeros(size, bool)
     for ring in rings:  # even-odd: a hole removes what the outline added

@@ -102,6 +102,7 @@ def training_images(
     prepare: Callable[[str, np.ndarray, Any], Any],
     *,
     max_bytes: int | None = None,
+    visit: Callable[[TrainingImage, Any], None] | None = None,
     progress=None,
 ) -> list[TrainingImage]:
     """Make the training images of all pairs, and decode each once.
@@ -117,6 +118,8 @@ def training_images(
         See `TrainingImage`.
     max_bytes : int, optional
         Limit of the cache. Default: `CACHE_BYTES`, 2 GiB.
+    visit : callable, optional
+        ``(training image, record) -> None``: called once for each image, in the pass over all images.
     progress : callable, optional
 
     Raises
@@ -131,7 +134,9 @@ def training_images(
         for number, (image, annotation) in enumerate(zip(images, annotations, strict=True))
     ]
     for image in track(found, progress, "reading images"):
-        image.load()
+        record = image.load()
+        if visit is not None:
+            visit(image, record)
     return found
 
 

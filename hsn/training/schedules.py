@@ -1,6 +1,9 @@
-"""Learning rate schedules."""
+"""Schedules: learning rates, and warm-up and moving average of short trainings."""
 
 import math
+
+SPANS_OF_AVERAGE = 4.8  # of the moving average in a training
+LEAST_MOMENTUM = 0.1
 
 
 def triangular(epoch, *, lowest, highest, half_cycle, halve_every):
@@ -64,3 +67,26 @@ def warmup(step, steps):
     ([0.25, 0.5, 1.0, 1.0], 1.0)
     """
     return min(1.0, (step + 1) / steps) if steps else 1.0
+
+
+def shorten(train, batches):
+    """Return a `TrainConfig` whose warm-up and moving average of the weights fit a short training.
+
+    The warm-up takes an eighth of the batches at most. The average spans about a fifth of them, so that kept weights
+    do not lag behind (docs/results/mixed.md). With 1000 batches or more nothing changes at a momentum of 0.995.
+
+    Parameters
+    ----------
+    train : hsn.config.TrainConfig
+    batches : int
+        Number of batches of the whole training.
+
+    Examples
+    --------
+    >>> from hsn.config import TrainConfig
+    >>> long = TrainConfig(warmup_steps=100, ema_momentum=0.995)
+    >>> [(t.warmup_steps, t.ema_momentum) for t in (shorten(long, 240), shorten(long, 1000))]
+    [(30, 0.98), (100, 0.995)]
+    """
+    momentum = min(train.ema_momentum, max(1 - SPANS_OF_AVERAGE / batches, LEAST_MOMENTUM))
+    return train.replace(warmup_steps=min(train.warmup_steps, batches // 8), ema_momentum=momentum)

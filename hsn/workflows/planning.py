@@ -218,7 +218,7 @@ def _train_probe(data, part, out, progress):
     """Train one probe; return the measure and the score of each validation image."""
     from ..supervision import mixed, open_model
     from ..supervision.mixed.training import Prepare
-    from ..supervision.mixed.validation import find_monitor, validate
+    from ..supervision.mixed.validation import allowed_measures, find_monitor, validate
     from ..training.images import training_images
 
     annotations = list(data.annotations)
@@ -228,7 +228,7 @@ def _train_probe(data, part, out, progress):
     held_out = data.split.held_out.tolist()
     tasks = [(annotations[k], True) for k in held_out]
     samples = training_images([data.images[k] for k in held_out], tasks, Prepare(data.config, False))
-    measure = find_monitor(samples, data.config)
+    measure = find_monitor([allowed_measures(sample.load(), data.config) for sample in samples], data.config)
     net = open_model(out).net
     scores = [validate(net, [sample], data.config).get(f"validation_{measure}", np.nan) for sample in samples]
     return measure, [float(np.exp(-s)) if measure == "loss" else float(s) for s in scores]

@@ -17,7 +17,6 @@ A file for SLURM; `options` are those of `dask_jobqueue.SLURMCluster`::
       worker_extra_args: ["--lifetime", "55m", "--lifetime-stagger", "4m"]
 """
 
-import os
 from collections.abc import Generator, Iterable, Mapping
 from concurrent.futures import CancelledError
 from importlib.util import find_spec
@@ -29,7 +28,7 @@ from ..checks import require
 from ..errors import ENDS_BATCH, InputError, as_input_error
 from ..files import read_text
 from ..notes import note
-from .executors import Task, prepare_worker, run_task, task_died
+from .executors import Task, count_cores, prepare_worker, run_task, task_died
 
 KINDS = {
     "local": "distributed:LocalCluster",
@@ -188,7 +187,7 @@ class DaskExecutor:
         require(room, extra="cluster")
         options.setdefault("dashboard_address", ":0")
         if kind == "local":
-            self._threads = max(1, (os.cpu_count() or 1) // self._least)
+            self._threads = max(1, count_cores() // self._least)
             options |= {"n_workers": 0, "threads_per_worker": 1}
         else:
             options["scheduler_options"] = {

@@ -223,9 +223,16 @@ class _Started(SpawnContext):
         return process
 
 
+def count_cores() -> int:
+    """Return the number of cores that this process may use: a batch system often gives fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _start_pool(workers: int, keras: bool, context: SpawnContext) -> ProcessPoolExecutor:
     """Start processes that share the cores, and end when this process ends."""
-    threads = max(1, (os.cpu_count() or 1) // workers)
+    threads = max(1, count_cores() // workers)
     pool = ProcessPoolExecutor(
         workers,
         mp_context=context,

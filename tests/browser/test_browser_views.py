@@ -71,18 +71,29 @@ def test_a_slide_of_100_000_px_has_no_blank_tile(serve, open_page, tmp_path):
     assert page.errors == []
 
 
-@pytest.mark.parametrize("state", ["page", "keys", "export", "aim"])
-def test_axe_finds_nothing_serious(serve, open_page, tissue, state):
-    ready = state != "aim"
-    arguments = ("--aim", "nuclei", "--mpp", "0.5") if ready else ()
-    page = open_page(serve(tissue, *arguments), ready=ready)
-    if state == "page":
-        marked(page)
-        page.page.click("summary")
-    elif state in ("keys", "export"):
-        page.press({"keys": "?", "export": "e"}[state])
-    page.page.wait_for_timeout(500)
+def test_axe_finds_nothing_serious_in_the_page_and_its_dialogs(serve, open_page, tissue):
+    page = open_page(serve(tissue, "--aim", "nuclei", "--mpp", "0.5"))
     page.page.evaluate(AXE.read_text(encoding="utf-8"))
+    marked(page)
+    page.page.click("summary")
+    assert_accessible(page)
+    for key in ("?", "e"):
+        page.press(key)
+        page.page.wait_for_selector("dialog[open]")
+        assert_accessible(page)
+        page.press("Escape")
+
+
+def test_axe_finds_nothing_serious_in_the_question_for_the_aim(serve, open_page, tissue):
+    page = open_page(serve(tissue), ready=False)
+    page.page.evaluate(AXE.read_text(encoding="utf-8"))
+    page.page.wait_for_selector("dialog[open]")
+    assert_accessible(page)
+
+
+def assert_accessible(page):
+    """Check the page with axe."""
+    page.page.wait_for_timeout(500)
     found = page.page.evaluate("axe.run()")["violations"]
     serious = [
         (v["id"], v["nodes"][0]["html"][:120]) for v in found if v["impact"] in ("serious", "critical")
@@ -126,7 +137,7 @@ def test_the_export_opens_in_the_reader_of_annotations_and_comes_back(serve, ope
 
 @pytest.mark.slow
 def test_train_shows_a_curve_can_be_cancelled_and_resumed_and_gives_a_new_overlay(serve, open_page, tissue):
-    page = open_page(serve(tissue, "--aim", "nuclei", "--mpp", "0.5"))
+    page = open_page(serve(tissue, "--aim", "nuclei", "--mpp", "0.5"), nets=True)
     marked(page)
     page.page.evaluate(
         "fetch('api/train', {method: 'POST', headers: {'Content-Type': 'application/json'},"
@@ -145,7 +156,7 @@ def test_train_shows_a_curve_can_be_cancelled_and_resumed_and_gives_a_new_overla
 
 
 def test_threshold_and_base_net_are_chosen_with_keys(serve, open_page, tissue):
-    page = open_page(serve(tissue, "--aim", "nuclei", "--mpp", "0.5"))
+    page = open_page(serve(tissue, "--aim", "nuclei", "--mpp", "0.5"), nets=True)
     marked(page)
     page.page.focus("#threshold")
     page.press("End")

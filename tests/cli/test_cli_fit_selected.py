@@ -130,7 +130,12 @@ def test_options_reach_the_config_and_images_the_rounds(run, folder, tissue, spy
 
 @pytest.mark.parametrize(
     ("net", "width", "outputs"),
-    [("encoder-unet", 4, 3), ("unet", 4, 3), ("fullnet", 3, 3), ("maskrcnn", 8, None)],
+    [
+        ("encoder-unet", 4, 3),
+        ("unet", 4, 3),
+        pytest.param("fullnet", 3, 3, marks=pytest.mark.slow),
+        pytest.param("maskrcnn", 8, None, marks=pytest.mark.slow),
+    ],
 )
 def test_every_net_fits_its_config(run, folder, spy, net, width, outputs):
     run("fit", "--selected", folder, "--net", net, "--out", "mine", "--mpp", "0.25", "--width", width)

@@ -40,6 +40,11 @@ np.savez(sys.argv[3], **found)
 
 EACH = list(encoders.NAMES)
 EACH_KIND = [*EACH[:2], "mobilenet-v2"]
+LARGE = ("resnet34", "resnet50")
+
+
+def slow(*values):
+    return pytest.param(*values, marks=pytest.mark.slow)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +66,7 @@ def trainable(model):
     return sum(int(np.prod(w.shape)) for w in model.trainable_weights)
 
 
-@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("name", [slow(name) if name in LARGE else name for name in EACH])
 def test_an_encoder_gives_the_maps_that_it_declares(name):
     for stride in (8, 32):
         info = encoders.describe(name, stride=stride)
@@ -245,7 +250,7 @@ def test_errors_have_codes(options, code):
     assert caught.value.code == code
 
 
-@pytest.mark.parametrize("depth", [18, 50])
+@pytest.mark.parametrize("depth", [18, slow(50)])
 def test_torchvisions_weights_reach_every_map_of_a_resnet(depth, rng):
     net = resunet.build(1, depth=depth, seed=3)
     parts = {"kernel": "weight", "gamma": "weight", "beta": "bias", "moving_mean": "running_mean",

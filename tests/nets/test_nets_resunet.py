@@ -10,6 +10,10 @@ from hsn import models
 from hsn.nets import resnet_state, resunet, unet
 
 
+def slow(*values):
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 def state_of(net, rng=None):
     """torch's `state_dict` of a net: its weights in torch's names and axes, or random ones of their shapes."""
     parts = {"kernel": "weight", "gamma": "weight", "beta": "bias", "moving_mean": "running_mean",
@@ -62,7 +66,7 @@ def test_the_published_sizes(published):
     assert trainable(resunet.rebuild(published, 1)) == 24_399_393
 
 
-@pytest.mark.parametrize(("depth", "encoder"), [(18, 11_689_512), (34, 21_797_672), (50, 25_557_032)])
+@pytest.mark.parametrize(("depth", "encoder"), [(18, 11_689_512), slow(34, 21_797_672), slow(50, 25_557_032)])
 def test_every_encoder_has_the_size_of_torchvision_without_classifier(depth, encoder):
     net = resunet.extract_encoder(resunet.build(1, depth=depth))
     assert trainable(net) == encoder - (net.output_shape[-1] + 1) * 1000
@@ -159,7 +163,7 @@ class Torch:
 
 
 @pytest.mark.parametrize("sides", [(64, 96), (63, 49), (33, 66), (17, 18)])
-@pytest.mark.parametrize("depth", [18, 50])
+@pytest.mark.parametrize("depth", [18, slow(50)])
 def test_any_size_equals_the_operations_of_torch(depth, sides, rng):
     net = resunet.build(2, depth=depth, width=2, sides_px=sides, seed=3)
     assert net.output_shape == (None, *sides, 2)
@@ -223,7 +227,7 @@ def test_dropout_is_spatial_and_follows_each_unit_of_the_decoder():
     assert {(layer.epsilon, layer.momentum) for layer in norms} == {(1e-5, 0.9)}
 
 
-@pytest.mark.parametrize("depth", [18, 50])
+@pytest.mark.parametrize("depth", [18, slow(50)])
 def test_rebuilding_changes_only_the_head(depth, rng):
     net = resunet.build(1, depth=depth, width=2, dropout=0.2, seed=1)
     resnet_state.load(net, state_of(net, rng))
@@ -238,7 +242,7 @@ def test_rebuilding_changes_only_the_head(depth, rng):
     assert rates == [0.2] * 8
 
 
-@pytest.mark.parametrize("prefix", ["", "module.", "module.resnet."])
+@pytest.mark.parametrize("prefix", [slow(""), slow("module."), "module.resnet."])
 def test_resnet_weights_change_only_the_encoder(prefix, rng):
     net = resunet.build(1, depth=18, width=2, seed=1)
     decoder = net.get_layer("u8-conv1-conv").get_weights()
@@ -286,7 +290,7 @@ def test_saving_and_loading_round_trips(tmp_path, rng):
     assert opened.input_shape == (None, None, None, 3)
 
 
-@pytest.mark.parametrize("depth", [18, 34, 50])
+@pytest.mark.parametrize("depth", [18, slow(34), slow(50)])
 def test_an_encoder_is_built_from_its_weights_alone(depth, rng, raises_code):
     encoder = resunet.extract_encoder(resunet.build(1, depth=depth, width=4, seed=1))
     state = state_of(encoder, rng)

@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 NETS = ("nuclei-masks", "nuclei-points", "glas-tags", "glas-tags-cam")
-METHODS = ("tags", "points", "masks", "selected")
+METHODS = ("tags", "points", "masks", "selected", "mixed")
 
 SEGMENT = """
 import sys
@@ -31,10 +31,11 @@ import sys
 import keras, numpy as np
 import hsn
 from hsn import taxonomies
+from hsn.annotations.annotation import Annotation, Point, Tag
 from hsn.annotations.sampling import points_from_instances
 from hsn.data import synthetic
 from hsn.nets import encoder_unet, histonet, unet
-from hsn.supervision import masks, points, selected, tags
+from hsn.supervision import masks, mixed, points, selected, tags
 
 backend, method, out = sys.argv[1:]
 assert keras.backend.backend() == backend
@@ -57,14 +58,17 @@ elif method == "points":
     annotations = [points_from_instances(each, place="inside") for each in instances]
 else:
     net = unet.build(3, depth=2, width=4, batch_norm=True, seed=0)
-    module = masks if method == "masks" else selected
-    config = module.preset("cpu").replace(**scale)
+    config = getattr(hsn.supervision, method).preset("cpu").replace(**scale)
     annotations = instances
     if method == "selected":
         common |= {"rounds": 1, "synthetic": 0, "min_score": 0.0, "min_pseudo_area_um2": 0.0}
         images, annotations = images[:2] + images[2:], instances[:2] + [None]
-module = getattr(hsn, method)
-history = module.fit(net, images, annotations, config.replace(**common), out=out)
+    if method == "mixed":
+        common |= {"pseudo_start": 0.0, "train.warmup_steps": 0}
+        clicks = tuple(Point(*click) for click in points_from_instances(instances[1], place="inside").tolist())
+        annotations = [Annotation(objects=instances[0]), Annotation(points=clicks, tags=(Tag("Nucleus", True),)),
+                       Annotation(objects=instances[2])]
+history = getattr(hsn.supervision, method).fit(net, images, annotations, config.replace(**common), out=out)
 assert np.isfinite(history.column("loss")).all()
 result = hsn.segment(images[0], out)
 np.savez(out + "/segmented.npz", probabilities=result.probabilities)

@@ -56,7 +56,7 @@ def _tissue():
 
 def _masks():
     config = masks.preset("cpu").replace(mpp=MPP, image_mpp=MPP, tiling={"halo_px": 8}, train=TRAIN)
-    return Case(masks, lambda: unet.build(3, depth=2, width=4, batch_norm=True, seed=1), *_tissue(), config)
+    return Case(masks, lambda: unet.build(3, depth=1, width=4, batch_norm=True, seed=1), *_tissue(), config)
 
 
 def _selected():
@@ -67,7 +67,7 @@ def _selected():
     annotations = [*instances[:2], None]
     return Case(
         selected,
-        lambda: unet.build(3, depth=2, width=4, batch_norm=True, seed=1),
+        lambda: unet.build(3, depth=1, width=4, batch_norm=True, seed=1),
         images,
         annotations,
         config,
@@ -133,14 +133,14 @@ def _mixed():
         mpp=MPP, image_mpp=MPP, tiling={"halo_px": 8}, pseudo_start=0.0, train=TRAIN | {"warmup_steps": 0}
     )
     return Case(
-        mixed, lambda: unet.build(3, depth=2, width=4, batch_norm=True, seed=1), images, annotations, config
+        mixed, lambda: unet.build(3, depth=1, width=4, batch_norm=True, seed=1), images, annotations, config
     )
 
 
 def _shares():
     case = _tags()
     shares = {"second": {"crop_px": 32, "min_confidence": 0.0}}
-    case.build = lambda: unet.build(2, depth=2, width=4, batch_norm=True, seed=1)
+    case.build = lambda: unet.build(2, depth=1, width=4, batch_norm=True, seed=1)
     case.config = case.config.replace(cam_layers=None, shares=shares, thresholds=(0.0, 0.0))
     return case
 

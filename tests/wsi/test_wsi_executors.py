@@ -9,7 +9,7 @@ import time
 import pytest
 
 from hsn.errors import InputError
-from hsn.wsi.executors import Processes, Serial, Task
+from hsn.wsi.executors import Processes, Serial, Task, count_cores
 
 
 def squares(count):
@@ -56,3 +56,11 @@ def test_a_full_disk_ends_the_run(raises_code):
 
 def _full():
     raise OSError(28, "No space left on device", "store")
+
+
+def test_cores_are_those_of_this_process_not_those_of_the_machine(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3, 7, 9}, raising=False)
+    assert count_cores() == 3
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert count_cores() == 64

@@ -80,7 +80,9 @@ def test_the_objects_are_those_of_the_patch_path(drawn, model, whole):
     assert ((patch > 0) != (found > 0)).mean() < 1e-3
 
 
-@pytest.mark.parametrize("block_px", [256, pytest.param(512, marks=pytest.mark.slow), 1024])
+@pytest.mark.parametrize(
+    "block_px", [256, *(pytest.param(side, marks=pytest.mark.slow) for side in (512, 1024))]
+)
 def test_objects_do_not_depend_on_the_blocks(drawn, model, whole, tmp_path, block_px):
     result = segment_slide(open_slide(drawn.path), model, tmp_path, options=Options(block_px=block_px))
     assert digests(result) == digests(whole)
@@ -92,7 +94,7 @@ def test_objects_do_not_depend_on_the_workers(drawn, model, whole, tmp_path):
     assert digests(segment_slide(open_slide(drawn.path), model, tmp_path, options=options)) == digests(whole)
 
 
-@pytest.mark.parametrize("stop_at", [2, pytest.param(12, marks=pytest.mark.slow), 20])
+@pytest.mark.parametrize("stop_at", [*(pytest.param(k, marks=pytest.mark.slow) for k in (2, 12)), 20])
 def test_a_run_that_was_stopped_continues_to_the_same_result(drawn, model, whole, tmp_path, stop_at):
     counter = itertools.count()
 

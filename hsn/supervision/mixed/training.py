@@ -1,7 +1,9 @@
 """Train one net on images with mixed annotation, and write it as a trained folder."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -9,21 +11,24 @@ from ... import models
 from ...annotations.annotation import Annotation, kinds_of
 from ...annotations.label_files import write_labels
 from ...checks import same_length
+from ...files import atomic_write
 from ...images.scaling import rescale
 from ...nets.encoder_unet import encoder_variables
 from ...prediction.tiling import predict_tiled
 from ...training.images import training_images
 from ...training.loop import LoopSpec, adam, fit_net
 from ...training.run import Run
+from ...training.schedules import shorten
 from ...training.tuning import tune_postprocess
 from .config import MONITORS, Config
 from .crops import MixedCrops, MixedRecord, count_kinds
 from .losses import make_loss
 from .others import FOLDER, find_others, has_partial_clicks, read_found
+from .record_files import read_record, write_record
 from .sources import UNKNOWN, UNUSED
 from .target_maps import know
 from .teacher import Teacher
-from .validation import find_monitor, held_out_pixels, split_images, validate
+from .validation import allowed_measures, find_monitor, held_out_pixels, split_images, validate
 
 TARGETS = "targets"  # folder of the source maps
 CONTENTS = {
@@ -65,35 +70,42 @@ def fit(net, images, annotations, config, *, out, progress=None):
         [kinds_of(a) for a in given], [a.group for a in given], train.validation, seed=train.seed
     )
     tasks = [(annotation, k in split.held_out) for k, annotation in enumerate(given)]
-    samples = training_images(images, tasks, Prepare(config, split.blocks), progress=progress)
-    partial = [sample for sample, a in zip(samples, given, strict=True) if has_partial_clicks(a)]
-    with Run.open(
-        out, config, net=net, data=(images, annotations), contents=CONTENTS, progress=progress
-    ) as run:
-        if partial and config.has_objects and config.click_epochs:
-            folder = run.folder / FOLDER
-            first = config.replace(train={"epochs": min(config.click_epochs, train.epochs)})
-            find_others(
-                net, partial, config, folder,
-                lambda folder: _train(net, samples, split, first, folder, "first stage", progress), progress=progress,
-            )  # fmt: skip
-            samples = training_images(images, tasks, Prepare(config, split.blocks, folder), progress=progress)
-        write_sources(samples, config, run.out / TARGETS)
-        history, monitor = _train(net, samples, split, config, run.folder, "training", progress)
-        held_out = [samples[k] for k in split.held_out]
-        config = _tune(net, held_out, config) if monitor == "pq" else config
-        models.save(out, net, card(config, history, monitor, split, name=run.out.name), config.to_dict())
-        run.finish(history)
+    with TemporaryDirectory(prefix="hsn-targets-") as folder:
+        survey = Survey(config, Path(folder, TARGETS))
+        prepare = Prepare(config, split.blocks, store=Path(folder, "first"))
+        samples = training_images(images, tasks, prepare, visit=survey.add, progress=progress)
+        partial = [sample for sample, a in zip(samples, given, strict=True) if has_partial_clicks(a)]
+        with Run.open(
+            out, config, net=net, data=(images, annotations), contents=CONTENTS, progress=progress
+        ) as run:
+            if partial and config.has_objects and config.click_epochs:
+                found = run.folder / FOLDER
+                first = config.replace(train={"epochs": min(config.click_epochs, train.epochs)})
+                find_others(
+                    net, partial, config, found,
+                    lambda folder: _train(net, samples, survey, split, first, folder, "first stage", progress),
+                    progress=progress,
+                )  # fmt: skip
+                survey = Survey(config, Path(folder, TARGETS))
+                prepare = Prepare(config, split.blocks, found, Path(folder, "second"))
+                samples = training_images(images, tasks, prepare, visit=survey.add, progress=progress)
+            survey.copy_sources(run.out / TARGETS)
+            history, monitor = _train(net, samples, survey, split, config, run.folder, "training", progress)
+            held_out = [samples[k] for k in split.held_out]
+            config = _tune(net, held_out, config) if monitor == "pq" else config
+            models.save(out, net, card(config, history, monitor, split, name=run.out.name), config.to_dict())
+            run.finish(history)
     return history
 
 
-def _train(net, samples, split, config, folder, stage, progress):
+def _train(net, samples, survey, split, config, folder, stage, progress):
     """Train the net on the targets of the samples; return the history, and the measure that chose the epoch."""
-    train = config.train
     learned, held_out = ([samples[k] for k in side] for side in split[:2])
-    counts = [count_kinds(sample.load()) for sample in learned]
-    crops = MixedCrops(learned, counts, config, steps=train.steps or _steps(learned, counts, train))
-    monitor = find_monitor(held_out, config)
+    counts = [survey.counts[k] for k in split.learned]
+    steps = config.train.steps or survey.steps(split.learned, config.train)
+    train = shorten(config.train, steps * config.train.epochs)
+    crops = MixedCrops(learned, counts, config, steps=steps)
+    monitor = find_monitor([survey.allowed[k] for k in split.held_out], config)
     optimizer = adam(train, encoder=encoder_variables(net))
     spec = LoopSpec.of(
         train,
@@ -116,14 +128,25 @@ class Prepare:
     config: Config
     blocks: bool
     found: Path | None = None  # folder of the first stage
+    store: Path | None = None  # folder of records that take long to make
 
     def __call__(self, name, image, task):
-        """Rescale an image and collect what is known about it."""
-        annotation, held_out = task
-        config = self.config
+        """Rescale an image and collect what is known about it, or read that from the store."""
+        annotation, config = task[0], self.config
         pixels = rescale(image, annotation.mpp or config.image_mpp, config.mpp)
+        if self.store is None or not set(kinds_of(annotation)) - {"tags"}:
+            return self._make(name, pixels, image.shape[:2], *task)
+        path = self.store / f"{name}.npz"
+        if path.exists():
+            return read_record(path, pixels)
+        record = self._make(name, pixels, image.shape[:2], *task)
+        write_record(path, record)
+        return record
+
+    def _make(self, name, pixels, shape, annotation, held_out):
+        config = self.config
         found = None if self.found is None else read_found(self.found, name)
-        known = know(pixels, annotation, image.shape[:2], config, found=found)
+        known = know(pixels, annotation, shape, config, found=found)
         maps = [known.heads[head.name] for head in config.heads]
         possible, weight, source = (np.stack([head[k] for head in maps]) for k in range(3))
         record = MixedRecord(
@@ -136,24 +159,48 @@ class Prepare:
         return record._replace(validating=held_out_pixels(record, self.blocks, share, seed=seed))
 
 
-def write_sources(samples, config, folder):
-    """Write the source map of each image with annotation and each head."""
-    for sample in samples:
-        record = sample.load()
-        for k, head in enumerate(config.heads):
+class Survey:
+    """Collects, in the one pass over all images, what the training needs to know about each of them.
+
+    Parameters
+    ----------
+    config : Config
+    folder : path
+        For the source maps, until the folder of the run is known to be its own.
+
+    Attributes
+    ----------
+    counts : list of dict of str to int
+        Of `count_kinds`, for each image.
+    pixels : list of int
+        Number of pixels of each image at the net's scale.
+    allowed : list of Allowed
+    """
+
+    def __init__(self, config, folder):
+        self.counts, self.pixels, self.allowed = [], [], []
+        self._config, self._folder = config, folder
+
+    def add(self, sample, record):
+        """Add an image, and write its source map of each head."""
+        self.counts.append(count_kinds(record))
+        self.pixels.append(record.pixels[..., 0].size)
+        self.allowed.append(allowed_measures(record, self._config))
+        for k, head in enumerate(self._config.heads):
             source = np.where(record.source[k] == UNUSED, UNKNOWN, record.source[k])
             if source.any():
-                write_labels(folder / head.name / f"{sample.name}.png", source)
+                write_labels(self._folder / head.name / f"{sample.name}.png", source)
 
+    def copy_sources(self, folder):
+        """Copy the source maps to another folder."""
+        for path in sorted(self._folder.rglob("*.png")):
+            with atomic_write(folder / path.relative_to(self._folder)) as temporary:
+                shutil.copyfile(path, temporary)
 
-def _steps(samples, counts, train):
-    """Return the number of batches that show as many pixels as the annotated images have."""
-    pixels = sum(
-        sample.load().pixels[..., 0].size
-        for sample, kinds in zip(samples, counts, strict=True)
-        if kinds.keys() - {"unlabeled"}
-    )
-    return int(np.clip(-(-pixels // (train.batch_size * train.crop_px**2)), 1, _MAX_STEPS))
+    def steps(self, learned, train):
+        """Return the number of batches that show as many pixels as the annotated images have."""
+        pixels = sum(self.pixels[k] for k in learned if self.counts[k].keys() - {"unlabeled"})
+        return int(np.clip(-(-pixels // (train.batch_size * train.crop_px**2)), 1, _MAX_STEPS))
 
 
 def _tune(net, samples, config):

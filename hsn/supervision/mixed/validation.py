@@ -1,5 +1,7 @@
 """Validation of nets trained on mixed annotation: hold images out by group, and measure what they allow."""
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy.spatial import KDTree
 
@@ -12,7 +14,6 @@ from ...metrics.table import overlaps
 from ...objects.labeling import label_instances
 from ...prediction.tiling import predict_tiled
 from ...training.splits import train_val_split
-from .config import MONITORS
 from .from_tags import channels_of, class_probability
 from .sources import SCRIBBLE, SOURCES, UNUSED, to_possible
 from .target_maps import centers
@@ -95,19 +96,77 @@ def validate(net, samples, config):
     return scores.result()
 
 
-def find_monitor(samples, config):
-    """Return the most precise measure that the annotation of the validation images allows, a key of `MONITORS`.
+class Allowed(NamedTuple):
+    """Measures that the annotation of a validation image allows.
+
+    Attributes
+    ----------
+    outlined : bool
+        Whether all objects of a part are outlined.
+    clicks : int
+        Number of clicks, if no part is outlined.
+    scribbles : bool
+        Whether tissues are scribbled.
+    tags : frozenset of (int, bool)
+        Channels of the tags, and whether they are present.
+    """
+
+    outlined: bool
+    clicks: int
+    scribbles: bool
+    tags: frozenset[tuple[int, bool]]
+
+
+def allowed_measures(record, config):
+    """Return what the validating pixels of a record allow to measure, as `validate` does.
+
+    Examples
+    --------
+    >>> from .config import preset
+    >>> from .crops import MixedRecord
+    >>> here, maps = np.ones((2, 2), bool), np.zeros((1, 2, 2), np.int32)
+    >>> record = MixedRecord(None, None, here, np.zeros((0, 2)), maps, maps, maps, here, ())
+    >>> allowed_measures(record, preset("cpu"))
+    Allowed(outlined=True, clicks=0, scribbles=False, tags=frozenset())
+    """
+    here, outlined, clicks, scribbles = record.validating, False, 0, False
+    for k, head in enumerate(config.heads):
+        if head.name == "objects":
+            outlined = bool((record.complete & here).any())
+            clicks = 0 if outlined else int(here[_places(record.points, here.shape)].sum())
+        else:
+            scribbles = bool(((record.source[k] == SCRIBBLE) & here).any())
+    tags = frozenset((tag.channel, tag.present) for tag in record.tags if here[tag.window].all())
+    return Allowed(outlined, clicks, scribbles, tags)
+
+
+def find_monitor(images, config):
+    """Return the most precise measure that the validation images allow, a key of `MONITORS`.
 
     F1 of a few clicks takes a few values only, and the first of equal epochs would be kept: then the last one is.
+
+    Parameters
+    ----------
+    images : sequence of Allowed
+    config : Config
+
+    Examples
+    --------
+    >>> from .config import preset
+    >>> [find_monitor([Allowed(False, clicks, False, frozenset())], preset("cpu")) for clicks in (0, 5, 50)]
+    ['loss', 'last', 'f1']
     """
     if config.train.monitor != "auto":
         return config.train.monitor
-    scores = _Scores(config)
-    for record in (sample.load() for sample in samples):
-        scores.add(record, np.full((*record.validating.shape, len(config.classes)), 1 / 3, np.float32))
-    found = scores.result()
-    name = next(name for name in MONITORS if f"validation_{name}" in found)
-    return "last" if name == "f1" and scores.clicks < _MIN_CLICKS else name
+    clicks = sum(image.clicks for image in images)
+    tags = frozenset().union(*(image.tags for image in images))
+    if any(image.outlined for image in images):
+        return "pq"
+    if clicks:
+        return "f1" if clicks >= _MIN_CLICKS else "last"
+    if any(image.scribbles for image in images):
+        return "iou"
+    return "auc" if any((channel, not present) in tags for channel, present in tags) else "loss"
 
 
 class _Scores:
