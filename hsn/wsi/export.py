@@ -14,19 +14,17 @@ from ..exports.pyramid import level_shape, read_block
 from ..exports.source import ExportSource
 from ..images.tissue import mask_at
 from ..objects.labeling import object_probability
-from ..objects.regions import Box, Objects
 from ..objects.table import ObjectTable, concatenate
 from ..store.arrays import open_array
 from ..store.folder import ARRAYS
 from ..taxonomies import Taxonomy
 from .classes import LABELS
+from .measuring import read_table
 from .plan import OBJECTS, Job
-from .tasks import CROSSING_PART, EVIDENCE, OBJECT_IDS, TISSUE, blocks_phase, numbers_phase, objects_of, paint
+from .tasks import EVIDENCE, OBJECT_IDS, TISSUE
 
 FORMATS = ("csv", "geojson")  # that are always written
-CELL_PX = 256  # objects are measured per cell; blocks are multiples of it
 PARTS_PX = 4096  # largest side of the label image that parts of classes are traced in
-_MARGIN_PX = 256  # that an object may extend beyond its cell; a larger one is measured alone
 
 
 class _Mask:
@@ -105,17 +103,25 @@ def source_of(job: Job, taxonomy: Taxonomy) -> ExportSource:
 def tables(job: Job, taxonomy: Taxonomy) -> Iterator[ObjectTable]:
     """Yield the tables of one row of blocks after the other; positions are of level 0."""
     across, down = (a / b for a, b in zip(job.slide.dimensions, job.shape[::-1], strict=True))
+    colors = {kind.name: kind.color for kind in taxonomy.classes}
     nearest, tissue = _nearest(job), np.asarray(open_array(Path(job.folder) / ARRAYS, TISSUE)[:]) > 0
-    for ids, objects in rows_of_objects(job):
-        table = concatenate([_measure(job, taxonomy, *group) for group in _cells(ids, objects)])
-        table = table[np.argsort(table["id"])]
+    for keys in _rows(job):
+        parts, part_sums = zip(*(read_table(job, key) for key in keys), strict=True)
+        table, sums = concatenate(parts), np.concatenate(part_sums)
+        order = np.argsort(table["id"])
+        table, sums = table[order], sums[order]
+        ids = table["id"]
         x, y = table["centroid_x_px"] * across, table["centroid_y_px"] * down
-        table = table.with_columns(
+        first = {
+            "id": ids,
+            "class": np.full(len(ids), taxonomy.names[1]),
+            "score": np.round(sums[:, 3] / sums[:, 0] / 255, 6),
+        }
+        table = replace(table, columns=first | dict(table.columns), colors=colors).with_columns(
             centroid_x_px=x,
             centroid_y_px=y,
             centroid_x_um=x * job.slide.mpp,
             centroid_y_um=y * job.slide.mpp,
-            score=np.round(objects.sums[:, 3] / objects.sums[:, 0] / 255, 6),
             nearest_neighbor_um=nearest[ids - 1] * job.mpp,
             tissue_id=find_pieces(x, y, tissue, job.slide.dimensions),
         )
@@ -148,63 +154,20 @@ def class_table(job: Job, taxonomy: Taxonomy) -> ObjectTable:
     return replace(table, outlines=outlines._replace(points=points)).named(job.slide.path.stem)
 
 
-def rows_of_objects(job: Job) -> Iterator[tuple[np.ndarray, Objects]]:
-    """Yield the ids of the objects and the objects of one row of blocks after the other, in the order of the ids."""
+def _rows(job: Job) -> list[list[str]]:
+    """Return the keys of the blocks, row by row: ids grow from row to row."""
     grid: dict[int, list[str]] = {}
     for key in job.boxes(job.block_px, job.block_px):
-        if job.run.is_done(blocks_phase(job), key):
-            grid.setdefault(int(key.split(".")[0]), []).append(key)
-    crossing_arrays = job.run.load_part(numbers_phase(job), CROSSING_PART)
-    crossing, crossing_ids = objects_of(crossing_arrays), crossing_arrays["ids"]
-    for row, keys in grid.items():
-        here = (crossing_ids > 0) & (crossing.anchors[:, 0] // job.block_px == row)
-        parts, ids = [crossing.take(np.flatnonzero(here))], [crossing_ids[here]]
-        for key in keys:
-            numbers = job.run.load_part(numbers_phase(job), key)["ids"]
-            parts.append(objects_of(job.run.load_part(blocks_phase(job), key)).take(np.flatnonzero(numbers)))
-            ids.append(numbers[numbers > 0])
-        together = np.concatenate(ids)
-        order = np.argsort(together)
-        yield together[order], Objects.joined(parts).take(order)
+        grid.setdefault(int(key.split(".")[0]), []).append(key)
+    return list(grid.values())
 
 
 def _nearest(job: Job) -> np.ndarray:
     """Return the distance of each object to the nearest other one, in pixels of the net, by id."""
-    centers = [objects.sums[:, 1:3] / objects.sums[:, :1] for _, objects in rows_of_objects(job)]
-    return nearest_distances(np.concatenate([np.zeros((0, 2)), *centers]))
-
-
-def _cells(ids: np.ndarray, objects: Objects) -> Iterator[tuple[np.ndarray, Objects, Box]]:
-    """Yield groups of objects that are measured together, and a box around each; the last one is empty.
-
-    The origin of a box depends on its objects only, because the rounding of measurements depends on the origin.
-    """
-    cells = objects.anchors // CELL_PX
-    low, high = cells * CELL_PX - _MARGIN_PX, (cells + 1) * CELL_PX + _MARGIN_PX
-    outside = (objects.boxes[:, :2] < low) | (objects.boxes[:, 2:] > high)
-    large = outside[:, 0] | outside[:, 1]
-    order = np.lexsort((cells[:, 1], cells[:, 0]))
-    order = order[~large[order]]
-    starts = np.flatnonzero(np.diff(cells[order], axis=0, prepend=-1).any(axis=1))
-    for group in (*np.split(order, starts[1:]), *np.flatnonzero(large)[:, None]):
-        if len(group):
-            corner = objects.boxes[group[0], :2] if large[group[0]] else low[group[0]]
-            size = objects.boxes[group, 2:].max(axis=0) - corner
-            yield ids[group], objects.take(group), Box(*corner.tolist(), *size.tolist())
-    yield ids[:0], objects.take(order[:0]), Box(0, 0, 1, 1)
-
-
-def _measure(job: Job, taxonomy: Taxonomy, ids: np.ndarray, objects: Objects, box: Box) -> ObjectTable:
-    """Measure the objects in a box."""
-    canvas = np.zeros((box.height, box.width), np.uint32)
-    paint(canvas, objects, ids, box)
-    instances = canvas.astype(np.int32)
-    return measure_objects(
-        instances,
-        labels=(instances > 0).astype(np.int32),
-        scores=np.zeros(len(ids)),
-        taxonomy=taxonomy,
-        mpp=job.mpp,
-        origin=(box.row, box.col),
-        image_shape=job.shape,
-    )
+    ids, sums = [np.zeros(0, np.int64)], [np.zeros((0, 4))]
+    for key in (key for row in _rows(job) for key in row):
+        table, own = read_table(job, key)
+        ids.append(table["id"])
+        sums.append(own)
+    ordered = np.concatenate(sums)[np.argsort(np.concatenate(ids))]
+    return nearest_distances(ordered[:, 1:3] / ordered[:, :1])

@@ -14,7 +14,7 @@ from ..objects.regions import Box, Objects, join_pieces, number_objects
 from ..progress import Progress, report
 from ..store.arrays import create_array
 from ..store.folder import ARRAYS, RunFolder
-from . import classes, tasks
+from . import classes, measuring, tasks
 from .executors import Executor, Task, peak_memory_mb
 from .plan import GROUP, OBJECTS, TAGS, Job
 
@@ -164,7 +164,7 @@ class ObjectPhases(Phases):
         self.create(tasks.OBJECT_IDS, job.shape, (CHUNK_PX, CHUNK_PX), "uint32")
 
     def run_all(self, mask: np.ndarray) -> None:
-        """Predict windows, separate objects, number them, write their label image."""
+        """Predict windows, separate objects, number them, write their label image, measure them."""
         job = self.job
         self.predict(tasks.predict_windows, _tissue_areas(job, mask))
         blocks = job.boxes(job.block_px, job.block_px)
@@ -172,6 +172,7 @@ class ObjectPhases(Phases):
         self._separate_crossing(blocks)
         self.objects = self._number(blocks)
         self.run_missing("writing labels", tasks.write_block, tasks.write_phase(job), blocks)
+        self.run_missing("measuring objects", measuring.measure_block, measuring.measured_phase(job), blocks)
 
     def summary(self, mask: np.ndarray) -> dict[str, Any]:
         """Return counts, density and areas."""

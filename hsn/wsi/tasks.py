@@ -4,6 +4,8 @@
 2. `separate_block`: objects of a block, and the pieces of regions that cross its edges.
 3. `separate_crossing`: objects of the regions that cross edges of blocks.
 4. `write_block`: the label image of the objects of a block.
+
+`hsn.wsi.measuring` has a fifth one.
 """
 
 import hashlib
@@ -180,9 +182,9 @@ def write_block(job: Job, key: str) -> dict[str, Any]:
         return dict(job.run.marker(phase, key))
     box = job.boxes(job.block_px, job.block_px)[key]
     labels = np.zeros((box.height, box.width), np.uint32)
-    crossing = _crossing(job.folder, job.block_px, job.token)
-    parts = [objects_of(job.run.load_part(blocks_phase(job), key)), objects_of(crossing)]
-    numbers = [job.run.load_part(numbers_phase(job), key)["ids"], crossing["ids"]]
+    crossing, crossing_ids = crossing_objects(job)
+    parts = [objects_of(job.run.load_part(blocks_phase(job), key)), crossing]
+    numbers = [job.run.load_part(numbers_phase(job), key)["ids"], crossing_ids]
     for objects, ids in zip(parts, numbers, strict=True):
         low, high = objects.boxes[:, :2], objects.boxes[:, 2:]
         near = (low < (box.row + box.height, box.col + box.width)).all(1) & (high > (box.row, box.col)).all(1)
@@ -194,6 +196,12 @@ def write_block(job: Job, key: str) -> dict[str, Any]:
     area = int(np.count_nonzero(labels))
     job.run.mark(phase, key, area_px=area)
     return {"area_px": area}
+
+
+def crossing_objects(job: Job) -> tuple[Objects, np.ndarray]:
+    """Return the objects of regions that cross edges of blocks, and their ids; 0 for none."""
+    arrays = _crossing(job.folder, job.block_px, job.token)
+    return objects_of(arrays), arrays["ids"]
 
 
 def paint(labels: np.ndarray, objects: Objects, ids: np.ndarray, box: Box) -> None:

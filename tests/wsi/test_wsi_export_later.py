@@ -1,6 +1,7 @@
 """Results of slides are exported later, from the run folder."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from skimage.measure import label
 
 import hsn
 from hsn.data.synthetic_slide import draw_slide
+from hsn.wsi.measuring import measured_phase
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +29,19 @@ def test_the_export_is_that_of_the_run(segmented, tmp_path):
     objects = tifffile.imread(tmp_path / "ome-tiff" / "small_objects.ome.tif")
     np.testing.assert_array_equal(objects, result.instances[:])
     assert hsn.read_objects(files[1])["area_um2"].tolist() == result.objects["area_um2"].tolist()
+
+
+def test_a_run_without_stored_measurements_has_the_same_objects(segmented, tmp_path):
+    result, out = segmented
+    earlier = tmp_path / "earlier"
+    shutil.copytree(out, earlier)
+    phase = measured_phase(result.job)
+    removed = [path for path in earlier.rglob(phase) if path.is_dir()]
+    assert sorted(path.parent.name for path in removed) == ["done", "parts"]
+    for path in removed:
+        shutil.rmtree(path)
+    (file,) = hsn.export(earlier, ["geojson"], tmp_path / "files")
+    assert file.read_bytes() == (out / "small" / "exports" / "geojson" / "small.geojson").read_bytes()
 
 
 def test_objects_have_the_number_of_their_piece_of_tissue(segmented):
