@@ -40,3 +40,11 @@ def test_inference_does_not_load_a_room_that_it_does_not_need(loaded, room):
 @pytest.mark.parametrize("package", ["matplotlib", "scipy.stats", "scipy.optimize", "IPython", "jax"])
 def test_inference_does_not_load_a_package_that_it_does_not_need(loaded, package):
     assert package not in loaded
+
+
+@pytest.mark.parametrize("module", ["hsn.prediction.encoder_features", "hsn.workflows.segmentation"])
+def test_a_program_that_imports_a_module_sees_no_log_lines(module):
+    environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+    done = subprocess.run([sys.executable, "-c", f"import {module}"], capture_output=True, text=True,
+                          cwd=Path(__file__).parents[2], env=environment, check=True)  # fmt: skip
+    assert done.stderr == ""
