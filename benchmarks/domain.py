@@ -144,7 +144,7 @@ def check_versions(images, image_mpp, model, *, sizes):
 
 
 def has_other_sizes(batch, model):
-    """Tell whether the objects of a batch have another size than those of the training images."""
+    """Return whether the objects of a batch have another size than those of the training images."""
     check = ScaleCheck(model)
     with collect_notes() as notes:
         for checked in batch:

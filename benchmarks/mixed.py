@@ -36,6 +36,7 @@ from hsn.metrics.objects import aji, match
 from hsn.metrics.table import overlaps
 from hsn.nets import segmenters
 from hsn.nets.encoder_unet import Head
+from hsn.projects.cost import SECONDS
 from hsn.supervision import mixed, open_model, segment
 from hsn.supervision.mixed.sources import bits
 from hsn.supervision.mixed.target_maps import know
@@ -90,7 +91,10 @@ def study(arm, seed):
     annotated = [annotate(s.instances(), arm, k in chosen, rng) for k, s in enumerate(learned)]
     annotations = [annotation for annotation, _, _ in annotated]
     annotations += [Annotation(objects=s.instances()) for s in held_out]
-    minutes = sum(1.5 * clicks + 25 * outlines for _, clicks, outlines in annotated) / 60
+    minutes = (
+        sum(SECONDS["points"] * clicks + SECONDS["masks"] * outlines for _, clicks, outlines in annotated)
+        / 60
+    )
     return [s.image() for s in (*learned, *held_out)], annotations, len(learned), minutes
 
 
@@ -195,24 +199,28 @@ def tabulate(path):
         )
 
 
+def make_parser(doc, commands, arms, arm, *, epochs, steps):
+    """Return a parser with the options that the benchmarks of mixed annotation share."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=commands)
+    parser.add_argument("--arm", choices=arms, default=arm)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--epochs", type=int, default=epochs)
+    parser.add_argument("--steps", type=int, default=steps)
+    parser.add_argument("--json", type=Path)
+    return parser
+
+
 def main():
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("command", choices=("train", "score", "table", "labels"))
+    parser = make_parser(__doc__, ("train", "score", "table", "labels"), ARMS, "C", epochs=16, steps=100)
     parser.add_argument("file", nargs="?")
-    parser.add_argument("--arm", choices=ARMS, default="C")
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--mpp", type=float, default=multiorgan.MPP)
-    parser.add_argument("--epochs", type=int, default=16)
-    parser.add_argument("--steps", type=int, default=100)
     parser.add_argument(
         "--click-epochs", type=int, default=0, help="of the epochs: the first stage of clicks"
     )
     parser.add_argument("--final", action="store_true")
-    parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     if given.command == "train":
         options = {name: getattr(given, name) for name in ("mpp", "epochs", "steps", "click_epochs")}

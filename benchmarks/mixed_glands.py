@@ -18,12 +18,11 @@ post-processing. A tag costs 3 s, the outline of a gland 60 s. `HSN_DATA` names 
 Measures: IoU of the pixels of glands, of each image, and the object Dice of the challenge.
 """
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from mixed import SHORT, append_rows, finish, row_of
+from mixed import SHORT, append_rows, finish, make_parser, row_of
 
 from hsn import taxonomies
 from hsn.annotations.annotation import Annotation, Tag
@@ -119,18 +118,10 @@ def score(out, *, final):
 
 def main():
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("command", choices=("train", "score"))
-    parser.add_argument("--arm", choices=ARMS, default="C")
-    parser.add_argument("--seed", type=int, default=0)
+    parser = make_parser(__doc__, ("train", "score"), ARMS, "C", epochs=8, steps=40)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--mpp", type=float, default=4 * glas.MPP)
-    parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--final", action="store_true")
-    parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     if given.command == "train":
         train(given.arm, given.seed, given.out, mpp=given.mpp, epochs=given.epochs, steps=given.steps)

@@ -15,13 +15,12 @@ four validation images for the choice of the epoch and of post-processing.
 The validation images are outlined for `mixed` and `masks`, and completely clicked for `points`, which cannot use more.
 """
 
-import argparse
 import json
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-from mixed import SHORT, append_rows, finish, samples, score, study
+from mixed import SHORT, append_rows, finish, make_parser, samples, score, study
 
 from hsn.annotations.sampling import points_from_instances
 from hsn.data import multiorgan
@@ -97,17 +96,9 @@ def tabulate(path):
 
 def main():
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("command", choices=("train", "score", "table"))
+    parser = make_parser(__doc__, ("train", "score", "table"), ARMS, ARMS[0], epochs=6, steps=40)
     parser.add_argument("file", nargs="?")
-    parser.add_argument("--arm", choices=ARMS, default=ARMS[0])
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--epochs", type=int, default=6)
-    parser.add_argument("--steps", type=int, default=40)
-    parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     if given.command == "train":
         train(given.arm, given.seed, given.out, epochs=given.epochs, steps=given.steps)

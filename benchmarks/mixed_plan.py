@@ -8,13 +8,12 @@ The arms are nested parts of all clicks on the 12 training images, as `hsn plan`
 curve of `hsn.projects.forecast` goes through the scores of all parts up to 5 or 10 %.
 """
 
-import argparse
 import json
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-from mixed import append_rows, finish, samples, score, short_config
+from mixed import append_rows, finish, make_parser, samples, score, short_config
 
 from hsn.annotations.annotation import Annotation, Point
 from hsn.annotations.sampling import points_from_instances
@@ -26,7 +25,7 @@ from hsn.projects.subsets import part_of
 from hsn.supervision import mixed
 
 PERCENTS = ("1.25", "2.5", "5", "10", "25", "50")
-MPP, CROP_PX = 0.5, 128
+MPP = 0.5
 
 
 def study(percent, seed):
@@ -84,18 +83,10 @@ def check(path, measure):
 
 def main():
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("command", choices=("train", "score", "check"))
+    parser = make_parser(__doc__, ("train", "score", "check"), PERCENTS, "10", epochs=3, steps=40)
     parser.add_argument("file", nargs="?")
-    parser.add_argument("--arm", choices=PERCENTS, default="10", help="percent of the clicks")
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--measure", choices=("aji", "pq"), default="pq")
-    parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     if given.command == "train":
         train(given.arm, given.seed, given.out, epochs=given.epochs, steps=given.steps)

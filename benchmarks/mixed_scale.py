@@ -10,12 +10,11 @@ between the first reports of the stages of the work; the passes over all images 
 import argparse
 import json
 import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
+from memory import peak_mb
 
 from hsn.annotations import qupath
 from hsn.annotations.annotation import Annotation, Point
@@ -46,7 +45,8 @@ try:
     hsn.fit(study, mpp=mpp, out=out, epochs=1, width=2, progress=watch)
 except Cancelled:
     pass
-print(json.dumps({"stages": stages, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}))
+print(json.dumps(stages, separators=(",", ":")).replace(" ", "_"))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 
@@ -86,14 +86,8 @@ def measure(count, side):
     """Return the peak memory in MB and the seconds at the first report of each stage."""
     with tempfile.TemporaryDirectory() as folder:
         study = write_study(Path(folder), count, side)
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1"}
-        given = json.dumps([str(study), str(Path(folder) / "mine"), MPP])
-        done = subprocess.run(
-            [sys.executable, "-c", CHILD, given], env=environment, capture_output=True, text=True
-        )
-        if done.returncode:
-            raise SystemExit(done.stderr)
-        return json.loads(done.stdout.splitlines()[-1])
+        peak, (stages,) = peak_mb(CHILD, study, Path(folder) / "mine", MPP)
+        return {"stages": json.loads(stages.replace("_", " ")), "peak_mb": peak}
 
 
 def main():

@@ -55,6 +55,13 @@ def start_keras(*, only_hsn: bool = False) -> None:
             import keras  # noqa: F401
 
 
+def count_cores() -> int:
+    """Return the number of cores that this process may use: a batch system often gives fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 @contextmanager
 def without_tensorflow_logs() -> Iterator[None]:
     """Remove TensorFlow's log lines from stderr while the block runs.

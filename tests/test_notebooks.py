@@ -40,7 +40,7 @@ def test_a_notebook_runs_from_top_to_bottom(path, bench):
     assert not [o for o in outputs if o.output_type == "error"]
     assert any("image/png" in o.get("data", {}) for o in outputs), "no picture was shown"
     said = "".join(o.text for o in outputs if o.output_type == "stream" and o.name == "stdout")
-    assert re.search(r"mIoU|PQ 0\.\d", said)
+    assert re.search(r"PQ 0\.\d" if path.stem == "03_nuclei_study" else "mIoU", said)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -18,6 +18,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..files import write_json
+from ..keras_start import count_cores
 from ..locks import process_start
 from ..models.card import Card
 from ..models.folders import CARD
@@ -287,7 +288,7 @@ def _is_running(job: dict[str, Any]) -> bool:
 
 def _threads() -> dict[str, str]:
     """Return settings that leave one core to the page."""
-    count = str(max(1, (os.cpu_count() or 2) - 1))
+    count = str(max(1, count_cores() - 1))
     return {name: count for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")}
 
 

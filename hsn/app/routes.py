@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from starlette.staticfiles import StaticFiles
 
 from .. import __version__
 from ..errors import InputError
+from ..keras_start import count_cores
 from ..limits import MESSAGE_CHARS
 from .annotations import Annotations
 from .events import Hub
@@ -225,7 +225,7 @@ class Routes:
 
     def _nets_may_run(self) -> bool:
         """Return whether there are cores for a net beside a training."""
-        return (os.cpu_count() or 1) >= _CORES_FOR_BOTH or self.jobs.running is None
+        return count_cores() >= _CORES_FOR_BOTH or self.jobs.running is None
 
     def get_models(self, request: Request) -> Response:
         """Answer the nets that can be shown."""

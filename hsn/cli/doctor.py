@@ -1,6 +1,5 @@
 """`hsn doctor`: check the installation, and print how to repair it."""
 
-import os
 import sys
 from collections.abc import Iterator
 from typing import Annotated, NamedTuple
@@ -87,7 +86,9 @@ def _devices() -> Check:
     except Exception as error:  # a broken backend can raise any exception
         return Check("devices", False, f"the backend does not start: {error}", "install it again")
     return Check(
-        "devices", True, ", ".join(devices) or f"{os.cpu_count()} cores, no GPU (slower; nothing is missing)"
+        "devices",
+        True,
+        ", ".join(devices) or f"{keras_start.count_cores()} cores, no GPU (slower; nothing is missing)",
     )
 
 

@@ -159,7 +159,7 @@ def departures_of(row: np.ndarray, domain: Domain) -> list[str]:
 
 
 def is_scale_doubtful(row: np.ndarray, domain: Domain) -> bool:
-    """Tell whether an image with the features `row` is nearer to half size than 90 % of the training images.
+    """Return whether an image with the features `row` is nearer to half size than 90 % of the training images.
 
     Examples
     --------

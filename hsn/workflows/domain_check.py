@@ -13,8 +13,6 @@ from ..stains.domain import departures_of, fit_domain, is_scale_doubtful, measur
 def check_domain(model, image, mpp, where):
     """Note how an image differs from the training images of a net; a card without statistics checks nothing.
 
-    Returns whether its details or features are nearer to half size than those of most training images.
-
     Parameters
     ----------
     model : hsn.models.Model
@@ -24,6 +22,11 @@ def check_domain(model, image, mpp, where):
         Micrometers per pixel of the image.
     where : object
         Name of the image.
+
+    Returns
+    -------
+    bool
+        Whether its details or features are nearer to half size than those of most training images.
     """
     card = model.card
     if card.domain is None or image is None:

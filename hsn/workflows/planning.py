@@ -156,7 +156,7 @@ def plan(
     )
     measure = _MEASURES[probes[0].measure]
     rows = [
-        {"kind": p.kind, "share": p.share, "minutes": p.minutes, measure: float(np.mean(p.scores))}
+        {"kind": p.kind, "share": p.share, "minutes": p.minutes, measure: float(np.nanmean(p.scores))}
         for p in probes
     ]
     return _write(Plan(measure, rows, forecasts, places, [*setup.notes, *notes]), out)
@@ -182,7 +182,10 @@ class _Data(NamedTuple):
 
 
 class _Probe(NamedTuple):
-    """A trained probe: part of a kind, minutes that its kinds cost, measure, and score of each validation image."""
+    """A trained probe: part of a kind, minutes that its kinds cost, measure, and score of each validation image.
+
+    The score of an image that does not allow the measure is NaN.
+    """
 
     kind: str
     share: float

@@ -10,10 +10,8 @@ from ..notes import note
 from ..supervision import method_of
 
 MAX_FACTOR = 1.5  # of diameters; beyond it the scale is in doubt
-MAX_FACTOR_OF_FEW, FEW = (
-    2.0,
-    5,
-)  # with fewer images, unless small objects agree with the features of the images
+FEW = 5  # images: with fewer, the larger factor holds, unless small objects agree with the features of the images
+MAX_FACTOR_OF_FEW = 2.0
 MIN_OBJECTS = 20  # fewer have no reliable median
 
 

@@ -27,8 +27,9 @@ from uuid import uuid4
 from ..checks import require
 from ..errors import ENDS_BATCH, InputError, as_input_error
 from ..files import read_text
+from ..keras_start import count_cores
 from ..notes import note
-from .executors import Task, count_cores, prepare_worker, run_task, task_died
+from .executors import Task, prepare_worker, run_task, task_died
 
 KINDS = {
     "local": "distributed:LocalCluster",

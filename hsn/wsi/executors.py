@@ -21,7 +21,7 @@ except ImportError:  # Windows
     resource = None  # type: ignore[assignment, unused-ignore]
 
 from ..errors import ENDS_BATCH, InputError, as_input_error
-from ..keras_start import start_keras
+from ..keras_start import count_cores, start_keras
 from ..progress import Cancelled
 
 MAX_DEATHS = 2  # processes that a task may end while it runs alone
@@ -221,13 +221,6 @@ class _Started(SpawnContext):
         process = SpawnProcess(*arguments, **options)
         self.processes.append(process)
         return process
-
-
-def count_cores() -> int:
-    """Return the number of cores that this process may use: a batch system often gives fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):  # Linux
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _start_pool(workers: int, keras: bool, context: SpawnContext) -> ProcessPoolExecutor:

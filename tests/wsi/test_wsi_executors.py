@@ -9,7 +9,8 @@ import time
 import pytest
 
 from hsn.errors import InputError
-from hsn.wsi.executors import Processes, Serial, Task, count_cores
+from hsn.keras_start import count_cores
+from hsn.wsi.executors import Processes, Serial, Task
 
 
 def squares(count):

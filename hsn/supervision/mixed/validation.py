@@ -158,15 +158,26 @@ def find_monitor(images, config):
     """
     if config.train.monitor != "auto":
         return config.train.monitor
-    clicks = sum(image.clicks for image in images)
+    best = next(iter(measures_of(images)), "loss")
+    return "last" if best == "f1" and sum(image.clicks for image in images) < _MIN_CLICKS else best
+
+
+def measures_of(images):
+    """Return the measures that validation images allow, keys of `MONITORS`, the most precise first.
+
+    Examples
+    --------
+    >>> measures_of([Allowed(True, 0, False, frozenset()), Allowed(False, 3, False, frozenset())])
+    ['pq', 'f1']
+    """
     tags = frozenset().union(*(image.tags for image in images))
-    if any(image.outlined for image in images):
-        return "pq"
-    if clicks:
-        return "f1" if clicks >= _MIN_CLICKS else "last"
-    if any(image.scribbles for image in images):
-        return "iou"
-    return "auc" if any((channel, not present) in tags for channel, present in tags) else "loss"
+    allowed = {
+        "pq": any(image.outlined for image in images),
+        "f1": any(image.clicks for image in images),
+        "iou": any(image.scribbles for image in images),
+        "auc": any((channel, not present) in tags for channel, present in tags),
+    }
+    return [measure for measure, holds in allowed.items() if holds]
 
 
 class _Scores:
@@ -176,11 +187,12 @@ class _Scores:
         self._config, self._losses = config, []
         self._matching, self._points = Matching(), PointMatching()
         self._counts = np.zeros((len(config.tissues),) * 2, np.int64)
-        self._outlined, self.clicks = False, 0
+        self._allowed = []
         self._tags = [([], []) for _ in channels_of(config)]
 
     def add(self, record, probabilities):
         """Add the counts of an image."""
+        self._allowed.append(allowed_measures(record, self._config))
         for k, head in enumerate(self._config.heads):
             own = probabilities[..., head.start : head.stop]
             known = (record.weight[k] > 0) & record.validating
@@ -206,10 +218,8 @@ class _Scores:
             return
         instances = label_instances(own, self._config.postprocess, mpp=self._config.mpp)
         if region.any():
-            self._outlined = True
             self._matching += match(overlaps(record.instances * region, instances * region))
         else:
-            self.clicks += len(clicks)
             found = centers(instances)
             found = found[record.validating[_places(found, region.shape)]]
             radius_px = self._config.radius_px
@@ -222,19 +232,20 @@ class _Scores:
 
     def result(self):
         """Return the scores that exist."""
-        scores = {"validation_loss": float(np.mean(self._losses)) if self._losses else 0.0}
-        if self._outlined:
-            scores["validation_pq"] = self._matching.pq
-        if self.clicks:
-            scores["validation_f1"] = self._points.f1
-        if self._counts.any():
-            scores["validation_iou"] = mean_iou(self._counts)
-        areas = [
-            roc_auc(np.array(t)[:, None], np.array(s)[:, None])[0] for t, s in self._tags if len(set(t)) > 1
-        ]
-        if areas:
-            scores["validation_auc"] = float(np.mean(areas))
-        return scores
+        measure = {
+            "pq": lambda: self._matching.pq,
+            "f1": lambda: self._points.f1,
+            "iou": lambda: mean_iou(self._counts),
+            "auc": self._mean_auc,
+        }
+        loss = float(np.mean(self._losses)) if self._losses else 0.0
+        scores = {name: measure[name]() for name in measures_of(self._allowed)}
+        return {"validation_loss": loss} | {f"validation_{name}": value for name, value in scores.items()}
+
+    def _mean_auc(self):
+        """Return the mean AUC over the classes that are present in some tags and absent in others."""
+        pairs = [(tags, scores) for tags, scores in self._tags if len(set(tags)) > 1]
+        return float(np.mean([roc_auc(np.array(t)[:, None], np.array(s)[:, None])[0] for t, s in pairs]))
 
 
 def _places(points, shape):
