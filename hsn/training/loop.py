@@ -42,7 +42,7 @@ class Learner(keras.Model):
     """
 
     def __init__(self, net, loss, *, weight_decay=0.0):
-        super().__init__()
+        super().__init__(name="learner")  # names are stored: without one, Keras counts the learners of the process
         self.net = net
         self._loss = loss
         self._weight_decay = weight_decay
@@ -153,6 +153,7 @@ def adam(train, *, encoder=(), **arguments):
         Go to Keras.
     """
     arguments = {
+        "name": "optimizer",  # stored, as that of the learner
         "epsilon": ADAM_EPSILON,
         "gradient_accumulation_steps": train.accumulate_batches if train.accumulate_batches > 1 else None,
         "beta_1": train.betas[0],

@@ -68,6 +68,15 @@ def test_only_one_state_stays_and_nothing_half_written(tmp_path):
     assert json.loads((tmp_path / "history.json").read_text())["state"] == "state-0003.weights.h5"
 
 
+def test_the_state_does_not_depend_on_earlier_trainings_of_the_process(tmp_path):
+    for name in ("first", "second"):
+        x = layers.Input((1,), name="x")
+        net = keras.Model(x, layers.Dense(1, kernel_initializer="zeros", name="y")(x), name="line")
+        fit_net(net, squares, plan([1.0]), out=tmp_path / name, train=TrainConfig(epochs=1))
+    first, second = ((tmp_path / name / "state-0001.weights.h5").read_bytes() for name in ("first", "second"))
+    assert first == second
+
+
 @pytest.mark.parametrize("other", ["state-0002.weights.h5", "state-0004.weights.h5"])
 def test_a_state_that_a_killed_run_left_is_removed(tmp_path, other):
     run(line(), plan([1.0, 2.0, 3.0]), tmp_path)
