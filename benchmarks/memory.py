@@ -5,8 +5,8 @@
     python benchmarks/memory.py fit --kinds masks --images 50 500 --side 500
 
 `fit`: images of drawn tissue of 1000 x 1000 px with their annotation; from the eleventh on, files are links to earlier
-ones. Each run is a process of its own that trains for one epoch of two steps with a tiny net, so that memory that grows
-comes from images. `segment`: drawn tissue, repeated, at 0.25 um/px, with all files that the command writes. Figures are
+ones. Each run is a process of its own that trains for one epoch of two steps with a tiny net and validates on ten
+images, so that memory that grows comes from images. `segment`: drawn tissue, repeated, at 0.25 um/px, with all files that the command writes. Figures are
 the peak resident size of the process, in MB. One image of 1000 x 1000 px is 3 MB of pixels.
 """
 
@@ -52,6 +52,7 @@ print(0 if result.instances is None else result.instances.max())
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 DISTINCT = 10  # further images are links
+VALIDATED = 10  # images; a fixed number, so that validation takes no longer with more images
 OPTIONS = {  # by kind: options of the method, and of every training
     "masks": ({}, {"net": "unet", "width": 2}),
     "points": ({"complete": True}, {"width": 2}),
@@ -108,7 +109,7 @@ def fit_rows(kinds, counts, side):
             with tempfile.TemporaryDirectory() as folder:
                 data = Path(folder) / "data"
                 write_images(data, kind, count, side)
-                training = training | {"mpp": MPP, "kind": kind}
+                training = training | {"mpp": MPP, "kind": kind, "validation": VALIDATED / count}
                 yield [kind, count, peak_mb(FIT, data, Path(folder) / "mine", options, training)[0]]
 
 
