@@ -147,7 +147,7 @@ def draw(panels, mpp, handles=(), *, columns=None, bar_um=25):
     height, width = np.shape(panels[0][0])[:2]
     panel_in = 11.5 / columns
     legend_in = 0.35 if handles else 0
-    figure_in = rows * (panel_in * height / width + 0.32) + legend_in
+    figure_in = rows * (panel_in * height / width + 0.42) + legend_in
     figure, legend = figures.new_figure(11.5, figure_in), legend_in / figure_in
     figure.set_layout_engine("constrained", rect=(0, legend, 1, 1 - legend))
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
