@@ -19,10 +19,11 @@ import numpy as np
 from hsn import models
 from hsn.annotations.mask_files import read as read_instances
 from hsn.data import data_folder, multiorgan
+from hsn.data.embedding import embed
 from hsn.images.read import read
-from hsn.prediction.embedding import embed, texture_encoder
 from hsn.prediction.patch_encoders import net_encoder
 from hsn.selection.choice import choose
+from hsn.selection.encoder import texture_encoder
 
 SIDE_PX, STRIDE_PX, TRIES, SEEDS = 256, 128, 1000, 5
 

@@ -35,6 +35,7 @@ import numpy as np
 
 from hsn.config import PRETRAINED
 from hsn.data import data_folder, multiorgan
+from hsn.data.embedding import embed
 from hsn.extras.singan.folder import PAIRS
 from hsn.files import atomic_write
 from hsn.images.scaling import rescale
@@ -44,8 +45,8 @@ from hsn.metrics.objects import aji
 from hsn.metrics.table import overlaps
 from hsn.nets import segmenters, unet
 from hsn.objects.labeling import label_instances
-from hsn.prediction.embedding import embed, texture_encoder
 from hsn.selection.choice import choose
+from hsn.selection.encoder import texture_encoder
 from hsn.selection.patches import cut_patches
 from hsn.supervision import open_model, selected
 from hsn.supervision.selected import dense

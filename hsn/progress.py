@@ -19,8 +19,8 @@ class Event:
     ----------
     stage : str
         Name of the work, "training" or "reading masks".
-    done, total : int, int or None
-        Units of work; the total is None if it is unknown.
+    done, total : float, int or None
+        Units of work, `done` perhaps with a fraction; the total is None if it is unknown.
     values : dict
         Current values: `epoch`, `step`, `loss`, validation scores.
 
@@ -31,7 +31,7 @@ class Event:
     """
 
     stage: str
-    done: int
+    done: float
     total: int | None = None
     values: dict[str, Any] = field(default_factory=dict)
 
@@ -48,7 +48,9 @@ class Cancelled(Exception):  # noqa: N818 - not an error: the caller asked for i
     """Raised by a progress callback to stop the work. The same call resumes it."""
 
 
-def report(progress: Progress | None, stage: str, done: int, total: int | None = None, **values: Any) -> None:
+def report(
+    progress: Progress | None, stage: str, done: float, total: int | None = None, **values: Any
+) -> None:
     """Send one event if `progress` is not None.
 
     Examples

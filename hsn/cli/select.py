@@ -17,7 +17,9 @@ from .console import (
     written,
 )
 
-_Images = Annotated[list[Path], typer.Argument(help="Images, and folders of images.", show_default=False)]
+_Images = Annotated[
+    list[Path], typer.Argument(help="Images, slides, and folders of them.", show_default=False)
+]
 _N = Annotated[int, typer.Option("--n", "-n", min=1, help="Number of patches to annotate.")]
 _Out = Annotated[
     Path, typer.Option("--out", "-o", help="Folder for the results; an interrupted run resumes.")
@@ -36,7 +38,10 @@ _Encoder = Annotated[
         "torchvision ResNet weights (.npz, .safetensors)."
     ),
 ]
-_Mpp = Annotated[float | None, typer.Option(help="Micrometers per pixel of the images, for a trained net.")]
+_Mpp = Annotated[
+    float | None,
+    typer.Option(help="Micrometers per pixel: for a trained net, and of slides without a scale."),
+]
 _Tissue = Annotated[float, typer.Option(min=0, max=1, help="Smallest fraction of tissue in a patch.")]
 
 

@@ -13,7 +13,7 @@ from keras import layers
 from ..checks import positive
 from ..images.read import resample
 from ..images.scaling import normalize
-from .embedding import Encoder
+from ..selection.encoder import Encoder
 
 _STEP_PX = 32  # input sides are multiples: every net here halves them at most five times
 _BATCH = 16  # patches per forward pass: bounds memory

@@ -10,13 +10,17 @@ import numpy as np
 
 from ..checks import as_seed
 from ..data.discovery import CHOICE_TABLE, CONTACT_SHEET, EMBEDDING, PLACES
+from ..data.embedding import embed
 from ..data.image_files import distinct_names, find_images
+from ..data.patch_source import open_source
 from ..errors import InputError, printable
 from ..files import atomic_write, check_writable, csv_text
-from ..images.read import read, write
+from ..images.read import write
+from ..images.slide import SAME_SCALE, is_slide, open_slide
 from ..progress import Progress, report
 from ..selection import choice
-from ..selection.patches import cut_patches, patches_to_geojson
+from ..selection.encoder import texture_encoder
+from ..selection.patches import patches_to_geojson
 
 PATCHES = "patches"
 _MIN_TEXTURE_PX = 64  # quarters of a patch are described
@@ -76,18 +80,20 @@ def select_patches(
     Parameters
     ----------
     images : path or sequence of path
-        Images and folders of images.
+        Images, slides, and folders of them. The patches of a slide are those of its level 0.
     n : int
         Number of patches. Default: 6.
     out : path
         Folder for the patches, the table, GeoJSON files for QuPath and a contact sheet. Default: "chosen".
     side_px, stride_px : int
-        Side and stride of the patches in pixels. Default: 256 and 128.
+        Side and stride of the patches in pixels. Default: 256 and 128. For slides take a stride of 512 or more: 128 px
+        make 600,000 patches of a slide of 100,000 px.
     encoder : str
         Features of patches: "texture" needs no weights; or a trained net, or a file of ResNet weights. Default:
         "texture".
     mpp : float, optional
-        Micrometers per pixel of the images, for a trained net. Default: scale of the net's training images.
+        Micrometers per pixel of the images, for a trained net, and of slides whose files have no scale. Default: scale
+        of the net's training images.
     min_tissue : float
         Smallest fraction of tissue in a patch. Default: 0.1.
     seed : int
@@ -102,7 +108,7 @@ def select_patches(
     Raises
     ------
     InputError
-        "images-missing", "side-px-small", or an error of `hsn.prediction.embedding.embed` or
+        "images-missing", "side-px-small", or an error of `hsn.data.embedding.embed` or
         `hsn.selection.choice.choose`.
 
     References
@@ -118,10 +124,8 @@ def select_patches(
     >>> select_patches(folder / "images", n=1, out=folder / "chosen", side_px=64, stride_px=64)
     SelectedPatches(1 of 2 patches of 1 images)
     """
-    from ..prediction.embedding import embed
-
     as_seed(seed)
-    found, failures = find_images(images)
+    found, failures = find_images(images, slides=True)
     out = check_writable(out)
     if not found:
         raise InputError(
@@ -137,7 +141,7 @@ def select_patches(
             got=side_px,
             hint="select larger patches",
         )
-    chosen_encoder = _open_encoder(encoder, mpp)
+    chosen_encoder = _open_encoder(encoder, mpp, found)
     embedding = embed(
         found,
         chosen_encoder,
@@ -145,6 +149,7 @@ def select_patches(
         side_px=side_px,
         stride_px=stride_px,
         min_tissue=min_tissue,
+        mpp=mpp,
         progress=lambda done: report(progress, "embedding patches", done, len(found)),
     )
     report(progress, "clustering", 0)
@@ -152,7 +157,7 @@ def select_patches(
         embedding.features, embedding.quarters, n, standardize=chosen_encoder.standardize, seed=seed
     )
     rows = _rows(embedding, chosen, dict(zip(map(str, found), distinct_names(found), strict=True)), side_px)
-    files = _write(rows, out)
+    files = _write(rows, out, mpp)
     return SelectedPatches(
         encoder=chosen_encoder.name,
         images=len(embedding.paths),
@@ -196,10 +201,8 @@ def next_step(out: str | os.PathLike, *, then: str = "call the same command agai
     )
 
 
-def _open_encoder(encoder, mpp):
+def _open_encoder(encoder, mpp, found):
     """Open an encoder; Keras is loaded only if needed."""
-    from ..prediction.embedding import texture_encoder
-
     if encoder == "texture":
         return texture_encoder()
     from .. import models
@@ -211,9 +214,26 @@ def _open_encoder(encoder, mpp):
 
         return net_encoder(build_encoder(read_state(encoder)), mean=0, std=255, name=Path(encoder).stem)
     model = models.load(encoder)
-    card, image_mpp = model.card, mpp or model.config.get("image_mpp", model.card.mpp)
+    card = model.card
+    image_mpp = _scale_of(found, mpp) or model.config.get("image_mpp", card.mpp)
     mean, std = card.normalization.mean, card.normalization.std
     return net_encoder(model.net, mean=mean, std=std, scale=image_mpp / card.mpp, name=card.name)
+
+
+def _scale_of(found, mpp):
+    """Return micrometers per pixel: as given, or those of the slides; None for images alone."""
+    slides = [path for path in found if is_slide(path)]
+    if mpp or not slides:
+        return mpp
+    scales = [open_slide(path).mpp for path in slides]
+    if len(slides) < len(found) or max(scales) > min(scales) * (1 + SAME_SCALE):
+        raise InputError(
+            "slides-of-many-scales",
+            "for a trained net all images must be slides of one scale, or `mpp` must be given",
+            got=f"slides of {min(scales):.4g} to {max(scales):.4g} um/px, and {len(found) - len(slides)} other images",
+            hint="select from each group on its own",
+        )
+    return scales[0]
 
 
 def _rows(embedding, chosen, names, side_px):
@@ -244,7 +264,7 @@ def _rows(embedding, chosen, names, side_px):
     return rows
 
 
-def _write(rows, out):
+def _write(rows, out, mpp):
     """Write patches, table, positions and contact sheet; return the files other than patches."""
     from ..reports import figures
 
@@ -260,7 +280,7 @@ def _write(rows, out):
     for (path, name), of_image in by_image.items():
         corners = [(row["row"], row["column"]) for row in of_image]
         for row, patch in zip(
-            of_image, cut_patches(read(path), corners, of_image[0]["side_px"]), strict=True
+            of_image, open_source(path, mpp=mpp).cut(corners, of_image[0]["side_px"]), strict=True
         ):
             pixels[row["number"]] = patch
             write(out / PATCHES / row["patch"], patch)

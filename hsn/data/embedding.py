@@ -1,56 +1,28 @@
 """Embedding: compute vectors of all patches of many images and store them in a folder.
 
-Images are read one at a time and vectors are appended to a file. Memory holds one image and one batch. A killed run
+Images are read one at a time, slides window by window, and vectors are appended to a file. Memory holds one image and
+one batch. A killed run
 continues with its next patch. A later call embeds only new and changed images.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..errors import InputError, collect_failures
 from ..files import atomic_write
-from ..images.read import read
-from ..selection import texture
 from ..selection.choice import QUARTERS
-from ..selection.patches import cut_patches, grid_corners, split_quarters, tissue_fraction
+from ..selection.encoder import Encoder
+from ..selection.patches import grid_corners, split_quarters
+from .patch_source import PatchSource, open_source
 
 SETTINGS, IMAGES, VECTORS = "settings.json", "images.jsonl", "vectors.f32"
 _BATCH = 32  # patches per call of the encoder and per report of progress
 _VIEWS = 1 + QUARTERS  # vectors per patch: the patch and its quarters
-
-
-@dataclass(frozen=True)
-class Encoder:
-    """Converts patches to vectors.
-
-    Attributes
-    ----------
-    name : str
-        Unique name, with a digest of the weights: vectors of two encoders are never mixed.
-    embed : callable
-        uint8 (n, px, px, 3) -> float32 (n, d), for any n and px.
-    standardize : bool
-        Whether features have different units, so that each must be divided by its standard deviation.
-    """
-
-    name: str
-    embed: Callable
-    standardize: bool
-
-
-def texture_encoder():
-    """Return the encoder without weights: the features of `hsn.selection.texture`.
-
-    Examples
-    --------
-    >>> texture_encoder().embed(np.zeros((2, 64, 64, 3), np.uint8)).shape
-    (2, 43)
-    """
-    return Encoder("texture", texture.describe, standardize=True)
 
 
 @dataclass(frozen=True)
@@ -73,29 +45,41 @@ class Embedding:
         Images that could not be read or are too small, each with the reason.
     """
 
-    paths: list
+    paths: list[Path]
     images: np.ndarray
     corners: np.ndarray
     features: np.ndarray
-    quarters: np.ndarray
-    failures: list
+    quarters: Any
+    failures: list[tuple[str, str]]
 
 
-def embed(paths, encoder, folder, *, side_px=256, stride_px=128, min_tissue=0.1, progress=None):
+def embed(
+    paths: Sequence[Path],
+    encoder: Encoder,
+    folder: Path | str,
+    *,
+    side_px: int = 256,
+    stride_px: int = 128,
+    min_tissue: float = 0.1,
+    mpp: float | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> Embedding:
     """Embed the patches of images, and their quarters.
 
     Parameters
     ----------
     paths : sequence of path
-        Images with sides of at least `side_px`.
+        Images and slides with sides of at least `side_px`.
     encoder : Encoder
-        `texture_encoder()`, or `hsn.prediction.patch_encoders.net_encoder`.
+        `hsn.selection.encoder.texture_encoder()`, or `hsn.prediction.patch_encoders.net_encoder`.
     folder : path
         Folder of the vectors: 20 d bytes per patch.
     side_px, stride_px : int
         Side and stride of patches in pixels; see `hsn.selection.patches.grid_corners`. Default: 256 and 128.
     min_tissue : float
         Lowest fraction of tissue in a patch, 0..1. Default: 0.1.
+    mpp : float, optional
+        Micrometers per pixel of slides whose files have no scale.
     progress : callable, optional
         Called with the number of images done, which may be fractional.
 
@@ -112,6 +96,7 @@ def embed(paths, encoder, folder, *, side_px=256, stride_px=128, min_tissue=0.1,
     --------
     >>> import tempfile
     >>> from hsn.images.read import write
+    >>> from hsn.selection.encoder import texture_encoder
     >>> folder = Path(tempfile.mkdtemp())
     >>> write(folder / "a.png", np.full((64, 96, 3), 120, np.uint8))
     >>> embed([folder / "a.png"], texture_encoder(), folder / "e", side_px=64, stride_px=32).corners.tolist()
@@ -124,15 +109,16 @@ def embed(paths, encoder, folder, *, side_px=256, stride_px=128, min_tissue=0.1,
         "least_tissue": min_tissue,  # the name in older folders
     }
     store = _Store(Path(folder), settings)
-    failures, path_of_key = [], {}
+    failures: list[tuple[str, str]] = []
+    path_of_key: dict[str, Path] = {}
     for number, path in enumerate(paths):
         with collect_failures(failures, path):
             key = _key(path)
             if not store.has(key):
-                image = read(path)
-                corners = grid_corners(image.shape, side_px=side_px, stride_px=stride_px)
-                corners = corners[tissue_fraction(image, corners, side_px) >= min_tissue]
-                for done in _fill(store, key, image, corners, encoder, side_px):
+                source = open_source(path, mpp=mpp)
+                corners = grid_corners(source.shape, side_px=side_px, stride_px=stride_px)
+                corners = corners[source.tissue_fraction(corners, side_px) >= min_tissue]
+                for done in _fill(store, key, source, corners, encoder, side_px):
                     if progress:
                         progress(number + done / len(corners))
             path_of_key[key] = path
@@ -141,18 +127,20 @@ def embed(paths, encoder, folder, *, side_px=256, stride_px=128, min_tissue=0.1,
     return store.result(path_of_key, failures)
 
 
-def _fill(store, key, image, corners, encoder, side_px):
+def _fill(
+    store: "_Store", key: str, source: PatchSource, corners: np.ndarray, encoder: Encoder, side_px: int
+) -> Iterator[int]:
     """Append the missing vectors of an image; yield the number of its patches done."""
     start = store.begin(key, corners)
     for first in range(start, len(corners), _BATCH):
-        patches = cut_patches(image, corners[first : first + _BATCH], side_px)
+        patches = source.cut(corners[first : first + _BATCH], side_px)
         whole = encoder.embed(patches)  # (b, d)
         parts = encoder.embed(split_quarters(patches).reshape(-1, side_px // 2, side_px // 2, 3))
         store.append(np.concatenate([whole[:, None], parts.reshape(len(whole), QUARTERS, -1)], axis=1))
         yield min(first + _BATCH, len(corners))
 
 
-def _key(path):
+def _key(path: Path) -> str:
     """Return a key that changes when the image file changes. The file is not decoded."""
     try:
         status = Path(path).stat()
@@ -166,23 +154,24 @@ def _key(path):
 class _Rows:
     """Some rows of an array in a file, read when they are indexed."""
 
-    def __init__(self, values, rows):
+    def __init__(self, values: np.ndarray, rows: np.ndarray) -> None:
         self._values, self._rows = values, rows
         self.shape = (len(rows), *values.shape[1:])
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._rows)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: Any) -> np.ndarray:
         return self._values[self._rows[index]]
 
 
 class _Store:
     """The folder of vectors: settings, one line per image with its corners, and vectors in the same order."""
 
-    def __init__(self, folder, settings):
+    def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
         self._folder, self._settings, self._length = folder, settings, None
-        self._images, self._end = {}, 0  # key -> (first row, corners); the row after the last
+        self._images: dict[str, tuple[int, np.ndarray]] = {}  # key -> (first row, corners)
+        self._end = 0  # the row after the last
         self._whole = True  # whether the file of images ends with a complete line
         try:
             if (folder / SETTINGS).exists():
@@ -201,7 +190,7 @@ class _Store:
                 hint="delete it; the vectors are computed again",
             ) from error
 
-    def _check(self, found):
+    def _check(self, found: dict[str, Any]) -> None:
         if found != self._settings:
             names = [name for name in self._settings if found.get(name) != self._settings[name]]
             stored = ", ".join(f"{name} {found.get(name)}" for name in names)
@@ -212,7 +201,7 @@ class _Store:
                 hint="give another folder, or delete this one",
             )
 
-    def _load_images(self, lines):
+    def _load_images(self, lines: str) -> None:
         for line in lines.splitlines(keepends=True):
             self._whole = line.endswith("\n")  # a killed run may leave half a line
             if self._whole:
@@ -221,19 +210,19 @@ class _Store:
                 self._images[entry["key"]] = self._end, corners
                 self._end += len(corners)
 
-    def _rows(self):
+    def _rows(self) -> int:
         """Return the number of complete rows in the file of vectors."""
         path = self._folder / VECTORS
         return path.stat().st_size // (4 * self._length) if self._length and path.exists() else 0
 
-    def has(self, key):
+    def has(self, key: str) -> bool:
         """Check whether all patches of an image are embedded."""
         if key not in self._images:
             return False
         first, corners = self._images[key]
         return self._rows() >= first + len(corners)
 
-    def begin(self, key, corners):
+    def begin(self, key: str, corners: np.ndarray) -> int:
         """Prepare the files for the vectors of an image; return the number of vectors already there."""
         self._folder.mkdir(parents=True, exist_ok=True)
         rows = min(self._rows(), self._end)
@@ -249,7 +238,7 @@ class _Store:
             file.truncate(rows * 4 * (self._length or 0))
         return rows - self._images[key][0]
 
-    def _write_images(self, added):
+    def _write_images(self, added: str) -> None:
         """Append one line, or write all lines again if the last one is incomplete."""
         lines = [self._line(key) for key in ([added] if self._whole else self._images)]
         if self._whole:
@@ -260,10 +249,10 @@ class _Store:
                 temporary.write_text("".join(lines), encoding="utf-8")
         self._whole = True
 
-    def _line(self, key):
+    def _line(self, key: str) -> str:
         return json.dumps({"key": key, "corners": self._images[key][1].tolist()}) + "\n"
 
-    def append(self, vectors):
+    def append(self, vectors: np.ndarray) -> None:
         """Append vectors (b, 5, d) to the file."""
         if self._length is None:
             self._length = int(np.prod(vectors.shape[1:]))
@@ -273,7 +262,7 @@ class _Store:
         with open(self._folder / VECTORS, "ab") as file:
             file.write(np.ascontiguousarray(vectors, "<f4").tobytes())
 
-    def result(self, path_of_key, failures):
+    def result(self, path_of_key: dict[str, Path], failures: list[tuple[str, str]]) -> Embedding:
         """Return the vectors of the given images; raise if there are none."""
         rows = [self._images[key][0] + np.arange(len(self._images[key][1])) for key in path_of_key]
         if not sum(map(len, rows)):
@@ -283,8 +272,9 @@ class _Store:
                 got="; ".join(reason.rstrip(".") for _, reason in failures[:3]) or "only glass",
                 hint="give other images, or smaller patches",
             )
-        vectors = np.memmap(self._folder / VECTORS, "<f4", mode="r")
-        vectors = vectors[: self._rows() * self._length].reshape(-1, _VIEWS, self._length // _VIEWS)
+        length = self._length or 0
+        stored = np.memmap(self._folder / VECTORS, "<f4", mode="r")
+        vectors = stored[: self._rows() * length].reshape(-1, _VIEWS, length // _VIEWS)
         all_rows = np.concatenate(rows)
         return Embedding(
             paths=list(path_of_key.values()),

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from hsn.data import embedding as room
+from hsn.data.embedding import IMAGES, VECTORS, embed
 from hsn.images.read import read, write
-from hsn.prediction import embedding as room
-from hsn.prediction.embedding import IMAGES, VECTORS, Encoder, embed, texture_encoder
+from hsn.selection.encoder import Encoder, texture_encoder
 from hsn.selection.patches import cut_patches, split_quarters
 
 
@@ -145,7 +146,7 @@ def test_texture_needs_no_keras():
     import subprocess
     import sys
 
-    code = "import sys, hsn.prediction.embedding as e; e.texture_encoder(); print('keras' in sys.modules)"
+    code = "import sys, hsn.data.embedding as e; e.open_source; print('keras' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
     assert texture_encoder().standardize
