@@ -28,6 +28,9 @@ BACKGROUND, INSIDE, CONTOUR = range(3)  # classes of the head of objects
 OTHER = "Other"  # first class of the head of tissues
 MAX_TISSUES = 20  # sets of classes are bits, and crops of labels are exact up to 2^24
 _NUCLEI_MPP = 0.25
+# Factors of the loss of absent and of present tags. With 1 and 0.2, tags beside masks of glands made the net worse
+# (docs/results/mixed.md).
+TAG_WEIGHTS = {"tags": 0.2, "present": 0.05}
 MONITORS = {
     "pq": "-validation_pq",
     "f1": "-validation_f1",
@@ -197,8 +200,8 @@ class Config(BaseConfig):
         return self.taxonomies[0].names[1] if self.has_objects else None
 
     def weight_of(self, kind):
-        """Factor of the loss of a kind. Default: 1, for present tags 0.2."""
-        return (self.weights or {}).get(kind, 0.2 if kind == "present" else 1.0)
+        """Factor of the loss of a kind. Default: 1, for absent tags 0.2, for present ones 0.05: see `TAG_WEIGHTS`."""
+        return (self.weights or {}).get(kind, TAG_WEIGHTS.get(kind, 1.0))
 
 
 def cpu():
