@@ -42,9 +42,8 @@ class Learner(keras.Model):
     """
 
     def __init__(self, net, loss, *, weight_decay=0.0):
-        super().__init__(
-            name="learner"
-        )  # names are stored: without one, Keras counts the learners of the process
+        # The name is stored. Without one, Keras counts the learners of the process.
+        super().__init__(name="learner")
         self.net = net
         self._loss = loss
         self._weight_decay = weight_decay
