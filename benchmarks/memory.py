@@ -6,8 +6,9 @@
 
 `fit`: images of drawn tissue of 1000 x 1000 px with their annotation; from the eleventh on, files are links to earlier
 ones. Each run is a process of its own that trains for one epoch of two steps with a tiny net and validates on ten
-images, so that memory that grows comes from images. `segment`: drawn tissue, repeated, at 0.25 um/px, with all files that the command writes. Figures are
-the peak resident size of the process, in MB. One image of 1000 x 1000 px is 3 MB of pixels.
+images, so that memory that grows comes from images. `segment`: drawn tissue, repeated, at 0.25 um/px, with all files
+that the command writes. Figures are the peak resident size of the process, in MB. One image of 1000 x 1000 px is 3 MB
+of pixels.
 """
 
 import argparse
