@@ -259,9 +259,9 @@ FINDINGS = [
     "For the nets of nuclei, the statistics include the 22 training images of CryoNuSeg (frozen sections). The row of"
     " CryoNuSeg contains these 22 images and the 6 of its validation part, which were not used.",
     "The rule for single images joins two signs: objects smaller than those of the card by a factor of 1.5, and"
-    " features of the encoder nearer to half size than those of 90 % of the training images. It was made when the features alone"
-    " were known to find 8 of the 14 halved images of Kumar; with both signs 13 are found, and no unchanged image is"
-    " warned about.",
+    " features of the encoder nearer to half size than those of 90 % of the training images. It was made when the"
+    " features alone were known to find 8 of the 14 halved images of Kumar; with both signs 13 are found, and no"
+    " unchanged image is warned about.",
 ]
 
 
