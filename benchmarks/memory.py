@@ -186,7 +186,8 @@ FINDINGS = [
     " records of annotations.",
     "Images above 16 million pixels: nuclei are separated box by box, and tags are mapped at the net's scale.",
     "500 images hold more than three times what the cache holds (2 GiB), so what grows from 50 to 500 is the cache."
-    " 5,000 images were not measured: the pass over the images takes about .4 s each. Clicks were not measured in this run.",
+    " 5,000 images were not measured: the pass over the images takes about .4 s each. Clicks were not measured in this"
+    " run.",
 ]
 
 
