@@ -17,7 +17,13 @@ from .mixture import GEOJSON, pair_files, pairs_or_none
 KINDS = ("masks", "points", "tags", "selected", "mixed")
 CHOICE_TABLE = "choice.csv"  # the table that `hsn.select_patches` writes
 EMBEDDING, CONTACT_SHEET, PLACES = "embedding", "contact_sheet.png", "places"
-NOT_PATCHES = (EMBEDDING, CONTACT_SHEET, PLACES)  # files of `hsn.select_patches` beside the patches
+ALL_PLACES = "places.geojson"
+NOT_PATCHES = (
+    EMBEDDING,
+    CONTACT_SHEET,
+    PLACES,
+    ALL_PLACES,
+)  # files of `hsn.select_patches` beside the patches
 _TABLES = (".csv", ".tsv", ".txt")
 _MAX_STRAY_FRACTION = 0.2  # of the images; more of them mean that the folders are not classes
 _GENERIC_FOLDERS = ("image", "images", "img", "imgs", "patches", "tiles", "train", "val", "test")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..checks import as_seed
-from ..data.discovery import CHOICE_TABLE, CONTACT_SHEET, EMBEDDING, PLACES
+from ..data.discovery import ALL_PLACES, CHOICE_TABLE, CONTACT_SHEET, EMBEDDING, PLACES
 from ..data.embedding import embed
 from ..data.image_files import distinct_names, find_images
 from ..data.patch_source import open_source
@@ -273,7 +273,7 @@ def _write(rows, out, mpp):
         by_image.setdefault((row["image"], row["name"]), []).append(row)
     files = {
         "table": out / CHOICE_TABLE,
-        "places": out / "places.geojson",
+        "places": out / ALL_PLACES,
         "contact_sheet": out / CONTACT_SHEET,
     }
     texts = {files["places"]: rows}

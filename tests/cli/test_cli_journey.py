@@ -65,7 +65,7 @@ def test_a_net_starts_from_another_one(run, outlined):
     result = run("fit", outlined, "--out", "second", "--start", "first", "--net", "unet", *QUICK)
     assert result.exit_code == 1  # one image has no masks
     assert "started from first: weights of" in result.stderr
-    result = run("fit", outlined, "--out", "third", "--start", "glas-tags", *QUICK)
+    result = run("fit", outlined, "--out", "third", "--start", "glas-tags", "--net", "unet", *QUICK)
     assert (result.exit_code, result.code) == (2, "start-mismatch")
     assert run("fit", outlined, "--out", "third", "--start", "nowhere", *QUICK).code == "model-unknown"
 

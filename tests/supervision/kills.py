@@ -4,6 +4,7 @@ As a program, ``kills.py WORK FOLDER KILLS SEED`` prints a report in JSON. It im
 Half of the kills hit a random moment, the other half a random operation on a file, where the time is short.
 """
 
+import csv
 import hashlib
 import json
 import os
@@ -27,6 +28,7 @@ from hsn.workflows import fitting, segmentation
 
 OUT = "net"  # relative: results name their files, so that all runs need the same path
 _EVENTS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"}
+_MEASURED = ("seconds", "peak_memory_mb")  # differ between two runs
 _MAX_ATTEMPTS = 10  # per kill; a run that ends before its kill does not count
 _IMAGES = 6
 _MAPS = {"masks": 3, "selected": 3, "mixed": 3, "shares": 2}  # outputs of the smallest U-Net of a case
@@ -119,10 +121,22 @@ def wait(process, *, kill_after_s=None):
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
+def content(path):
+    """Return the bytes of a file, without the seconds and the memory that were measured while it was made."""
+    if path.parent.name == "areas":
+        data = json.loads(path.read_text())
+        return json.dumps({key: value for key, value in data.items() if key not in _MEASURED}).encode()
+    if path.name == "summary.csv":
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        return json.dumps([{k: v for k, v in row.items() if k not in _MEASURED} for row in rows]).encode()
+    return path.read_bytes()
+
+
 def contents(folder):
     """Return the checksum of every file of a run, hidden ones too."""
     return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        path.relative_to(folder).as_posix(): hashlib.sha256(content(path)).hexdigest()
         for path in sorted((folder / OUT).rglob("*"))
         if path.is_file()
     }
