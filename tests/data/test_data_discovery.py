@@ -74,7 +74,14 @@ def test_a_table_of_tags_is_found_beside_the_images(touch):
 
 
 def test_a_folder_of_selected_patches_is_recognized(touch):
-    touch("patches/a.png", "labels/a.png", "patches/b.png", "contact_sheet.png", "places/a.geojson", "places.geojson")
+    touch(
+        "patches/a.png",
+        "labels/a.png",
+        "patches/b.png",
+        "contact_sheet.png",
+        "places/a.geojson",
+        "places.geojson",
+    )
     folder = touch("choice.csv", text="number,patch,image\n1,a.png,elsewhere.png\n")
     found = discover(folder)
     assert found.kind == "selected"
