@@ -60,7 +60,9 @@ def test_other_backends_detect_and_train_the_same(backend, tmp_path):
         net.get_layer(name).set_weights([rng.normal(0, 0.3, kernel.shape), bias])
     net.save(tmp_path / "net.keras")
     run(tmp_path)
-    code = "import sys, pathlib; from test_extras_maskrcnn_backends import run; run(pathlib.Path(sys.argv[1]))"
+    code = (
+        "import sys, pathlib; from test_extras_maskrcnn_backends import run; run(pathlib.Path(sys.argv[1]))"
+    )
     paths = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = os.environ | {"KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu", "PYTHONPATH": paths}
     subprocess.run([sys.executable, "-c", code, tmp_path], env=environment, check=True)
