@@ -50,9 +50,12 @@ def open_source(path: str | os.PathLike, *, mpp: float | None = None) -> PatchSo
 
     Examples
     --------
-    >>> from hsn.files import ROOT
-    >>> open_source(ROOT / "img" / "03_nuclei_cc0" / "tissue_1.png").shape[2]
-    3
+    >>> import tempfile
+    >>> from hsn.images.read import write
+    >>> path = Path(tempfile.mkdtemp()) / "a.png"
+    >>> write(path, np.full((4, 6, 3), 120, np.uint8))
+    >>> open_source(path).shape
+    (4, 6, 3)
     """
     return _SlideSource(open_slide(path, mpp=mpp)) if is_slide(path) else _ImageSource(read(Path(path)))
 
