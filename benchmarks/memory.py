@@ -98,7 +98,7 @@ def peak_mb(script, *arguments):
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(done.stderr)
-    *printed, peak = done.stdout.split()
+    *printed, peak = done.stdout.splitlines()
     return round(int(peak) / 1024), printed  # ru_maxrss is in KB on Linux
 
 

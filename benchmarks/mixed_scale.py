@@ -45,7 +45,7 @@ try:
     hsn.fit(study, mpp=mpp, out=out, epochs=1, width=2, progress=watch)
 except Cancelled:
     pass
-print(json.dumps(stages, separators=(",", ":")).replace(" ", "_"))
+print(json.dumps(stages))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
@@ -87,7 +87,7 @@ def measure(count, side):
     with tempfile.TemporaryDirectory() as folder:
         study = write_study(Path(folder), count, side)
         peak, (stages,) = peak_mb(CHILD, study, Path(folder) / "mine", MPP)
-        return {"stages": json.loads(stages.replace("_", " ")), "peak_mb": peak}
+        return {"stages": json.loads(stages), "peak_mb": peak}
 
 
 def main():

@@ -18,12 +18,8 @@ KINDS = ("masks", "points", "tags", "selected", "mixed")
 CHOICE_TABLE = "choice.csv"  # the table that `hsn.select_patches` writes
 EMBEDDING, CONTACT_SHEET, PLACES = "embedding", "contact_sheet.png", "places"
 ALL_PLACES = "places.geojson"
-NOT_PATCHES = (
-    EMBEDDING,
-    CONTACT_SHEET,
-    PLACES,
-    ALL_PLACES,
-)  # files of `hsn.select_patches` beside the patches
+# Files of `hsn.select_patches` beside the patches.
+NOT_PATCHES = (EMBEDDING, CONTACT_SHEET, PLACES, ALL_PLACES)
 _TABLES = (".csv", ".tsv", ".txt")
 _MAX_STRAY_FRACTION = 0.2  # of the images; more of them mean that the folders are not classes
 _GENERIC_FOLDERS = ("image", "images", "img", "imgs", "patches", "tiles", "train", "val", "test")

@@ -1,8 +1,7 @@
 """Embedding: compute vectors of all patches of many images and store them in a folder.
 
 Images are read one at a time, slides window by window, and vectors are appended to a file. Memory holds one image and
-one batch. A killed run
-continues with its next patch. A later call embeds only new and changed images.
+one batch. A killed run continues with its next patch. A later call embeds only new and changed images.
 """
 
 import json

@@ -13,7 +13,7 @@ from ..data.discovery import ALL_PLACES, CHOICE_TABLE, CONTACT_SHEET, EMBEDDING,
 from ..data.embedding import embed
 from ..data.image_files import distinct_names, find_images
 from ..data.patch_source import open_source
-from ..errors import InputError, printable
+from ..errors import InputError, collect_failures, printable
 from ..files import atomic_write, check_writable, csv_text
 from ..images.read import write
 from ..images.slide import SAME_SCALE, is_slide, open_slide
@@ -225,7 +225,12 @@ def _scale_of(found, mpp):
     slides = [path for path in found if is_slide(path)]
     if mpp or not slides:
         return mpp
-    scales = [open_slide(path).mpp for path in slides]
+    scales: list[float] = []
+    for path in slides:
+        with collect_failures([], path):  # a damaged slide is left out later
+            scales.append(open_slide(path).mpp)
+    if not scales:
+        return None
     if len(slides) < len(found) or max(scales) > min(scales) * (1 + SAME_SCALE):
         raise InputError(
             "slides-of-many-scales",

@@ -14,7 +14,7 @@ from .tasks import blocks_phase, crossing_objects, numbers_phase, objects_of, pa
 
 CELL_PX = 256  # objects are measured per cell; blocks are multiples of it
 _MARGIN_PX = 256  # that an object may extend beyond its cell; a larger one is measured alone
-_SUMS, _OUTLINES = "sums", "outlines."  # names of stored arrays that are no columns
+_SUMS, _OUTLINES = "sums", "outlines."  # names of stored arrays that are not columns
 
 
 def measured_phase(job: Job) -> str:

@@ -146,7 +146,8 @@ def test_texture_needs_no_keras():
     import subprocess
     import sys
 
-    code = "import sys, hsn.data.embedding as e; e.open_source; print('keras' in sys.modules)"
+    code = "import sys, hsn.data.embedding, hsn.selection.encoder as e; e.texture_encoder();"
+    code += " print('keras' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
     assert texture_encoder().standardize
